@@ -1,0 +1,1 @@
+//! The bucket as the place where entries are kept.

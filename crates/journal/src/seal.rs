@@ -1,0 +1,170 @@
+//! Taking a stream over: the seal is the first absent slot, made by the new owner.
+//!
+//! Why the first absent slot is enough: an old writer acknowledges slot *n* only when *n* and all
+//! below it exist. The sealer found its slot absent and then made it, so every acknowledged slot
+//! lies below; and the old writer can never again settle the sealed slot, nor anything above it.
+
+use futures::{StreamExt, stream};
+
+use crate::entry::{Entry, EntryKind, StreamId};
+use crate::fence::Fence;
+use crate::store::StoreError;
+use crate::trim::is_trimmed;
+use crate::{Journal, slot};
+
+/// How many slots are read ahead while looking for the end of a stream.
+const READ_AHEAD: usize = 8;
+
+/// A seal that is in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The sealed stream.
+    pub stream: StreamId,
+    /// The slot of the seal. Everything acknowledged under lower terms is below it.
+    pub seq: u64,
+    /// The term that begins here.
+    pub term: u64,
+    /// The highest term met below the seal, if any entry was met.
+    pub previous: Option<Previous>,
+}
+
+/// Who held the stream before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// The term.
+    pub term: u64,
+    /// The writer of the last live entry below the seal.
+    pub writer: String,
+    /// The slot of that entry.
+    pub seq: u64,
+}
+
+/// Why a stream was not sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// Somebody holds the stream with the same or a higher term.
+    #[error(
+        "stream {stream}: not sealed, because {by} holds it with term {term}; take it over again with a higher term if {by} is dead"
+    )]
+    Superseded {
+        /// The stream.
+        stream: StreamId,
+        /// Who holds it.
+        by: String,
+        /// With which term.
+        term: u64,
+    },
+    /// The seal went into ground that was trimmed: `from` came from an old state.
+    #[error(
+        "stream {stream}: sealed at {seq}, which has been trimmed already; load the newest snapshot and seal again from its position"
+    )]
+    TrimmedBehind {
+        /// The stream.
+        stream: StreamId,
+        /// The slot that was tried.
+        seq: u64,
+    },
+    /// The store did not answer. The seal may be in its place all the same.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Journal {
+    /// Ends all lower terms: puts a seal of `term` in the first absent slot at or above `from`.
+    ///
+    /// `from` must not be above the end of the stream nor below its floor, and `term` must be
+    /// higher than every term handed out before (both come from `global`). A seal of the same
+    /// term and `by` that is already there counts as this one, so that a crashed sealer can be
+    /// asked again; `by` must therefore name one process start if a writer is to follow the seal.
+    ///
+    /// # Errors
+    /// [`SealError::Superseded`] when an entry of `term` or higher is met. Store errors are
+    /// returned at once when they are not retryable, otherwise after ten tries.
+    pub async fn seal(
+        &self,
+        stream: StreamId,
+        from: u64,
+        term: u64,
+        by: &str,
+    ) -> Result<Sealed, SealError> {
+        let mut previous: Option<Previous> = None;
+        let mut next = from;
+        loop {
+            // The end of the stream as far as it is known; another entry may still get there first.
+            let mut entries = stream::iter(next..)
+                .map(|seq| slot::read_with_retry(&*self.store, stream, seq))
+                .buffered(READ_AHEAD);
+            while let Some(entry) = entries.next().await {
+                let Some(entry) = entry? else { break };
+                next = entry.seq + 1;
+                let own = entry.term == term && entry.is_seal() && entry.by() == by;
+                if own {
+                    return self.checked(stream, entry.seq, term, previous).await;
+                }
+                if entry.term >= term {
+                    return Err(SealError::Superseded {
+                        stream,
+                        by: entry.by().to_owned(),
+                        term: entry.term,
+                    });
+                }
+                if previous.as_ref().is_none_or(|p| p.term <= entry.term) {
+                    previous = Some(Previous {
+                        term: entry.term,
+                        writer: entry.writer.0,
+                        seq: entry.seq,
+                    });
+                }
+            }
+            drop(entries);
+            let seal = Entry {
+                stream,
+                seq: next,
+                term,
+                writer: self.writer.clone(),
+                nonce: uuid::Uuid::new_v4().as_u128(),
+                kind: EntryKind::Seal { by: by.into() },
+                payload: bytes::Bytes::new(),
+            };
+            crate::failpoint::hit("journal.seal.before_put");
+            if slot::create_with_retry(&*self.store, &seal).await? {
+                crate::failpoint::hit("journal.seal.after_put");
+                tracing::info!(%stream, seq = next, term, by, "sealed");
+                return self.checked(stream, next, term, previous).await;
+            }
+            // Occupied meanwhile, by whomever: the next round reads and judges it, this very seal
+            // included if an unclear first try made it.
+        }
+    }
+
+    async fn checked(
+        &self,
+        stream: StreamId,
+        seq: u64,
+        term: u64,
+        previous: Option<Previous>,
+    ) -> Result<Sealed, SealError> {
+        if stream == StreamId::Global && is_trimmed(&*self.store, seq).await? {
+            return Err(SealError::TrimmedBehind { stream, seq });
+        }
+        Ok(Sealed {
+            stream,
+            seq,
+            term,
+            previous,
+        })
+    }
+}
+
+impl SealError {
+    /// The holder, when that is why.
+    pub fn fence(&self) -> Option<Fence> {
+        match self {
+            Self::Superseded { by, term, .. } => Some(Fence {
+                by: by.clone(),
+                term: *term,
+            }),
+            Self::TrimmedBehind { .. } | Self::Store(_) => None,
+        }
+    }
+}

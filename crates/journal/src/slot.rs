@@ -1,0 +1,92 @@
+//! Reading and creating one slot, with a bounded number of tries: for everybody but the writer,
+//! which never gives up on a slot.
+
+use bytes::Bytes;
+
+use crate::backoff::Backoff;
+use crate::entry::{Entry, Header, StreamId};
+use crate::store::{EntryStore, StoreError};
+
+/// Tries of one call before the caller is told. With doubling waits that is some 20 seconds, on
+/// top of the retries of the backend itself.
+const TRIES: u32 = 10;
+
+/// Reads a slot; `None` when it is absent.
+pub(crate) async fn read(
+    store: &dyn EntryStore,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<Entry>, StoreError> {
+    let key = stream.key(seq);
+    let Some(bytes) = store.read(&key).await? else {
+        return Ok(None);
+    };
+    match Entry::decode_at(stream, seq, &bytes) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(source) => Err(StoreError::Unreadable {
+            object: key,
+            source,
+        }),
+    }
+}
+
+/// Reads only who wrote a slot; `None` when it is absent.
+pub(crate) async fn read_header(
+    store: &dyn EntryStore,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<Header>, StoreError> {
+    let key = stream.key(seq);
+    let Some(bytes) = store.read_start(&key, crate::entry::HEADER_BYTES).await? else {
+        return Ok(None);
+    };
+    let checked = Header::decode(&bytes).and_then(|(header, ..)| {
+        header.expect_slot(stream, seq)?;
+        Ok(header)
+    });
+    match checked {
+        Ok(header) => Ok(Some(header)),
+        Err(source) => Err(StoreError::Unreadable {
+            object: key,
+            source,
+        }),
+    }
+}
+
+pub(crate) async fn read_with_retry(
+    store: &dyn EntryStore,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<Entry>, StoreError> {
+    let mut backoff = Backoff::default();
+    loop {
+        match read(store, stream, seq).await {
+            Err(error) if error.is_retryable() && backoff.tries() < TRIES => backoff.wait().await,
+            answer => return answer,
+        }
+    }
+}
+
+/// The bytes of an entry for its slot.
+pub(crate) fn encode(entry: &Entry) -> Result<Bytes, StoreError> {
+    entry.encode().map_err(|source| StoreError::Encode {
+        object: entry.stream.key(entry.seq),
+        source,
+    })
+}
+
+/// Creates a slot; always with the same bytes. `false`: it exists, perhaps by an earlier try.
+pub(crate) async fn create_with_retry(
+    store: &dyn EntryStore,
+    entry: &Entry,
+) -> Result<bool, StoreError> {
+    let key = entry.stream.key(entry.seq);
+    let bytes = encode(entry)?;
+    let mut backoff = Backoff::default();
+    loop {
+        match store.create(&key, bytes.clone()).await {
+            Err(error) if error.is_retryable() && backoff.tries() < TRIES => backoff.wait().await,
+            answer => return answer,
+        }
+    }
+}
