@@ -448,7 +448,11 @@ impl Committer {
         };
         // Counted from the lowest slot that is not acknowledged, settled or not: that is the
         // distance which the writer after us relies on.
-        let near_seal = self.next - self.sealed < MAX_IN_FLIGHT as u64;
+        let lowest = self
+            .slots
+            .first_key_value()
+            .map_or(self.next, |(seq, _)| *seq);
+        let near_seal = lowest - self.sealed < MAX_IN_FLIGHT as u64;
         let in_flight = if near_seal { 1 } else { options.in_flight };
         if self.slots.len() >= in_flight {
             return Next::Wait;
@@ -513,31 +517,36 @@ impl Committer {
                 self.acknowledge();
             }
             Occupied::Dead => {
-                // Near the seal only, where this was the one slot on its way: order is kept.
-                if let Some(slot) = self.slots.remove(&seq) {
+                let fenced = self.shared.queue.lock().fenced.clone();
+                if let Some(fence) = fenced {
+                    // The slot was ours, was read and trimmed, and a straggler wrote into the void.
+                    // What lies above the fence is void too: nothing may be put there.
+                    self.fence(seq, fence);
+                } else if let Some(slot) = self.slots.remove(&seq) {
+                    // Near the seal only, where this was the one slot on its way: order is kept.
                     self.put(slot.records);
                 }
             }
-            Occupied::Rival | Occupied::Fenced(_) => {
-                let fence = match outcome {
-                    Occupied::Fenced(fence) => fence,
-                    _ => Fence {
-                        by: "another writer of our own term".to_owned(),
-                        term: self.term,
-                    },
-                };
-                tracing::warn!(stream = %self.stream, seq, %fence, "fenced");
-                let above = self.slots.split_off(&seq);
-                let mut bytes = 0;
-                for slot in above.into_values() {
-                    bytes += slot.bytes;
-                    answer_fenced(slot.records, &fence);
-                }
-                self.shared.queue.lock().backlog_bytes -= bytes;
-                self.shared.fence(&fence);
-                self.note_oldest();
+            Occupied::Rival => {
+                let by = "another writer of our own term".to_owned();
+                let term = self.term;
+                self.fence(seq, Fence { by, term });
             }
+            Occupied::Fenced(fence) => self.fence(seq, fence),
         }
+    }
+
+    /// Nothing from `seq` on will ever be acknowledged; what is below may still be settled.
+    fn fence(&mut self, seq: u64, fence: Fence) {
+        tracing::warn!(stream = %self.stream, seq, %fence, "fenced");
+        let mut bytes = 0;
+        for slot in self.slots.split_off(&seq).into_values() {
+            bytes += slot.bytes;
+            answer_fenced(slot.records, &fence);
+        }
+        self.shared.queue.lock().backlog_bytes -= bytes;
+        self.shared.fence(&fence);
+        self.note_oldest();
     }
 
     /// Answers for all slots up to the first that is not settled.
