@@ -11,21 +11,26 @@
 //!    tried; a higher term means that the writer is fenced.
 //! 2. A writer keeps several slots in flight, but acknowledges slot *n* only when *n* is its own
 //!    and every lower slot is settled. It never abandons a slot (a retry carries the same bytes),
-//!    so no gap of its own is acknowledged over. Within [`MAX_IN_FLIGHT`] slots of its seal, where
-//!    late puts of the writer before it can still land, it keeps one slot in flight, so that
-//!    stepping over a dead slot never changes the order of its records.
+//!    so no gap of its own is acknowledged over. As long as its lowest unacknowledged slot is
+//!    within [`MAX_IN_FLIGHT`] of its seal, where late puts of the writer before it can still
+//!    land, it keeps one slot in flight: stepping over a dead slot never changes the order of its
+//!    records. A fenced writer puts nothing more.
 //! 3. A sealer with term *t* puts its seal at the first absent slot; it gives up when it meets an
 //!    entry of term *t* or higher that is not its own. Entries above a seal with a lower term are
 //!    dead: readers skip them, the new writer steps over them.
 //! 4. A restarted process is a new writer: new id, new seal, higher term.
-//! 5. Trimming deletes only what the caller has published as no longer needed, and never a seal: a
-//!    writer that thaws after hours must still run into the seal that fenced it. Streams with many
-//!    writers (`global`) are trimmed by whole windows of [`TRIM_WINDOW`] slots, and a durable
-//!    *trim mark* is made before the first deletion in a window. Whoever finds a slot of `global`
-//!    absent, creates one, or loses a race for one, then looks for the mark of that slot's window:
-//!    if it is there, the slot may be trimmed ground and nothing seen there counts. (Looking at
-//!    the slot one window below instead is not enough: what a second straggler has just written
-//!    there looks like a living predecessor. `tests/model.rs` has that counterexample.)
+//! 5. Trimming deletes only what the caller has published as no longer needed (the *floor*), and
+//!    never a seal: a writer that thaws after hours must still run into the seal that fenced it.
+//!    In partitions it leaves dead entries too, and the floor is published only by the owner,
+//!    after the second look of rule 6, and never above what its own writer has settled
+//!    ([`Writer::settled_below`]): otherwise a late put could land in trimmed ground and count.
+//!    `global`, with its many writers, is trimmed by whole windows of [`TRIM_WINDOW`] slots, and a
+//!    durable *trim mark* is made before the first deletion in a window. Whoever finds a slot of
+//!    `global` absent, creates one, or loses a race for one, then looks for the mark of that
+//!    slot's window: if it is there, the slot may be trimmed ground and nothing seen there counts.
+//!    (Looking at the slot one window below instead is not enough: what a second straggler has
+//!    just written there looks like a living predecessor. `tests/model.rs` has that
+//!    counterexample.)
 //! 6. After sealing a partition, the taker reads `global` once more: it must still be the owner
 //!    with that term, and the floor must not be above the seal. That check belongs to the caller;
 //!    without it a sealer that stalled could seal trimmed ground.

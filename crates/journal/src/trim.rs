@@ -2,7 +2,9 @@
 //! deleted ground is the end of the stream.
 //!
 //! Seals stay for ever (a few bytes for each takeover): they are what a thawed writer runs into.
-//! A partition needs no more than that, because its one writer is always at or below its seal. In
+//! In a partition the dead entries right behind a seal stay as well (at most
+//! [`MAX_IN_FLIGHT`](crate::MAX_IN_FLIGHT) for each takeover, hardly ever any): a writer whose put
+//! was aimed at such a slot may not know yet that it is taken. A partition needs no more than that. In
 //! `global` any node may be a straggler without having been fenced, so every window of
 //! [`TRIM_WINDOW`] slots gets a durable mark before the first deletion in it; see rule 5 in the
 //! crate's documentation. Marks stay, one small object for each window.
@@ -10,7 +12,7 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::entry::{EntryKind, StreamId};
+use crate::entry::{EntryKind, Header, StreamId};
 use crate::store::{EntryStore, StoreError};
 use crate::{Journal, slot};
 
@@ -21,19 +23,16 @@ pub const TRIM_WINDOW: u64 = 256;
 /// behind reads on, instead of loading a snapshot.
 pub const KEEP_NEWEST: u64 = 512;
 
-/// Headers read, and windows of a partition deleted, at the same time.
+/// Headers read at the same time.
 const PARALLEL: usize = 8;
-
-/// Objects named in one call to the store.
-const DELETE_AT_ONCE: usize = 256;
 
 /// What a trim did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
     /// Entries that were deleted.
     pub deleted: u64,
-    /// Seals below the floor that were kept.
-    pub seals: u64,
+    /// Seals and dead entries below the floor that were kept.
+    pub kept: u64,
 }
 
 fn mark(seq: u64) -> String {
@@ -47,11 +46,14 @@ pub(crate) async fn is_trimmed(store: &dyn EntryStore, seq: u64) -> Result<bool,
 }
 
 impl Journal {
-    /// Deletes the entries of `stream` below `below`, but no seal; of `global`, only whole windows
-    /// and never the newest [`KEEP_NEWEST`] slots. Can be repeated and interrupted at any time.
+    /// Deletes the entries of `stream` below `below`, but no seal and, in a partition, no dead
+    /// entry; of `global`, only whole windows and never the newest [`KEEP_NEWEST`] slots. Can be
+    /// repeated and interrupted at any time.
     ///
-    /// The caller must have published `below` first: a partition's floor in `global`, the offset
-    /// of a durable snapshot for `global` itself.
+    /// The caller must have published `below` first: for `global` by a durable snapshot with at
+    /// least that offset, for a partition as its floor in `global`. A floor may be published only
+    /// by the owner, after the second look of rule 6, and must not be above
+    /// [`Writer::settled_below`](crate::Writer::settled_below) of its own writer.
     ///
     /// # Errors
     /// When the store does not answer; what was deleted until then stays deleted.
@@ -67,35 +69,49 @@ impl Journal {
             }
         };
         let mut done = Trimmed::default();
+        // The highest term of the seals so far: every seal below is still there to tell.
+        let mut term = 0;
         let old: Vec<u64> = slots.into_iter().take_while(|seq| *seq < below).collect();
         for window in old.chunk_by(|a, b| a / TRIM_WINDOW == b / TRIM_WINDOW) {
             if let (StreamId::Global, Some(first)) = (stream, window.first()) {
                 crate::failpoint::hit("journal.trim.before_mark");
                 // Whether this call or an earlier one made it does not matter.
-                self.store
-                    .create(&mark(*first), Bytes::from_static(b"trimmed"))
-                    .await?;
+                let mark = mark(*first);
+                let bytes = Bytes::from_static(b"trimmed");
+                self.store.create(&mark, bytes).await?;
             }
-            let data = self.data_slots(stream, window).await?;
-            done.seals += (window.len() - data.len()) as u64;
-            for part in data.chunks(DELETE_AT_ONCE) {
+            let mut keys = Vec::new();
+            for (seq, header) in self.headers(stream, window).await? {
+                let dead = stream != StreamId::Global && header.term < term;
+                if header.kind == EntryKind::Data && !dead {
+                    keys.push(stream.key(seq));
+                } else {
+                    done.kept += 1;
+                }
+                if header.kind != EntryKind::Data {
+                    term = term.max(header.term);
+                }
+            }
+            if !keys.is_empty() {
+                done.deleted += keys.len() as u64;
                 crate::failpoint::hit("journal.trim.before_delete");
-                let keys = part.iter().map(|seq| stream.key(*seq)).collect();
                 self.store.delete(keys).await?;
                 crate::failpoint::hit("journal.trim.after_delete");
-                done.deleted += part.len() as u64;
             }
         }
         Ok(done)
     }
 
-    /// Those of the slots that are not seals. One whose header cannot be read is kept.
-    async fn data_slots(&self, stream: StreamId, slots: &[u64]) -> Result<Vec<u64>, StoreError> {
-        let data: Vec<Option<u64>> = stream::iter(slots.iter().copied())
+    /// Who wrote these slots. One that cannot be read is left out, and so is not trimmed.
+    async fn headers(
+        &self,
+        stream: StreamId,
+        slots: &[u64],
+    ) -> Result<Vec<(u64, Header)>, StoreError> {
+        let headers: Vec<Option<(u64, Header)>> = stream::iter(slots.iter().copied())
             .map(|seq| async move {
                 match slot::read_header(&*self.store, stream, seq).await {
-                    Ok(Some(header)) => Ok((header.kind == EntryKind::Data).then_some(seq)),
-                    Ok(None) => Ok(None),
+                    Ok(header) => Ok(header.map(|header| (seq, header))),
                     Err(error @ StoreError::Unreadable { .. }) => {
                         tracing::warn!(%error, "not trimmed");
                         Ok(None)
@@ -106,6 +122,6 @@ impl Journal {
             .buffered(PARALLEL)
             .try_collect()
             .await?;
-        Ok(data.into_iter().flatten().collect())
+        Ok(headers.into_iter().flatten().collect())
     }
 }
