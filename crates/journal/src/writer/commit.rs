@@ -238,6 +238,8 @@ impl Committer {
             }
             crate::failpoint::hit("journal.commit.before_ack");
             let (seq, slot) = first.remove_entry();
+            // Before the answer: who has it may ask for `settled_below` at once.
+            self.note_lowest();
             let mut queue = self.shared.queue.lock();
             queue.backlog_bytes -= slot.bytes;
             queue.last_ack = Instant::now();
@@ -248,7 +250,6 @@ impl Committer {
             }
             crate::failpoint::hit("journal.commit.after_ack");
         }
-        self.note_lowest();
     }
 
     fn note_lowest(&self) {
