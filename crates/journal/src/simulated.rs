@@ -112,8 +112,8 @@ impl Faults {
     };
 }
 
-/// A store that delays, fails before and after the effect, repeats, and acts late; seeded, so that
-/// a run on one thread with paused time can be repeated.
+/// A store that delays, fails before and after the effect, repeats, and acts late; the sequence of
+/// faults comes from a seed.
 pub struct FaultyStore {
     inner: Arc<dyn EntryStore>,
     faults: Faults,

@@ -122,9 +122,13 @@ impl Tail {
             .buffered(READ_AHEAD);
         let mut found = VecDeque::new();
         while let Some(entry) = slots.next().await {
-            match entry? {
-                Some(entry) => found.push_back(entry),
-                None => break,
+            match entry {
+                Ok(Some(entry)) => found.push_back(entry),
+                Ok(None) => break,
+                // Reading ahead must not keep back what is below a slot that cannot be read: the
+                // error is told when the slot's turn comes.
+                Err(_) if !found.is_empty() => break,
+                Err(error) => return Err(error.into()),
             }
         }
         drop(slots);

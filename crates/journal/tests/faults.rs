@@ -95,9 +95,8 @@ async fn node(cluster: Arc<Cluster>, store: Arc<dyn EntryStore>, id: usize, seed
         let mut read = Vec::new();
         loop {
             tokio::time::sleep(Duration::from_millis(random.random_range(1..100))).await;
-            match tail.next().await {
-                Ok(Some(entry)) => read.push(entry),
-                Ok(None) | Err(_) => {}
+            if let Ok(Some(entry)) = tail.next().await {
+                read.push(entry);
             }
             let floor = {
                 let mut table = cluster.table.lock();
@@ -158,10 +157,12 @@ async fn takeovers(seed: u64) -> (usize, u64, usize) {
     // Late effects of requests that nobody waits for.
     tokio::time::sleep(Duration::from_secs(10)).await;
 
-    let table = cluster.table.lock();
+    let (mut log, covered, covered_term) = {
+        let table = cluster.table.lock();
+        (table.segments.clone(), table.covered, table.covered_term)
+    };
     let reader = Journal::new(Arc::new(memory), WriterId("reader".to_owned()));
-    let mut log = table.segments.clone();
-    let mut tail = reader.tail(STREAM, table.covered, table.covered_term);
+    let mut tail = reader.tail(STREAM, covered, covered_term);
     while let Some(entry) = tail.next().await.unwrap() {
         for (index, record) in (0..).zip(entry.records()) {
             let position = Position {
@@ -212,7 +213,6 @@ async fn takeovers_lose_and_double_nothing_acknowledged() {
         faults += run.1;
         fenced += run.2;
     }
-    eprintln!("{acknowledged} acknowledged, {faults} faults, {fenced} writers fenced");
     assert!(acknowledged > 1_000 && faults > 10_000 && fenced > SEEDS as usize / 2);
 }
 

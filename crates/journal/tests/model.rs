@@ -11,3 +11,5 @@
 mod global;
 #[path = "model/partition.rs"]
 mod partition;
+#[path = "model/partition_checks.rs"]
+mod partition_checks;

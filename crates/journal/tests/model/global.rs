@@ -263,11 +263,6 @@ fn the_protocol_holds() {
     };
     let checker = whole.checker().threads(2).spawn_bfs().join();
     checker.assert_properties();
-    eprintln!(
-        "{} states, depth {}",
-        checker.unique_state_count(),
-        checker.max_depth()
-    );
     assert!(checker.unique_state_count() > 50_000);
 }
 

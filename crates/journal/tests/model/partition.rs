@@ -7,7 +7,7 @@
 //! a real store does, never less. A crash is a writer that does not move again; a restarted
 //! process is another writer.
 
-use stateright::{Checker, Model, Property};
+use stateright::{Model, Property};
 
 const WRITERS: usize = 3;
 /// Batches of each writer.
@@ -38,7 +38,7 @@ fn members(set: u16) -> impl Iterator<Item = u8> {
 
 /// The protocol, or the protocol without one of its rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rules {
+pub(super) enum Rules {
     Whole,
     /// Rule 1: a seal is put without looking whether the slot is absent.
     SealOverwrites,
@@ -63,7 +63,7 @@ enum Rules {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Phase {
+pub(super) enum Phase {
     Idle,
     Sealing,
     Sealed,
@@ -73,14 +73,14 @@ enum Phase {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Flight {
+pub(super) struct Flight {
     slot: u8,
     batch: u8,
     settled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Writer {
+pub(super) struct Writer {
     phase: Phase,
     term: u8,
     /// While sealing: the slot that is tried. Afterwards: the slot of the seal.
@@ -92,7 +92,7 @@ struct Writer {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct State {
+pub(super) struct State {
     slots: [u8; SLOTS],
     /// Everything that was ever put on its way to a slot.
     sent: [u16; SLOTS],
@@ -112,7 +112,7 @@ struct State {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Action {
+pub(super) enum Action {
     Take(usize),
     Verify(usize),
     Send(usize),
@@ -125,7 +125,7 @@ enum Action {
 
 /// Where the takers get their terms from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takers {
+pub(super) enum Takers {
     /// From `global`, which hands out each term once, and which they ask again after the seal.
     Global,
     /// Two standbys which know nothing of each other and choose the same term. There is nothing
@@ -133,9 +133,9 @@ enum Takers {
     Strangers,
 }
 
-struct Partition {
-    rules: Rules,
-    takers: Takers,
+pub(super) struct Partition {
+    pub(super) rules: Rules,
+    pub(super) takers: Takers,
 }
 
 impl State {
@@ -511,103 +511,8 @@ impl Partition {
     }
 }
 
-const LOST: &str = "acknowledged is durable and below the seal";
-const TWICE: &str = "nothing is in the log or acknowledged twice";
-const ONE: &str = "one acknowledging writer a term";
-const THIRD: &str = "the third writer acknowledges";
-const ORDER: &str = "batches keep their order";
-
-fn check(rules: Rules, takers: Takers) -> impl Checker<Partition> {
-    Partition { rules, takers }
-        .checker()
-        .threads(2)
-        .spawn_bfs()
-        .join()
-}
-
-#[test]
-fn the_protocol_holds() {
-    let checker = check(Rules::Whole, Takers::Global);
-    checker.assert_properties();
-    eprintln!(
-        "{} states, depth {}",
-        checker.unique_state_count(),
-        checker.max_depth()
-    );
-    assert!(checker.unique_state_count() > 100_000);
-}
-
-#[test]
-fn of_two_strangers_with_the_same_term_one_is_superseded() {
-    let checker = check(Rules::Whole, Takers::Strangers);
-    for property in [LOST, ONE, TWICE, ORDER] {
-        checker.assert_no_discovery(property);
-    }
-    checker.assert_any_discovery(THIRD);
-    let checker = check(Rules::SealerIgnoresRival, Takers::Strangers);
-    checker.assert_any_discovery(ONE);
-}
-
-fn finds(rules: Rules, property: &'static str) {
-    let checker = Partition {
-        rules,
-        takers: Takers::Global,
-    }
-    .checker()
-    .threads(2)
-    .finish_when(stateright::HasDiscoveries::AnyOf([property].into()))
-    .spawn_bfs()
-    .join();
-    let found = checker.discovery(property);
-    let states = checker.unique_state_count();
-    eprintln!("{rules:?}: {states} states");
-    assert!(
-        found.is_some(),
-        "{rules:?} goes unnoticed in {states} states"
-    );
-}
-
-#[test]
-fn without_put_if_absent_an_acknowledged_batch_is_lost() {
-    finds(Rules::SealOverwrites, LOST);
-}
-
-#[test]
-fn a_writer_that_steps_over_a_seal_loses_what_it_acknowledges() {
-    finds(Rules::SealIgnored, LOST);
-}
-
-#[test]
-fn acknowledging_over_a_gap_loses_what_is_acknowledged() {
-    finds(Rules::AckOverGap, LOST);
-}
-
-#[test]
-fn several_slots_on_their_way_behind_the_seal_change_the_order() {
-    finds(Rules::ManyNearSeal, ORDER);
-}
-
-#[test]
-fn a_trimmed_seal_lets_a_thawed_writer_acknowledge_into_the_void() {
-    finds(Rules::TrimDeletesSeals, LOST);
-}
-
-#[test]
-fn a_trimmed_dead_slot_lets_its_late_visitor_acknowledge_into_the_void() {
-    finds(Rules::TrimDeletesDead, LOST);
-}
-
-#[test]
-fn trimming_what_is_not_covered_loses_it() {
-    finds(Rules::TrimUncovered, LOST);
-}
-
-#[test]
-fn a_floor_above_what_the_owners_writer_has_settled_doubles_a_batch() {
-    finds(Rules::FloorAboveOwnFlights, TWICE);
-}
-
-#[test]
-fn a_sealer_that_stalls_and_looks_only_once_seals_trimmed_ground() {
-    finds(Rules::NoSecondLook, LOST);
-}
+pub(super) const LOST: &str = "acknowledged is durable and below the seal";
+pub(super) const TWICE: &str = "nothing is in the log or acknowledged twice";
+pub(super) const ONE: &str = "one acknowledging writer a term";
+pub(super) const THIRD: &str = "the third writer acknowledges";
+pub(super) const ORDER: &str = "batches keep their order";
