@@ -1,0 +1,393 @@
+//! The node's configuration: LogScale's own variables, and ours with the prefix `BACKSTAY_`.
+//!
+//! A value that cannot be used is an error that names the variable, never a silent default.
+//!
+//! | Variable | Default | Meaning |
+//! |---|---|---|
+//! | `AZURE_STORAGE_*`, `S3_STORAGE_*`, `GCP_STORAGE_*`, `LOCAL_STORAGE_*` | | the own bucket; see `backstay_bucket` |
+//! | `AZURE_RECOVER_FROM_*` and the like | none | the bucket to recover from |
+//! | `…_RECOVER_FROM_REPLACE_REGION`, `…_RECOVER_FROM_REPLACE_BUCKET` | none | `from/to`, for patching |
+//! | `BUCKET_STORAGE_MULTIPLE_ENDPOINTS` | `false` | every bucket keeps its own endpoint |
+//! | `ENABLE_ALERTS` | `true` | whether alerts run |
+//! | `PUBLIC_URL` | `http://localhost:<port>` | how clients and other nodes reach this node |
+//! | `NODE_ROLES` | `all` | `all`, `ingestonly` or `httponly` |
+//! | `PORT` (`HUMIO_PORT`) | `8080` | where it listens |
+//! | `DIRECTORY` | `./data` | the data folder |
+//! | `BACKSTAY_BIND` | `0.0.0.0` | the address it listens on |
+//! | `BACKSTAY_ADMIN_TOKEN_FILE` | `<data>/admin-token.txt` | made at first start, mode 0600 |
+//! | `BACKSTAY_INGEST_PARTITIONS` | `4` | partitions of a *new* cluster, 1 to 1024 |
+//! | `BACKSTAY_HEARTBEAT_MS` | `2000` | how often a node says that it lives |
+//! | `BACKSTAY_LEASE_MS` | `10000` | silent for so long is dead; at least twice the heartbeat |
+//! | `BACKSTAY_COMMIT_LINGER_MS` | `100` | longest wait before a batch is cut |
+//! | `BACKSTAY_COMMIT_BYTES` | `4194304` | a batch is cut at so many bytes |
+//! | `BACKSTAY_BACKLOG_BYTES` | `67108864` | unacknowledged bytes per partition before 429 |
+//! | `BACKSTAY_ACK_TIMEOUT_MS` | `30000` | longest wait of a client for its acknowledgement |
+//! | `BACKSTAY_SEGMENT_BYTES` | `33554432` | a partition's raw bytes that make a segment |
+//! | `BACKSTAY_SEGMENT_SECONDS` | `60` | the age at which they do anyway |
+//! | `BACKSTAY_SNAPSHOT_SECONDS` | `300` | interval of snapshots |
+//! | `BACKSTAY_SNAPSHOTS_KEPT` | `5` | snapshots that are kept, at least 2 |
+//! | `BACKSTAY_TRIM_SECONDS` | `600` | how long covered entries stay: the idempotency window, at least 600 |
+//! | `BACKSTAY_CACHE_BYTES` | `10737418240` | local cache of segments; 0 turns it off |
+//! | `BACKSTAY_STATUS_GRACE_SECONDS` | `30` | nothing acknowledgeable for so long is 503 |
+//! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining |
+//! | `BACKSTAY_RECOVER_WITHOUT_SEAL` | `false` | recover although the source cannot be sealed (it can still be written to: only if it is surely dead) |
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use backstay_bucket::{BucketConfig, Role};
+use url::Url;
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Roles {
+    /// Ingest, search and HTTP.
+    All,
+    /// Takes events and owns partitions; does not search.
+    IngestOnly,
+    /// Searches and serves HTTP; owns no partition.
+    HttpOnly,
+}
+
+impl Roles {
+    /// Whether it owns partitions.
+    pub fn ingests(self) -> bool {
+        self != Self::HttpOnly
+    }
+
+    /// Whether it follows all partitions, to search them.
+    pub fn searches(self) -> bool {
+        self != Self::IngestOnly
+    }
+
+    /// As in `NODE_ROLES` and in the host table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::IngestOnly => "ingestonly",
+            Self::HttpOnly => "httponly",
+        }
+    }
+}
+
+impl fmt::Display for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Roles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "ingestonly" => Ok(Self::IngestOnly),
+            "httponly" => Ok(Self::HttpOnly),
+            _ => Err("must be all, ingestonly or httponly".to_owned()),
+        }
+    }
+}
+
+/// Everything a node is told at its start.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The own bucket.
+    pub bucket: BucketConfig,
+    /// The bucket to recover from when there is no own state.
+    pub recover_from: Option<BucketConfig>,
+    /// `…_RECOVER_FROM_REPLACE_REGION`: from, to.
+    pub replace_region: Option<(String, String)>,
+    /// `…_RECOVER_FROM_REPLACE_BUCKET`: from, to.
+    pub replace_bucket: Option<(String, String)>,
+    /// `BUCKET_STORAGE_MULTIPLE_ENDPOINTS`.
+    pub multiple_endpoints: bool,
+    /// `BACKSTAY_RECOVER_WITHOUT_SEAL`.
+    pub recover_without_seal: bool,
+    /// `ENABLE_ALERTS`.
+    pub enable_alerts: bool,
+    /// `PUBLIC_URL`.
+    pub public_url: Url,
+    /// `NODE_ROLES`.
+    pub roles: Roles,
+    /// `BACKSTAY_BIND`.
+    pub bind: IpAddr,
+    /// `PORT`.
+    pub port: u16,
+    /// `DIRECTORY`.
+    pub data_dir: PathBuf,
+    /// `BACKSTAY_ADMIN_TOKEN_FILE`.
+    pub admin_token_file: PathBuf,
+    /// Times and sizes.
+    pub tuning: Tuning,
+}
+
+/// Times and sizes, all settable; see the module for the variables.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// Partitions of a new cluster.
+    pub partitions: u32,
+    /// Interval of heartbeats.
+    pub heartbeat: Duration,
+    /// Silence after which a host is dead.
+    pub lease: Duration,
+    /// Longest wait before a batch is cut.
+    pub commit_linger: Duration,
+    /// Bytes at which a batch is cut.
+    pub commit_bytes: usize,
+    /// Unacknowledged bytes per partition.
+    pub backlog_bytes: usize,
+    /// Longest wait for an acknowledgement.
+    pub ack_timeout: Duration,
+    /// Raw bytes at which a partition's segments are cut.
+    pub segment_bytes: usize,
+    /// Age at which they are cut anyway.
+    pub segment_age: Duration,
+    /// Interval of snapshots.
+    pub snapshot_interval: Duration,
+    /// Snapshots that are kept.
+    pub snapshots_kept: usize,
+    /// How long covered entries stay.
+    pub trim_after: Duration,
+    /// Size of the local segment cache in bytes; 0 is none.
+    pub cache_bytes: u64,
+    /// Time without any possible acknowledgement after which the status is 503.
+    pub status_grace: Duration,
+    /// Longest wait for the journal when draining.
+    pub drain: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            partitions: 4,
+            heartbeat: Duration::from_secs(2),
+            lease: Duration::from_secs(10),
+            commit_linger: Duration::from_millis(100),
+            commit_bytes: 4 << 20,
+            backlog_bytes: 64 << 20,
+            ack_timeout: Duration::from_secs(30),
+            segment_bytes: 32 << 20,
+            segment_age: Duration::from_secs(60),
+            snapshot_interval: Duration::from_secs(300),
+            snapshots_kept: 5,
+            trim_after: MIN_TRIM,
+            cache_bytes: 10 << 30,
+            status_grace: Duration::from_secs(30),
+            drain: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The shortest idempotency window.
+pub const MIN_TRIM: Duration = Duration::from_secs(600);
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable has a value that means nothing.
+    #[error("{variable}: {problem}; correct or remove the variable")]
+    Value {
+        /// The variable.
+        variable: String,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// There is no bucket.
+    #[error(
+        "no bucket is configured; set AZURE_STORAGE_BUCKET, S3_STORAGE_BUCKET, GCP_STORAGE_BUCKET or LOCAL_STORAGE_PATH, and the variables that go with it"
+    )]
+    NoBucket,
+    /// A bucket's variables are wrong.
+    #[error(transparent)]
+    Bucket(#[from] backstay_bucket::Error),
+}
+
+impl NodeConfig {
+    /// Reads the configuration through `vars`, which answers as the environment would.
+    ///
+    /// # Errors
+    /// When a variable has a value that means nothing, or no bucket is configured.
+    pub fn from_env(vars: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let read = Reader { vars };
+        let bucket = BucketConfig::from_env(Role::Own, vars)?.ok_or(ConfigError::NoBucket)?;
+        let recover_from = BucketConfig::from_env(Role::RecoverFrom, vars)?;
+        let port = match read.text("PORT") {
+            Some(_) => read.number("PORT", 8080, 0..=65535)?,
+            None => read.number("HUMIO_PORT", 8080, 0..=65535)?,
+        };
+        let data_dir = PathBuf::from(read.text("DIRECTORY").unwrap_or_else(|| "./data".into()));
+        let admin_token_file = read
+            .text("BACKSTAY_ADMIN_TOKEN_FILE")
+            .map_or_else(|| data_dir.join("admin-token.txt"), PathBuf::from);
+        let public_url = read
+            .text("PUBLIC_URL")
+            .unwrap_or_else(|| format!("http://localhost:{port}"));
+        let replace = |what: &str| {
+            let Some(from) = &recover_from else {
+                return Ok(None);
+            };
+            let prefix = from.provider_name().to_uppercase();
+            read.pair(&format!("{prefix}_RECOVER_FROM_REPLACE_{what}"))
+        };
+        Ok(Self {
+            replace_region: replace("REGION")?,
+            replace_bucket: replace("BUCKET")?,
+            bucket,
+            multiple_endpoints: read.flag("BUCKET_STORAGE_MULTIPLE_ENDPOINTS", false)?,
+            recover_without_seal: read.flag("BACKSTAY_RECOVER_WITHOUT_SEAL", false)?,
+            enable_alerts: read.flag("ENABLE_ALERTS", true)?,
+            public_url: read.parse("PUBLIC_URL", &public_url)?,
+            roles: match read.text("NODE_ROLES") {
+                Some(text) => read.parse("NODE_ROLES", &text)?,
+                None => Roles::All,
+            },
+            bind: match read.text("BACKSTAY_BIND") {
+                Some(text) => read.parse("BACKSTAY_BIND", &text)?,
+                None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            },
+            port: port as u16,
+            data_dir,
+            admin_token_file,
+            tuning: Tuning::from_env(&read)?,
+            recover_from,
+        })
+    }
+}
+
+impl Tuning {
+    fn from_env(read: &Reader<'_>) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let millis = |name: &str, default: Duration, least: u64| {
+            let value = read.number(name, default.as_millis() as u64, least..=86_400_000)?;
+            Ok::<_, ConfigError>(Duration::from_millis(value))
+        };
+        let seconds = |name: &str, default: Duration, least: u64| {
+            let value = read.number(name, default.as_secs(), least..=31_536_000)?;
+            Ok::<_, ConfigError>(Duration::from_secs(value))
+        };
+        let bytes = |name: &str, default: usize| {
+            let value = read.number(name, default as u64, 1..=1 << 40)?;
+            Ok::<_, ConfigError>(usize::try_from(value).unwrap_or(usize::MAX))
+        };
+        let heartbeat = millis("BACKSTAY_HEARTBEAT_MS", default.heartbeat, 10)?;
+        let lease = millis("BACKSTAY_LEASE_MS", default.lease, 20)?;
+        if lease < heartbeat * 2 {
+            return Err(ConfigError::Value {
+                variable: "BACKSTAY_LEASE_MS".to_owned(),
+                problem: format!(
+                    "{} ms is less than two heartbeats of {} ms (BACKSTAY_HEARTBEAT_MS), so that living nodes would count as dead",
+                    lease.as_millis(),
+                    heartbeat.as_millis()
+                ),
+            });
+        }
+        Ok(Self {
+            partitions: read.number(
+                "BACKSTAY_INGEST_PARTITIONS",
+                u64::from(default.partitions),
+                1..=1024,
+            )? as u32,
+            heartbeat,
+            lease,
+            commit_linger: millis("BACKSTAY_COMMIT_LINGER_MS", default.commit_linger, 0)?,
+            commit_bytes: bytes("BACKSTAY_COMMIT_BYTES", default.commit_bytes)?,
+            backlog_bytes: bytes("BACKSTAY_BACKLOG_BYTES", default.backlog_bytes)?,
+            ack_timeout: millis("BACKSTAY_ACK_TIMEOUT_MS", default.ack_timeout, 1)?,
+            segment_bytes: bytes("BACKSTAY_SEGMENT_BYTES", default.segment_bytes)?,
+            segment_age: seconds("BACKSTAY_SEGMENT_SECONDS", default.segment_age, 1)?,
+            snapshot_interval: seconds("BACKSTAY_SNAPSHOT_SECONDS", default.snapshot_interval, 1)?,
+            snapshots_kept: read.number(
+                "BACKSTAY_SNAPSHOTS_KEPT",
+                default.snapshots_kept as u64,
+                2..=10_000,
+            )? as usize,
+            trim_after: seconds(
+                "BACKSTAY_TRIM_SECONDS",
+                default.trim_after,
+                MIN_TRIM.as_secs(),
+            )?,
+            cache_bytes: read.number("BACKSTAY_CACHE_BYTES", default.cache_bytes, 0..=u64::MAX)?,
+            status_grace: seconds("BACKSTAY_STATUS_GRACE_SECONDS", default.status_grace, 1)?,
+            drain: seconds("BACKSTAY_DRAIN_SECONDS", default.drain, 1)?,
+        })
+    }
+}
+
+/// Values by name, with errors that say the name.
+struct Reader<'a> {
+    vars: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Reader<'_> {
+    /// An empty value counts as unset: that is what templates leave behind.
+    fn text(&self, name: &str) -> Option<String> {
+        (self.vars)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn parse<T: FromStr<Err: fmt::Display>>(
+        &self,
+        name: &str,
+        text: &str,
+    ) -> Result<T, ConfigError> {
+        text.parse().map_err(|error: T::Err| ConfigError::Value {
+            variable: name.to_owned(),
+            problem: format!("`{text}`: {error}"),
+        })
+    }
+
+    fn number(
+        &self,
+        name: &str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<u64, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
+        let value: u64 = self.parse(name, &text)?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        Err(ConfigError::Value {
+            variable: name.to_owned(),
+            problem: format!("{value} is not from {} to {}", range.start(), range.end()),
+        })
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool, ConfigError> {
+        match self.text(name).map(|text| text.to_lowercase()).as_deref() {
+            None => Ok(default),
+            Some("true" | "1" | "yes") => Ok(true),
+            Some("false" | "0" | "no") => Ok(false),
+            Some(other) => Err(ConfigError::Value {
+                variable: name.to_owned(),
+                problem: format!("`{other}` is neither true nor false"),
+            }),
+        }
+    }
+
+    fn pair(&self, name: &str) -> Result<Option<(String, String)>, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        match text.split_once('/') {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+                Ok(Some((from.to_owned(), to.to_owned())))
+            }
+            _ => Err(ConfigError::Value {
+                variable: name.to_owned(),
+                problem: format!("`{text}` is not of the form from/to"),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::HashMap;
+
+use super::*;
+
+fn config(vars: &[(&str, &str)]) -> Result<NodeConfig, ConfigError> {
+    let mut all: HashMap<String, String> = HashMap::from([
+        ("LOCAL_STORAGE_PATH".to_owned(), "/tmp/bucket".to_owned()),
+        (
+            "LOCAL_STORAGE_ENCRYPTION_KEY".to_owned(),
+            "a long enough key".to_owned(),
+        ),
+    ]);
+    all.extend(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    NodeConfig::from_env(&|name| all.get(name).cloned())
+}
+
+#[test]
+fn defaults_are_those_of_the_table() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.port, 8080);
+    assert_eq!(config.roles, Roles::All);
+    assert_eq!(config.data_dir, PathBuf::from("./data"));
+    assert_eq!(
+        config.admin_token_file,
+        PathBuf::from("./data/admin-token.txt")
+    );
+    assert_eq!(config.public_url.as_str(), "http://localhost:8080/");
+    assert_eq!(config.tuning.partitions, 4);
+    assert!(config.recover_from.is_none());
+    assert!(config.enable_alerts);
+    assert!(!config.multiple_endpoints);
+}
+
+#[test]
+fn values_that_mean_nothing_name_their_variable() {
+    for (name, value) in [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("NODE_ROLES", "some"),
+        ("ENABLE_ALERTS", "maybe"),
+        ("PUBLIC_URL", "not a url"),
+        ("BACKSTAY_BIND", "here"),
+        ("BACKSTAY_INGEST_PARTITIONS", "0"),
+        ("BACKSTAY_TRIM_SECONDS", "599"),
+        ("BACKSTAY_SNAPSHOTS_KEPT", "1"),
+        ("BACKSTAY_LEASE_MS", "3000"),
+        ("BACKSTAY_COMMIT_BYTES", "-1"),
+    ] {
+        let error = config(&[(name, value)]).unwrap_err();
+        assert!(error.to_string().contains(name), "{name}: {error}");
+    }
+}
+
+#[test]
+fn without_a_bucket_it_says_which_variables_there_are() {
+    let error = NodeConfig::from_env(&|_| None).unwrap_err();
+    assert!(error.to_string().contains("LOCAL_STORAGE_PATH"));
+}
+
+#[test]
+fn the_recovery_source_brings_its_replacements() {
+    let source = [
+        ("LOCAL_RECOVER_FROM_PATH", "/tmp/other"),
+        ("LOCAL_RECOVER_FROM_ENCRYPTION_KEY", "a long enough key"),
+    ];
+    let mut vars = source.to_vec();
+    vars.push(("LOCAL_RECOVER_FROM_REPLACE_REGION", "eastus/westus"));
+    let found = config(&vars).unwrap();
+    assert!(found.recover_from.is_some());
+    assert_eq!(
+        found.replace_region,
+        Some(("eastus".to_owned(), "westus".to_owned()))
+    );
+    let mut vars = source.to_vec();
+    vars.push(("LOCAL_RECOVER_FROM_REPLACE_REGION", "eastus"));
+    assert!(config(&vars).is_err());
+}
+
+#[test]
+fn empty_values_count_as_unset() {
+    assert_eq!(config(&[("PORT", " ")]).unwrap().port, 8080);
+}

@@ -1,0 +1,172 @@
+//! What callers of the engine see: names, answers and refusals.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of a repository, as in URLs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RepositoryName(pub Arc<str>);
+
+impl RepositoryName {
+    /// A name as it came in.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepositoryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A client's name for one batch: two batches with the same key, sent to the same repository
+/// within the window (`BACKSTAY_TRIM_SECONDS`, at least ten minutes), are stored once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub String);
+
+/// A batch is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// It had been stored before, under the same key; nothing was stored now.
+    pub duplicate: bool,
+}
+
+/// Why a batch was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// Too much waits for the journal. Nothing was taken. (HTTP 429)
+    #[error("{backlog_bytes} bytes wait for the bucket; send the batch again in {retry_after:?}")]
+    Backlog {
+        /// Bytes that wait.
+        backlog_bytes: usize,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Not acknowledged in time, or nobody can acknowledge now. It may have been stored all the
+    /// same: send it again with the same idempotency key. (HTTP 503)
+    #[error("not acknowledged: {detail}; send the batch again with the same idempotency key")]
+    Unavailable {
+        /// What is in the way.
+        detail: String,
+    },
+    /// The node is starting, draining or takes no ingest by its role. (HTTP 503)
+    #[error("this node takes no events now: {reason}")]
+    NotReady {
+        /// Why.
+        reason: String,
+    },
+    /// Another cluster holds the bucket's journal. (HTTP 503)
+    #[error("fenced: {by} holds this cluster's journal with term {term}; send the events there")]
+    Fenced {
+        /// Who.
+        by: String,
+        /// With which term.
+        term: u64,
+    },
+    /// There is no such repository. (HTTP 404)
+    #[error("there is no repository `{name}`; create it or check the ingest token")]
+    NoRepository {
+        /// Its name.
+        name: String,
+    },
+    /// Another live node must take the batch: it owns the partition of the key, or this node owns
+    /// none. Send the same request to `url`. (HTTP: the request is passed on.)
+    #[error("the node at {url} takes this batch")]
+    Elsewhere {
+        /// Base URL of that node.
+        url: String,
+    },
+    /// The batch is longer than a journal record may be. (HTTP 413)
+    #[error("the batch has {bytes} bytes, the limit is {limit}; send smaller batches")]
+    TooLarge {
+        /// Its encoded length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// There is no such repository. (HTTP 404)
+    #[error("there is no repository or view `{name}`")]
+    NoRepository {
+        /// Its name.
+        name: String,
+    },
+    /// The node is starting, or does not search by its role. (HTTP 503)
+    #[error("this node does not search now: {reason}")]
+    NotReady {
+        /// Why.
+        reason: String,
+    },
+    /// The tails could not be brought to the present, so the answer might miss acknowledged
+    /// events. (HTTP 503)
+    #[error("the journal cannot be read to its end: {detail}; search again later")]
+    Unavailable {
+        /// What is in the way.
+        detail: String,
+    },
+    /// The query itself failed: out of memory, or a segment that cannot be read.
+    #[error(transparent)]
+    Execution(#[from] backstay_search::SearchError),
+}
+
+/// What the engine is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Loading or recovering; what at the moment.
+    Starting(String),
+    /// Serving.
+    Ready,
+    /// Could not start; why.
+    Failed(String),
+    /// Another cluster holds the journal.
+    Fenced {
+        /// Who.
+        by: String,
+        /// With which term.
+        term: u64,
+    },
+    /// On its way down; takes no more events.
+    Draining,
+}
+
+/// One part of the node, for `?deep=1`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct StatusPart {
+    /// Which.
+    pub name: &'static str,
+    /// Whether it works.
+    pub ok: bool,
+    /// In words.
+    pub detail: String,
+}
+
+/// Whether the node should get traffic.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    /// 200 or 503.
+    pub ok: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// The state of each part.
+    pub parts: Vec<StatusPart>,
+}
+
+/// What an ingest token allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngestTokenInfo {
+    /// Where its events go.
+    pub repository: RepositoryName,
+    /// The parser assigned to it, if any.
+    pub parser: Option<String>,
+}

@@ -1,0 +1,20 @@
+//! The server of the data half: it takes events over HTTP, keeps them in a bucket and finds them.
+//!
+//! [`engine`] knows nothing of HTTP: start-up and recovery, the ownership of partitions, ingest
+//! into the journal, tails, segments, snapshots. [`http`] translates LogScale's API into calls of
+//! the [`Engine`]. [`Node`] puts the two together: it listens (and answers 503) before recovery
+//! ends, so that a probe sees a node that works on it instead of a refused connection.
+
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod metrics;
+mod node;
+
+pub use config::{ConfigError, NodeConfig, Roles};
+pub use engine::{
+    Accepted, Engine, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
+    RepositoryName, SearchError, Status, StatusPart,
+};
+pub use metrics::Metrics;
+pub use node::{Node, NodeError};

@@ -1,0 +1,188 @@
+//! What the node counts, for Prometheus.
+
+use std::fmt;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Label of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PartitionLabel {
+    /// The partition.
+    pub partition: u32,
+}
+
+/// Label of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// All metrics of one node. All names begin with `backstay_`.
+pub struct Metrics {
+    registry: Registry,
+    /// Events acknowledged.
+    pub ingest_events: Counter,
+    /// Raw bytes acknowledged.
+    pub ingest_bytes: Counter,
+    /// Batches acknowledged.
+    pub ingest_batches: Counter,
+    /// Batches that had been stored before under the same key.
+    pub ingest_duplicates: Counter,
+    /// Batches refused, by reason.
+    pub ingest_refused: Family<ReasonLabel, Counter>,
+    /// Seconds from a batch's arrival to its acknowledgement.
+    pub ingest_seconds: Histogram,
+    /// Unacknowledged bytes.
+    pub backlog_bytes: Family<PartitionLabel, Gauge>,
+    /// Partitions that this node writes.
+    pub partitions_owned: Gauge,
+    /// Partitions taken over from another host or after a restart.
+    pub takeovers: Counter,
+    /// Partitions lost to another host.
+    pub partitions_lost: Counter,
+    /// Events in the journal that no segment has yet, as far as this node follows.
+    pub live_events: Gauge,
+    /// Raw bytes of those.
+    pub live_bytes: Gauge,
+    /// Segments published.
+    pub segments_published: Counter,
+    /// Bytes of segments uploaded.
+    pub segment_bytes: Counter,
+    /// Segments that the state names.
+    pub segments: Gauge,
+    /// Snapshots written.
+    pub snapshots: Counter,
+    /// Journal entries trimmed.
+    pub trimmed: Counter,
+    /// Searches begun.
+    pub searches: Counter,
+    /// Searches that failed.
+    pub searches_failed: Counter,
+    /// Seconds a search took.
+    pub search_seconds: Histogram,
+    /// The next slot of `global`.
+    pub global_offset: Gauge,
+    /// Hosts that this node holds to be alive.
+    pub hosts_alive: Gauge,
+    /// 1 when another cluster holds the journal.
+    pub fenced: Gauge,
+    /// Background steps that failed and are tried again, by which.
+    pub retries: Family<ReasonLabel, Counter>,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        let mut registry = Registry::with_prefix("backstay");
+        macro_rules! register {
+            ($name:ident, $help:literal) => {{
+                let metric = Default::default();
+                registry.register(stringify!($name), $help, Clone::clone(&metric));
+                metric
+            }};
+        }
+        let ingest_seconds = seconds();
+        let search_seconds = seconds();
+        registry.register(
+            "ingest_seconds",
+            "Time from arrival to acknowledgement",
+            ingest_seconds.clone(),
+        );
+        registry.register(
+            "search_seconds",
+            "Time a search took",
+            search_seconds.clone(),
+        );
+        let ingest_events: Counter = register!(ingest_events, "Events acknowledged");
+        let ingest_bytes: Counter = register!(ingest_bytes, "Raw bytes acknowledged");
+        let ingest_batches: Counter = register!(ingest_batches, "Batches acknowledged");
+        let ingest_duplicates: Counter =
+            register!(ingest_duplicates, "Batches that had been stored before");
+        let ingest_refused: Family<ReasonLabel, Counter> =
+            register!(ingest_refused, "Batches refused");
+        let backlog_bytes: Family<PartitionLabel, Gauge> =
+            register!(backlog_bytes, "Unacknowledged bytes");
+        let partitions_owned: Gauge = register!(partitions_owned, "Partitions written here");
+        let takeovers: Counter = register!(takeovers, "Partitions taken over");
+        let partitions_lost: Counter = register!(partitions_lost, "Partitions lost to another");
+        let live_events: Gauge = register!(live_events, "Events not in a segment yet");
+        let live_bytes: Gauge = register!(live_bytes, "Raw bytes not in a segment yet");
+        let segments_published: Counter = register!(segments_published, "Segments published");
+        let segment_bytes: Counter = register!(segment_bytes, "Bytes of segments uploaded");
+        let segments: Gauge = register!(segments, "Segments in the state");
+        let snapshots: Counter = register!(snapshots, "Snapshots written");
+        let trimmed: Counter = register!(trimmed, "Journal entries trimmed");
+        let searches: Counter = register!(searches, "Searches begun");
+        let searches_failed: Counter = register!(searches_failed, "Searches that failed");
+        let global_offset: Gauge = register!(global_offset, "Next slot of the stream global");
+        let hosts_alive: Gauge = register!(hosts_alive, "Hosts held to be alive");
+        let fenced: Gauge = register!(fenced, "1 when another cluster holds the journal");
+        let retries: Family<ReasonLabel, Counter> =
+            register!(retries, "Background steps tried again");
+        Self {
+            registry,
+            ingest_events,
+            ingest_bytes,
+            ingest_batches,
+            ingest_duplicates,
+            ingest_refused,
+            ingest_seconds,
+            backlog_bytes,
+            partitions_owned,
+            takeovers,
+            partitions_lost,
+            live_events,
+            live_bytes,
+            segments_published,
+            segment_bytes,
+            segments,
+            snapshots,
+            trimmed,
+            searches,
+            searches_failed,
+            search_seconds,
+            global_offset,
+            hosts_alive,
+            fenced,
+            retries,
+        }
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.ingest_refused
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+
+    pub(crate) fn retried(&self, reason: &'static str) {
+        self.retries.get_or_create(&ReasonLabel { reason }).inc();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
