@@ -71,7 +71,9 @@ impl Journal {
                     Occupied::Fenced(fence) => return Ok(TryAppend::Fenced(fence)),
                 }
             }
-            if stream == StreamId::Global && is_trimmed(store, entry.seq).await? {
+            if stream == StreamId::Global
+                && slot::with_retry(|| is_trimmed(store, entry.seq)).await?
+            {
                 return Ok(TryAppend::TrimmedBehind);
             }
             if created {

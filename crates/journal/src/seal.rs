@@ -144,7 +144,8 @@ impl Journal {
         term: u64,
         previous: Option<Previous>,
     ) -> Result<Sealed, SealError> {
-        if stream == StreamId::Global && is_trimmed(&*self.store, seq).await? {
+        let store = &*self.store;
+        if stream == StreamId::Global && slot::with_retry(|| is_trimmed(store, seq)).await? {
             return Err(SealError::TrimmedBehind { stream, seq });
         }
         Ok(Sealed {

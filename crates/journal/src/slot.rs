@@ -1,8 +1,6 @@
 //! Reading and creating one slot, with a bounded number of tries: for everybody but the writer,
 //! which never gives up on a slot.
 
-use bytes::Bytes;
-
 use crate::backoff::Backoff;
 use crate::entry::{Entry, Header, StreamId};
 use crate::store::{EntryStore, StoreError};
@@ -53,26 +51,26 @@ pub(crate) async fn read_header(
     }
 }
 
-pub(crate) async fn read_with_retry(
-    store: &dyn EntryStore,
-    stream: StreamId,
-    seq: u64,
-) -> Result<Option<Entry>, StoreError> {
+/// Makes a call again for as long as its error is one that may pass.
+pub(crate) async fn with_retry<T, F>(call: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     let mut backoff = Backoff::default();
     loop {
-        match read(store, stream, seq).await {
+        match call().await {
             Err(error) if error.is_retryable() && backoff.tries() < TRIES => backoff.wait().await,
             answer => return answer,
         }
     }
 }
 
-/// The bytes of an entry for its slot.
-pub(crate) fn encode(entry: &Entry) -> Result<Bytes, StoreError> {
-    entry.encode().map_err(|source| StoreError::Encode {
-        object: entry.stream.key(entry.seq),
-        source,
-    })
+pub(crate) async fn read_with_retry(
+    store: &dyn EntryStore,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<Entry>, StoreError> {
+    with_retry(|| read(store, stream, seq)).await
 }
 
 /// Creates a slot; always with the same bytes. `false`: it exists, perhaps by an earlier try.
@@ -81,12 +79,9 @@ pub(crate) async fn create_with_retry(
     entry: &Entry,
 ) -> Result<bool, StoreError> {
     let key = entry.stream.key(entry.seq);
-    let bytes = encode(entry)?;
-    let mut backoff = Backoff::default();
-    loop {
-        match store.create(&key, bytes.clone()).await {
-            Err(error) if error.is_retryable() && backoff.tries() < TRIES => backoff.wait().await,
-            answer => return answer,
-        }
-    }
+    let bytes = entry.encode().map_err(|source| StoreError::Encode {
+        object: key.clone(),
+        source,
+    })?;
+    with_retry(|| store.create(&key, bytes.clone())).await
 }

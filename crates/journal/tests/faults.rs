@@ -321,3 +321,36 @@ async fn of_several_racing_sealers_the_highest_term_prevails() {
         assert_eq!(terms.last(), Some(&3));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_alone_knows_its_own_entries_again() {
+    let faults = Faults {
+        error_after: 0.2,
+        late_effect: 0.1,
+        ..Faults::NONE
+    };
+    for seed in 0..SEEDS {
+        let memory = MemoryStore::new();
+        let faulty = Arc::new(FaultyStore::new(Arc::new(memory), faults, seed));
+        let journal = Journal::new(faulty, WriterId("alone".to_owned()));
+        let sealed = journal.seal(STREAM, 0, 1, "alone").await.unwrap();
+        assert_eq!(sealed.seq, 0);
+        let options = CommitOptions {
+            give_up: Duration::from_secs(100_000),
+            ..CommitOptions::default()
+        };
+        let writer = journal.writer(STREAM, sealed, options);
+        for slot in 1..20 {
+            let position = writer.append(Bytes::from_static(b"record")).await;
+            assert_eq!(position.map(|at| at.seq), Ok(slot), "seed {seed}");
+        }
+        for at in 0..20 {
+            let event = Bytes::from_static(b"event");
+            let appended = journal
+                .try_append(StreamId::Global, at, 0, event)
+                .await
+                .unwrap();
+            assert_eq!(appended, TryAppend::Appended { seq: at }, "seed {seed}");
+        }
+    }
+}
