@@ -39,7 +39,6 @@
 //! leaving it out loses or reorders something.
 
 mod backoff;
-mod bucket;
 mod entry;
 mod fence;
 mod optimistic;

@@ -1,1 +1,0 @@
-//! The bucket as the place where entries are kept.
