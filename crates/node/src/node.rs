@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
@@ -12,7 +15,7 @@ pub struct Node {
     engine: Engine,
     address: SocketAddr,
     stop: CancellationToken,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<std::io::Result<()>>,
 }
 
 /// Why a node cannot run.
@@ -30,18 +33,45 @@ pub enum NodeError {
     /// The listener broke.
     #[error("the HTTP server ended: {0}")]
     Serve(#[source] std::io::Error),
-    /// The engine could not start.
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signal(#[source] std::io::Error),
+    /// The engine could not start or go on.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
 impl Node {
-    /// Listens, and begins to load the state. Returns as soon as it listens.
+    /// Listens, and begins to load the state. Returns as soon as it listens; requests are
+    /// answered 503 until [`Engine::ready`].
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// When the port or the data folder cannot be had.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        todo!()
+        let wanted = SocketAddr::new(config.bind, config.port);
+        let listen = |source| NodeError::Listen {
+            address: wanted,
+            source,
+        };
+        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let engine = Engine::new(config)?;
+        engine.start();
+        let stop = CancellationToken::new();
+        let router = crate::http::router(engine.clone());
+        let stopped = stop.clone().cancelled_owned();
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+        });
+        tracing::info!(%address, "listening");
+        Ok(Self {
+            engine,
+            address,
+            stop,
+            server,
+        })
     }
 
     /// The engine.
@@ -59,6 +89,30 @@ impl Node {
     /// # Errors
     /// When the engine cannot start or the listener breaks.
     pub async fn run_until_signal(self) -> Result<(), NodeError> {
-        todo!()
+        let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signal)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Signal)?;
+        let failed = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            why = self.engine.failed() => Some(why),
+        };
+        self.shut_down().await?;
+        match failed {
+            Some(why) => Err(EngineError::Start(why).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Drains and ends. Requests that come meanwhile are answered 503.
+    ///
+    /// # Errors
+    /// When the listener broke.
+    pub async fn shut_down(self) -> Result<(), NodeError> {
+        self.engine.drain().await;
+        self.stop.cancel();
+        match self.server.await {
+            Ok(ended) => ended.map_err(NodeError::Serve),
+            Err(error) => Err(NodeError::Serve(std::io::Error::other(error))),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What callers of the engine see: names, answers and refusals.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,21 @@ pub enum IngestError {
     },
 }
 
+impl IngestError {
+    /// The kind in one word, as the metrics name it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Backlog { .. } => "backlog",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NotReady { .. } => "not_ready",
+            Self::Fenced { .. } => "fenced",
+            Self::NoRepository { .. } => "no_repository",
+            Self::Elsewhere { .. } => "elsewhere",
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+}
+
 /// Why a search has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
@@ -138,6 +154,44 @@ pub enum Phase {
     },
     /// On its way down; takes no more events.
     Draining,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting(what) => write!(f, "starting: {what}"),
+            Self::Ready => f.write_str("ready"),
+            Self::Failed(why) => write!(f, "could not start: {why}"),
+            Self::Fenced { by, term } => write!(
+                f,
+                "fenced: {by} holds this cluster's journal with term {term}"
+            ),
+            Self::Draining => f.write_str("draining"),
+        }
+    }
+}
+
+/// Why a node cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The admin token cannot be kept.
+    #[error(transparent)]
+    Token(#[from] super::token::TokenError),
+    /// The data folder cannot be used.
+    #[error("{path}: the data folder cannot be made: {source}; set DIRECTORY to a writable folder")]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The state cannot be loaded.
+    #[error("{0}")]
+    Start(String),
+    /// Another process runs with this host's data folder.
+    #[error("{0}")]
+    Superseded(String),
 }
 
 /// One part of the node, for `?deep=1`.

@@ -1,23 +1,65 @@
 //! The engine: everything of a node but HTTP.
+//!
+//! - `startup` loads the state, recovers from another cluster's bucket, and joins the cluster;
+//! - `keeper` and `plan` keep the node in it: heartbeats, leases, who owns which partition;
+//!   `takeover` takes a partition over;
+//! - `ingest`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement;
+//! - `tails` follow what any node has acknowledged, `publish` and `cut` turn that into segments,
+//!   `search` and `sources` find it in both;
+//! - `snapshots` write the state down, `lifecycle` runs all that in the background and ends it.
+//!
+//! No node asks another one: what a node needs to know is in the bucket.
 
 mod api;
+mod cut;
+mod dedupe;
+mod ingest;
+mod keeper;
+mod lifecycle;
+mod owned;
+mod plan;
+mod publish;
+mod record;
+mod running;
+mod search;
+mod snapshots;
+mod sources;
+mod startup;
+mod status;
+mod tails;
+mod takeover;
+mod token;
+mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use backstay_global::GlobalLog;
-use backstay_search::{Event, Limits, Query, QueryResult, TimeRange};
+use backstay_search::{Event, Limits, Progress, Query, QueryResult, TimeRange};
+use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use api::{
-    Accepted, IdempotencyKey, IngestError, IngestTokenInfo, Phase, RepositoryName, SearchError,
-    Status, StatusPart,
+    Accepted, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase, RepositoryName,
+    SearchError, Status, StatusPart,
 };
+pub use backstay_search::Row;
+pub use keeper::RoundError;
+pub use publish::PublishError;
+pub use record::RecordError;
+pub use snapshots::SnapshotError;
+pub use startup::StartError;
+pub use tails::FollowError;
+pub use takeover::TakeoverError;
+pub use token::TokenError;
 
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
-
-/// One row of a streamed search.
-pub type Row = serde_json::Map<String, serde_json::Value>;
+use running::Running;
+use token::AdminToken;
 
 /// The engine of one node. Cheap to clone. It exists from the first moment, in
 /// [`Phase::Starting`]; what needs the state answers `NotReady` until it is [`Phase::Ready`].
@@ -27,15 +69,41 @@ pub struct Engine {
 }
 
 struct Inner {
-    config: NodeConfig,
-    metrics: Metrics,
+    config: Arc<NodeConfig>,
+    metrics: Arc<Metrics>,
+    token: AdminToken,
+    phase: watch::Sender<Phase>,
+    running: OnceLock<Arc<Running>>,
+    /// Ends the background.
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
-/// Why a node cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {}
-
 impl Engine {
+    /// An engine that does nothing yet. Makes the data folder and, at first start, the admin
+    /// token.
+    ///
+    /// # Errors
+    /// When the data folder cannot be used.
+    pub fn new(config: NodeConfig) -> Result<Self, EngineError> {
+        let token = AdminToken::at(&config.admin_token_file)?;
+        std::fs::create_dir_all(&config.data_dir).map_err(|source| EngineError::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config: Arc::new(config),
+                metrics: Arc::new(Metrics::new()),
+                token,
+                phase: watch::Sender::new(Phase::Starting("starting".to_owned())),
+                running: OnceLock::new(),
+                stop: CancellationToken::new(),
+                tasks: TaskTracker::new(),
+            }),
+        })
+    }
+
     /// Stores a batch; returns when it is durable in the bucket.
     ///
     /// # Errors
@@ -46,7 +114,18 @@ impl Engine {
         events: Vec<Event>,
         key: Option<IdempotencyKey>,
     ) -> Result<Accepted, IngestError> {
-        todo!()
+        let running = self.serving().map_err(|reason| match self.phase() {
+            Phase::Fenced { by, term } => IngestError::Fenced { by, term },
+            _ => IngestError::NotReady { reason },
+        });
+        let answer = match running {
+            Ok(running) => running.ingest(repository, &events, key.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &answer {
+            self.inner.metrics.refused(error.reason());
+        }
+        answer
     }
 
     /// Runs a query over everything that any node has acknowledged until now.
@@ -60,7 +139,37 @@ impl Engine {
         range: TimeRange,
         limits: Limits,
     ) -> Result<QueryResult, SearchError> {
-        todo!()
+        let unwatched = watch::Sender::new(Progress::default());
+        self.search_watched(repository, query, range, limits, unwatched)
+            .await
+    }
+
+    /// The same, telling how far it is.
+    ///
+    /// # Errors
+    /// See [`SearchError`].
+    pub async fn search_watched(
+        &self,
+        repository: &RepositoryName,
+        query: Query,
+        range: TimeRange,
+        limits: Limits,
+        progress: watch::Sender<Progress>,
+    ) -> Result<QueryResult, SearchError> {
+        let metrics = &self.inner.metrics;
+        let begun = Instant::now();
+        metrics.searches.inc();
+        let answer = async {
+            let running = self.searching()?;
+            let execution = running.prepare(repository, query, range, limits).await?;
+            Ok(execution.run(progress).await?)
+        }
+        .await;
+        metrics.search_seconds.observe(begun.elapsed().as_secs_f64());
+        if answer.is_err() {
+            metrics.searches_failed.inc();
+        }
+        answer
     }
 
     /// The same for filter queries, row by row as they are found.
@@ -74,32 +183,40 @@ impl Engine {
         range: TimeRange,
         limits: Limits,
     ) -> Result<BoxStream<'static, Result<Row, SearchError>>, SearchError> {
-        todo!()
+        self.inner.metrics.searches.inc();
+        let running = self.searching()?;
+        let execution = running.prepare(repository, query, range, limits).await?;
+        Ok(execution
+            .stream()
+            .map(|row| row.map_err(SearchError::from))
+            .boxed())
     }
 
     /// What the engine is doing.
     pub fn phase(&self) -> Phase {
-        todo!()
+        self.inner.phase.borrow().clone()
     }
 
     /// Whether the node should get traffic.
     pub fn status(&self) -> Status {
-        todo!()
+        status::status(&self.phase(), self.inner.running.get().map(|r| &**r))
     }
 
     /// The metadata; `None` until it is loaded.
     pub fn global(&self) -> Option<&GlobalLog> {
-        todo!()
+        self.inner.running.get().map(|running| &running.global)
     }
 
     /// Whether this is the admin token.
     pub fn admin_token_matches(&self, token: &str) -> bool {
-        todo!()
+        self.inner.token.matches(token)
     }
 
-    /// What an ingest token allows; `None` when it is unknown or revoked.
+    /// What an ingest token allows; `None` when it is unknown or revoked. A token added on another
+    /// node is known here within a heartbeat.
     pub fn resolve_ingest_token(&self, token: &str) -> Option<IngestTokenInfo> {
-        todo!()
+        self.global()?
+            .read(|state| view::ingest_token(state, token))
     }
 
     /// The configuration.
@@ -112,9 +229,27 @@ impl Engine {
         &self.inner.metrics
     }
 
-    /// Takes no more events, settles what was taken, and, with the dynamic configuration
-    /// `FlushSegmentsAndGlobalOnShutdown`, writes all segments and a snapshot.
-    pub async fn drain(&self) {
-        todo!()
+    /// The loaded node, if it takes requests.
+    fn serving(&self) -> Result<&Arc<Running>, String> {
+        match &*self.inner.phase.borrow() {
+            Phase::Ready => self
+                .inner
+                .running
+                .get()
+                .ok_or_else(|| "starting".to_owned()),
+            other => Err(other.to_string()),
+        }
+    }
+
+    fn searching(&self) -> Result<&Arc<Running>, SearchError> {
+        let running = self
+            .serving()
+            .map_err(|reason| SearchError::NotReady { reason })?;
+        if self.inner.config.roles.searches() {
+            return Ok(running);
+        }
+        Err(SearchError::NotReady {
+            reason: "its role is ingestonly (NODE_ROLES)".to_owned(),
+        })
     }
 }

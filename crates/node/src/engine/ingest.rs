@@ -1,0 +1,140 @@
+//! From a batch to an acknowledgement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use backstay_search::Event;
+use bytes::Bytes;
+
+use super::api::{Accepted, IdempotencyKey, IngestError, RepositoryName};
+use super::owned::{Owned, Refused};
+use super::record::{KeyHash, encode_batch};
+use super::running::Running;
+use super::view;
+
+/// Which partition is tried first, so that batches without a key spread over all.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+impl Running {
+    /// Stores a batch in a partition of this node; see [`super::Engine::ingest`].
+    pub(crate) async fn ingest(
+        &self,
+        repository: &RepositoryName,
+        events: &[Event],
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Accepted, IngestError> {
+        let begun = Instant::now();
+        let name = repository.as_str();
+        let id = self
+            .global
+            .read(|state| view::repository_id(state, name))
+            .ok_or_else(|| IngestError::NoRepository {
+                name: name.to_owned(),
+            })?;
+        let key = key.map(|key| KeyHash::new(&id, &key.0));
+        let record =
+            encode_batch(&id, key, events).map_err(|error| IngestError::Unavailable {
+                detail: error.to_string(),
+            })?;
+        let duplicate = match key {
+            Some(key) => self.ingest_once(key, record).await?,
+            None => self.ingest_anywhere(record).await.map(|()| false)?,
+        };
+        let metrics = &self.metrics;
+        metrics.ingest_seconds.observe(begun.elapsed().as_secs_f64());
+        if duplicate {
+            metrics.ingest_duplicates.inc();
+        } else {
+            metrics.ingest_batches.inc();
+            metrics.ingest_events.inc_by(events.len() as u64);
+            let bytes: usize = events.iter().map(|event| event.raw.len()).sum();
+            metrics.ingest_bytes.inc_by(bytes as u64);
+        }
+        Ok(Accepted { duplicate })
+    }
+
+    /// Only the owner of the key's partition knows whether the batch was stored before.
+    async fn ingest_once(&self, key: KeyHash, record: Bytes) -> Result<bool, IngestError> {
+        let partitions = self.global.read(view::partition_count);
+        let partition = key.partition(partitions);
+        let Some(owned) = self.owned(partition) else {
+            return Err(self.elsewhere(Some(partition)));
+        };
+        let wait = self.config.tuning.ack_timeout;
+        match owned.append_once(key, record, wait).await {
+            Ok(duplicate) => Ok(duplicate),
+            Err(refused) => Err(self.refuse(&owned, refused)),
+        }
+    }
+
+    /// Any partition will do: one that is full or lost is passed over.
+    async fn ingest_anywhere(&self, record: Bytes) -> Result<(), IngestError> {
+        let mut partitions = self.all_owned();
+        if partitions.is_empty() {
+            return Err(self.elsewhere(None));
+        }
+        let first = NEXT.fetch_add(1, Ordering::Relaxed) % partitions.len();
+        partitions.rotate_left(first);
+        let deadline = Instant::now() + self.config.tuning.ack_timeout;
+        let mut error = None;
+        for owned in partitions {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            match owned.append(record.clone(), wait).await {
+                Ok(_) => return Ok(()),
+                // In neither case is the batch in that partition.
+                Err(refused @ (Refused::Lost | Refused::Full { .. })) => {
+                    error = Some(self.refuse(&owned, refused));
+                }
+                Err(refused) => return Err(self.refuse(&owned, refused)),
+            }
+        }
+        Err(error.unwrap_or_else(|| self.elsewhere(None)))
+    }
+
+    fn refuse(&self, owned: &Arc<Owned>, refused: Refused) -> IngestError {
+        match refused {
+            Refused::Lost => {
+                self.drop_owned(owned);
+                self.elsewhere(Some(owned.id))
+            }
+            Refused::Full { backlog_bytes } => IngestError::Backlog {
+                backlog_bytes,
+                retry_after: Duration::from_secs(1),
+            },
+            Refused::TooLarge { bytes, limit } => IngestError::TooLarge { bytes, limit },
+            Refused::Unclear { detail } => IngestError::Unavailable { detail },
+        }
+    }
+
+    /// The live node that should take the batch: the owner of `partition`, or any that ingests.
+    fn elsewhere(&self, partition: Option<u32>) -> IngestError {
+        let owner = partition.and_then(|id| self.global.read(|state| view::owner(state, id)));
+        let alive = self.alive.read();
+        let others = || {
+            alive
+                .iter()
+                .filter(|(host, peer)| **host != self.host && peer.ingests)
+        };
+        let peer = match (&owner, partition) {
+            (Some(owner), Some(_)) => others().find(|(host, _)| *host == owner),
+            // The partition of a key has no owner: nobody can judge the batch now.
+            (None, Some(_)) => None,
+            (_, None) => {
+                let count = others().count().max(1);
+                others().nth(NEXT.fetch_add(1, Ordering::Relaxed) % count)
+            }
+        };
+        match peer {
+            Some((_, peer)) => IngestError::Elsewhere {
+                url: peer.url.clone(),
+            },
+            None => IngestError::Unavailable {
+                detail: match partition {
+                    Some(id) => format!("partition {id} is between two owners"),
+                    None => "no live node owns a partition".to_owned(),
+                },
+            },
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What runs in the background from start to end, and how it ends.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstay_failpoint::hit;
+use backstay_global::CommitError;
+use futures::future::join_all;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::api::{EngineError, Phase};
+use super::keeper::{Keeper, RoundError};
+use super::running::Running;
+use super::{Engine, startup, view};
+
+/// How often the own partitions are looked at for segments that are due.
+const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// How often the partitions of others are followed, so that a search has little to read.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// How often trimming is looked at.
+const TRIM_EVERY: Duration = Duration::from_secs(30);
+/// The wait after a failed start that may succeed later.
+const RETRY_START: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Begins to load the state, in the background; see [`Engine::ready`].
+    pub fn start(&self) {
+        let engine = self.clone();
+        self.spawn(async move { engine.run().await });
+    }
+
+    /// Waits until the node serves.
+    ///
+    /// # Errors
+    /// When it cannot start without somebody's help.
+    pub async fn ready(&self) -> Result<(), EngineError> {
+        let mut phase = self.inner.phase.subscribe();
+        let settled = phase.wait_for(|phase| !matches!(phase, Phase::Starting(_)));
+        match settled.await.map(|phase| phase.clone()) {
+            Ok(Phase::Failed(why)) => Err(EngineError::Start(why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Resolves with the reason when the node can do nothing more without somebody's help.
+    pub async fn failed(&self) -> String {
+        let mut phase = self.inner.phase.subscribe();
+        let failed = phase.wait_for(|phase| matches!(phase, Phase::Failed(_)));
+        match failed.await.map(|phase| phase.clone()) {
+            Ok(Phase::Failed(why)) => why,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.inner.stop.clone();
+        self.inner.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    fn enter(&self, phase: Phase) {
+        tracing::info!(%phase, "phase");
+        if let Phase::Fenced { .. } = phase {
+            self.inner.metrics.fenced.set(1);
+        }
+        self.inner.phase.send_replace(phase);
+    }
+
+    async fn run(self) {
+        let running = loop {
+            let say = |what: String| self.enter(Phase::Starting(what));
+            match startup::start(&self.inner.config, &self.inner.metrics, &say).await {
+                Ok(running) => break Arc::new(running),
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "cannot start yet");
+                    say(error.to_string());
+                    tokio::time::sleep(RETRY_START).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot start");
+                    self.enter(Phase::Failed(error.to_string()));
+                    return;
+                }
+            }
+        };
+        let running = Arc::clone(self.inner.running.get_or_init(|| running));
+        let mut keeper = Keeper::new(&running);
+        // The first rounds belong to the start: a node that serves owns partitions or knows who
+        // does, and its first snapshot is written.
+        loop {
+            match keeper.round(&running).await {
+                Ok(()) => break,
+                Err(error) if self.ended_by(&running, &error) => return,
+                Err(error) => {
+                    self.enter(Phase::Starting(error.to_string()));
+                    tokio::time::sleep(RETRY_START).await;
+                }
+            }
+        }
+        self.enter(Phase::Ready);
+        let engine = self.clone();
+        let of = Arc::clone(&running);
+        self.spawn(async move { engine.publish_loop(&of).await });
+        let engine = self.clone();
+        let of = Arc::clone(&running);
+        self.spawn(async move { engine.snapshot_loop(&of).await });
+        if self.inner.config.roles.searches() {
+            let of = Arc::clone(&running);
+            self.spawn(async move { follow_loop(&of).await });
+        }
+        self.keep(&running, keeper).await;
+    }
+
+    /// Whether the node ends with this error: it is fenced, or another process is this host.
+    fn ended_by(&self, running: &Running, error: &RoundError) -> bool {
+        let phase = match error {
+            RoundError::Global(CommitError::Fenced { by, term }) => Phase::Fenced {
+                by: by.clone(),
+                term: *term,
+            },
+            RoundError::Superseded { .. } => Phase::Failed(error.to_string()),
+            RoundError::Global(_) => return false,
+        };
+        self.enter(phase);
+        running.owned.write().clear();
+        running.metrics.partitions_owned.set(0);
+        true
+    }
+
+    async fn keep(&self, running: &Running, mut keeper: Keeper) {
+        let mut ticks = interval(self.inner.config.tuning.heartbeat);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = running.look.notified() => {}
+            }
+            let result = keeper.round(running).await;
+            running.note("heartbeat", &result);
+            if let Err(error) = &result
+                && self.ended_by(running, error)
+            {
+                return;
+            }
+        }
+    }
+
+    async fn publish_loop(&self, running: &Running) {
+        let every = PUBLISH_EVERY.min(self.inner.config.tuning.segment_age / 4);
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut trimmed = Instant::now();
+        loop {
+            ticks.tick().await;
+            let due = trimmed.elapsed() >= TRIM_EVERY;
+            for owned in running.all_owned() {
+                let result = running.publish(&owned, false).await;
+                running.note("publish", &result);
+                if due {
+                    let result = running.trim(&owned).await;
+                    running.note("trim", &result);
+                }
+                let label = crate::metrics::PartitionLabel {
+                    partition: owned.id,
+                };
+                let waiting = owned.writer().health().backlog_bytes as i64;
+                let backlog = &running.metrics.backlog_bytes;
+                backlog.get_or_create(&label).set(waiting);
+            }
+            if due {
+                trimmed = Instant::now();
+            }
+        }
+    }
+
+    async fn snapshot_loop(&self, running: &Running) {
+        let every = self.inner.config.tuning.snapshot_interval;
+        loop {
+            tokio::time::sleep(every).await;
+            // One node is enough; which one, all agree on. If two write, they write the same.
+            let first = running.alive.read().keys().next().cloned();
+            let result = if first.is_none_or(|host| host == running.host) {
+                running.snapshot().await
+            } else {
+                running.mirror().await
+            };
+            running.note("snapshot", &result);
+        }
+    }
+
+    /// Takes no more events, settles what was taken, and, with the dynamic configuration
+    /// `FlushSegmentsAndGlobalOnShutdown`, writes all segments and a snapshot. After this the
+    /// engine does nothing more.
+    pub async fn drain(&self) {
+        let serving = self.phase() == Phase::Ready;
+        if serving {
+            self.enter(Phase::Draining);
+        }
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        let Some(running) = self.inner.running.get().filter(|_| serving) else {
+            return;
+        };
+        let limit = self.inner.config.tuning.drain;
+        if timeout(limit, leave(running)).await.is_err() {
+            tracing::error!(
+                ?limit,
+                "not drained in time (BACKSTAY_DRAIN_SECONDS); what was acknowledged is in the journal"
+            );
+        }
+    }
+}
+
+/// The orderly end: settle, flush if asked to, say goodbye, write the state down.
+async fn leave(running: &Running) {
+    let owned = running.all_owned();
+    let closed = join_all(owned.iter().map(|owned| owned.writer().close())).await;
+    for (owned, result) in owned.iter().zip(closed) {
+        if let Err(error) = result {
+            tracing::warn!(partition = owned.id, %error, "closed");
+        }
+    }
+    hit("node.drain.after_close");
+    let flush = running.global.read(view::flush_on_shutdown);
+    if flush {
+        for owned in &owned {
+            let result = running.publish(owned, true).await;
+            running.note("publish", &result);
+        }
+        hit("node.drain.after_flush");
+    }
+    let result = running.host_down().await;
+    running.note("host_down", &result);
+    let result = if flush {
+        running.snapshot().await
+    } else {
+        running.mirror().await
+    };
+    running.note("snapshot", &result);
+    hit("node.drain.after_snapshot");
+}
+
+async fn follow_loop(running: &Running) {
+    let mut ticks = interval(FOLLOW_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let partitions = running.global.read(view::partition_count);
+        for partition in 0..partitions {
+            if running.owned(partition).is_none() {
+                let result = running.follow(partition).await;
+                running.note("follow", &result);
+            }
+        }
+        running.prune();
+    }
+}

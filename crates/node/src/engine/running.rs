@@ -1,0 +1,154 @@
+//! Everything that exists once the state is loaded; what the parts of the engine share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstay_bucket::Bucket;
+use backstay_global::GlobalLog;
+use backstay_journal::{CommitOptions, Journal};
+use backstay_search::cache::DiskCache;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use super::owned::Owned;
+use super::sources::Buckets;
+use super::tails::{FollowError, Tails};
+use super::view;
+use crate::config::NodeConfig;
+use crate::metrics::Metrics;
+
+/// Far enough that the writer never gives up by itself: how long a client waits is decided where
+/// the client is known, and only the writer can say what became of a batch in the end.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The loaded node.
+pub(crate) struct Running {
+    pub(crate) config: Arc<NodeConfig>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The own bucket.
+    pub(crate) bucket: Bucket,
+    /// All buckets that hold segments.
+    pub(crate) buckets: Buckets,
+    pub(crate) journal: Journal,
+    pub(crate) global: GlobalLog,
+    /// Stays the same when the process is started again on the same data folder.
+    pub(crate) host: String,
+    /// Differs at every start.
+    pub(crate) incarnation: String,
+    pub(crate) tails: Tails,
+    /// Segments on the local disk.
+    pub(crate) cache: Option<DiskCache>,
+    /// The partitions that this node writes.
+    pub(crate) owned: RwLock<BTreeMap<u32, Arc<Owned>>>,
+    /// When something was last shown to be durable.
+    pub(crate) proof: Mutex<Instant>,
+    /// Hosts held to be alive at the last round, by id: their URL and whether they ingest.
+    pub(crate) alive: RwLock<BTreeMap<String, Peer>>,
+    /// Asks for a round of the keeper now: a partition was lost.
+    pub(crate) look: Notify,
+    /// What the last background step of each kind said, if it failed.
+    pub(crate) troubles: Mutex<BTreeMap<&'static str, String>>,
+}
+
+/// Another host, as far as ingest cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) url: String,
+    pub(crate) ingests: bool,
+}
+
+impl Running {
+    /// The name that this process start signs its seals with.
+    pub(crate) fn signature(&self) -> String {
+        format!("{}/{}", self.host, self.incarnation)
+    }
+
+    pub(crate) fn commit_options(&self) -> CommitOptions {
+        let tuning = &self.config.tuning;
+        CommitOptions {
+            max_bytes: tuning.commit_bytes,
+            linger: tuning.commit_linger,
+            backlog_bytes: tuning.backlog_bytes,
+            give_up: NEVER,
+            ..CommitOptions::default()
+        }
+    }
+
+    /// A partition that this node writes.
+    pub(crate) fn owned(&self, partition: u32) -> Option<Arc<Owned>> {
+        self.owned.read().get(&partition).cloned()
+    }
+
+    /// All partitions that this node writes.
+    pub(crate) fn all_owned(&self) -> Vec<Arc<Owned>> {
+        self.owned.read().values().cloned().collect()
+    }
+
+    /// Drops a partition that another host holds now, unless it has been taken again meanwhile.
+    pub(crate) fn drop_owned(&self, lost: &Owned) {
+        let mut owned = self.owned.write();
+        if owned
+            .get(&lost.id)
+            .is_some_and(|now| now.term == lost.term)
+        {
+            owned.remove(&lost.id);
+            self.metrics.partitions_lost.inc();
+            self.metrics.partitions_owned.set(owned.len() as i64);
+            tracing::warn!(
+                partition = lost.id,
+                term = lost.term,
+                "another host holds this partition now; dropped"
+            );
+        }
+        drop(owned);
+        // Perhaps the whole node is fenced: that is in `global`.
+        self.look.notify_one();
+        if !self.config.roles.searches() {
+            self.tails.forget(lost.id);
+        }
+    }
+
+    /// Something was shown to be durable just now.
+    pub(crate) fn prove(&self) {
+        *self.proof.lock() = Instant::now();
+    }
+
+    /// When something was last shown to be durable.
+    pub(crate) fn last_proof(&self) -> Instant {
+        self.all_owned()
+            .iter()
+            .map(|owned| owned.writer().health().last_ack)
+            .fold(*self.proof.lock(), Instant::max)
+    }
+
+    /// Brings the tail of a partition to the present.
+    pub(crate) async fn follow(&self, partition: u32) -> Result<(), FollowError> {
+        let standing = || self.global.read(|state| view::standing(state, partition));
+        self.tails.follower(partition).refresh(&standing).await
+    }
+
+    /// Throws away of the tails what segments have by now.
+    pub(crate) fn prune(&self) {
+        let covered = self.global.read(view::covered);
+        self.tails.prune(&covered);
+        let (events, bytes) = self.tails.totals();
+        self.metrics.live_events.set(events as i64);
+        self.metrics.live_bytes.set(bytes as i64);
+    }
+
+    /// Notes how a background step went.
+    pub(crate) fn note<T, E: std::fmt::Display>(&self, step: &'static str, result: &Result<T, E>) {
+        match result {
+            Ok(_) => {
+                self.troubles.lock().remove(step);
+            }
+            Err(error) => {
+                let text = error.to_string();
+                self.metrics.retried(step);
+                tracing::warn!(step, error = text, "will be tried again");
+                self.troubles.lock().insert(step, text);
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A search over everything that was acknowledged before it began.
+
+use std::collections::BTreeMap;
+
+use backstay_global::{BucketEntity, Segment};
+use backstay_search::{Execution, Limits, Query, TimeRange};
+use futures::future::try_join_all;
+
+use super::api::{RepositoryName, SearchError};
+use super::running::Running;
+use super::sources::BucketSegment;
+use super::view;
+
+/// How often a search takes a newer state before it gives up; each time, somebody has published
+/// segments in the microseconds between two locks.
+const TRIES: u32 = 100;
+
+/// What a search takes from one state.
+struct Chosen {
+    repositories: Vec<String>,
+    covered: Vec<(u32, u64)>,
+    segments: Vec<Segment>,
+    buckets: BTreeMap<u32, BucketEntity>,
+}
+
+impl Running {
+    /// Prepares a search; see [`super::Engine::search`].
+    pub(crate) async fn prepare(
+        &self,
+        repository: &RepositoryName,
+        query: Query,
+        range: TimeRange,
+        limits: Limits,
+    ) -> Result<Execution, SearchError> {
+        self.catch_up().await?;
+        for _ in 0..TRIES {
+            let chosen = self.choose(repository, range)?;
+            let mut live = Some(Vec::new());
+            for repository in &chosen.repositories {
+                let more = self.tails.batches(&chosen.covered, repository);
+                live = live.zip(more).map(|(mut all, more)| {
+                    all.extend(more);
+                    all
+                });
+            }
+            let Some(live) = live else {
+                continue;
+            };
+            let mut sources = Vec::with_capacity(chosen.segments.len());
+            let mut opened = BTreeMap::new();
+            for segment in &chosen.segments {
+                let bucket = match opened.get(&segment.bucket) {
+                    Some(bucket) => bucket,
+                    None => {
+                        let entity = chosen.buckets.get(&segment.bucket).ok_or_else(|| {
+                            view::unknown_bucket(segment)
+                        })?;
+                        let bucket = self.buckets.open(entity).await.map_err(|source| {
+                            backstay_search::SearchError::Source {
+                                segment: view::segment_id(segment),
+                                source,
+                            }
+                        })?;
+                        opened.entry(segment.bucket).or_insert(bucket)
+                    }
+                };
+                let source = BucketSegment::source(segment, bucket.clone());
+                sources.push(match &self.cache {
+                    Some(cache) => cache.wrap(source),
+                    None => source,
+                });
+            }
+            return Ok(Execution::new(query, range, sources, live, limits));
+        }
+        Err(SearchError::Unavailable {
+            detail: "segments are published faster than the state can be read".to_owned(),
+        })
+    }
+
+    /// Brings the metadata and all tails to the present.
+    async fn catch_up(&self) -> Result<(), SearchError> {
+        let unavailable = |detail: String| SearchError::Unavailable { detail };
+        self.global
+            .refresh()
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
+        let partitions = self.global.read(view::partition_count);
+        let tails = (0..partitions).map(|partition| self.follow(partition));
+        try_join_all(tails)
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
+        Ok(())
+    }
+
+    fn choose(
+        &self,
+        repository: &RepositoryName,
+        range: TimeRange,
+    ) -> Result<Chosen, SearchError> {
+        self.global.read(|state| {
+            let repositories = view::searched(state, repository.as_str());
+            if repositories.is_empty() {
+                return Err(SearchError::NoRepository {
+                    name: repository.as_str().to_owned(),
+                });
+            }
+            Ok(Chosen {
+                covered: view::covered(state),
+                segments: view::segments(state, &repositories, range),
+                buckets: view::buckets(state),
+                repositories,
+            })
+        })
+    }
+}
+
+/// Progress that nobody watches.
+pub(crate) fn unwatched() -> tokio::sync::watch::Sender<backstay_search::Progress> {
+    tokio::sync::watch::Sender::new(backstay_search::Progress::default())
+}

@@ -1,0 +1,408 @@
+//! Following the partitions: what was acknowledged anywhere and is in no segment yet.
+//!
+//! No node tells another what it has accepted; each reads it from the bucket. A search brings the
+//! tails to the present first, so it finds whatever any node acknowledged before it began.
+//!
+//! **Exactly once.** An event is in a segment if its entry lies below the partition's `covered`
+//! position, and in the tail otherwise. A search takes segments and positions from *one* state,
+//! and of the tails only what is at or above those positions; [`Live::start`] says up to where a
+//! tail has already thrown entries away, and when that is above the position of the search's
+//! state, the search takes a newer state ([`Tails::batches`] answers `None`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use backstay_journal::{Entry, Journal, StoreError, StreamId, Tail, TailError};
+use backstay_search::Event;
+use futures::{StreamExt, TryStreamExt, stream};
+use parking_lot::{Mutex, RwLock};
+
+use super::record::{KeyHash, Record, RecordError};
+
+/// How far behind its seal a dead entry can be: a writer never has more slots on their way.
+const LOOK_BACK: u64 = backstay_journal::MAX_IN_FLIGHT as u64 + 1;
+
+/// Entries read at the same time when only their keys are wanted.
+const PARALLEL_KEYS: usize = 32;
+
+/// Where a partition stands, as the state says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Entries below are in segments.
+    pub(crate) covered: u64,
+    /// Entries below may be gone.
+    pub(crate) floor: u64,
+}
+
+/// Why the tails are not at the present.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Tail(#[from] TailError),
+    /// A record cannot be read. It is not passed over: it may be acknowledged events.
+    #[error("journal/{stream}/{seq:020}: {source}")]
+    Record {
+        /// The stream.
+        stream: StreamId,
+        /// The slot.
+        seq: u64,
+        /// What is wrong.
+        #[source]
+        source: RecordError,
+    },
+}
+
+impl From<StoreError> for FollowError {
+    fn from(error: StoreError) -> Self {
+        Self::Tail(TailError::Store(error))
+    }
+}
+
+/// The events of one batch in the journal.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveBatch {
+    /// Id of the repository.
+    pub(crate) repository: Arc<str>,
+    /// The events.
+    pub(crate) events: Arc<Vec<Event>>,
+}
+
+/// One entry of a partition, decoded.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveEntry {
+    /// Its slot.
+    pub(crate) seq: u64,
+    /// Its batches, in order.
+    pub(crate) batches: Vec<LiveBatch>,
+    /// Raw bytes of its events.
+    pub(crate) raw_bytes: usize,
+    /// When this node read it.
+    pub(crate) since: Instant,
+}
+
+impl LiveEntry {
+    /// Decodes what a tail delivered.
+    pub(crate) fn decode(entry: &Entry) -> Result<Self, FollowError> {
+        let mut batches = Vec::new();
+        let mut raw_bytes = 0;
+        for record in entry.records() {
+            match Record::decode(&record) {
+                Ok(Record::Batch {
+                    repository, events, ..
+                }) => {
+                    raw_bytes += events.iter().map(|event| event.raw.len()).sum::<usize>();
+                    batches.push(LiveBatch {
+                        repository: repository.into(),
+                        events: Arc::new(events),
+                    });
+                }
+                Ok(Record::Keys(_)) => {}
+                Err(source) => {
+                    return Err(FollowError::Record {
+                        stream: entry.stream,
+                        seq: entry.seq,
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            seq: entry.seq,
+            batches,
+            raw_bytes,
+            since: Instant::now(),
+        })
+    }
+
+    fn events(&self) -> usize {
+        self.batches.iter().map(|batch| batch.events.len()).sum()
+    }
+}
+
+/// What a tail holds.
+#[derive(Debug, Default)]
+struct Live {
+    /// Entries below were thrown away.
+    start: u64,
+    /// Entries below were read.
+    end: u64,
+    entries: VecDeque<Arc<LiveEntry>>,
+}
+
+/// The tail of one partition.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    journal: Journal,
+    stream: StreamId,
+    /// The reader, and when its last full run to the end began.
+    reader: tokio::sync::Mutex<Option<Reader>>,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    tail: Tail,
+    current_as_of: Option<Instant>,
+}
+
+impl Follower {
+    fn new(journal: Journal, partition: u32) -> Self {
+        Self {
+            journal,
+            stream: StreamId::Partition(partition),
+            reader: tokio::sync::Mutex::new(None),
+            live: Mutex::new(Live::default()),
+        }
+    }
+
+    /// Reads on to the end of the stream as it is at some time after this call began.
+    ///
+    /// `standing` answers with the position as the state says now; it is asked again when the
+    /// tail finds itself in trimmed ground.
+    pub(crate) async fn refresh(
+        &self,
+        standing: &(dyn Fn() -> Standing + Sync),
+    ) -> Result<(), FollowError> {
+        let asked = Instant::now();
+        let mut guard = self.reader.lock().await;
+        // Whoever held the lock may have done our work meanwhile.
+        if let Some(reader) = &*guard
+            && reader.current_as_of.is_some_and(|began| began >= asked)
+        {
+            return Ok(());
+        }
+        let began = Instant::now();
+        loop {
+            let now = standing();
+            self.prune(now.covered);
+            let behind = |reader: &Reader| reader.tail.position() < now.covered;
+            let reader = match &mut *guard {
+                Some(reader) if !behind(reader) => reader,
+                slot => {
+                    let term = term_at(&self.journal, self.stream, now.covered).await?;
+                    let tail = self.journal.tail(self.stream, now.covered, term);
+                    *self.live.lock() = Live {
+                        start: now.covered,
+                        end: now.covered,
+                        entries: VecDeque::new(),
+                    };
+                    slot.insert(Reader {
+                        tail,
+                        current_as_of: None,
+                    })
+                }
+            };
+            reader.tail.set_floor(now.floor);
+            match Self::read_on(reader, &self.live).await {
+                Ok(()) => {
+                    reader.current_as_of = Some(began);
+                    return Ok(());
+                }
+                Err(FollowError::Tail(TailError::Trimmed { .. })) if standing() != now => {
+                    *guard = None;
+                }
+                Err(error) => {
+                    // An entry that was taken from the tail but not kept must be read again.
+                    if matches!(error, FollowError::Record { .. }) {
+                        let end = self.live.lock().end;
+                        reader.tail = self.journal.tail(self.stream, end, reader.tail.term());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn read_on(reader: &mut Reader, live: &Mutex<Live>) -> Result<(), FollowError> {
+        while let Some(entry) = reader.tail.next().await? {
+            let decoded = LiveEntry::decode(&entry)?;
+            let mut live = live.lock();
+            if entry.seq >= live.start {
+                live.entries.push_back(Arc::new(decoded));
+            }
+            live.end = entry.seq + 1;
+        }
+        let mut live = live.lock();
+        live.end = live.end.max(reader.tail.position());
+        Ok(())
+    }
+
+    /// Throws away what segments have. Call only with what an applied state says.
+    pub(crate) fn prune(&self, covered: u64) {
+        let mut live = self.live.lock();
+        while live
+            .entries
+            .front()
+            .is_some_and(|entry| entry.seq < covered)
+        {
+            live.entries.pop_front();
+        }
+        live.start = live.start.max(covered);
+    }
+
+    /// The entries at or above `covered`, and the position behind them; `None` when some of them
+    /// were thrown away, so that the caller's state is too old.
+    pub(crate) fn entries(&self, covered: u64) -> Option<(Vec<Arc<LiveEntry>>, u64)> {
+        let live = self.live.lock();
+        if live.start > covered {
+            return None;
+        }
+        let entries = live
+            .entries
+            .iter()
+            .filter(|entry| entry.seq >= covered)
+            .cloned()
+            .collect();
+        Some((entries, live.end.max(covered)))
+    }
+
+    fn totals(&self) -> (usize, usize) {
+        let live = self.live.lock();
+        live.entries.iter().fold((0, 0), |(events, bytes), entry| {
+            (events + entry.events(), bytes + entry.raw_bytes)
+        })
+    }
+}
+
+/// The highest term begun below `seq`, as far as it matters for judging entries from `seq` on: a
+/// dead entry lies at most [`LOOK_BACK`] slots behind its seal, and seals are never trimmed.
+async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
+    let entries = stream::iter(seq.saturating_sub(LOOK_BACK)..seq)
+        .map(|seq| read(journal, stream, seq))
+        .buffered(PARALLEL_KEYS)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(entries
+        .into_iter()
+        .flatten()
+        .filter(Entry::is_seal)
+        .map(|seal| seal.term)
+        .max()
+        .unwrap_or(0))
+}
+
+async fn read(journal: &Journal, stream: StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
+    let object = stream.key(seq);
+    let Some(bytes) = journal.store().read(&object).await? else {
+        return Ok(None);
+    };
+    match Entry::decode_at(stream, seq, &bytes) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(source) => Err(StoreError::Unreadable { object, source }),
+    }
+}
+
+/// The idempotency keys in the live entries of `[from, to)`, with their slots. Absent slots are
+/// trimmed ones.
+pub(crate) async fn keys(
+    journal: &Journal,
+    stream: StreamId,
+    from: u64,
+    to: u64,
+) -> Result<Vec<(u64, KeyHash)>, FollowError> {
+    let mut highest = term_at(journal, stream, from).await?;
+    let mut found = Vec::new();
+    let mut entries = stream::iter(from..to)
+        .map(|seq| read(journal, stream, seq))
+        .buffered(PARALLEL_KEYS);
+    while let Some(entry) = entries.next().await {
+        let Some(entry) = entry? else { continue };
+        if entry.term < highest {
+            continue;
+        }
+        highest = entry.term;
+        for record in entry.records() {
+            let source = match Record::decode(&record) {
+                Ok(Record::Batch { key, .. }) => {
+                    found.extend(key.map(|key| (entry.seq, key)));
+                    continue;
+                }
+                Ok(Record::Keys(keys)) => {
+                    found.extend(keys.into_iter().map(|key| (entry.seq, key)));
+                    continue;
+                }
+                Err(source) => source,
+            };
+            return Err(FollowError::Record {
+                stream,
+                seq: entry.seq,
+                source,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The tails of all partitions that a node follows.
+#[derive(Debug)]
+pub(crate) struct Tails {
+    journal: Journal,
+    followers: RwLock<BTreeMap<u32, Arc<Follower>>>,
+}
+
+impl Tails {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self {
+            journal,
+            followers: RwLock::new(BTreeMap::new()),
+        }
+    }
+
+    /// The tail of a partition; made at the first call.
+    pub(crate) fn follower(&self, partition: u32) -> Arc<Follower> {
+        if let Some(follower) = self.followers.read().get(&partition) {
+            return Arc::clone(follower);
+        }
+        let new = || Arc::new(Follower::new(self.journal.clone(), partition));
+        Arc::clone(self.followers.write().entry(partition).or_insert_with(new))
+    }
+
+    /// Follows a partition no longer.
+    pub(crate) fn forget(&self, partition: u32) {
+        self.followers.write().remove(&partition);
+    }
+
+    /// The batches of a repository at or above the positions of a state; `None` when the state is
+    /// too old.
+    pub(crate) fn batches(
+        &self,
+        covered: &[(u32, u64)],
+        repository: &str,
+    ) -> Option<Vec<Arc<Vec<Event>>>> {
+        let mut found = Vec::new();
+        for (partition, covered) in covered {
+            let (entries, _) = self.follower(*partition).entries(*covered)?;
+            let batches = entries.iter().flat_map(|entry| &entry.batches);
+            found.extend(
+                batches
+                    .filter(|batch| &*batch.repository == repository)
+                    .map(|batch| Arc::clone(&batch.events)),
+            );
+        }
+        Some(found)
+    }
+
+    /// Throws away what segments have, everywhere.
+    pub(crate) fn prune(&self, covered: &[(u32, u64)]) {
+        let followers = self.followers.read();
+        for (partition, covered) in covered {
+            if let Some(follower) = followers.get(partition) {
+                follower.prune(*covered);
+            }
+        }
+    }
+
+    /// Events and raw bytes that are held.
+    pub(crate) fn totals(&self) -> (usize, usize) {
+        let followers: Vec<_> = self.followers.read().values().cloned().collect();
+        followers.iter().fold((0, 0), |(events, bytes), follower| {
+            let (more_events, more_bytes) = follower.totals();
+            (events + more_events, bytes + more_bytes)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

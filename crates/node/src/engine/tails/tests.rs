@@ -1,0 +1,185 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use backstay_journal::simulated::MemoryStore;
+use backstay_journal::{CommitOptions, Writer, WriterId};
+
+use super::super::record::{encode_batch, encode_keys};
+use super::*;
+
+const STREAM: StreamId = StreamId::Partition(0);
+
+fn journal(store: &MemoryStore, writer: &str) -> Journal {
+    Journal::new(Arc::new(store.clone()), WriterId(writer.to_owned()))
+}
+
+async fn writer(journal: &Journal, from: u64, term: u64, by: &str) -> Writer {
+    let sealed = journal.seal(STREAM, from, term, by).await.unwrap();
+    let options = CommitOptions {
+        linger: std::time::Duration::ZERO,
+        ..CommitOptions::default()
+    };
+    journal.writer(STREAM, sealed, options)
+}
+
+async fn append(writer: &Writer, raw: &str) -> u64 {
+    let event = Event {
+        timestamp_ms: 1,
+        raw: raw.to_owned(),
+        id: raw.to_owned(),
+        tags: Vec::new(),
+        fields: Vec::new(),
+    };
+    let key = KeyHash::new("r", raw);
+    let record = encode_batch("r", Some(key), &[event]).unwrap();
+    writer.append(record).await.unwrap().seq
+}
+
+fn raws(batches: Vec<Arc<Vec<Event>>>) -> Vec<String> {
+    batches
+        .iter()
+        .flat_map(|batch| batch.iter().map(|event| event.raw.clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_refresh_finds_what_was_acknowledged_before_it() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    let tails = Tails::new(journal(&store, "reader"));
+    let follower = tails.follower(0);
+    let standing = Standing::default;
+    for n in 0..5 {
+        append(&writer, &n.to_string()).await;
+        follower.refresh(&standing).await.unwrap();
+        let found = raws(tails.batches(&[(0, 0)], "r").unwrap());
+        assert_eq!(found.len(), n + 1);
+    }
+    assert!(raws(tails.batches(&[(0, 0)], "other").unwrap()).is_empty());
+}
+
+#[tokio::test]
+async fn an_older_state_than_the_tail_is_refused_instead_of_missing_events() {
+    let store = MemoryStore::new();
+    let writer = writer(&journal(&store, "w"), 0, 1, "w").await;
+    let first = append(&writer, "first").await;
+    let second = append(&writer, "second").await;
+    let tails = Tails::new(journal(&store, "reader"));
+    tails
+        .follower(0)
+        .refresh(&Standing::default)
+        .await
+        .unwrap();
+    let covered = first + 1;
+    assert_eq!(
+        raws(tails.batches(&[(0, covered)], "r").unwrap()),
+        ["second"],
+        "a segment has the first"
+    );
+    assert_eq!(raws(tails.batches(&[(0, 0)], "r").unwrap()).len(), 2);
+    tails.prune(&[(0, covered)]);
+    assert!(tails.batches(&[(0, 0)], "r").is_none());
+    let (_, end) = tails.follower(0).entries(covered).unwrap();
+    assert_eq!(end, second + 1);
+}
+
+#[tokio::test]
+async fn a_tail_that_was_overtaken_by_trimming_goes_on_where_segments_end() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    append(&writer, "gone").await;
+    let tails = Tails::new(journal(&store, "reader"));
+    let follower = tails.follower(0);
+    let covered = append(&writer, "also gone").await + 1;
+    append(&writer, "there").await;
+    writing.trim(STREAM, covered).await.unwrap();
+    // At first the node's state is old, as after a long sleep; then it learns.
+    let asked = AtomicU64::new(0);
+    let standing = || match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => Standing {
+            covered: 0,
+            floor: covered,
+        },
+        _ => Standing {
+            covered,
+            floor: covered,
+        },
+    };
+    follower.refresh(&standing).await.unwrap();
+    let found = raws(tails.batches(&[(0, covered)], "r").unwrap());
+    assert_eq!(found, ["there"]);
+}
+
+#[tokio::test]
+async fn dead_entries_behind_a_covered_seal_are_not_found() {
+    let store = MemoryStore::new();
+    let old = writer(&journal(&store, "old"), 0, 1, "old").await;
+    append(&old, "before").await;
+    let taker = journal(&store, "new");
+    let sealed = taker.seal(STREAM, 0, 2, "new").await.unwrap();
+    // A put of the old writer that was on its way lands behind the seal.
+    let dead = Entry {
+        stream: STREAM,
+        seq: sealed.seq + 1,
+        term: 1,
+        writer: WriterId("old".to_owned()),
+        nonce: 1,
+        kind: backstay_journal::EntryKind::Data,
+        payload: bytes::Bytes::new(),
+    };
+    let key = STREAM.key(dead.seq);
+    taker
+        .store()
+        .create(&key, dead.encode().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(term_at(&taker, STREAM, dead.seq).await.unwrap(), 2);
+    let covered = sealed.seq + 1;
+    let writer = taker.writer(STREAM, sealed, CommitOptions::default());
+    append(&writer, "after").await;
+    let tails = Tails::new(journal(&store, "reader"));
+    let standing = || Standing {
+        covered,
+        floor: covered,
+    };
+    let follower = tails.follower(0);
+    follower.refresh(&standing).await.unwrap();
+    let (entries, _) = follower.entries(covered).unwrap();
+    assert_eq!(entries.len(), 1, "the dead one is passed over");
+}
+
+#[tokio::test]
+async fn keys_are_read_back_with_their_slots() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    let first = append(&writer, "a").await;
+    let imported = KeyHash::new("r", "imported");
+    let second = writer.append(encode_keys(&[imported]).unwrap()).await;
+    let second = second.unwrap().seq;
+    let found = keys(&writing, STREAM, 0, second + 1).await.unwrap();
+    assert_eq!(
+        found,
+        [(first, KeyHash::new("r", "a")), (second, imported)]
+    );
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_an_error_that_names_its_slot_and_hides_nothing() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    append(&writer, "readable").await;
+    let bad = writer.append(bytes::Bytes::from_static(&[9, 9])).await;
+    let bad = bad.unwrap().seq;
+    let tails = Tails::new(journal(&store, "reader"));
+    let follower = tails.follower(0);
+    for _ in 0..2 {
+        let error = follower.refresh(&Standing::default).await.unwrap_err();
+        assert!(error.to_string().contains(&STREAM.key(bad)), "{error}");
+        assert_eq!(raws(tails.batches(&[(0, 0)], "r").unwrap()), ["readable"]);
+    }
+}

@@ -1,0 +1,36 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+#[test]
+fn it_is_made_once_and_only_the_owner_can_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data/admin-token.txt");
+    let made = AdminToken::at(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(made.matches(text.trim()));
+    assert!(!made.matches("another"));
+    assert_eq!(AdminToken::at(&path).unwrap(), made);
+    let others = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(others, 1, "nothing else is left behind");
+}
+
+#[test]
+fn an_empty_file_is_not_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin-token.txt");
+    std::fs::write(&path, "\n").unwrap();
+    let error = AdminToken::at(&path).unwrap_err();
+    assert!(error.to_string().contains("admin-token.txt"));
+}
+
+#[test]
+fn debug_shows_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = AdminToken::at(&folder.path().join("t")).unwrap();
+    assert_eq!(format!("{token:?}"), "AdminToken(***)");
+}
