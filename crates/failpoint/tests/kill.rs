@@ -1,0 +1,115 @@
+//! Points in a real process: the test binary runs itself as the victim.
+#![cfg(all(debug_assertions, unix))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs
+)]
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Not a test of its own: the body of the child process of the tests below.
+#[test]
+#[ignore = "run by the other tests, in a process of its own"]
+fn victim() {
+    for round in 1..=3 {
+        backstay_failpoint::hit("test.loop.first");
+        println!("between {round}");
+        backstay_failpoint::hit("test.loop.second");
+    }
+    println!("survived");
+}
+
+fn run(variables: &[(&str, &str)]) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "victim",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env_remove("BACKSTAY_KILL_AT")
+        .env_remove("BACKSTAY_FAILPOINT_LOG")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn log_file(directory: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(directory);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path.join("points")
+}
+
+#[test]
+fn without_variables_nothing_happens() {
+    let output = run(&[]);
+    assert!(output.status.success());
+    assert!(stdout(&output).contains("survived"));
+}
+
+#[test]
+fn the_named_hit_is_the_last_thing_that_happens() {
+    let output = run(&[("BACKSTAY_KILL_AT", "test.loop.second:2")]);
+    assert_eq!(output.status.signal(), Some(9));
+    let text = stdout(&output);
+    assert!(text.contains("between 2"), "{text}");
+    assert!(!text.contains("between 3"), "{text}");
+}
+
+#[test]
+fn a_name_alone_means_its_first_hit() {
+    let output = run(&[("BACKSTAY_KILL_AT", "test.loop.first")]);
+    assert_eq!(output.status.signal(), Some(9));
+    assert!(!stdout(&output).contains("between 1"));
+}
+
+#[test]
+fn a_count_beyond_the_hits_kills_nothing() {
+    let output = run(&[("BACKSTAY_KILL_AT", "test.loop.first:4")]);
+    assert!(output.status.success());
+}
+
+#[test]
+fn the_log_names_each_point_once_and_is_shared_by_processes() {
+    let path = log_file("failpoint-log");
+    let log = ("BACKSTAY_FAILPOINT_LOG", path.to_str().unwrap());
+    run(&[log]);
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        "test.loop.first\ntest.loop.second\n"
+    );
+    // The second process dies at its first point, which it has logged by then.
+    run(&[log, ("BACKSTAY_KILL_AT", "test.loop.first:1")]);
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        "test.loop.first\ntest.loop.second\ntest.loop.first\n"
+    );
+}
+
+#[test]
+fn a_variable_that_means_nothing_ends_the_process() {
+    for value in [
+        "",
+        ":1",
+        "test.loop.first:",
+        "test.loop.first:0",
+        "test.loop.first:x",
+    ] {
+        let output = run(&[("BACKSTAY_KILL_AT", value)]);
+        assert_eq!(output.status.code(), Some(2), "{value}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("BACKSTAY_KILL_AT"), "{text}");
+    }
+    let output = run(&[("BACKSTAY_FAILPOINT_LOG", "/nonexistent/folder/points")]);
+    assert_eq!(output.status.code(), Some(2));
+}
