@@ -1,0 +1,166 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps a log platform alive when its region dies.
+#[derive(Debug, Parser)]
+#[command(name = "backstay", version, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad usage, 3 a check says no, 4 waiting for a person."
+)]
+pub struct Arguments {
+    /// How the result is written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// How logs are written to standard error; BACKSTAY_LOG says which (such as `debug`)
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "BACKSTAY_LOG_FORMAT")]
+    pub log_format: LogFormat,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a node: a log store that keeps everything in a bucket
+    Node(NodeFlags),
+    /// Kills a primary in mid-ingest and shows that nothing acknowledged is lost
+    Drill(DrillFlags),
+    /// Writes the completions of a shell to standard output
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// Whether only warnings are logged unless BACKSTAY_LOG says otherwise: a drill shows its
+    /// progress by itself.
+    pub fn quiet(&self) -> bool {
+        !matches!(self, Self::Node(_))
+    }
+}
+
+/// Each flag stands for a variable and wins over it. Keys and tokens have no flags: arguments can
+/// be read by every user of a machine.
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Everything else is set by LogScale's own variables: AZURE_STORAGE_*, S3_STORAGE_*, \
+    GCP_STORAGE_* or LOCAL_STORAGE_* for the bucket (its key in *_STORAGE_ENCRYPTION_KEY), and \
+    *_RECOVER_FROM_* for the bucket to recover from."
+)]
+pub struct NodeFlags {
+    /// Where it listens [PORT, default 8080]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// The address it listens on [BACKSTAY_BIND, default 0.0.0.0]
+    #[arg(long)]
+    pub bind: Option<std::net::IpAddr>,
+    /// The data folder [DIRECTORY, default ./data]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// A folder as the bucket [LOCAL_STORAGE_PATH]
+    #[arg(long, value_name = "FOLDER")]
+    pub bucket_folder: Option<PathBuf>,
+    /// A folder bucket to recover from [LOCAL_RECOVER_FROM_PATH]
+    #[arg(long, value_name = "FOLDER")]
+    pub recover_from_folder: Option<PathBuf>,
+    /// How clients and other nodes reach it [PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// all, ingestonly or httponly [NODE_ROLES, default all]
+    #[arg(long)]
+    pub roles: Option<String>,
+    /// End when standard input ends: for a parent that must not leave nodes behind
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DrillFlags {
+    /// Files and folders of logs, plain or gzip [default: generated logs]
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    pub logs: Vec<PathBuf>,
+    /// How many events [default: 100000, or all lines of --logs]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..=50_000_000))]
+    pub events: Option<u64>,
+    /// Use the running Azurite with its blob service at this URL, instead of folders
+    #[arg(long, value_name = "URL")]
+    pub azurite: Option<String>,
+    /// Leave the buckets, data and logs of the nodes where they are
+    #[arg(long)]
+    pub keep: bool,
+    /// Write a report with a plot
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// The seed of the generated logs [default: random]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Clients that send at the same time
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub senders: u16,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use clap::{CommandFactory, Parser};
+
+    use super::{Arguments, Command, Output};
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn several_logs_and_a_global_flag_behind_the_command_are_understood() {
+        let line = [
+            "backstay", "drill", "--logs", "a", "b", "--events", "5000", "--output", "json",
+        ];
+        let arguments = Arguments::try_parse_from(line).unwrap();
+        assert_eq!(arguments.output, Output::Json);
+        let Command::Drill(flags) = arguments.command else {
+            panic!("not a drill")
+        };
+        assert_eq!((flags.logs.len(), flags.events), (2, Some(5_000)));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        for line in [
+            ["backstay", "drill", "--events=999"],
+            ["backstay", "drill", "--senders=0"],
+            ["backstay", "node", "--port=70000"],
+            ["backstay", "drill", "--output=xml"],
+        ] {
+            assert_eq!(
+                Arguments::try_parse_from(line).unwrap_err().exit_code(),
+                2,
+                "{line:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The `backstay` command: arguments in, output and exit codes out. What it does is done by the
+//! crates below; nothing is decided here.
+//!
+//! Standard output belongs to the result of a command, and with `--output json` it is one JSON
+//! object and nothing else. Logs, progress and errors go to standard error.
+
+mod args;
+mod drill;
+mod logging;
+mod node;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Wrong arguments, or a variable that cannot be used. Clap uses the same.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = logging::start(arguments.log_format, arguments.command.quiet()) {
+        complain(&error.to_string());
+        return Exit::Usage.into();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start the runtime: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    let exit = match arguments.command {
+        Command::Node(flags) => runtime.block_on(node::run(&flags)),
+        Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
+        Command::Completions { shell } => completions(shell),
+    };
+    exit.into()
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "backstay", &mut script);
+    say(&script)
+}
+
+/// Writes a result to standard output. A reader that went away, as `head` does, is no failure.
+fn say(result: &[u8]) -> Exit {
+    let mut out = io::stdout().lock();
+    match out.write_all(result).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Done,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error) => {
+            complain(&format!("cannot write to standard output: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Writes an error to standard error; if that fails, nobody is left to be told.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "backstay: {text}");
+}

@@ -1,0 +1,234 @@
+//! The drill as a person or a script runs it: the real binary, with real nodes under it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn backstay() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+    command
+        .env_remove("BACKSTAY_LOG")
+        .env_remove("BACKSTAY_LOG_FORMAT")
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The one object on standard output. `from_slice` refuses anything behind it.
+fn object(output: &Output) -> Value {
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!(
+            "{error} in {}\n{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        )
+    });
+    assert!(value.is_object(), "{value}");
+    value
+}
+
+/// Runs a drill whose temporary files are in a folder of their own, and checks all that is
+/// promised of a good one.
+fn good_drill(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let work = folder.path().join("tmp");
+    std::fs::create_dir(&work).unwrap();
+    let output = backstay()
+        .args(["drill", "--output", "json", "--report"])
+        .arg(&page)
+        .args(arguments)
+        .env("TMPDIR", &work)
+        .output()
+        .unwrap();
+    let report = object(&output);
+    assert_eq!(report["ok"], true, "{report:#}\n{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0));
+    for none in ["lost", "duplicated", "phantom", "rpo_ms"] {
+        assert_eq!(report[none], 0, "{none}: {report:#}");
+    }
+    assert_eq!(report["found"], report["acknowledged"]);
+    assert!(
+        report["failed_requests"].as_u64().unwrap() > 0,
+        "nobody noticed the kill: {report:#}"
+    );
+    assert_eq!(report["old_primary"]["accepted"], 0);
+    assert!(std::fs::read_to_string(&page).unwrap().contains("SIGKILL"));
+    let left: Vec<_> = std::fs::read_dir(&work)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    report
+}
+
+#[test]
+fn a_drill_loses_nothing() {
+    let report = good_drill(&["--events", "3000", "--seed", "11"]);
+    assert_eq!(report["acknowledged"], 3000);
+    assert_eq!(report["store"], "folder");
+}
+
+#[test]
+fn a_drill_with_the_lines_of_files_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..1_500)
+        .map(|at| format!("{at} a line, \"quoted\" \\ and ünïcode\n"))
+        .collect();
+    std::fs::write(folder.path().join("app.log"), lines).unwrap();
+    let report = good_drill(&["--logs", folder.path().to_str().unwrap()]);
+    assert_eq!(report["acknowledged"], 1500);
+}
+
+/// Runs where `BACKSTAY_TEST_AZURITE` names the blob service of a running Azurite.
+#[test]
+fn a_drill_in_azurite_loses_nothing() {
+    let Ok(url) = std::env::var("BACKSTAY_TEST_AZURITE") else {
+        return;
+    };
+    let report = good_drill(&["--events", "3000", "--azurite", &url]);
+    assert_eq!(report["store"], "azurite");
+}
+
+#[test]
+fn a_drill_that_cannot_begin_is_one_object_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = backstay()
+        .args([
+            "drill",
+            "--output",
+            "json",
+            "--azurite",
+            "http://127.0.0.1:1",
+        ])
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    let report = object(&output);
+    assert_eq!(report["ok"], false);
+    assert!(
+        report["error"]
+            .as_str()
+            .unwrap()
+            .contains("is Azurite running there"),
+        "{report}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is Azurite running there"));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |format: &str| {
+        let arguments = [
+            "drill",
+            "--dry-run",
+            "--events",
+            "5000",
+            "--seed",
+            "3",
+            "--output",
+            format,
+        ];
+        backstay()
+            .args(arguments)
+            .env("TMPDIR", folder.path())
+            .output()
+            .unwrap()
+    };
+    let (people, script) = (run("text"), run("json"));
+    assert!(
+        text(&people.stdout).contains("SIGKILL"),
+        "{}",
+        text(&people.stdout)
+    );
+    assert!(text(&people.stdout).contains("5000 events out of generated log lines (seed 3)"));
+    assert_eq!(object(&script)["dry_run"], true);
+    assert_eq!(
+        (people.status.code(), script.status.code()),
+        (Some(0), Some(0))
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn bad_usage_is_exit_code_2_and_says_what_is_wrong() {
+    for (arguments, says) in [
+        (vec!["drill", "--events", "5"], "1000"),
+        (
+            vec!["drill", "--report", "/no/such/folder/r.html"],
+            "/no/such/folder",
+        ),
+        (
+            vec!["node", "--roles", "some", "--bucket-folder", "/tmp/x"],
+            "_",
+        ),
+        (vec!["fly"], "fly"),
+    ] {
+        let output = backstay().args(&arguments).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            text(&output.stderr).contains(says),
+            "{}",
+            text(&output.stderr)
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_node_without_a_bucket_says_which_variables_to_set() {
+    let output = backstay().arg("node").env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("LOCAL_STORAGE_PATH") && error.contains("AZURE_STORAGE_BUCKET"),
+        "{error}"
+    );
+}
+
+#[test]
+fn completions_are_a_script() {
+    let output = backstay().args(["completions", "bash"]).output().unwrap();
+    assert!(text(&output.stdout).contains("_backstay()"));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// The last leash of a child: when the parent's end of the pipe closes, it ends.
+#[test]
+fn a_node_ends_when_its_parent_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = backstay()
+        .args([
+            "node",
+            "--exit-with-parent",
+            "--port",
+            "0",
+            "--bind",
+            "127.0.0.1",
+            "--bucket-folder",
+        ])
+        .arg(folder.path().join("bucket"))
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .env("LOCAL_STORAGE_ENCRYPTION_KEY", "a key for this test alone")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pipe = node.stdin.take();
+    assert!(node.try_wait().unwrap().is_none(), "it ended at once");
+    drop(pipe);
+    assert_eq!(node.wait().unwrap().code(), Some(1));
+}

@@ -1,0 +1,22 @@
+//! Two regions on one machine, and the drill that kills one of them.
+//!
+//! A claim such as "nothing acknowledged is lost" is worth what its proof is worth. The lab proves
+//! it from outside: the nodes are real child processes that are killed with SIGKILL, and
+//! everything that is known about them comes over HTTP or out of their buckets. Nothing here
+//! looks into a node.
+//!
+//! - [`supervisor`]: child processes that never outlive their parent;
+//! - [`region`]: one cluster's bucket, as a folder or as a container in Azurite, and the
+//!   environment that names it;
+//! - [`client`]: the few calls of a node's HTTP API that a client of it makes;
+//! - [`workload`]: log lines with identities, the senders that retry them, the ledger of what was
+//!   acknowledged, and the verdict;
+//! - [`drill`]: the play, its report and its pictures.
+//!
+//! The fault tests of the binary are made of the same parts.
+
+pub mod client;
+pub mod drill;
+pub mod region;
+pub mod supervisor;
+pub mod workload;

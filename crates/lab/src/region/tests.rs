@@ -1,0 +1,52 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+
+use super::Region;
+
+#[test]
+fn a_standby_knows_both_buckets_with_their_own_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let primary = Region::folder("primary", folder.path().join("p")).unwrap();
+    let standby = Region::folder("secondary", folder.path().join("s")).unwrap();
+    let mut env = standby.own();
+    env.extend(primary.recover_from(&standby));
+    let names: BTreeSet<&str> = env.keys().map(String::as_str).collect();
+    let expected = [
+        "BUCKET_STORAGE_MULTIPLE_ENDPOINTS",
+        "LOCAL_RECOVER_FROM_ENCRYPTION_KEY",
+        "LOCAL_RECOVER_FROM_PATH",
+        "LOCAL_RECOVER_FROM_REPLACE_REGION",
+        "LOCAL_STORAGE_ENCRYPTION_KEY",
+        "LOCAL_STORAGE_PATH",
+    ];
+    assert_eq!(names, BTreeSet::from(expected));
+    assert_eq!(
+        env["LOCAL_RECOVER_FROM_REPLACE_REGION"],
+        "primary/secondary"
+    );
+    assert_eq!(
+        env["LOCAL_RECOVER_FROM_ENCRYPTION_KEY"],
+        primary.own()["LOCAL_STORAGE_ENCRYPTION_KEY"]
+    );
+    assert_ne!(
+        env["LOCAL_RECOVER_FROM_ENCRYPTION_KEY"],
+        env["LOCAL_STORAGE_ENCRYPTION_KEY"]
+    );
+    assert_eq!(env["LOCAL_STORAGE_ENCRYPTION_KEY"].len(), 64);
+}
+
+#[test]
+fn keys_are_not_in_debug() {
+    let folder = tempfile::tempdir().unwrap();
+    let region = Region::folder("primary", folder.path().join("p")).unwrap();
+    assert!(!format!("{region:?}").contains(&region.own()["LOCAL_STORAGE_ENCRYPTION_KEY"]));
+}
+
+#[tokio::test]
+async fn a_new_bucket_has_no_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let region = Region::folder("primary", folder.path().join("p")).unwrap();
+    assert!(region.keys("segments/").await.unwrap().is_empty());
+    region.remove().await.unwrap();
+}

@@ -1,0 +1,394 @@
+//! Nodes as child processes.
+//!
+//! A drill that leaves a node behind has changed the machine it ran on, so a child here has three
+//! leashes. The handle kills it when dropped, which covers errors and Ctrl-C. It has its own
+//! process group, so that a Ctrl-C in the terminal reaches the drill first and the drill decides.
+//! And its standard input is a pipe from the parent: `backstay node --exit-with-parent` ends when
+//! that pipe closes, which the kernel sees to even when the parent itself was killed with SIGKILL.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, ChildStdin, Command};
+use url::Url;
+
+use crate::client::{ClientError, NodeClient};
+
+/// Variables of the parent that a child still needs; everything else is withheld, so that the
+/// machine's own `AZURE_STORAGE_*` cannot leak into a drill.
+const INHERITED: [&str; 8] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TZ",
+    "RUST_BACKTRACE",
+    "LLVM_PROFILE_FILE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// How often a node that starts is asked whether it is ready.
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// Longest wait for the end of a node that was killed because its handle was dropped.
+const REAP: Duration = Duration::from_secs(1);
+
+/// What to start.
+#[derive(Clone)]
+pub struct NodeSpec {
+    /// What to call it in messages, such as `primary`.
+    pub name: String,
+    /// The `backstay` binary.
+    pub program: PathBuf,
+    /// The environment beyond the few inherited variables. Secrets go here and never into
+    /// arguments, which every user of the machine can read.
+    pub env: BTreeMap<String, String>,
+    /// The node's data folder.
+    pub data_dir: PathBuf,
+    /// Where its output is appended.
+    pub log_file: PathBuf,
+}
+
+impl fmt::Debug for NodeSpec {
+    /// Names of variables only: their values are partly keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeSpec")
+            .field("name", &self.name)
+            .field("program", &self.program)
+            .field("env", &self.env.keys())
+            .field("data_dir", &self.data_dir)
+            .field("log_file", &self.log_file)
+            .finish()
+    }
+}
+
+/// Why a node is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// A file or folder of the node cannot be made.
+    #[error("cannot prepare the {name} node: {path}: {source}")]
+    Prepare {
+        /// Which node.
+        name: String,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no free port.
+    #[error("no free port on 127.0.0.1: {0}")]
+    Port(#[source] io::Error),
+    /// The binary cannot be run.
+    #[error("cannot start the {name} node ({program}): {source}")]
+    Spawn {
+        /// Which node.
+        name: String,
+        /// The binary.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended by itself.
+    #[error(
+        "the {name} node ended by itself ({status}); its log is {log}, which ends with:\n{tail}"
+    )]
+    Exited {
+        /// Which node.
+        name: String,
+        /// How.
+        status: ExitStatus,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log.
+        tail: String,
+    },
+    /// It never became ready.
+    #[error(
+        "the {name} node was not ready within {waited:?} (last answer: {answer}); its log is {log}, which ends with:\n{tail}"
+    )]
+    NotReady {
+        /// Which node.
+        name: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// Its last answer on `/api/v1/status`.
+        answer: String,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log.
+        tail: String,
+    },
+    /// A signal cannot be sent or the end not be awaited.
+    #[error("cannot stop the {name} node: {source}")]
+    Stop {
+        /// Which node.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its URL is no URL, or no client can be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// A node that runs, or ran. Dropping it kills it.
+#[derive(Debug)]
+pub struct NodeProcess {
+    name: String,
+    child: Child,
+    /// Held open: its end is the child's end.
+    _leash: Option<ChildStdin>,
+    log_file: PathBuf,
+    data_dir: PathBuf,
+    client: NodeClient,
+}
+
+impl NodeProcess {
+    /// Starts a node on a free port of 127.0.0.1. It is not ready yet.
+    ///
+    /// # Errors
+    /// When the folders cannot be made, no port is free, or the binary cannot be run.
+    pub fn start(spec: &NodeSpec) -> Result<Self, SupervisorError> {
+        let prepare = |path: &Path| {
+            let (name, path) = (spec.name.clone(), path.to_owned());
+            move |source| SupervisorError::Prepare { name, path, source }
+        };
+        std::fs::create_dir_all(&spec.data_dir).map_err(prepare(&spec.data_dir))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&spec.log_file)
+            .map_err(prepare(&spec.log_file))?;
+        let also = log.try_clone().map_err(prepare(&spec.log_file))?;
+        let port = free_port().map_err(SupervisorError::Port)?;
+        let url = format!("http://127.0.0.1:{port}/");
+        let client = NodeClient::new(&url)?;
+        let mut command = Command::new(&spec.program);
+        command
+            .args(["node", "--exit-with-parent"])
+            .env_clear()
+            .envs(
+                INHERITED
+                    .iter()
+                    .filter_map(|name| std::env::var_os(name).map(|value| (*name, value))),
+            )
+            .envs(&spec.env)
+            .env("DIRECTORY", &spec.data_dir)
+            .env("PORT", port.to_string())
+            .env("BACKSTAY_BIND", "127.0.0.1")
+            .env("PUBLIC_URL", &url)
+            .stdin(Stdio::piped())
+            .stdout(log)
+            .stderr(also)
+            .kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|source| SupervisorError::Spawn {
+            name: spec.name.clone(),
+            program: spec.program.clone(),
+            source,
+        })?;
+        let leash = child.stdin.take();
+        tracing::info!(node = %spec.name, pid = child.id(), %url, "node started");
+        Ok(Self {
+            name: spec.name.clone(),
+            child,
+            _leash: leash,
+            log_file: spec.log_file.clone(),
+            data_dir: spec.data_dir.clone(),
+            client,
+        })
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> &NodeClient {
+        &self.client
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> &Url {
+        self.client.base()
+    }
+
+    /// Where its output goes.
+    pub fn log_file(&self) -> &Path {
+        &self.log_file
+    }
+
+    /// The admin token, which the node writes at its first start.
+    ///
+    /// # Errors
+    /// When it has not been written.
+    pub fn admin_token(&self) -> Result<String, SupervisorError> {
+        let path = self.data_dir.join("admin-token.txt");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(source) => Err(SupervisorError::Prepare {
+                name: self.name.clone(),
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// How it ended; `None` while it runs.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>, SupervisorError> {
+        self.child
+            .try_wait()
+            .map_err(|source| self.stop_error(source))
+    }
+
+    /// An error if it has ended.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn must_run(&mut self) -> Result<(), SupervisorError> {
+        match self.exited()? {
+            None => Ok(()),
+            Some(status) => Err(SupervisorError::Exited {
+                name: self.name.clone(),
+                status,
+                log: self.log_file.clone(),
+                tail: self.log_tail(12),
+            }),
+        }
+    }
+
+    /// Waits for 200 on `/api/v1/status`.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time.
+    pub async fn ready(&mut self, patience: Duration) -> Result<(), SupervisorError> {
+        let start = Instant::now();
+        loop {
+            self.must_run()?;
+            let answer = match self.client.status().await {
+                Ok(answer) if answer.ok => return Ok(()),
+                Ok(answer) => answer.to_string(),
+                Err(error) => error.to_string(),
+            };
+            if start.elapsed() > patience {
+                return Err(SupervisorError::NotReady {
+                    name: self.name.clone(),
+                    waited: patience,
+                    answer,
+                    log: self.log_file.clone(),
+                    tail: self.log_tail(12),
+                });
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
+    /// SIGKILL: the signal is sent at once, without any chance for the node to tidy up.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn send_kill(&mut self) -> Result<(), SupervisorError> {
+        match self.child.start_kill() {
+            // It was dead already; that is what was wanted.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other.map_err(|source| self.stop_error(source)),
+        }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub async fn wait(&mut self) -> Result<ExitStatus, SupervisorError> {
+        self.child
+            .wait()
+            .await
+            .map_err(|source| SupervisorError::Stop {
+                name: self.name.clone(),
+                source,
+            })
+    }
+
+    /// SIGKILL, and waits until it is dead.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) -> Result<(), SupervisorError> {
+        self.send_kill()?;
+        self.wait().await.map(|_| ())
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self, lines: usize) -> String {
+        log_tail(&self.log_file, lines)
+    }
+
+    fn stop_error(&self, source: io::Error) -> SupervisorError {
+        SupervisorError::Stop {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
+impl Drop for NodeProcess {
+    /// Kills it and waits a moment for its end, so that whoever removes its folders next does not
+    /// race with its last writes.
+    fn drop(&mut self) {
+        // An error means that it is dead already.
+        let _ = self.child.start_kill();
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < REAP {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// The last lines of a log, at most its last 64 KiB. A log that cannot be read says so in its
+/// place: this is called while reporting an error, and must not hide it behind another.
+pub fn log_tail(path: &Path, lines: usize) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(64 << 10)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    match read() {
+        Ok(text) => {
+            let all: Vec<&str> = text.lines().collect();
+            let tail = &all[all.len().saturating_sub(lines)..];
+            tail.iter()
+                .map(|line| format!("  | {line}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+        Err(error) => format!("  | (cannot read {}: {error})", path.display()),
+    }
+}
+
+/// A port that was free a moment ago. Another process may take it before the node does; then the
+/// node says so and ends, and the run is repeated.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+#[cfg(test)]
+mod tests;

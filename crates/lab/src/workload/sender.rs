@@ -1,0 +1,176 @@
+//! Clients that send batches until they are acknowledged.
+//!
+//! They know one name. What it points to can be changed while they run, as DNS would, and a
+//! client that waits for its next try sees it at once; one that still waits for an answer of the
+//! old address does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::RunName;
+use super::feed::{Batch, Feed};
+use super::ledger::Ledger;
+use super::lines::LinesError;
+use crate::client::{ClientError, NodeClient};
+
+/// Wait after the first failure; doubled at each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// Longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// Where the name points.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Counts up each time the name is pointed elsewhere.
+    pub generation: usize,
+    /// The node there.
+    pub node: NodeClient,
+}
+
+/// Why a sender gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The node says that the request is wrong; sending it again cannot help.
+    #[error("a batch was refused for good: {0}")]
+    Refused(#[source] ClientError),
+    /// The lines cannot be read.
+    #[error(transparent)]
+    Lines(#[from] LinesError),
+    /// A sender broke down.
+    #[error("a sender broke down: {0}")]
+    Broken(#[source] tokio::task::JoinError),
+}
+
+/// What every sender needs.
+#[derive(Clone)]
+pub struct Sending {
+    /// The run.
+    pub run: RunName,
+    /// The ingest token.
+    pub token: Arc<str>,
+    /// The batches.
+    pub feed: Feed,
+    /// What is remembered.
+    pub ledger: Arc<Ledger>,
+    /// The name.
+    pub name: watch::Receiver<Address>,
+    /// A batch is sent when all its events have numbers below this: it holds the senders back
+    /// without stopping them.
+    pub allowed: watch::Receiver<u64>,
+}
+
+/// Senders that run. Dropping it ends them.
+#[derive(Debug)]
+pub struct Senders {
+    tasks: JoinSet<Result<(), SendError>>,
+}
+
+impl Senders {
+    /// Starts so many.
+    pub fn start(count: usize, sending: &Sending) -> Self {
+        let mut tasks = JoinSet::new();
+        for _ in 0..count.max(1) {
+            tasks.spawn(run(sending.clone()));
+        }
+        Self { tasks }
+    }
+
+    /// Whether all batches are acknowledged. Does not wait.
+    ///
+    /// # Errors
+    /// When a sender gave up.
+    pub fn finished(&mut self) -> Result<bool, SendError> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            ended.map_err(SendError::Broken)??;
+        }
+        Ok(self.tasks.is_empty())
+    }
+}
+
+async fn run(mut sending: Sending) -> Result<(), SendError> {
+    while let Some(batch) = sending.feed.next().await? {
+        // An error means that nobody holds the senders back any more.
+        let _ = sending
+            .allowed
+            .wait_for(|allowed| batch.end <= *allowed)
+            .await;
+        send(&mut sending, &batch).await?;
+    }
+    Ok(())
+}
+
+/// Sends one batch until it is acknowledged.
+async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
+    let key = sending.run.batch_key(batch.number);
+    let mut wait = FIRST_WAIT;
+    loop {
+        let address = sending.name.borrow_and_update().clone();
+        let mut request = InFlight::new(&sending.ledger, batch.number);
+        let answer = address
+            .node
+            .ingest(&sending.token, &key, batch.body.clone())
+            .await;
+        let error = match answer {
+            Ok(()) => {
+                request.acknowledged(address.generation);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        drop(request);
+        tracing::debug!(batch = batch.number, %error, "not acknowledged");
+        if !error.is_retryable() {
+            return Err(SendError::Refused(error));
+        }
+        let told = match &error {
+            ClientError::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        // Jitter, so that the clients of a node that comes back do not all come at once.
+        let jitter = rand::rng().random_range(0.5..1.0);
+        let pause = told.unwrap_or(wait).min(LONGEST_WAIT).mul_f64(jitter);
+        wait = (wait * 2).min(LONGEST_WAIT);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            changed = sending.name.changed() => if changed.is_err() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// A request in the ledger; one that is dropped without an answer has failed.
+struct InFlight<'a> {
+    ledger: &'a Ledger,
+    batch: u64,
+    open: bool,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(ledger: &'a Ledger, batch: u64) -> Self {
+        ledger.request(batch);
+        Self {
+            ledger,
+            batch,
+            open: true,
+        }
+    }
+
+    fn acknowledged(&mut self, generation: usize) {
+        self.open = false;
+        self.ledger.acknowledged(self.batch, generation);
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.ledger.failed();
+        }
+    }
+}
