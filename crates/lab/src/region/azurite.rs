@@ -16,7 +16,7 @@ use crate::client::http_client;
 /// (<https://learn.microsoft.com/azure/storage/common/storage-use-azurite>).
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str =
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFt50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOUr/KBHBeksoGMGw==";
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// The version of the protocol that the requests are written for.
 const VERSION: &str = "2021-12-02";

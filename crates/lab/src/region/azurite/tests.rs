@@ -11,7 +11,7 @@ fn the_signature_is_that_of_shared_key() {
         "drill",
         "Tue, 24 Nov 2026 04:00:00 GMT",
     );
-    assert_eq!(signature, "xi79h6bvckFAcCsvpdeGdaObi2IEzYKp4pChQMbZ9bg=");
+    assert_eq!(signature, "CPtX6IDNNOqYZEKuHe5pue7c7RXSPHUMsfm0oiAIkb0=");
 }
 
 #[test]
@@ -45,4 +45,18 @@ async fn an_azurite_that_is_not_there_is_an_error_that_says_so() {
         error.to_string().contains("is Azurite running there"),
         "{error}"
     );
+}
+
+/// Runs where `BACKSTAY_TEST_AZURITE` names the blob service of a running Azurite.
+#[tokio::test]
+async fn a_container_is_made_once_and_deleted() {
+    let Ok(url) = std::env::var("BACKSTAY_TEST_AZURITE") else {
+        return;
+    };
+    let azurite = Azurite::new(&url).unwrap();
+    let container = format!("test-{:08x}", rand::random::<u32>());
+    azurite.create_container(&container).await.unwrap();
+    let again = azurite.create_container(&container).await.unwrap_err();
+    assert!(again.to_string().contains("409"), "{again}");
+    azurite.delete_container(&container).await.unwrap();
 }
