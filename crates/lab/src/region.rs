@@ -106,14 +106,6 @@ impl Region {
         &self.name
     }
 
-    /// The container or folder, in words.
-    pub fn place(&self) -> String {
-        match &self.store {
-            Store::Folder(path) => path.display().to_string(),
-            Store::Azurite { azurite, container } => format!("{}/{container}", azurite.url()),
-        }
-    }
-
     /// The variables of a node that has this bucket as its own.
     pub fn own(&self) -> BTreeMap<String, String> {
         self.variables("STORAGE")

@@ -16,7 +16,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::process::{Child, ChildStdin, Command};
-use url::Url;
 
 use crate::client::{ClientError, NodeClient};
 
@@ -217,11 +216,6 @@ impl NodeProcess {
     /// A client of it.
     pub fn client(&self) -> &NodeClient {
         &self.client
-    }
-
-    /// Its base URL.
-    pub fn url(&self) -> &Url {
-        self.client.base()
     }
 
     /// Where its output goes.

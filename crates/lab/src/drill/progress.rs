@@ -71,18 +71,6 @@ impl Progress {
         }
     }
 
-    /// Something worth a line of its own.
-    pub fn note(&self, text: &str) {
-        match &self.shown {
-            Shown::Nothing => {}
-            Shown::Lines => drop(writeln!(io::stderr(), "drill: {text}")),
-            Shown::Bars(held) => match held.lock().as_ref() {
-                Some(bar) => bar.println(text),
-                None => drop(writeln!(io::stderr(), "{text}")),
-            },
-        }
-    }
-
     /// No more steps.
     pub fn end(&self) {
         if let Shown::Bars(held) = &self.shown
