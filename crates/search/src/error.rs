@@ -35,6 +35,17 @@ pub enum SearchError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// A time chart over a long time with a short span.
+    #[error(
+        "timeChart() would have {buckets} buckets, {limit} are allowed; give it a longer span or \
+         the query a shorter time"
+    )]
+    Buckets {
+        /// How many it would have.
+        buckets: i128,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A segment could not be encoded.
     #[error("a segment of {events} events cannot be written: {detail}")]
     Write {

@@ -18,6 +18,7 @@ pub mod cache;
 mod error;
 mod event;
 mod execute;
+mod filter;
 mod gram;
 mod query;
 mod range;

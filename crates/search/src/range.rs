@@ -34,11 +34,7 @@ impl TimeRange {
     ///
     /// # Errors
     /// When a text is none of these.
-    pub fn parse(
-        start: Option<&str>,
-        end: Option<&str>,
-        now_ms: i64,
-    ) -> Result<Self, RangeError> {
+    pub fn parse(start: Option<&str>, end: Option<&str>, now_ms: i64) -> Result<Self, RangeError> {
         let end_ms = match end {
             Some(text) => time(text, now_ms)?,
             None => i64::MAX,
@@ -142,7 +138,14 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_named() {
-        for text in ["", "yesterday", "5 parsecs", "now+1h", "99999999999999999999d", "é5"] {
+        for text in [
+            "",
+            "yesterday",
+            "5 parsecs",
+            "now+1h",
+            "99999999999999999999d",
+            "é5",
+        ] {
             assert_eq!(
                 TimeRange::parse(Some(text), None, NOW),
                 Err(RangeError { text: text.into() })

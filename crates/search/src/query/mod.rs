@@ -1,0 +1,168 @@
+//! The query language: a part of LogScale's.
+//!
+//! A query is a pipe of stages. A stage is a filter or a function:
+//!
+//! | Written | Means |
+//! | --- | --- |
+//! | `word`, `"some words"` | the text stands somewhere in the event: in `@rawstring` or a field, in upper or lower case; not in tags, `@id`, `@timestamp` |
+//! | `/pattern/i` | the same for a regular expression; flags `i` (case), `m` (`^` and `$` at lines), `d` (`.` matches line ends); upper and lower case differ without `i` |
+//! | `field=value`, `field!=value` | the whole value, upper and lower case differ; `!=` also holds where there is no such field |
+//! | `field=/pattern/` | the expression is found in the value |
+//! | `*` in a text or value | any characters; `field=*`: there is such a field; `\*` is a star |
+//! | `field < 5`, `<=`, `>`, `>=` | both are numbers |
+//! | `#tag`, `@id`, `@timestamp`, `@rawstring` | names like any other |
+//! | `a b`, `a and b`, `a or b`, `not a`, `!a`, `( )` | `not` binds before `and`, `and` before `or` |
+//! | `head(n)`, `tail(n)` | the first (oldest), the last (newest) n, 200 by default |
+//! | `sort(field, order=asc, limit=n)` | by `_count`, `desc`, 200 by default; numbers before texts before nothing in `desc` the other way round |
+//! | `select([a, b])` | only these fields |
+//! | `count()`, `count(field, as=name)` | how many (have the field), as `_count` |
+//! | `groupBy([a, b], function=count(), limit=n)` | the same for each combination that exists |
+//! | `timeChart(field, span=5m, function=count(), limit=n)` | the same for each stretch of time, `_bucket` |
+//!
+//! `// text` to the end of the line is a comment. Where LogScale does more (capture groups as
+//! fields, functions within filters, assignments), the parser says what it does not know instead
+//! of guessing.
+
+mod display;
+mod parse;
+mod pattern;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use pattern::{Part, Pattern, RegexText};
+
+/// A query. Its `Display` is a text that parses to the same query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// At least one.
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// Where a text stops being a query.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at character {at}: expected {expected}; {hint}")]
+pub struct ParseError {
+    /// How many characters of the text are before the place.
+    pub at: usize,
+    /// What could have stood there.
+    pub expected: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Query {
+    /// Parses a query.
+    ///
+    /// # Errors
+    /// Says where the text stops being a query and what to do.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        parse::query(text)
+    }
+
+    /// Whether its rows are aggregates, not events.
+    pub fn is_aggregate(&self) -> bool {
+        self.stages.iter().any(|stage| {
+            matches!(
+                stage,
+                Stage::Count(_) | Stage::GroupBy { .. } | Stage::TimeChart { .. }
+            )
+        })
+    }
+}
+
+/// One stage of the pipe.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// Lets rows through or not.
+    Filter(Expr),
+    /// The first n rows.
+    Head(usize),
+    /// The last n rows.
+    Tail(usize),
+    /// The first n in an order.
+    Sort {
+        fields: Vec<String>,
+        descending: bool,
+        limit: usize,
+    },
+    /// Only these fields.
+    Select(Vec<String>),
+    /// How many rows.
+    Count(Count),
+    /// How many rows for each combination of values.
+    GroupBy {
+        fields: Vec<String>,
+        count: Count,
+        limit: usize,
+    },
+    /// How many rows for each stretch of time.
+    TimeChart {
+        series: Option<String>,
+        span_ms: Option<i64>,
+        count: Count,
+        limit: usize,
+    },
+}
+
+/// The function `count()`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Count {
+    /// Counts only rows with this field.
+    pub(crate) field: Option<String>,
+    /// Name of the result.
+    pub(crate) output: String,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self {
+            field: None,
+            output: "_count".to_owned(),
+        }
+    }
+}
+
+/// A filter.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Expr {
+    /// Everything.
+    True,
+    /// Free text.
+    Text(Pattern),
+    /// A free regular expression.
+    Regex(RegexText),
+    /// A field's value.
+    Compare {
+        field: String,
+        operator: Operator,
+        value: Value,
+    },
+    /// All of them.
+    And(Vec<Expr>),
+    /// Any of them.
+    Or(Vec<Expr>),
+    /// The opposite.
+    Not(Box<Expr>),
+}
+
+/// How a field is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+/// With what a field is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// For equality.
+    Pattern(Pattern),
+    /// For equality.
+    Regex(RegexText),
+    /// For the others; finite.
+    Number(f64),
+}

@@ -1,0 +1,439 @@
+//! The parser: recursive descent over characters, with a bound on its depth.
+
+use super::pattern::{Flags, Pattern, RegexText};
+use super::{Expr, Operator, ParseError, Query, Stage, Value};
+
+mod functions;
+
+/// How deep parentheses and `not` may nest; the stack is finite and queries come from outside.
+const MAX_DEPTH: usize = 64;
+
+/// Parses a whole query.
+pub(super) fn query(text: &str) -> Result<Query, ParseError> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth: 0,
+    };
+    let mut stages = Vec::new();
+    loop {
+        parser.space();
+        // An empty first stage is a query for everything; `| head(5)` is common.
+        if stages.is_empty() && matches!(parser.peek(), None | Some('|')) {
+            stages.push(Stage::Filter(Expr::True));
+        } else {
+            stages.push(parser.stage()?);
+        }
+        parser.space();
+        match parser.peek() {
+            None => return Ok(Query { stages }),
+            Some('|') => parser.advance(),
+            Some(_) => {
+                return Err(parser.error(
+                    "`|`, `and`, `or` or the end of the query",
+                    "put text with special characters into quotes",
+                ));
+            }
+        }
+    }
+}
+
+/// Whether a bare word means something else than itself.
+pub(super) fn is_keyword(word: &str) -> bool {
+    ["and", "or", "not"]
+        .iter()
+        .any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    /// Bytes that are read.
+    at: usize,
+    depth: usize,
+}
+
+/// A name or value as written.
+enum Token<'a> {
+    Bare(&'a str),
+    Quoted(&'a str),
+}
+
+impl<'a> Token<'a> {
+    fn text(&self) -> &'a str {
+        match self {
+            Self::Bare(text) | Self::Quoted(text) => text,
+        }
+    }
+
+    /// As a name: a star is a star in it.
+    fn name(&self) -> String {
+        let mut name = String::new();
+        let mut chars = self.text().chars().peekable();
+        while let Some(char) = chars.next() {
+            match (char, chars.peek()) {
+                ('\\', Some(&next @ ('*' | '"' | '\\'))) => {
+                    name.push(next);
+                    chars.next();
+                }
+                _ => name.push(char),
+            }
+        }
+        name
+    }
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn advance(&mut self) {
+        self.at += self.peek().map_or(0, char::len_utf8);
+    }
+
+    fn eat(&mut self, text: &str) -> bool {
+        let found = self.rest().starts_with(text);
+        if found {
+            self.at += text.len();
+        }
+        found
+    }
+
+    /// Skips white space and comments.
+    fn space(&mut self) {
+        loop {
+            let rest = self.rest();
+            let trimmed = rest.trim_start();
+            self.at += rest.len() - trimmed.len();
+            if !trimmed.starts_with("//") {
+                return;
+            }
+            self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+        }
+    }
+
+    fn error(&self, expected: impl Into<String>, hint: impl Into<String>) -> ParseError {
+        self.error_at(self.at, expected, hint)
+    }
+
+    fn error_at(
+        &self,
+        at: usize,
+        expected: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ParseError {
+        error_at(self.text, at, expected, hint)
+    }
+
+    /// The bare word that starts here, without taking it.
+    fn word(&self, extra_stops: &[char]) -> &'a str {
+        let rest = self.rest();
+        let mut chars = rest.char_indices().peekable();
+        while let Some((index, char)) = chars.next() {
+            let next = chars.peek().map(|(_, next)| *next);
+            let stops = match char {
+                '\\' => {
+                    if matches!(next, Some('*' | '"' | '\\')) {
+                        chars.next();
+                    }
+                    false
+                }
+                '(' | ')' | '|' | '"' | '=' | '<' | '>' => true,
+                '!' => next == Some('='),
+                other => other.is_whitespace() || extra_stops.contains(&other),
+            };
+            if stops {
+                return rest.get(..index).unwrap_or("");
+            }
+        }
+        rest
+    }
+
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let word = self.word(&[]);
+        let found = word.eq_ignore_ascii_case(keyword);
+        // `and = 5` is a field of that name.
+        if !found || self.is_field(word.len()) {
+            return false;
+        }
+        self.at += word.len();
+        true
+    }
+
+    /// Whether a comparison follows after this many bytes.
+    fn is_field(&self, after: usize) -> bool {
+        let ahead = self.rest().get(after..).unwrap_or("").trim_start();
+        ahead.starts_with(['=', '<', '>']) || ahead.starts_with("!=")
+    }
+
+    fn stage(&mut self) -> Result<Stage, ParseError> {
+        let word = self.word(&[]);
+        let called = self
+            .rest()
+            .get(word.len()..)
+            .is_some_and(|r| r.starts_with('('));
+        if called && !word.is_empty() && !word.starts_with(['!', '/']) && !is_keyword(word) {
+            return self.function_stage(word);
+        }
+        Ok(Stage::Filter(self.or()?))
+    }
+
+    fn deeper<T>(
+        &mut self,
+        parse: impl FnOnce(&mut Self) -> Result<T, ParseError>,
+    ) -> Result<T, ParseError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.error(
+                format!("at most {MAX_DEPTH} levels of parentheses and `not`"),
+                "write the filter flatter",
+            ));
+        }
+        self.depth += 1;
+        let result = parse(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn or(&mut self) -> Result<Expr, ParseError> {
+        let mut parts = vec![self.and()?];
+        loop {
+            self.space();
+            if !self.keyword("or") {
+                break;
+            }
+            parts.push(self.and()?);
+        }
+        Ok(one_or(parts, Expr::Or))
+    }
+
+    fn and(&mut self) -> Result<Expr, ParseError> {
+        let mut parts = vec![self.unary()?];
+        loop {
+            self.space();
+            if !self.keyword("and") {
+                let word = self.word(&[]);
+                let is_or = word.eq_ignore_ascii_case("or") && !self.is_field(word.len());
+                if is_or || matches!(self.peek(), None | Some('|' | ')')) {
+                    break;
+                }
+            }
+            parts.push(self.unary()?);
+        }
+        Ok(one_or(parts, Expr::And))
+    }
+
+    fn unary(&mut self) -> Result<Expr, ParseError> {
+        self.space();
+        let negated = if self.keyword("not") {
+            true
+        } else if self.peek() == Some('!') && !self.rest().starts_with("!=") {
+            self.advance();
+            true
+        } else {
+            false
+        };
+        if negated {
+            return Ok(Expr::Not(Box::new(self.deeper(Self::unary)?)));
+        }
+        if self.eat("(") {
+            let inner = self.deeper(Self::or)?;
+            self.space();
+            if !self.eat(")") {
+                return Err(self.error("`)`", "close the parenthesis"));
+            }
+            return Ok(inner);
+        }
+        self.term()
+    }
+
+    fn term(&mut self) -> Result<Expr, ParseError> {
+        if self.peek() == Some('/') {
+            return Ok(Expr::Regex(self.regex()?));
+        }
+        let start = self.at;
+        let token = self.token(&[])?;
+        if let Token::Bare(word) = token {
+            if is_keyword(word) && !self.is_field(0) {
+                return Err(self.error_at(
+                    start,
+                    "a filter",
+                    format!("`{word}` joins two filters; put it into quotes to search for it"),
+                ));
+            }
+            if self.peek() == Some('(') {
+                return Err(self.error_at(
+                    start,
+                    "a filter",
+                    format!("functions such as `{word}()` stand alone between `|`"),
+                ));
+            }
+        }
+        if !self.is_field(0) {
+            let pattern = Pattern::parse(token.text());
+            // Every event has the empty text.
+            return Ok(if pattern.literals().next().is_none() {
+                Expr::True
+            } else {
+                Expr::Text(pattern)
+            });
+        }
+        self.space();
+        let field = token.name();
+        let operator = self.operator()?;
+        self.space();
+        let value = self.value(operator)?;
+        Ok(Expr::Compare {
+            field,
+            operator,
+            value,
+        })
+    }
+
+    fn token(&mut self, extra_stops: &[char]) -> Result<Token<'a>, ParseError> {
+        if self.peek() == Some('"') {
+            return self.quoted();
+        }
+        let word = self.word(extra_stops);
+        if word.is_empty() {
+            return Err(self.error(
+                "a word, a text in quotes or a regular expression",
+                "put special characters into quotes",
+            ));
+        }
+        self.at += word.len();
+        Ok(Token::Bare(word))
+    }
+
+    fn quoted(&mut self) -> Result<Token<'a>, ParseError> {
+        let start = self.at;
+        self.advance();
+        let rest = self.rest();
+        let mut chars = rest.char_indices().peekable();
+        while let Some((index, char)) = chars.next() {
+            match char {
+                '"' => {
+                    self.at += index + 1;
+                    return Ok(Token::Quoted(rest.get(..index).unwrap_or("")));
+                }
+                '\\' if matches!(chars.peek(), Some((_, '*' | '"' | '\\'))) => {
+                    chars.next();
+                }
+                _ => {}
+            }
+        }
+        Err(self.error_at(
+            start,
+            "a text that ends with `\"`",
+            "close the quotes; write a quote within them as `\\\"`",
+        ))
+    }
+
+    fn regex(&mut self) -> Result<RegexText, ParseError> {
+        let start = self.at;
+        self.advance();
+        let rest = self.rest();
+        let mut chars = rest.char_indices();
+        let end = loop {
+            match chars.next() {
+                Some((_, '\\')) => {
+                    chars.next();
+                }
+                Some((index, '/')) => break index,
+                Some(_) => {}
+                None => {
+                    return Err(self.error_at(
+                        start,
+                        "a regular expression that ends with `/`",
+                        "write a slash within it as `\\/`, or put a text with slashes into quotes",
+                    ));
+                }
+            }
+        };
+        self.at += end + 1;
+        let mut flags = Flags::default();
+        while let Some(char) = self.peek().filter(|c| c.is_alphanumeric()) {
+            match char {
+                'i' => flags.ignore_case = true,
+                'm' => flags.multi_line = true,
+                'd' => flags.dot_all = true,
+                other => {
+                    return Err(self.error(
+                        "one of the flags `i`, `m`, `d`",
+                        format!("`{other}` is none; put a text with slashes into quotes"),
+                    ));
+                }
+            }
+            self.advance();
+        }
+        let pattern = rest.get(..end).unwrap_or("").to_owned();
+        RegexText::new(pattern, flags).map_err(|error| {
+            self.error_at(
+                start,
+                "a regular expression",
+                format!("this is none: {error}"),
+            )
+        })
+    }
+
+    fn operator(&mut self) -> Result<Operator, ParseError> {
+        let known = [
+            ("!=", Operator::NotEqual),
+            ("<=", Operator::LessEqual),
+            (">=", Operator::GreaterEqual),
+            ("=", Operator::Equal),
+            ("<", Operator::Less),
+            (">", Operator::Greater),
+        ];
+        known
+            .into_iter()
+            .find(|(text, _)| self.eat(text))
+            .map(|(_, operator)| operator)
+            .ok_or_else(|| self.error("a comparison", "one of = != < <= > >="))
+    }
+
+    fn value(&mut self, operator: Operator) -> Result<Value, ParseError> {
+        let start = self.at;
+        if matches!(operator, Operator::Equal | Operator::NotEqual) {
+            if self.peek() == Some('/') {
+                return Ok(Value::Regex(self.regex()?));
+            }
+            return Ok(Value::Pattern(Pattern::parse(self.token(&[])?.text())));
+        }
+        let token = self.token(&[])?;
+        token
+            .text()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(Value::Number)
+            .ok_or_else(|| self.error_at(start, "a number", "only numbers are less or greater"))
+    }
+}
+
+fn error_at(
+    text: &str,
+    at: usize,
+    expected: impl Into<String>,
+    hint: impl Into<String>,
+) -> ParseError {
+    ParseError {
+        at: text.get(..at).unwrap_or(text).chars().count(),
+        expected: expected.into(),
+        hint: hint.into(),
+    }
+}
+
+fn one_or(mut parts: Vec<Expr>, many: impl FnOnce(Vec<Expr>) -> Expr) -> Expr {
+    match (parts.pop(), parts.is_empty()) {
+        (Some(only), true) => only,
+        (Some(last), false) => {
+            parts.push(last);
+            many(parts)
+        }
+        (None, _) => Expr::True,
+    }
+}

@@ -1,0 +1,506 @@
+//! Opens a segment and reads the columns of one row group, as little as is needed of each.
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::BooleanArray;
+use bytes::{Buf, Bytes};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::columns::{Columns, Layout};
+use super::{
+    FOOTER_KEY, Group, ID_COLUMN, INDEX_KEY, Index, NO_CHECKSUM, Piece, TIMESTAMP_COLUMN, VERSION,
+};
+use crate::SearchError;
+use crate::filter::Filter;
+use crate::source::SegmentSource;
+
+/// How much of the end is read at first; mostly the footer and the index are within.
+const TAIL_BYTES: u64 = 64 << 10;
+/// Parquet's `PAR1` and the footer's length.
+const TRAILER_BYTES: u64 = 8;
+/// Ranges with a smaller gap are read as one: a request costs more than these bytes.
+const GAP_BYTES: u64 = 64 << 10;
+
+/// A segment whose footer and index are read and checked.
+pub(crate) struct Open {
+    source: Arc<dyn SegmentSource>,
+    metadata: ArrowReaderMetadata,
+    layout: Arc<Layout>,
+    index: Index,
+    size: u64,
+}
+
+/// Which columns a query wants of the rows that pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    All,
+    These {
+        names: Vec<String>,
+        /// Also what orders events.
+        position: bool,
+    },
+}
+
+/// Bytes of some columns of a row group, not yet checked.
+pub(crate) struct Fetched {
+    group: usize,
+    places: Vec<usize>,
+    pieces: Vec<(u64, Bytes)>,
+    /// How many bytes were read.
+    pub(crate) bytes: u64,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+async fn read(source: &dyn SegmentSource, range: Range<u64>) -> Result<Bytes, SearchError> {
+    let length = range.end.saturating_sub(range.start);
+    let bytes = source
+        .read(range)
+        .await
+        .map_err(|error| SearchError::Source {
+            segment: source.id().to_owned(),
+            source: error,
+        })?;
+    if bytes.len() as u64 != length {
+        return Err(corrupt(
+            source,
+            format!("{length} bytes were asked for, {} came", bytes.len()),
+        ));
+    }
+    Ok(bytes)
+}
+
+fn corrupt(source: &dyn SegmentSource, detail: String) -> SearchError {
+    SearchError::Corrupt {
+        segment: source.id().to_owned(),
+        detail,
+    }
+}
+
+/// Runs what computes for long on a thread for it. A panic in a decoder is an error of the bytes.
+pub(crate) async fn compute<T: Send + 'static>(
+    segment: &str,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, SearchError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(|detail| SearchError::Corrupt {
+            segment: segment.to_owned(),
+            detail,
+        }),
+        Err(error) if error.is_panic() => Err(SearchError::Corrupt {
+            segment: segment.to_owned(),
+            detail: "its decoder gave up".to_owned(),
+        }),
+        Err(error) => Err(SearchError::Stopped {
+            detail: error.to_string(),
+        }),
+    }
+}
+
+impl Open {
+    /// Reads footer and index; also says how many bytes that took.
+    pub(crate) async fn open(source: Arc<dyn SegmentSource>) -> Result<(Self, u64), SearchError> {
+        let size = source.size().await.map_err(|error| SearchError::Source {
+            segment: source.id().to_owned(),
+            source: error,
+        })?;
+        let start = size.saturating_sub(TAIL_BYTES);
+        let mut tail = Tail {
+            start,
+            bytes: read(source.as_ref(), start..size).await?,
+        };
+        let mut taken = size - start;
+        let footer_start = tail
+            .footer_start(size)
+            .map_err(|d| corrupt(source.as_ref(), d))?;
+        if footer_start < tail.start {
+            tail.bytes = read(source.as_ref(), footer_start..size).await?;
+            tail.start = footer_start;
+            taken += size - footer_start;
+        }
+        let footer = tail
+            .get(footer_start..size - TRAILER_BYTES)
+            .ok_or_else(|| corrupt(source.as_ref(), "it has no footer".to_owned()))?;
+        let whole = tail.get(footer_start..size).unwrap_or_default();
+        let (metadata, layout, place) =
+            compute(source.id(), move || footer_of(&footer, &whole)).await?;
+        let range = place
+            .range(size)
+            .ok_or_else(|| corrupt(source.as_ref(), "its index lies outside".to_owned()))?;
+        let index = match tail.get(range.clone()) {
+            Some(index) => index,
+            None => {
+                taken += place.length;
+                read(source.as_ref(), range).await?
+            }
+        };
+        let row_groups = metadata.metadata().num_row_groups();
+        let columns = layout.len();
+        let index = compute(source.id(), move || {
+            let index = index_of(&index, place)?;
+            let fits = index.groups.len() == row_groups
+                && index
+                    .groups
+                    .iter()
+                    .all(|group| group.chunks.len() == columns);
+            fits.then_some(index)
+                .ok_or("its index does not fit its footer".to_owned())
+        })
+        .await?;
+        let open = Self {
+            source,
+            metadata,
+            layout: Arc::new(layout),
+            index,
+            size,
+        };
+        Ok((open, taken))
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        self.source.id()
+    }
+
+    /// Its row groups.
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.index.groups
+    }
+
+    /// The filters of row groups, in one read where they lie together; `None` where the index
+    /// does not say where. Also how many bytes were read.
+    pub(crate) async fn filters(
+        &self,
+        groups: &[usize],
+    ) -> Result<(Vec<(usize, Bytes)>, u64), SearchError> {
+        let pieces: Vec<(usize, Piece)> = groups
+            .iter()
+            .filter_map(|group| Some((*group, self.index.groups.get(*group)?.filter)))
+            .collect();
+        let ranges = self.ranges(pieces.iter().map(|(_, piece)| *piece))?;
+        let (read, bytes) = self.fetch_ranges(ranges).await?;
+        let mut filters = Vec::with_capacity(pieces.len());
+        for (group, piece) in pieces {
+            let filter = Sparse::slice(&read, piece.offset, piece.length)
+                .ok_or_else(|| self.corrupt("a filter is missing"))?;
+            filters.push((group, filter));
+        }
+        Ok((filters, bytes))
+    }
+
+    /// Checks a filter; it is worth nothing when a bit of it is wrong.
+    pub(crate) fn checked_filter<'a>(
+        &self,
+        group: usize,
+        filter: &'a [u8],
+    ) -> Result<&'a [u8], String> {
+        let expected = self.index.groups.get(group).map(|group| group.filter.crc32);
+        if expected == Some(crc32fast::hash(filter)) {
+            Ok(filter)
+        } else {
+            Err(format!(
+                "the checksum of the filter of row group {group} is wrong"
+            ))
+        }
+    }
+
+    /// Columns that a filter looks at in a row group; with the times, if asked for.
+    pub(crate) fn filter_columns(&self, group: &Group, filter: &Filter, times: bool) -> Vec<usize> {
+        let mut places = Vec::new();
+        self.layout
+            .add_filter(filter, &group.own_texts, &mut places);
+        if times {
+            places.push(TIMESTAMP_COLUMN);
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// Columns that a query wants, but for those it has.
+    pub(crate) fn wanted_columns(&self, wanted: &Wanted, has: &[usize]) -> Vec<usize> {
+        let mut places: Vec<usize> = match wanted {
+            Wanted::All => (0..self.layout.len()).collect(),
+            Wanted::These { names, position } => {
+                let own = names.iter().map(|name| self.layout.place(name));
+                let order = [TIMESTAMP_COLUMN, ID_COLUMN];
+                own.chain(order.into_iter().filter(|_| *position)).collect()
+            }
+        };
+        places.sort_unstable();
+        places.dedup();
+        places.retain(|place| !has.contains(place));
+        places
+    }
+
+    /// No columns of some rows, for queries that only count.
+    pub(crate) fn no_columns(&self, rows: usize) -> Columns {
+        Columns {
+            layout: self.layout.clone(),
+            rows,
+            arrays: vec![None; self.layout.len()],
+        }
+    }
+
+    /// Reads the bytes of columns of a row group.
+    pub(crate) async fn fetch(
+        &self,
+        group: usize,
+        places: Vec<usize>,
+    ) -> Result<Fetched, SearchError> {
+        let chunks = self.index.groups.get(group).map_or(&[][..], |g| &g.chunks);
+        let pieces = places
+            .iter()
+            .filter_map(|place| chunks.get(*place).copied());
+        let ranges = self.ranges(pieces)?;
+        let (pieces, bytes) = self.fetch_ranges(ranges).await?;
+        Ok(Fetched {
+            group,
+            places,
+            pieces,
+            bytes,
+        })
+    }
+
+    /// Checks and decodes columns; of all rows, or of some. Computes for long.
+    pub(crate) fn decode(
+        &self,
+        fetched: Fetched,
+        mask: Option<&BooleanArray>,
+    ) -> Result<Columns, String> {
+        let group = self
+            .index
+            .groups
+            .get(fetched.group)
+            .ok_or("no such row group")?;
+        let rows = mask.map_or(group.rows as usize, BooleanArray::true_count);
+        let mut columns = self.no_columns(rows);
+        if fetched.places.is_empty() || rows == 0 {
+            return Ok(columns);
+        }
+        for place in &fetched.places {
+            let chunk = group.chunks.get(*place).ok_or("no such column")?;
+            let bytes = Sparse::slice(&fetched.pieces, chunk.offset, chunk.length);
+            if bytes.map(|bytes| crc32fast::hash(&bytes)) != Some(chunk.crc32) {
+                return Err(format!(
+                    "the checksum of column {place} of row group {} is wrong",
+                    fetched.group
+                ));
+            }
+        }
+        let projection = ProjectionMask::leaves(
+            self.metadata.parquet_schema(),
+            fetched.places.iter().copied(),
+        );
+        let sparse = Sparse {
+            pieces: fetched.pieces,
+            size: self.size,
+        };
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(sparse, self.metadata.clone())
+                .with_row_groups(vec![fetched.group])
+                .with_projection(projection)
+                .with_batch_size(rows);
+        if let Some(mask) = mask {
+            builder =
+                builder.with_row_selection(RowSelection::from_filters(std::slice::from_ref(mask)));
+        }
+        let batches = builder.build().map_err(text)?;
+        let batches = batches.collect::<Result<Vec<_>, _>>().map_err(text)?;
+        let [batch] = batches.as_slice() else {
+            return Err(format!("{} batches instead of one", batches.len()));
+        };
+        if batch.num_rows() != rows || batch.num_columns() != fetched.places.len() {
+            return Err("its columns are not those of its index".to_owned());
+        }
+        for (place, array) in fetched.places.iter().zip(batch.columns()) {
+            if let Some(slot) = columns.arrays.get_mut(*place) {
+                *slot = Some(array.clone());
+            }
+        }
+        Ok(columns)
+    }
+
+    fn corrupt(&self, detail: &str) -> SearchError {
+        corrupt(self.source.as_ref(), detail.to_owned())
+    }
+
+    /// Ranges that cover the pieces.
+    fn ranges(&self, pieces: impl Iterator<Item = Piece>) -> Result<Vec<Range<u64>>, SearchError> {
+        let mut ranges = pieces
+            .map(|piece| piece.range(self.size))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| self.corrupt("its index points outside"))?;
+        ranges.sort_unstable_by_key(|range| range.start);
+        let mut merged: Vec<Range<u64>> = Vec::new();
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end.saturating_add(GAP_BYTES) => {
+                    last.end = last.end.max(range.end);
+                }
+                _ => merged.push(range),
+            }
+        }
+        Ok(merged)
+    }
+
+    async fn fetch_ranges(
+        &self,
+        ranges: Vec<Range<u64>>,
+    ) -> Result<(Vec<(u64, Bytes)>, u64), SearchError> {
+        let reads = ranges.into_iter().map(|range| async {
+            let start = range.start;
+            read(self.source.as_ref(), range)
+                .await
+                .map(|bytes| (start, bytes))
+        });
+        let pieces = futures::future::try_join_all(reads).await?;
+        let bytes = pieces.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        Ok((pieces, bytes))
+    }
+}
+
+/// The end of a file.
+struct Tail {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Tail {
+    fn get(&self, range: Range<u64>) -> Option<Bytes> {
+        let from = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
+        let to = usize::try_from(range.end.checked_sub(self.start)?).ok()?;
+        (from <= to && to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
+    }
+
+    fn footer_start(&self, size: u64) -> Result<u64, String> {
+        let trailer = self.bytes.last_chunk::<8>();
+        let Some([a, b, c, d, b'P', b'A', b'R', b'1']) = trailer.copied() else {
+            return Err("it does not end as a Parquet file".to_owned());
+        };
+        let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+        size.checked_sub(TRAILER_BYTES + length)
+            .ok_or_else(|| "its footer is longer than the file".to_owned())
+    }
+}
+
+fn footer_of(
+    footer: &[u8],
+    with_trailer: &[u8],
+) -> Result<(ArrowReaderMetadata, Layout, Piece), String> {
+    check_footer(with_trailer)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(text)?;
+    let entries = metadata.file_metadata().key_value_metadata();
+    let place = entries
+        .into_iter()
+        .flatten()
+        .find(|entry| entry.key == INDEX_KEY)
+        .and_then(|entry| entry.value.as_deref())
+        .and_then(index_place)
+        .ok_or("its footer does not say where its index is")?;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(text)?;
+    let schema = metadata.parquet_schema();
+    let names = schema
+        .columns()
+        .iter()
+        .map(|column| column.name().to_owned());
+    let layout = Layout::new(names.collect()).ok_or("its columns are not those of a segment")?;
+    if schema.root_schema().get_fields().len() != layout.len() {
+        return Err("it has nested columns".to_owned());
+    }
+    Ok((metadata, layout, place))
+}
+
+fn check_footer(footer: &[u8]) -> Result<(), String> {
+    let wrong = || "the checksum of its footer is wrong".to_owned();
+    let key = memchr::memmem::rfind(footer, FOOTER_KEY.as_bytes()).ok_or_else(wrong)?;
+    let after = footer.get(key..).unwrap_or(&[]);
+    let at = key + memchr::memmem::find(after, b"crc32=").ok_or_else(wrong)?;
+    let range = at..at + NO_CHECKSUM.len();
+    let stated = footer.get(range.clone()).unwrap_or(&[]).to_vec();
+    let mut blank = footer.to_vec();
+    blank
+        .get_mut(range)
+        .ok_or_else(wrong)?
+        .copy_from_slice(NO_CHECKSUM.as_bytes());
+    let sum = format!("crc32={:08x}", crc32fast::hash(&blank));
+    (stated == sum.as_bytes()).then_some(()).ok_or_else(wrong)
+}
+
+fn index_place(text: &str) -> Option<Piece> {
+    let mut parts = text.split(' ');
+    let piece = Piece {
+        offset: parts.next()?.parse().ok()?,
+        length: parts.next()?.parse().ok()?,
+        crc32: parts.next()?.parse().ok()?,
+    };
+    parts.next().is_none().then_some(piece)
+}
+
+fn index_of(bytes: &[u8], place: Piece) -> Result<Index, String> {
+    if crc32fast::hash(bytes) != place.crc32 {
+        return Err("the checksum of its index is wrong".to_owned());
+    }
+    let index: Index = postcard::from_bytes(bytes).map_err(text)?;
+    if index.version != VERSION {
+        return Err(format!(
+            "its index has version {}, this program reads {VERSION}",
+            index.version
+        ));
+    }
+    Ok(index)
+}
+
+/// The pieces of a file that were read, as the Parquet reader wants a file.
+struct Sparse {
+    pieces: Vec<(u64, Bytes)>,
+    size: u64,
+}
+
+impl Sparse {
+    fn slice(pieces: &[(u64, Bytes)], start: u64, length: u64) -> Option<Bytes> {
+        pieces.iter().find_map(|(offset, bytes)| {
+            let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
+            let to = from.checked_add(usize::try_from(length).ok()?)?;
+            (to <= bytes.len()).then(|| bytes.slice(from..to))
+        })
+    }
+
+    fn missing(start: u64) -> ParquetError {
+        ParquetError::General(format!("bytes from {start} on were not read"))
+    }
+}
+
+impl Length for Sparse {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Sparse {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let rest = self.pieces.iter().find_map(|(offset, bytes)| {
+            let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
+            (from < bytes.len()).then(|| bytes.slice(from..))
+        });
+        let rest = rest.ok_or_else(|| Self::missing(start))?;
+        Ok(Box::new(rest.reader()))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        Self::slice(&self.pieces, start, length as u64).ok_or_else(|| Self::missing(start))
+    }
+}
