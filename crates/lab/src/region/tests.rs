@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Region;
+use backstay_bucket::{Bucket, BucketConfig, Role};
+
+use super::{Azurite, Region};
+use crate::workload::RunName;
 
 #[test]
 fn a_standby_knows_both_buckets_with_their_own_keys() {
@@ -49,4 +52,22 @@ async fn a_new_bucket_has_no_keys() {
     let region = Region::folder("primary", folder.path().join("p")).unwrap();
     assert!(region.keys("segments/").await.unwrap().is_empty());
     region.remove().await.unwrap();
+}
+
+/// Runs where `BACKSTAY_TEST_AZURITE` names the blob service of a running Azurite.
+#[tokio::test]
+async fn a_container_in_azurite_is_a_bucket_by_its_variables() {
+    let Ok(url) = std::env::var("BACKSTAY_TEST_AZURITE") else {
+        return;
+    };
+    let run = RunName::new(rand::random(), 0);
+    let azurite = Azurite::new(&url).unwrap();
+    let region = Region::azurite("primary", &azurite, &run).await.unwrap();
+    let variables = region.own();
+    let config = BucketConfig::from_env(Role::Own, &|name| variables.get(name).cloned());
+    let bucket = Bucket::open(config.unwrap().unwrap()).await.unwrap();
+    bucket.put("segments/1/a", "x".into()).await.unwrap();
+    assert_eq!(region.keys("segments/").await.unwrap(), ["segments/1/a"]);
+    region.remove().await.unwrap();
+    assert!(region.keys("segments/").await.is_err());
 }
