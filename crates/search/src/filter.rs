@@ -79,7 +79,7 @@ impl Fields for Row {
 #[derive(Debug)]
 pub(crate) enum Filter {
     True,
-    Text(Text),
+    Text(Box<Text>),
     Regex { regex: Regex, looks_around: bool },
     Field(Field),
     And(Vec<Filter>),
@@ -123,10 +123,10 @@ impl Filter {
                 });
                 match pieces.next() {
                     None => Self::True,
-                    Some(first) => Self::Text(Text {
+                    Some(first) => Self::Text(Box::new(Text {
                         first,
                         then: pieces.collect(),
-                    }),
+                    })),
                 }
             }
             Expr::Regex(regex) => Self::Regex {

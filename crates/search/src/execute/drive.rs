@@ -323,7 +323,7 @@ async fn row_group(
     let fetched = open.fetch(group, others).await?;
     stats.bytes += fetched.bytes;
     let this = open.clone();
-    let result = compute(open.id(), move || {
+    compute(open.id(), move || {
         let others = this.decode(fetched, mask.as_ref())?;
         // Without columns that decide there is nothing to merge with.
         let columns = if places.is_empty() {
@@ -343,8 +343,7 @@ async fn row_group(
             Ok(accumulator)
         })())
     })
-    .await?;
-    result
+    .await?
 }
 
 /// Keeps only the last, or first, hits.

@@ -13,6 +13,8 @@ mod list;
 mod plan;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

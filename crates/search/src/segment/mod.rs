@@ -15,6 +15,7 @@
 
 mod columns;
 mod read;
+mod sparse;
 mod write;
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
 //! Opens a segment and reads the columns of one row group, as little as is needed of each.
 
-use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::BooleanArray;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
-use parquet::file::reader::{ChunkReader, Length};
 
 use super::columns::{Columns, Layout};
+use super::sparse::Sparse;
 use super::{
     FOOTER_KEY, Group, ID_COLUMN, INDEX_KEY, Index, NO_CHECKSUM, Piece, TIMESTAMP_COLUMN, VERSION,
 };
@@ -460,47 +458,4 @@ fn index_of(bytes: &[u8], place: Piece) -> Result<Index, String> {
         ));
     }
     Ok(index)
-}
-
-/// The pieces of a file that were read, as the Parquet reader wants a file.
-struct Sparse {
-    pieces: Vec<(u64, Bytes)>,
-    size: u64,
-}
-
-impl Sparse {
-    fn slice(pieces: &[(u64, Bytes)], start: u64, length: u64) -> Option<Bytes> {
-        pieces.iter().find_map(|(offset, bytes)| {
-            let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
-            let to = from.checked_add(usize::try_from(length).ok()?)?;
-            (to <= bytes.len()).then(|| bytes.slice(from..to))
-        })
-    }
-
-    fn missing(start: u64) -> ParquetError {
-        ParquetError::General(format!("bytes from {start} on were not read"))
-    }
-}
-
-impl Length for Sparse {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Sparse {
-    type T = Box<dyn Read>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let rest = self.pieces.iter().find_map(|(offset, bytes)| {
-            let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
-            (from < bytes.len()).then(|| bytes.slice(from..))
-        });
-        let rest = rest.ok_or_else(|| Self::missing(start))?;
-        Ok(Box::new(rest.reader()))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        Self::slice(&self.pieces, start, length as u64).ok_or_else(|| Self::missing(start))
-    }
 }
