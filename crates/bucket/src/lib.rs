@@ -18,7 +18,11 @@
 mod bucket;
 mod config;
 mod error;
+mod fault;
+mod retry;
+mod seal;
 mod secret;
+mod store;
 mod writer;
 
 pub use bucket::{Bucket, Created, ObjectInfo};
