@@ -1,0 +1,346 @@
+//! What the cluster knows about itself, but for segments (see [`crate::segment`]).
+//!
+//! Field names in JSON are camel case, as in the snapshots of the system that we stand in for.
+//! Times are milliseconds since 1970, UTC.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::raw::entity;
+use crate::recovery::LossReport;
+
+/// A host's lasting name: the same after a restart on the same data folder.
+pub type HostId = String;
+
+/// A repository's id, unique for ever; part of its segments' object names. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RepositoryId(Arc<str>);
+
+impl RepositoryId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for RepositoryId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<String> for RepositoryId {
+    fn from(id: String) -> Self {
+        Self(id.into())
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl Serialize for RepositoryId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RepositoryId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(&*crate::raw::Key::deserialize(deserializer)?.0))
+    }
+}
+
+entity! {
+    /// A bucket that holds segments. Exactly one of a cluster's buckets can be written to.
+    pub struct BucketEntity {
+        required {
+            /// Referred to by segments; never used again for another place.
+            id: u32 = "id",
+            /// `azure`, `s3`, `gcp` or `local`.
+            provider: String = "provider",
+            /// The region; empty where the provider's variables have none.
+            region: String = "region",
+            /// Container or bucket name.
+            container: String = "bucket",
+            /// Base URL of the store, or the folder; with the container and the prefix it says
+            /// where the bucket is.
+            endpoint: String = "endpoint",
+            /// What precedes all object names.
+            key_prefix: String = "keyPrefix",
+            /// Nothing is written there.
+            read_only: bool = "readOnly",
+            /// Where a node finds the credentials, never the credentials themselves:
+            /// `env:AZURE_STORAGE_`.
+            credentials: String = "credentials",
+            /// Where a node finds the encryption key: `env:AZURE_STORAGE_ENCRYPTION_KEY`.
+            encryption_key_ref: String = "encryptionKey",
+        }
+        optional {
+            /// The cluster whose own bucket it is; see [`crate::identity`]. Knows the bucket again
+            /// when it is reached by another endpoint or mount.
+            cluster_id: Option<String> = "clusterId",
+        }
+    }
+}
+
+entity! {
+    /// An organisation.
+    pub struct Organization {
+        required {
+            /// Its id.
+            id: String = "id",
+            /// Its name.
+            name: String = "name",
+        }
+        optional {}
+    }
+}
+
+entity! {
+    /// A user.
+    pub struct User {
+        required {
+            /// The user's id.
+            id: String = "id",
+            /// What the user signs in as; unique.
+            username: String = "username",
+        }
+        optional {
+            /// The full name.
+            full_name: Option<String> = "fullName",
+            /// May do everything.
+            is_root: bool = "isRoot",
+        }
+    }
+}
+
+entity! {
+    /// A repository.
+    pub struct Repository {
+        required {
+            /// Its id.
+            id: RepositoryId = "id",
+            /// Its name; unique among repositories and views.
+            name: String = "name",
+        }
+        optional {
+            /// What it is for.
+            description: Option<String> = "description",
+            /// Events older than this many days may be deleted.
+            retention_days: Option<u32> = "retentionDays",
+            /// The oldest events beyond this many raw bytes may be deleted.
+            retention_bytes: Option<u64> = "retentionBytes",
+            /// When it was made.
+            created_ms: i64 = "createdAt",
+        }
+    }
+}
+
+entity! {
+    /// One repository below a view.
+    pub struct ViewConnection {
+        required {
+            /// The repository.
+            repository: RepositoryId = "repository",
+        }
+        optional {
+            /// The query that limits what of it is seen; empty for everything.
+            filter: String = "filter",
+        }
+    }
+}
+
+entity! {
+    /// A view: a name for several repositories.
+    pub struct View {
+        required {
+            /// Its id.
+            id: String = "id",
+            /// Its name; unique among repositories and views.
+            name: String = "name",
+        }
+        optional {
+            /// What it shows.
+            connections: Vec<ViewConnection> = "connections",
+        }
+    }
+}
+
+entity! {
+    /// A dashboard. Its content is carried, not interpreted.
+    pub struct Dashboard {
+        required {
+            /// Its id.
+            id: String = "id",
+            /// Its name.
+            name: String = "name",
+        }
+        optional {}
+    }
+}
+
+entity! {
+    /// A parser of a repository.
+    pub struct Parser {
+        required {
+            /// Its id.
+            id: String = "id",
+            /// Its name; unique in the repository.
+            name: String = "name",
+        }
+        optional {
+            /// The repository; `None` for all.
+            repository: Option<RepositoryId> = "repository",
+            /// Its program, where it is not one of the built-in ones.
+            script: String = "script",
+        }
+    }
+}
+
+entity! {
+    /// An alert. Its query and actions are carried, not interpreted.
+    pub struct Alert {
+        required {
+            /// Its id.
+            id: String = "id",
+            /// Its name.
+            name: String = "name",
+        }
+        optional {
+            /// Whether it runs (where the cluster runs alerts at all).
+            enabled: bool = "enabled",
+        }
+    }
+}
+
+entity! {
+    /// What a shipper presents. Only its hash is kept: the token is shown once, when it is made.
+    pub struct IngestToken {
+        required {
+            /// Its id.
+            id: String = "id",
+            /// Its name; unique in the repository.
+            name: String = "name",
+            /// SHA-256 of the token, in hexadecimal.
+            token_hash: String = "tokenHash",
+            /// Where its events go.
+            repository: RepositoryId = "repository",
+        }
+        optional {
+            /// The name of the parser that unparsed lines are given to.
+            parser: Option<String> = "parser",
+            /// When it was made.
+            created_ms: i64 = "createdAt",
+        }
+    }
+}
+
+entity! {
+    /// A process of the cluster.
+    pub struct Host {
+        required {
+            /// Its lasting name.
+            id: HostId = "id",
+            /// Which start of it: differs at every one.
+            incarnation: String = "incarnation",
+            /// Where the other nodes reach it.
+            url: String = "url",
+        }
+        optional {
+            /// What it does, as in `NODE_ROLES`.
+            roles: Vec<String> = "roles",
+            /// Counts its heartbeats since this start. Others watch it change; nobody's wall
+            /// clock is compared.
+            heartbeat: u64 = "heartbeat",
+            /// When it started, by its own clock; for people.
+            started_ms: i64 = "startedAt",
+        }
+    }
+}
+
+entity! {
+    /// An ingest partition: one stream of the journal, one writer at a time.
+    pub struct Partition {
+        required {
+            /// Its number, from 0.
+            id: u32 = "id",
+            /// The term of its latest owner; counts up with every one.
+            term: u64 = "term",
+            /// Entries below are in segments.
+            covered: u64 = "covered",
+            /// Entries below may be trimmed; never above `covered`.
+            floor: u64 = "floor",
+        }
+        optional {
+            /// Who writes it.
+            owner: Option<HostId> = "owner",
+        }
+    }
+}
+
+entity! {
+    /// What was acknowledged by the source cluster but was in none of its segments yet: entries
+    /// of its stream that this cluster takes in as its own events.
+    pub struct RecoveredTail {
+        required {
+            /// The partition, in the source and here.
+            partition: u32 = "partition",
+            /// Entries of the source's stream from here on still exist (their batch keys belong
+            /// to the window of duplicates).
+            floor: u64 = "floor",
+            /// The first entry that is in no segment.
+            from: u64 = "from",
+            /// The seal: the end.
+            to: u64 = "to",
+            /// Entries below are in segments of this cluster; done when it is `to`.
+            imported: u64 = "imported",
+        }
+        optional {}
+    }
+}
+
+impl RecoveredTail {
+    /// Whether nothing of it is left to import.
+    pub fn is_imported(&self) -> bool {
+        self.imported >= self.to
+    }
+}
+
+entity! {
+    /// That, and from what, this cluster was recovered.
+    pub struct RecoveryRecord {
+        required {
+            /// Names this recovery; unique.
+            id: String = "id",
+            /// The cluster that was recovered.
+            from_cluster: String = "fromCluster",
+            /// The epoch of the snapshot that was taken.
+            from_epoch: u64 = "fromEpoch",
+            /// Up to where the source's `global` was replayed (its seal).
+            from_offset: u64 = "fromOffset",
+            /// The entity of the source's bucket.
+            bucket: u32 = "bucketId",
+            /// The epoch that began.
+            epoch: u64 = "epoch",
+            /// When, by the clock of the node that did it.
+            at_ms: i64 = "at",
+        }
+        optional {
+            /// What is to be imported from the source's partitions.
+            tails: Vec<RecoveredTail> = "tails",
+            /// What only the source's hosts had.
+            loss: LossReport = "loss",
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What changes the state: one entry of the stream `global` is a batch of events, applied whole.
+//!
+//! Events are JSON, externally tagged, so that entities in them carry unknown fields as exact
+//! text (see [`crate::raw`]). A kind that this version does not know is an error, not skipped: a
+//! node that passed over it would have another state than its neighbours.
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::{
+    Alert, BucketEntity, Dashboard, Host, HostId, IngestToken, Organization, Parser, Repository,
+    RepositoryId, User, View,
+};
+use crate::segment::{Segment, SegmentRef};
+
+/// One change of the state. What may follow what is [`crate::State::check`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The first event of a cluster that was not recovered from another.
+    ClusterCreated {
+        /// Its id.
+        cluster_id: String,
+        /// Its own bucket.
+        bucket: BucketEntity,
+        /// How many ingest partitions it has.
+        partitions: u32,
+    },
+    /// The cluster was recovered; its state until then is the snapshot that was written with it.
+    Recovered {
+        /// The [`crate::RecoveryRecord`]'s id.
+        id: String,
+        /// The epoch that begins.
+        epoch: u64,
+    },
+    /// A host started (again).
+    HostUp {
+        /// It.
+        host: Host,
+    },
+    /// A host lives.
+    Heartbeat {
+        /// It.
+        host: HostId,
+        /// Higher than at its last heartbeat.
+        counter: u64,
+    },
+    /// A host ended, or was silent for its lease. Its partitions have no owner then.
+    HostDown {
+        /// It.
+        host: HostId,
+    },
+    /// A host takes a partition; it seals the stream with this term next.
+    PartitionTaken {
+        /// The partition.
+        partition: u32,
+        /// The new owner.
+        host: HostId,
+        /// The term before, plus one.
+        term: u64,
+    },
+    /// Entries of a partition are in segments from now on.
+    SegmentsPublished {
+        /// The partition.
+        partition: u32,
+        /// The publisher's term.
+        term: u64,
+        /// The first entry that they cover: up to where entries were covered before.
+        covered_from: u64,
+        /// The entry behind the last one that they cover.
+        covered_to: u64,
+        /// What was in those entries. Segments of a repository that was deleted meanwhile are
+        /// left out when this is applied.
+        segments: Vec<Segment>,
+    },
+    /// Entries of a partition may be trimmed.
+    FloorAdvanced {
+        /// The partition.
+        partition: u32,
+        /// The trimmer's term.
+        term: u64,
+        /// Entries below it.
+        floor: u64,
+    },
+    /// Entries of a recovered cluster's partition are in this cluster's segments from now on.
+    TailImported {
+        /// The [`crate::RecoveryRecord`]'s id.
+        recovery: String,
+        /// The partition.
+        partition: u32,
+        /// The first entry: up to where entries were imported before.
+        from: u64,
+        /// The entry behind the last one.
+        to: u64,
+        /// What was in those entries.
+        segments: Vec<Segment>,
+    },
+    /// Segments are no longer part of the cluster (retention). Their objects may be deleted after.
+    SegmentsDeleted {
+        /// Which.
+        segments: Vec<SegmentRef>,
+    },
+    /// The own bucket is reached in another way than before: endpoint, region or credentials.
+    BucketChanged {
+        /// The entity with the same id.
+        bucket: BucketEntity,
+    },
+    /// A new repository.
+    RepositoryCreated {
+        /// It.
+        repository: Repository,
+    },
+    /// Another name, description or retention.
+    RepositoryUpdated {
+        /// The repository with the same id.
+        repository: Repository,
+    },
+    /// A repository is gone, with its segments, tokens and parsers.
+    RepositoryDeleted {
+        /// Its id.
+        id: RepositoryId,
+    },
+    /// A view is made or replaced.
+    ViewSet {
+        /// It.
+        view: View,
+    },
+    /// A view is gone.
+    ViewDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// A dashboard is made or replaced.
+    DashboardSet {
+        /// It.
+        dashboard: Dashboard,
+    },
+    /// A dashboard is gone.
+    DashboardDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// A parser is made or replaced.
+    ParserSet {
+        /// It.
+        parser: Parser,
+    },
+    /// A parser is gone.
+    ParserDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// An alert is made or replaced.
+    AlertSet {
+        /// It.
+        alert: Alert,
+    },
+    /// An alert is gone.
+    AlertDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// A new ingest token.
+    IngestTokenAdded {
+        /// It.
+        token: IngestToken,
+    },
+    /// An ingest token is worth nothing from now on.
+    IngestTokenRevoked {
+        /// Its id.
+        id: String,
+    },
+    /// An organisation is made or replaced.
+    OrganizationSet {
+        /// It.
+        organization: Organization,
+    },
+    /// A user is made or replaced.
+    UserSet {
+        /// It.
+        user: User,
+    },
+    /// A user is gone.
+    UserRemoved {
+        /// The id.
+        id: String,
+    },
+    /// A dynamic configuration gets a value, or (`None`) its default.
+    DynamicConfigSet {
+        /// Its name, such as `FlushSegmentsAndGlobalOnShutdown`.
+        name: String,
+        /// The value.
+        value: Option<String>,
+    },
+}

@@ -1,0 +1,118 @@
+//! Which state a node starts from: a decision without I/O.
+//!
+//! A local snapshot, or one in the own bucket, that belongs to this cluster; only when there is
+//! none, the recovery source. What our own journal says comes first, though: once another cluster
+//! has sealed it, nothing that we wrote down before may be continued, or data would fork.
+
+use crate::state::EpochOffset;
+
+/// A snapshot that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The cluster that it belongs to.
+    pub cluster_id: String,
+    /// Where its state stands.
+    pub position: EpochOffset,
+}
+
+/// What the own stream `global` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnJournal {
+    /// Nothing was ever written.
+    Empty,
+    /// Nobody else has taken it over. `replayable`: it holds the cluster's history from its
+    /// creation on, so that no snapshot is needed.
+    Ours {
+        /// See above.
+        replayable: bool,
+    },
+    /// Another cluster has sealed it.
+    Sealed {
+        /// That cluster.
+        by: String,
+        /// Its term.
+        term: u64,
+    },
+}
+
+/// What there is to choose from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings<'a> {
+    /// This cluster.
+    pub cluster_id: &'a str,
+    /// The snapshot in the data folder.
+    pub local: Option<Found>,
+    /// The newest snapshot in the own bucket.
+    pub own: Option<Found>,
+    /// The own journal.
+    pub journal: OwnJournal,
+    /// Whether a recovery source is configured.
+    pub recovery: bool,
+}
+
+/// The state to start from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The snapshot in the data folder.
+    Local,
+    /// The newest snapshot in the own bucket.
+    Own,
+    /// The own journal, from its beginning.
+    Replay,
+    /// The recovery source.
+    Recover,
+    /// None: a new cluster.
+    Create,
+    /// Nothing can be started from.
+    Refuse(Refusal),
+}
+
+/// Why nothing can be started from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another cluster has taken over, and nobody has said that this one shall take over again:
+    /// by deleting its snapshots and naming the recovery source, as a failback does.
+    Fenced {
+        /// That cluster.
+        by: String,
+        /// Its term.
+        term: u64,
+        /// Whether snapshots of before are still there.
+        has_snapshots: bool,
+    },
+    /// The journal goes on from a snapshot that is not there any more.
+    SnapshotsGone,
+}
+
+/// Chooses.
+pub fn choose(findings: &Findings<'_>) -> Choice {
+    let ours = |found: &&Found| found.cluster_id == findings.cluster_id;
+    let local = findings.local.as_ref().filter(ours);
+    let own = findings.own.as_ref().filter(ours);
+    if let OwnJournal::Sealed { by, term } = &findings.journal {
+        // The local copy alone does not count: its disk may simply have survived.
+        return if own.is_none() && findings.recovery {
+            Choice::Recover
+        } else {
+            Choice::Refuse(Refusal::Fenced {
+                by: by.clone(),
+                term: *term,
+                has_snapshots: own.is_some(),
+            })
+        };
+    }
+    match (local, own) {
+        (Some(local), Some(own)) if local.position < own.position => Choice::Own,
+        (Some(_), _) => Choice::Local,
+        (None, Some(_)) => Choice::Own,
+        (None, None) => match findings.journal {
+            OwnJournal::Ours { replayable: true } => Choice::Replay,
+            _ if findings.recovery => Choice::Recover,
+            OwnJournal::Empty => Choice::Create,
+            _ => Choice::Refuse(Refusal::SnapshotsGone),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

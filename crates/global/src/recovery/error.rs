@@ -1,0 +1,144 @@
+use backstay_journal::{SealError, StoreError, TailError};
+
+use crate::identity::IdentityError;
+use crate::log::CommitError;
+use crate::snapshot::SnapshotError;
+
+/// Why there is no state to start from.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A bucket refused, failed, or has a damaged object.
+    #[error(transparent)]
+    Bucket(#[from] backstay_bucket::Error),
+    /// It is not known whose bucket it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A snapshot cannot be read or written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The log cannot be followed or written to.
+    #[error(transparent)]
+    Log(CommitError),
+    /// The journal does not answer.
+    #[error(transparent)]
+    Journal(#[from] StoreError),
+    /// The source's journal cannot be read to its end.
+    #[error("the source's journal: {0}")]
+    Tail(#[from] TailError),
+    /// A stream cannot be sealed.
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    /// Another cluster has taken over.
+    #[error(
+        "cluster {by} has taken over with term {term}; this one must not start from its own state. {remedy}"
+    )]
+    Fenced {
+        /// That cluster.
+        by: String,
+        /// Its term.
+        term: u64,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The journal goes on from a snapshot that is gone.
+    #[error(
+        "container {container}: there is a journal but neither the snapshot that it continues nor a recovery source; restore the snapshots below globalsnapshots/{cluster_id}/ or set the RECOVER_FROM variables"
+    )]
+    SnapshotsGone {
+        /// The own container.
+        container: String,
+        /// This cluster.
+        cluster_id: String,
+    },
+    /// There is nothing in the recovery source.
+    #[error(
+        "container {container}, prefix {prefix:?}: no global snapshot and no journal there to recover from; check {variable} and the prefix"
+    )]
+    NothingToRecover {
+        /// The source's container.
+        container: String,
+        /// Its prefix.
+        prefix: String,
+        /// The variable that names the container.
+        variable: String,
+    },
+    /// The recovery source is the own bucket.
+    #[error(
+        "container {container}: the recovery source is this cluster's own bucket; {variable} must name the other cluster's"
+    )]
+    OwnSource {
+        /// The container.
+        container: String,
+        /// The variable that names it.
+        variable: String,
+    },
+    /// The source was taken over by a third cluster, which has what is newer.
+    #[error(
+        "the source cluster {source_cluster} was itself taken over by cluster {by} with term {term}: what is newest is in that cluster's bucket; recover from there"
+    )]
+    SourceTakenOver {
+        /// The source.
+        source_cluster: String,
+        /// The third cluster.
+        by: String,
+        /// Its term.
+        term: u64,
+    },
+    /// Several Azure accounts, but each bucket is not to keep its own endpoint.
+    #[error(
+        "BUCKET_STORAGE_MULTIPLE_ENDPOINTS is not true, but {own} and {source_endpoint} are different accounts: reading the recovered segments would end in 403; set it to true on both clusters"
+    )]
+    OneEndpoint {
+        /// The own endpoint.
+        own: String,
+        /// The source's.
+        source_endpoint: String,
+    },
+    /// Other nodes of this cluster started at the same time and were faster, again and again.
+    #[error("other nodes of this cluster are starting from the same source; try again")]
+    Raced,
+}
+
+impl From<CommitError> for LoadError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Fenced { by, term } => Self::fenced(by, term),
+            other => Self::Log(other),
+        }
+    }
+}
+
+impl LoadError {
+    pub(super) fn fenced(by: String, term: u64) -> Self {
+        Self::Fenced {
+            by,
+            term,
+            remedy: "To bring it home, set the RECOVER_FROM variables to that cluster's bucket and delete this one's objects below globalsnapshots/",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Bucket(error) => error.is_retryable(),
+            Self::Identity(error) => error.is_retryable(),
+            // Deleted between listing and reading: the next look finds a newer one.
+            Self::Snapshot(error) => error.is_retryable() || error.is_missing(),
+            Self::Log(CommitError::Stale { .. }) | Self::Raced => true,
+            Self::Log(error) => error.is_retryable(),
+            Self::Journal(error)
+            | Self::Tail(TailError::Store(error))
+            | Self::Seal(SealError::Store(error)) => error.is_retryable(),
+            Self::Tail(TailError::Trimmed { .. }) | Self::Seal(SealError::TrimmedBehind { .. }) => {
+                true
+            }
+            Self::Seal(SealError::Superseded { .. })
+            | Self::Fenced { .. }
+            | Self::SnapshotsGone { .. }
+            | Self::NothingToRecover { .. }
+            | Self::OwnSource { .. }
+            | Self::SourceTakenOver { .. }
+            | Self::OneEndpoint { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! Finding, reading and, for a standby, recovering the state to start from.
+
+use std::path::PathBuf;
+
+use backstay_bucket::{Bucket, BucketConfig, Provider};
+use backstay_journal::{Journal, StreamId, TryAppend, WriterId};
+use uuid::Uuid;
+
+use crate::event::Event;
+use crate::identity;
+use crate::log::{CommitError, GlobalLog, encode};
+use crate::recovery::choose::{Choice, Findings, Found, OwnJournal, Refusal, choose};
+use crate::recovery::error::LoadError;
+use crate::recovery::patch::{PatchInput, Patched, patch};
+use crate::recovery::probe::{self, Probe};
+use crate::recovery::takeover::{self, Source};
+use crate::recovery::{LossReport, Place, Replace};
+use crate::snapshot::{self, SnapshotRef};
+use crate::state::{EpochOffset, State};
+use crate::store::journal_over;
+
+/// How often loading begins again because another node of the cluster was faster.
+const ROUNDS: u32 = 5;
+
+/// Where to recover from.
+#[derive(Clone, Debug)]
+pub struct RecoverFrom {
+    /// The source's bucket. It is opened only when it is needed: a node that has a state of its
+    /// own starts although the other region is dead.
+    pub bucket: BucketConfig,
+    /// `…_RECOVER_FROM_REPLACE_REGION`.
+    pub replace_region: Option<Replace>,
+    /// `…_RECOVER_FROM_REPLACE_BUCKET`.
+    pub replace_bucket: Option<Replace>,
+    /// Recover although the source cannot be sealed. Only when it is surely dead: what it
+    /// acknowledges afterwards is lost.
+    pub without_seal: bool,
+}
+
+/// What a start needs to know.
+#[derive(Clone)]
+pub struct LoadOptions {
+    /// The own bucket, open.
+    pub own: Bucket,
+    /// The recovery source, if one is configured.
+    pub recover_from: Option<RecoverFrom>,
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// In whose name entries are written: new for every process start.
+    pub writer: WriterId,
+    /// Ingest partitions of a new cluster.
+    pub partitions: u32,
+    /// `BUCKET_STORAGE_MULTIPLE_ENDPOINTS`.
+    pub multiple_endpoints: bool,
+}
+
+/// Where a state came from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// The snapshot in the data folder.
+    Local,
+    /// The newest snapshot in the own bucket.
+    Own,
+    /// The own journal, from its beginning.
+    Journal,
+    /// Nothing: the cluster was created.
+    Created,
+    /// Another cluster's bucket.
+    Recovered {
+        /// The [`crate::RecoveryRecord`]'s id.
+        recovery: String,
+        /// What only the lost hosts had.
+        loss: LossReport,
+    },
+}
+
+/// A state to start from, at the end of the log as it was a moment ago.
+pub struct Loaded {
+    /// The log, following the state.
+    pub log: GlobalLog,
+    /// The own journal.
+    pub journal: Journal,
+    /// Where the state came from.
+    pub origin: Origin,
+    /// The source's bucket, when it was opened.
+    pub source: Option<Bucket>,
+    /// The lines of `DataSnapshotLoader`, as they were logged.
+    pub lines: Vec<String>,
+}
+
+/// Loads the state to start from; recovers it from another cluster's bucket if there is none.
+///
+/// # Errors
+/// See [`LoadError`]. Nothing is loaded in part: either there is a whole state or an error that
+/// names the object.
+pub async fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let proposal = Uuid::new_v4().simple().to_string();
+    let cluster_id = identity::establish(&options.own, &proposal).await?;
+    let mut loader = Loader {
+        options,
+        journal: journal_over(&options.own, options.writer.clone()),
+        cluster_id,
+        source: None,
+        lines: Vec::new(),
+    };
+    for _ in 0..ROUNDS {
+        loader.lines.clear();
+        if let Some((log, origin)) = loader.round().await? {
+            tracing::info!(cluster_id = loader.cluster_id, position = %log.state().position(), ?origin, "state loaded");
+            return Ok(Loaded {
+                log,
+                journal: loader.journal,
+                origin,
+                source: loader.source,
+                lines: loader.lines,
+            });
+        }
+    }
+    Err(LoadError::Raced)
+}
+
+struct Loader<'a> {
+    options: &'a LoadOptions,
+    journal: Journal,
+    cluster_id: String,
+    source: Option<Bucket>,
+    lines: Vec<String>,
+}
+
+/// A state that was chosen, or that another round is needed.
+type Round<T> = Result<Option<T>, LoadError>;
+
+impl Loader<'_> {
+    fn say(&mut self, line: String) {
+        tracing::info!(target: "DataSnapshotLoader", "{line}");
+        self.lines.push(line);
+    }
+
+    fn provider(&self) -> &'static str {
+        self.options.own.config().provider_name()
+    }
+
+    async fn round(&mut self) -> Round<(GlobalLog, Origin)> {
+        let local = self.local().await;
+        let have_local = local
+            .as_ref()
+            .is_some_and(|state| state.cluster_id == self.cluster_id);
+        self.say(format!(
+            "Checking bucket storage localAndHttpWereEmpty={}",
+            !have_local
+        ));
+        let own = self.newest_own().await?;
+        let found = probe::probe(&self.journal, &self.cluster_id).await?;
+        let replayed = match (&found.sealed_by, found.first) {
+            (None, Some(0)) if !have_local && own.is_none() => self.replay().await?,
+            _ => None,
+        };
+        let findings = Findings {
+            cluster_id: &self.cluster_id,
+            local: local.as_ref().map(|state| Found {
+                cluster_id: state.cluster_id.clone(),
+                position: state.position(),
+            }),
+            own: own.as_ref().map(|snapshot| Found {
+                cluster_id: snapshot.key.cluster_id.clone(),
+                position: snapshot.position(),
+            }),
+            journal: own_journal(&found, replayed.is_some()),
+            recovery: self.options.recover_from.is_some(),
+        };
+        let choice = choose(&findings);
+        let candidates: Vec<(EpochOffset, &str)> = [
+            (own.as_ref().map(SnapshotRef::position), self.provider()),
+            (
+                local.as_ref().filter(|_| have_local).map(State::position),
+                "local",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(position, source)| Some((position?, source)))
+        .collect();
+        match choice {
+            Choice::Local | Choice::Own => {
+                let chosen = self.select(candidates, found.first);
+                let log = match (choice, local, own) {
+                    (Choice::Local, Some(state), _) => GlobalLog::open(self.journal.clone(), state),
+                    (_, _, Some(snapshot)) => {
+                        let state = snapshot::read(&self.options.own, &snapshot.key).await?;
+                        GlobalLog::open(self.journal.clone(), state)
+                    }
+                    _ => return Ok(None),
+                };
+                let origin = if chosen == "local" {
+                    Origin::Local
+                } else {
+                    Origin::Own
+                };
+                self.follow(log, origin, &found).await
+            }
+            Choice::Replay => Ok(replayed.map(|log| (log, Origin::Journal))),
+            Choice::Recover => self.recover(&found).await,
+            Choice::Create => self.create().await,
+            Choice::Refuse(Refusal::Fenced { by, term, .. }) => Err(LoadError::fenced(by, term)),
+            Choice::Refuse(Refusal::SnapshotsGone) => Err(LoadError::SnapshotsGone {
+                container: self.options.own.config().container.clone(),
+                cluster_id: self.cluster_id.clone(),
+            }),
+        }
+    }
+
+    /// The state in the data folder. The bucket has all that it has, so a damaged one is passed
+    /// over.
+    async fn local(&mut self) -> Option<State> {
+        match snapshot::read_mirror(&self.options.data_dir).await {
+            Ok(Some(state)) if state.cluster_id != self.cluster_id => {
+                tracing::warn!(
+                    found = state.cluster_id,
+                    ours = self.cluster_id,
+                    "the local snapshot is of another cluster; not used"
+                );
+                Some(state)
+            }
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "the local snapshot is not used");
+                None
+            }
+        }
+    }
+
+    async fn newest_own(&mut self) -> Result<Option<SnapshotRef>, LoadError> {
+        let provider = self.provider();
+        let container = self.options.own.config().container.clone();
+        self.say(format!(
+            "Trying to fetch a global snapshot from bucket storage {provider} if one exists in bucket={container}"
+        ));
+        let newest = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?;
+        self.say(match &newest {
+            None => format!("Fetching global snapshot from bucket storage {provider} found no snapshot to fetch."),
+            Some(found) => fetched(provider, found.position()),
+        });
+        Ok(newest)
+    }
+
+    /// The lines about the choice; answers with the chosen source. The last candidate of the
+    /// latest position is better.
+    fn select<'s>(
+        &mut self,
+        mut candidates: Vec<(EpochOffset, &'s str)>,
+        first: Option<u64>,
+    ) -> &'s str {
+        candidates.sort_by_key(|(position, _)| *position);
+        let list: Vec<String> = candidates
+            .iter()
+            .map(|(position, source)| format!("{position},{source})"))
+            .collect();
+        let offset = match first {
+            Some(first) => format!("Some(KafkaMinOffset({first}))"),
+            None => "None".to_owned(),
+        };
+        // The parentheses are the source's own.
+        self.say(format!(
+            "Snapshots to choose from, last is better...; List({}) using kafkaMinOffsetOpt of {offset}",
+            list.join(", (")
+        ));
+        let (position, source) = candidates.pop().unwrap_or_default();
+        self.say(format!(
+            "Selecting snapshot from source={source} with epochOffset={position}"
+        ));
+        source
+    }
+
+    /// Brings a state of our own to the end of the log.
+    async fn follow(
+        &mut self,
+        log: GlobalLog,
+        origin: Origin,
+        found: &Probe,
+    ) -> Round<(GlobalLog, Origin)> {
+        match log.refresh().await {
+            Ok(()) => Ok(Some((log, origin))),
+            // A later recovery of this cluster that did not come to its snapshot: do it again.
+            Err(CommitError::Stale { .. })
+                if self.options.recover_from.is_some()
+                    && self.unfinished_recovery(&log).await? =>
+            {
+                self.recover(found).await
+            }
+            // The local one is too old for what is left of the log; the bucket's is not.
+            Err(CommitError::Stale { .. }) if origin == Origin::Local => {
+                let Some(own) = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?
+                else {
+                    return Err(LoadError::SnapshotsGone {
+                        container: self.options.own.config().container.clone(),
+                        cluster_id: self.cluster_id.clone(),
+                    });
+                };
+                self.select(vec![(own.position(), self.provider())], found.first);
+                let state = snapshot::read(&self.options.own, &own.key).await?;
+                let log = GlobalLog::open(self.journal.clone(), state);
+                log.refresh().await?;
+                Ok(Some((log, Origin::Own)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the log goes on with a `Recovered` that no snapshot in the bucket belongs to.
+    async fn unfinished_recovery(&self, log: &GlobalLog) -> Result<bool, LoadError> {
+        let from = log.state().offset;
+        let newest = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?;
+        let end = probe::end(&self.journal, StreamId::Global).await?;
+        let again = probe::recovered_between(&self.journal, from, end)
+            .await
+            .map_err(LoadError::Log)?;
+        Ok(again && newest.is_none_or(|newest| newest.position().offset <= from))
+    }
+
+    /// The state from the own journal alone, if it holds everything since the creation.
+    async fn replay(&self) -> Result<Option<GlobalLog>, LoadError> {
+        let state = State::before_creation(&self.cluster_id);
+        let log = GlobalLog::open(self.journal.clone(), state);
+        match log.refresh().await {
+            Ok(()) if log.state().is_created() => Ok(Some(log)),
+            Ok(()) | Err(CommitError::Stale { .. } | CommitError::Fenced { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A new cluster. Of several nodes that start at once, one creates it.
+    async fn create(&mut self) -> Round<(GlobalLog, Origin)> {
+        let bucket = Place::of(self.options.own.config()).entity(1, &self.cluster_id, false);
+        let created = Event::ClusterCreated {
+            cluster_id: self.cluster_id.clone(),
+            bucket,
+            partitions: self.options.partitions,
+        };
+        let state = State::before_creation(&self.cluster_id);
+        state
+            .check(&created)
+            .map_err(|reject| LoadError::Log(reject.into()))?;
+        let payload = encode(Uuid::new_v4(), &[created]).map_err(LoadError::Log)?;
+        backstay_failpoint::hit("global.create.before_append");
+        match self
+            .journal
+            .try_append(StreamId::Global, 0, 1, payload)
+            .await?
+        {
+            TryAppend::Appended { .. } => {}
+            TryAppend::Lost(_) | TryAppend::Fenced(_) | TryAppend::TrimmedBehind => {
+                return Ok(None);
+            }
+        }
+        backstay_failpoint::hit("global.create.after_append");
+        let log = self.replay().await?;
+        Ok(log.map(|log| (log, Origin::Created)))
+    }
+
+    /// Another cluster's state, patched; `None` when another node of ours was faster.
+    async fn recover(&mut self, found: &Probe) -> Round<(GlobalLog, Origin)> {
+        let Some(from) = self.options.recover_from.clone() else {
+            return Ok(None);
+        };
+        self.check_endpoints(&from)?;
+        let config = &from.bucket;
+        let provider = config.provider_name();
+        self.say(format!(
+            "Trying to fetch a global snapshot as recovery source from bucket storage in {provider}"
+        ));
+        self.say(format!(
+            "Trying to fetch a global snapshot from bucket storage {provider} if one exists in bucket={}",
+            config.container
+        ));
+        let source = match &self.source {
+            Some(open) => open.clone(),
+            None => self
+                .source
+                .insert(Bucket::open(config.clone()).await?)
+                .clone(),
+        };
+        let mut state = self.source_state(&source, config).await?;
+        let position = state.position();
+        self.say(format!(
+            "Fetched a global snapshot as recovery source from bucket storage in {provider} and got snapshot with epochOffset={position} now patching..."
+        ));
+        self.select(vec![(position, provider)], found.first);
+        let source_journal = journal_over(&source, self.options.writer.clone());
+        let ending = Source {
+            journal: &source_journal,
+            seal: !from.without_seal,
+        };
+        ending.end_global(&mut state, &self.cluster_id).await?;
+        let tails = ending.end_partitions(&state, &self.cluster_id).await?;
+        let recovery = Uuid::new_v4().simple().to_string();
+        let epoch = state.epoch.saturating_add(1);
+        let marker = Event::Recovered {
+            id: recovery.clone(),
+            epoch,
+        };
+        let begun =
+            takeover::begin_own(&self.journal, found, &state, marker, &self.cluster_id).await?;
+        let Some(begun) = begun else {
+            return Ok(None);
+        };
+        let input = PatchInput {
+            cluster_id: self.cluster_id.clone(),
+            position: EpochOffset {
+                epoch,
+                offset: begun.offset,
+            },
+            term: begun.term,
+            own: Place::of(self.options.own.config()),
+            source: Place::of(config),
+            replace_region: from.replace_region.clone(),
+            replace_bucket: from.replace_bucket.clone(),
+            partitions: begun.partitions,
+            recovery: recovery.clone(),
+            from_cluster: state.cluster_id.clone(),
+            from: state.position(),
+            at_ms: chrono::Utc::now().timestamp_millis(),
+            tails,
+        };
+        let Patched { state, loss, log } = patch(state, &input);
+        for line in log {
+            self.say(line);
+        }
+        if !loss.is_empty() {
+            tracing::error!(%loss, "only the lost hosts had this");
+        }
+        backstay_failpoint::hit("recovery.before_snapshot");
+        snapshot::write(&self.options.own, &state).await?;
+        snapshot::mirror(&self.options.data_dir, &state).await?;
+        backstay_failpoint::hit("recovery.after_snapshot");
+        let log = GlobalLog::open(self.journal.clone(), state);
+        // Another node may have begun a term meanwhile; if it has recovered anew, this state is
+        // not the cluster's.
+        match log.refresh().await {
+            Ok(()) => Ok(Some((log, Origin::Recovered { recovery, loss }))),
+            Err(CommitError::Stale { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The newest snapshot of the source; or, if it died before its first one, nothing, to be
+    /// followed by all of its journal.
+    async fn source_state(
+        &mut self,
+        source: &Bucket,
+        config: &BucketConfig,
+    ) -> Result<State, LoadError> {
+        let provider = config.provider_name();
+        let identity = identity::read(source).await?;
+        if identity.as_ref() == Some(&self.cluster_id) {
+            return Err(LoadError::OwnSource {
+                container: config.container.clone(),
+                variable: config.container_variable(),
+            });
+        }
+        let newest = snapshot::newest(source, identity.as_deref()).await?;
+        if let Some(newest) = newest {
+            let state = snapshot::read(source, &newest.key).await?;
+            self.say(fetched(provider, newest.position()));
+            return Ok(state);
+        }
+        self.say(format!(
+            "Fetching global snapshot from bucket storage {provider} found no snapshot to fetch."
+        ));
+        let first = StreamId::Global.key(0);
+        match identity {
+            Some(id) if source.exists(&first).await? => Ok(State::before_creation(id)),
+            _ => Err(LoadError::NothingToRecover {
+                container: config.container.clone(),
+                prefix: config.prefix.clone(),
+                variable: config.container_variable(),
+            }),
+        }
+    }
+
+    fn check_endpoints(&self, from: &RecoverFrom) -> Result<(), LoadError> {
+        let (own, source) = (self.options.own.config(), &from.bucket);
+        let azure = |config: &BucketConfig| matches!(config.provider, Provider::Azure { .. });
+        let (own_at, source_at) = (own.endpoint(), source.endpoint());
+        if self.options.multiple_endpoints || !azure(own) || !azure(source) || own_at == source_at {
+            return Ok(());
+        }
+        Err(LoadError::OneEndpoint {
+            own: own_at,
+            source_endpoint: source_at,
+        })
+    }
+}
+
+fn fetched(provider: &str, position: EpochOffset) -> String {
+    format!(
+        "Fetched global snapshot from bucket storage {provider} found snapshot with epochOffset={position}"
+    )
+}
+
+fn own_journal(found: &Probe, replayable: bool) -> OwnJournal {
+    match (&found.sealed_by, found.first) {
+        (Some(by), _) => OwnJournal::Sealed {
+            by: by.clone(),
+            term: found.term,
+        },
+        (None, None) => OwnJournal::Empty,
+        (None, Some(_)) => OwnJournal::Ours { replayable },
+    }
+}

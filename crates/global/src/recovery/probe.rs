@@ -1,0 +1,96 @@
+//! What our own journal says before there is a state.
+
+use backstay_journal::{Entry, EntryKind, Journal, StoreError, StreamId};
+
+use crate::event::Event;
+use crate::log::{CommitError, decode};
+
+/// Entries looked at from the end. In `global` a straggler can leave no more than a few dead
+/// entries behind a seal.
+const LAST: usize = 16;
+
+/// The own stream `global` as found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    /// The slot behind the last one.
+    pub(super) end: u64,
+    /// The first slot that is still there; `None` when nothing was ever written.
+    pub(super) first: Option<u64>,
+    /// The highest term among the last entries.
+    pub(super) term: u64,
+    /// Who sealed it, if another cluster did and nobody of ours has written since.
+    pub(super) sealed_by: Option<String>,
+}
+
+/// Looks at the own stream `global`.
+pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, StoreError> {
+    let slots = slots(journal, StreamId::Global).await?;
+    let mut last = Vec::new();
+    for seq in slots.iter().rev().take(LAST) {
+        last.extend(read(journal, StreamId::Global, *seq).await?);
+    }
+    let term = last.iter().map(|entry| entry.term).max().unwrap_or(0);
+    // A term begins with its seal, so data of the newest term is from whoever sealed it; and no
+    // other cluster writes data here.
+    let newest: Vec<&Entry> = last.iter().filter(|entry| entry.term == term).collect();
+    let ours = newest.iter().any(|entry| match &entry.kind {
+        EntryKind::Data => true,
+        EntryKind::Seal { by } => **by == *cluster_id,
+    });
+    let sealed_by = match newest.first() {
+        Some(seal) if !ours => Some(seal.by().to_owned()),
+        _ => None,
+    };
+    Ok(Probe {
+        end: slots.last().map_or(0, |last| last + 1),
+        first: slots.first().copied(),
+        term,
+        sealed_by,
+    })
+}
+
+/// The slot behind the last one of any stream of ours.
+pub(super) async fn end(journal: &Journal, stream: StreamId) -> Result<u64, StoreError> {
+    Ok(slots(journal, stream)
+        .await?
+        .last()
+        .map_or(0, |last| last + 1))
+}
+
+/// Whether another node of our cluster has completed a recovery in the slots from `from` to `to`.
+pub(super) async fn recovered_between(
+    journal: &Journal,
+    from: u64,
+    to: u64,
+) -> Result<bool, CommitError> {
+    for seq in from..to {
+        let Some(entry) = read(journal, StreamId::Global, seq).await? else {
+            continue;
+        };
+        if entry.kind == EntryKind::Data {
+            let (_, events) = decode(&entry)?;
+            if events
+                .iter()
+                .any(|it| matches!(it, Event::Recovered { .. }))
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+async fn slots(journal: &Journal, stream: StreamId) -> Result<Vec<u64>, StoreError> {
+    let keys = journal.store().list(&stream.prefix()).await?;
+    Ok(keys.iter().filter_map(|key| stream.seq_of(key)).collect())
+}
+
+async fn read(journal: &Journal, stream: StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
+    let object = stream.key(seq);
+    let Some(bytes) = journal.store().read(&object).await? else {
+        return Ok(None);
+    };
+    Entry::decode_at(stream, seq, &bytes)
+        .map(Some)
+        .map_err(|source| StoreError::Unreadable { object, source })
+}

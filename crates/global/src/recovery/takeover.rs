@@ -1,0 +1,259 @@
+//! The I/O of a recovery: ending the source's streams, reading what it acknowledged last, and
+//! beginning our own streams behind what they hold.
+//!
+//! The order is what makes it safe to crash anywhere and to be done by two nodes at once:
+//! 1. Seal the source's `global` and read it to the seal. Nothing can be added to its state now.
+//! 2. Seal the source's partitions. Nothing can be acknowledged there now.
+//! 3. Seal our own streams. They are continued, never wiped: whoever thaws from an earlier life of
+//!    this cluster must run into the old seals.
+//! 4. Append `Recovered` right behind our own seal. Of several nodes, one gets that slot; the
+//!    others begin again and find its snapshot.
+//! 5. Only then is the patched state written down (by the caller) and used.
+//!
+//! Seals are signed with our cluster's id, so a second try knows those of the first.
+
+use std::collections::BTreeMap;
+
+use backstay_journal::{
+    Entry, EntryKind, Journal, SealError, Sealed, StreamId, TailError, TryAppend,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
+
+use crate::entity::{Partition, RecoveredTail};
+use crate::event::Event;
+use crate::log::{decode, encode};
+use crate::recovery::error::LoadError;
+use crate::recovery::patch::PartitionStart;
+use crate::recovery::probe::{self, Probe};
+use crate::state::State;
+
+/// Streams sealed at the same time.
+const PARALLEL: usize = 8;
+/// How often a seal is tried with a higher term. Each time, somebody of the dying cluster was
+/// still moving; or it is a stream that has seen many terms.
+const TERMS: u32 = 64;
+
+/// The source's streams.
+pub(super) struct Source<'a> {
+    pub(super) journal: &'a Journal,
+    /// Without, the source's own writers could still acknowledge what is not recovered.
+    pub(super) seal: bool,
+}
+
+/// Seals a stream with the first term from `term` on that nobody has used in it.
+async fn seal(
+    journal: &Journal,
+    stream: StreamId,
+    from: u64,
+    mut term: u64,
+    by: &str,
+    allowed: impl Fn(&str, u64) -> Result<(), LoadError>,
+) -> Result<Sealed, LoadError> {
+    let mut tries = 0;
+    loop {
+        match journal.seal(stream, from, term, by).await {
+            Err(SealError::Superseded { by, term: held, .. }) if tries < TERMS => {
+                allowed(&by, held)?;
+                tries += 1;
+                term = held.saturating_add(1);
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+impl Source<'_> {
+    /// Ends the source's `global` and applies what follows the state there.
+    pub(super) async fn end_global(
+        &self,
+        state: &mut State,
+        cluster_id: &str,
+    ) -> Result<(), LoadError> {
+        let source_cluster = state.cluster_id.clone();
+        let end = if self.seal {
+            backstay_failpoint::hit("recovery.before_seal_source_global");
+            let term = state.term.saturating_add(1);
+            let third = |by: &str, term: u64| {
+                // A data entry names its writer; only a seal names a cluster. It comes first.
+                if by == source_cluster || by == cluster_id {
+                    return Ok(());
+                }
+                Err(LoadError::SourceTakenOver {
+                    source_cluster: source_cluster.clone(),
+                    by: by.to_owned(),
+                    term,
+                })
+            };
+            let sealed = seal(
+                self.journal,
+                StreamId::Global,
+                state.offset,
+                term,
+                cluster_id,
+                third,
+            )
+            .await?;
+            backstay_failpoint::hit("recovery.after_seal_source_global");
+            Some(sealed.seq)
+        } else {
+            tracing::warn!(
+                "the source is not sealed: if it is alive, it can still acknowledge events that are not recovered"
+            );
+            None
+        };
+        let mut tail = self
+            .journal
+            .tail(StreamId::Global, state.offset, state.term);
+        while let Some(entry) = tail.next().await? {
+            if end.is_some_and(|end| entry.seq > end) {
+                break;
+            }
+            replay(state, &entry, &source_cluster, cluster_id)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the source's partitions; answers with what they hold beyond segments.
+    pub(super) async fn end_partitions(
+        &self,
+        state: &State,
+        cluster_id: &str,
+    ) -> Result<Vec<RecoveredTail>, LoadError> {
+        backstay_failpoint::hit("recovery.before_seal_source_partitions");
+        let tails = stream::iter(state.partitions.clone())
+            .map(|partition| self.end_partition(partition, cluster_id))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        backstay_failpoint::hit("recovery.after_seal_source_partitions");
+        Ok(tails)
+    }
+
+    async fn end_partition(
+        &self,
+        partition: Partition,
+        cluster_id: &str,
+    ) -> Result<RecoveredTail, LoadError> {
+        let stream = StreamId::Partition(partition.id);
+        let to = if self.seal {
+            let term = partition.term.saturating_add(1);
+            let from = partition.covered;
+            seal(self.journal, stream, from, term, cluster_id, |_, _| Ok(()))
+                .await?
+                .seq
+        } else {
+            let mut tail = self.journal.tail(stream, partition.covered, 0);
+            while tail.next().await?.is_some() {}
+            tail.position()
+        };
+        Ok(RecoveredTail {
+            partition: partition.id,
+            floor: partition.floor,
+            from: partition.covered,
+            to,
+            imported: partition.covered,
+            extra: Default::default(),
+        })
+    }
+}
+
+/// Applies an entry of the source's `global`.
+fn replay(
+    state: &mut State,
+    entry: &Entry,
+    source_cluster: &str,
+    cluster_id: &str,
+) -> Result<(), LoadError> {
+    let mut events = Vec::new();
+    match &entry.kind {
+        EntryKind::Seal { by } => {
+            if **by != *source_cluster && **by != *cluster_id {
+                return Err(LoadError::SourceTakenOver {
+                    source_cluster: source_cluster.to_owned(),
+                    by: by.to_string(),
+                    term: entry.term,
+                });
+            }
+        }
+        EntryKind::Data => {
+            events = decode(entry).map_err(LoadError::Log)?.1;
+            let unknown = events.iter().any(|event| match event {
+                Event::Recovered { id, .. } => !state.recoveries.iter().any(|it| it.id == *id),
+                _ => false,
+            });
+            if unknown {
+                // The source was itself recovered after this snapshot: there must be a newer one.
+                return Err(LoadError::Tail(TailError::Trimmed {
+                    stream: StreamId::Global,
+                    position: entry.seq,
+                }));
+            }
+        }
+    }
+    state.apply(entry.seq, entry.term, events);
+    Ok(())
+}
+
+/// Where our own streams begin.
+#[derive(Debug)]
+pub(super) struct OwnStart {
+    /// The term begun in `global`.
+    pub(super) term: u64,
+    /// The slot of `global` behind `Recovered`.
+    pub(super) offset: u64,
+    /// The partitions.
+    pub(super) partitions: BTreeMap<u32, PartitionStart>,
+}
+
+/// Begins our own streams; `None` when another node of this cluster was faster.
+pub(super) async fn begin_own(
+    journal: &Journal,
+    found: &Probe,
+    source: &State,
+    recovered: Event,
+    cluster_id: &str,
+) -> Result<Option<OwnStart>, LoadError> {
+    backstay_failpoint::hit("recovery.before_seal_own");
+    let partitions = stream::iter(source.partitions.clone())
+        .map(|partition| async move {
+            let stream = StreamId::Partition(partition.id);
+            let from = probe::end(journal, stream).await?;
+            let term = partition.term.saturating_add(1);
+            let sealed = seal(journal, stream, from, term, cluster_id, |_, _| Ok(())).await?;
+            let start = PartitionStart {
+                term: sealed.term,
+                start: sealed.seq,
+            };
+            Ok::<_, LoadError>((partition.id, start))
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    let term = found.term.max(source.term).saturating_add(1);
+    let global = StreamId::Global;
+    let sealed = seal(journal, global, found.end, term, cluster_id, |_, _| Ok(())).await?;
+    backstay_failpoint::hit("recovery.after_seal_own");
+    if probe::recovered_between(journal, found.end, sealed.seq)
+        .await
+        .map_err(LoadError::Log)?
+    {
+        return Ok(None);
+    }
+    let payload = encode(Uuid::new_v4(), &[recovered]).map_err(LoadError::Log)?;
+    let next = sealed.seq + 1;
+    match journal
+        .try_append(global, next, sealed.term, payload)
+        .await?
+    {
+        TryAppend::Appended { seq } => {
+            backstay_failpoint::hit("recovery.after_recovered");
+            Ok(Some(OwnStart {
+                term: sealed.term,
+                offset: seq + 1,
+                partitions,
+            }))
+        }
+        TryAppend::Lost(_) | TryAppend::Fenced(_) | TryAppend::TrimmedBehind => Ok(None),
+    }
+}

@@ -1,0 +1,48 @@
+//! The journal over a bucket.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backstay_bucket::{Bucket, Created};
+use backstay_journal::{EntryStore, Journal, StoreError, WriterId};
+use bytes::Bytes;
+use futures::TryStreamExt;
+
+struct BucketStore(Bucket);
+
+fn backend(error: backstay_bucket::Error) -> StoreError {
+    StoreError::Backend {
+        retryable: error.is_retryable(),
+        source: Box::new(error),
+    }
+}
+
+#[async_trait]
+impl EntryStore for BucketStore {
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        let created = self.0.put_if_absent(key, bytes).await.map_err(backend)?;
+        Ok(created == Created::New)
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        match self.0.get(key).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(backend(error)),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let objects = self.0.list(prefix, None).map_ok(|object| object.key);
+        objects.try_collect().await.map_err(backend)
+    }
+
+    async fn delete(&self, keys: Vec<String>) -> Result<(), StoreError> {
+        self.0.delete_all(keys).await.map_err(backend)
+    }
+}
+
+/// The journal in a bucket, in the name of `writer`.
+pub fn journal_over(bucket: &Bucket, writer: WriterId) -> Journal {
+    Journal::new(Arc::new(BucketStore(bucket.clone())), writer)
+}
