@@ -312,7 +312,7 @@ fn texts<'a>(literals: impl Iterator<Item = &'a str>) -> Need {
     for literal in literals {
         folded.clear();
         gram::fold(literal, &mut folded);
-        gram::grams(&folded, |key| keys.push(key));
+        gram::grams(&folded, |gram| keys.push(gram.key()));
     }
     Need::Keys(keys)
 }
@@ -324,16 +324,16 @@ fn compare_need(field: &str, value: &Value) -> Need {
             Value::Pattern(pattern) if field == RAW => texts(pattern.literals()),
             Value::Regex(regex) if field == RAW => regex_need(regex),
             Value::Pattern(pattern) => match pattern.exact() {
-                Some(text) => Need::Keys(vec![Key::pair(field, text)]),
+                Some(text) => Need::Keys(Key::pair(field, text).to_vec()),
                 None => Need::Anything,
             },
             _ => Need::Anything,
         };
     }
-    let name = Need::Keys(vec![Key::name(field)]);
+    let name = Need::Keys(Key::name(field).to_vec());
     let more = match value {
         Value::Pattern(pattern) => match pattern.exact() {
-            Some(text) => return Need::Keys(vec![Key::pair(field, text)]),
+            Some(text) => return Need::Keys(Key::pair(field, text).to_vec()),
             None if is_text(field) => texts(pattern.literals()),
             None => Need::Anything,
         },

@@ -22,6 +22,9 @@ const MIN_BITS_LOG2: u32 = 10;
 /// Bits of the largest.
 const MAX_BITS_LOG2: u32 = 26;
 
+/// Below this, clearing and reading the bits of all short grams costs more than it saves.
+const FEW_BYTES: usize = 64 << 10;
+
 /// A hashed member of a filter. The values are in files: they must never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
@@ -47,14 +50,18 @@ fn hash(seed: u64, bytes: &[u8]) -> u64 {
 
 impl Key {
     /// A field (or tag, with its `#`) that has this value.
-    pub(crate) fn pair(name: &str, value: &str) -> Self {
+    ///
+    /// Two keys, because a query has only this to ask; of a text it asks many grams.
+    pub(crate) fn pair(name: &str, value: &str) -> [Self; 2] {
         let state = hash(hash(PAIR_SEED, name.as_bytes()), &[0xff]);
-        Self(mix(hash(state, value.as_bytes())))
+        let first = mix(hash(state, value.as_bytes()));
+        [Self(first), Self(mix(first))]
     }
 
     /// A field that some event has.
-    pub(crate) fn name(name: &str) -> Self {
-        Self(mix(hash(NAME_SEED, name.as_bytes())))
+    pub(crate) fn name(name: &str) -> [Self; 2] {
+        let first = mix(hash(NAME_SEED, name.as_bytes()));
+        [Self(first), Self(mix(first))]
     }
 }
 
@@ -64,28 +71,43 @@ pub(crate) fn has_odd_case(text: &str) -> bool {
     !text.is_ascii() && text.contains(['\u{17f}', '\u{212a}'])
 }
 
+/// A gram of a folded text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gram {
+    /// 3 bytes.
+    Short(u32),
+    /// The rank of 5 bytes among their neighbours, which tells them apart as well as they do.
+    Long(u64),
+}
+
+impl Gram {
+    pub(crate) fn key(self) -> Key {
+        match self {
+            Self::Short(bytes) => Key(mix(u64::from(bytes) ^ SHORT_SEED)),
+            Self::Long(rank) => Key(mix(rank)),
+        }
+    }
+}
+
 /// Calls `found` with every gram of a folded text, some more than once.
-pub(crate) fn grams(folded: &[u8], mut found: impl FnMut(Key)) {
+pub(crate) fn grams(folded: &[u8], mut found: impl FnMut(Gram)) {
+    const MASK: u64 = (1 << (8 * LONG)) - 1;
     let mut window = [u64::MAX; WINDOW];
     let mut last = None;
     let mut value: u64 = 0;
-    const MASK: u64 = (1 << (8 * LONG)) - 1;
     for (index, byte) in folded.iter().enumerate() {
         value = (value << 8 | u64::from(*byte)) & MASK;
         if index >= 2 {
-            found(Key(mix((value & 0xff_ffff) ^ SHORT_SEED)));
+            found(Gram::Short((value & 0xff_ffff) as u32));
         }
-        if index + 1 >= LONG {
-            let at = index + 1 - LONG;
-            if let Some(slot) = window.get_mut(at % WINDOW) {
-                *slot = mix(value ^ LONG_SEED);
-            }
-            if at + 1 >= WINDOW {
-                let least = window.into_iter().min();
-                if least != last {
-                    last = least;
-                    found(Key(least.unwrap_or(0)));
-                }
+        // An odd factor maps no two values to one; this runs for every byte that is stored.
+        window[index % WINDOW] = (value + 1).wrapping_mul(LONG_SEED);
+        if index + 2 >= LONG + WINDOW {
+            let [a, b, c, d] = window;
+            let least = a.min(b).min(c.min(d));
+            if Some(least) != last {
+                last = Some(least);
+                found(Gram::Long(least));
             }
         }
     }
@@ -124,6 +146,9 @@ fn fold_char(char: char) -> char {
 /// A filter that is being filled.
 pub(crate) struct Builder {
     words: Vec<u64>,
+    /// The short grams, a bit for each that there can be: nearly all come again and again. Empty
+    /// for few bytes of text.
+    short: Vec<u64>,
 }
 
 impl Builder {
@@ -134,11 +159,36 @@ impl Builder {
             .next_power_of_two();
         Self {
             words: vec![0; bits / 64],
+            short: vec![
+                0;
+                if text_bytes < FEW_BYTES {
+                    0
+                } else {
+                    (1 << 24) / 64
+                }
+            ],
         }
     }
 
+    /// Puts a gram in.
+    pub(crate) fn insert_gram(&mut self, gram: Gram) {
+        match gram {
+            Gram::Short(bytes) if !self.short.is_empty() => {
+                if let Some(word) = self.short.get_mut(bytes as usize / 64) {
+                    *word |= 1 << (bytes % 64);
+                }
+            }
+            other => self.insert(other.key()),
+        }
+    }
+
+    /// Puts the keys of a name or value in.
+    pub(crate) fn insert_both(&mut self, keys: [Key; 2]) {
+        keys.into_iter().for_each(|key| self.insert(key));
+    }
+
     /// Puts a key in.
-    pub(crate) fn insert(&mut self, key: Key) {
+    fn insert(&mut self, key: Key) {
         let mask = self.words.len() * 64 - 1;
         for bit in bits(key, mask) {
             if let Some(word) = self.words.get_mut(bit / 64) {
@@ -149,6 +199,13 @@ impl Builder {
 
     /// Folds it to a good size: at most two bits of five are set, unless it was too full at once.
     pub(crate) fn finish(mut self) -> Vec<u8> {
+        for (index, word) in (0_u32..).zip(std::mem::take(&mut self.short)) {
+            let mut left = word;
+            while left != 0 {
+                self.insert(Gram::Short(index * 64 + left.trailing_zeros()).key());
+                left &= left - 1;
+            }
+        }
         while self.words.len() * 64 > 1 << MIN_BITS_LOG2 {
             let (low, high) = self.words.split_at(self.words.len() / 2);
             let half: Vec<u64> = low.iter().zip(high).map(|(a, b)| a | b).collect();
@@ -195,17 +252,28 @@ mod tests {
         into
     }
 
+    #[test]
+    fn few_and_many_bytes_hold_the_same_grams() {
+        for repeat in [1, 10_000] {
+            let texts: Vec<String> = (0..repeat).map(|_| "Alpha beta".to_owned()).collect();
+            let filter = filter(&texts);
+            for (text, there) in [("alp", true), ("PHA BET", true), ("xyz", false)] {
+                assert_eq!(may_contain_text(&filter, text), there, "{text} of {repeat}");
+            }
+        }
+    }
+
     fn filter(texts: &[String]) -> Vec<u8> {
         let mut builder = Builder::new(texts.iter().map(String::len).sum());
         for text in texts {
-            grams(&folded(text), |key| builder.insert(key));
+            grams(&folded(text), |gram| builder.insert_gram(gram));
         }
         builder.finish()
     }
 
     fn may_contain_text(filter: &[u8], text: &str) -> bool {
         let mut all = true;
-        grams(&folded(text), |key| all &= may_contain(filter, key));
+        grams(&folded(text), |gram| all &= may_contain(filter, gram.key()));
         all
     }
 
@@ -254,8 +322,9 @@ mod tests {
 
     #[test]
     fn odd_bytes_deny_nothing() {
-        assert!(may_contain(&[], Key::name("a")));
-        assert!(may_contain(&[0, 0, 0], Key::name("a")));
-        assert!(!may_contain(&[0, 0, 0, 0], Key::name("a")));
+        let [key, _] = Key::name("a");
+        assert!(may_contain(&[], key));
+        assert!(may_contain(&[0, 0, 0], key));
+        assert!(!may_contain(&[0, 0, 0, 0], key));
     }
 }

@@ -13,11 +13,15 @@
 //! | `#tag`, `@id`, `@timestamp`, `@rawstring` | names like any other |
 //! | `a b`, `a and b`, `a or b`, `not a`, `!a`, `( )` | `not` binds before `and`, `and` before `or` |
 //! | `head(n)`, `tail(n)` | the first (oldest), the last (newest) n, 200 by default |
-//! | `sort(field, order=asc, limit=n)` | by `_count`, `desc`, 200 by default; numbers before texts before nothing in `desc` the other way round |
+//! | `sort(field, order=asc, limit=n)` | by `_count`, `desc`, 200 by default; numbers before texts when ascending, after them when descending, rows without the field last |
 //! | `select([a, b])` | only these fields |
 //! | `count()`, `count(field, as=name)` | how many (have the field), as `_count` |
 //! | `groupBy([a, b], function=count(), limit=n)` | the same for each combination that exists |
 //! | `timeChart(field, span=5m, function=count(), limit=n)` | the same for each stretch of time, `_bucket` |
+//!
+//! `head` and `tail` go by time until a stage has given the rows another order. `groupBy` leaves
+//! out rows that lack one of the fields and gives the largest groups first; `timeChart` shows
+//! stretches without any row too, as 0, between the first and the last that has one.
 //!
 //! `// text` to the end of the line is a comment. Where LogScale does more (capture groups as
 //! fields, functions within filters, assignments), the parser says what it does not know instead

@@ -7,7 +7,7 @@
 //! hold about 4 MiB of raw text.
 //!
 //! Between the last row group and the footer stand bytes that other readers skip: one filter for
-//! each row group ([`crate::gram`]), and an index with the times, the filters' places, the
+//! each row group (pieces of its texts, names and values; see `gram.rs`), and an index with the times, the filters' places, the
 //! checksums of all columns, and which columns hold texts that the raw text does not have. The
 //! footer's metadata say where the index is; its own checksum is written into itself. So every
 //! byte that decides over an answer is checked before it is used: a folder on a disk returns

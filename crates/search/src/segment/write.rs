@@ -57,8 +57,8 @@ const SHAPE: Shape = Shape {
 /// Between level 1 and 3 lie a few percent of size and half of the speed.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Encodes events, in any order. Takes the memory of the result and of one row group, and a second
-/// of one core for about 100 MB; call it where that may block.
+/// Encodes events, in any order. Takes the memory of the result and of one row group, and
+/// computes for long: call it where that may block.
 ///
 /// # Errors
 /// See [`SearchError::Write`].
@@ -291,15 +291,15 @@ impl RowGroup {
         for (row, event) in events.iter().enumerate() {
             raws.append_value(&event.raw);
             ids.append_value(&event.id);
-            filter.insert(Key::pair(ID, &event.id));
+            filter.insert_both(Key::pair(ID, &event.id));
             odd_case |= add_text(&mut filter, &event.raw, &mut folded);
             let mut more = Row::new();
             for (name, value) in event.attributes() {
                 let column = columns.get(name.as_ref()).copied();
                 let last = column.and_then(|column| repeated.get_mut(column));
                 if last.as_ref().is_none_or(|last| **last != Some(value)) {
-                    filter.insert(Key::name(&name));
-                    filter.insert(Key::pair(&name, value));
+                    filter.insert_both(Key::name(&name));
+                    filter.insert_both(Key::pair(&name, value));
                 }
                 if let Some(last) = last {
                     *last = Some(value);
@@ -358,6 +358,6 @@ impl RowGroup {
 fn add_text(filter: &mut Builder, text: &str, folded: &mut Vec<u8>) -> bool {
     folded.clear();
     gram::fold(text, folded);
-    gram::grams(folded, |key| filter.insert(key));
+    gram::grams(folded, |gram| filter.insert_gram(gram));
     gram::has_odd_case(text)
 }
