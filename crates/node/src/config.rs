@@ -39,6 +39,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use backstay_bucket::{BucketConfig, Role};
+use backstay_global::recovery::Replace;
 use url::Url;
 
 /// What a node does.
@@ -101,9 +102,9 @@ pub struct NodeConfig {
     /// The bucket to recover from when there is no own state.
     pub recover_from: Option<BucketConfig>,
     /// `…_RECOVER_FROM_REPLACE_REGION`: from, to.
-    pub replace_region: Option<(String, String)>,
+    pub replace_region: Option<Replace>,
     /// `…_RECOVER_FROM_REPLACE_BUCKET`: from, to.
-    pub replace_bucket: Option<(String, String)>,
+    pub replace_bucket: Option<Replace>,
     /// `BUCKET_STORAGE_MULTIPLE_ENDPOINTS`.
     pub multiple_endpoints: bool,
     /// `BACKSTAY_RECOVER_WITHOUT_SEAL`.
@@ -229,10 +230,14 @@ impl NodeConfig {
             .unwrap_or_else(|| format!("http://localhost:{port}"));
         let replace = |what: &str| {
             let Some(from) = &recover_from else {
-                return Ok(None);
+                return Ok::<Option<Replace>, ConfigError>(None);
             };
             let prefix = from.provider_name().to_uppercase();
-            read.pair(&format!("{prefix}_RECOVER_FROM_REPLACE_{what}"))
+            let name = format!("{prefix}_RECOVER_FROM_REPLACE_{what}");
+            match read.text(&name) {
+                Some(text) => read.parse(&name, &text).map(Some),
+                None => Ok(None),
+            }
         };
         Ok(Self {
             replace_region: replace("REGION")?,
@@ -369,21 +374,6 @@ impl Reader<'_> {
             Some(other) => Err(ConfigError::Value {
                 variable: name.to_owned(),
                 problem: format!("`{other}` is neither true nor false"),
-            }),
-        }
-    }
-
-    fn pair(&self, name: &str) -> Result<Option<(String, String)>, ConfigError> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        match text.split_once('/') {
-            Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-                Ok(Some((from.to_owned(), to.to_owned())))
-            }
-            _ => Err(ConfigError::Value {
-                variable: name.to_owned(),
-                problem: format!("`{text}` is not of the form from/to"),
             }),
         }
     }

@@ -71,7 +71,7 @@ fn the_recovery_source_brings_its_replacements() {
     assert!(found.recover_from.is_some());
     assert_eq!(
         found.replace_region,
-        Some(("eastus".to_owned(), "westus".to_owned()))
+        Some("eastus/westus".parse().unwrap())
     );
     let mut vars = source.to_vec();
     vars.push(("LOCAL_RECOVER_FROM_REPLACE_REGION", "eastus"));

@@ -32,9 +32,10 @@ impl Running {
             .ok_or_else(|| IngestError::NoRepository {
                 name: name.to_owned(),
             })?;
-        let key = key.map(|key| KeyHash::new(&id, &key.0));
+        let id = id.as_str();
+        let key = key.map(|key| KeyHash::new(id, &key.0));
         let record =
-            encode_batch(&id, key, events).map_err(|error| IngestError::Unavailable {
+            encode_batch(id, key, events).map_err(|error| IngestError::Unavailable {
                 detail: error.to_string(),
             })?;
         let duplicate = match key {
@@ -56,7 +57,7 @@ impl Running {
 
     /// Only the owner of the key's partition knows whether the batch was stored before.
     async fn ingest_once(&self, key: KeyHash, record: Bytes) -> Result<bool, IngestError> {
-        let partitions = self.global.read(view::partition_count);
+        let partitions = self.global.read(|state| state.partitions.len() as u32);
         let partition = key.partition(partitions);
         let Some(owned) = self.owned(partition) else {
             return Err(self.elsewhere(Some(partition)));
@@ -109,7 +110,10 @@ impl Running {
 
     /// The live node that should take the batch: the owner of `partition`, or any that ingests.
     fn elsewhere(&self, partition: Option<u32>) -> IngestError {
-        let owner = partition.and_then(|id| self.global.read(|state| view::owner(state, id)));
+        let owner = partition.and_then(|id| {
+            self.global
+                .read(|state| state.partition(id).and_then(|it| it.owner.clone()))
+        });
         let alive = self.alive.read();
         let others = || {
             alive

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use backstay_failpoint::hit;
-use backstay_global::{CommitError, Event, Reject};
+use backstay_global::{Event, Host, Reject};
 use futures::future::join_all;
 
 use super::plan::{Leases, assign};
-use super::running::{Peer, Running};
+use super::running::{GlobalError, Peer, Running};
 use super::view;
 
 /// What a round found that the node cannot go on with.
@@ -17,7 +17,7 @@ use super::view;
 pub enum RoundError {
     /// The heartbeat is not in the journal: the bucket is away, or the node is fenced.
     #[error(transparent)]
-    Global(#[from] CommitError),
+    Global(#[from] GlobalError),
     /// Another process has been started with this host id.
     #[error(
         "another process runs as host {host} (start {incarnation}); give every node a data folder (DIRECTORY) of its own"
@@ -47,7 +47,6 @@ impl Keeper {
     /// One round.
     pub(crate) async fn round(&mut self, running: &Running) -> Result<(), RoundError> {
         self.beat(running).await?;
-        running.prove();
         let hosts = running.global.read(view::hosts);
         let own = hosts.iter().find(|host| host.id == running.host);
         if let Some(own) = own
@@ -85,21 +84,22 @@ impl Keeper {
     }
 
     /// Says that this node lives. A node that others have declared dead (it slept) comes up again.
-    async fn beat(&mut self, running: &Running) -> Result<(), CommitError> {
+    async fn beat(&mut self, running: &Running) -> Result<(), GlobalError> {
         hit("node.heartbeat.before_commit");
         self.counter += 1;
         let counter = self.counter;
         running
-            .global
             .commit(|state| {
-                let known = view::hosts(state).into_iter().any(|h| h.id == running.host);
-                Ok(vec![if known {
-                    Event::Heartbeat {
-                        host: view::host_id(&running.host),
-                        counter,
-                    }
-                } else {
-                    running.host_up()
+                let known = match state.host(&running.host) {
+                    Some(known) => known,
+                    None => return Ok(vec![running.host_up(counter)]),
+                };
+                if known.incarnation != running.incarnation {
+                    return Err(Reject::new("another process is this host"));
+                }
+                Ok(vec![Event::Heartbeat {
+                    host: running.host.clone(),
+                    counter,
                 }])
             })
             .await?;
@@ -110,36 +110,60 @@ impl Keeper {
 
 impl Running {
     /// Declares a host dead whose sign is still the one that it died with.
-    async fn bury(&self, host: &view::HostView) -> Result<(), CommitError> {
+    async fn bury(&self, host: &view::HostView) -> Result<(), GlobalError> {
         let buried = self
-            .global
             .commit(|state| {
-                let now = view::hosts(state).into_iter().find(|h| h.id == host.id);
+                let now = state.host(&host.id).map(view::HostView::from);
                 if now.is_none_or(|now| now.sign != host.sign) {
                     return Err(Reject::new("the host lives or is buried already"));
                 }
                 Ok(vec![Event::HostDown {
-                    host: view::host_id(&host.id),
+                    host: host.id.clone(),
                 }])
             })
-            .await;
-        match buried {
-            Err(CommitError::Rejected(_)) => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => {
-                tracing::warn!(host = host.id, "silent for a lease: declared dead");
-                Ok(())
-            }
+            .await?;
+        if buried {
+            tracing::warn!(host = host.id, "silent for a lease: declared dead");
         }
+        Ok(())
+    }
+
+    /// Says that this node is up.
+    pub(crate) fn host_up(&self, heartbeat: u64) -> Event {
+        Event::HostUp {
+            host: Host {
+                id: self.host.clone(),
+                incarnation: self.incarnation.clone(),
+                url: self.config.public_url.to_string(),
+                roles: vec![self.config.roles.to_string()],
+                heartbeat,
+                started_ms: self.started_ms,
+                extra: Default::default(),
+            },
+        }
+    }
+
+    /// Says that this node ends, so that nobody has to wait for its lease.
+    pub(crate) async fn host_down(&self) -> Result<(), GlobalError> {
+        self.commit(|state| {
+            let own = state.host(&self.host);
+            if own.is_none_or(|own| own.incarnation != self.incarnation) {
+                return Err(Reject::new("this host is down already"));
+            }
+            Ok(vec![Event::HostDown {
+                host: self.host.clone(),
+            }])
+        })
+        .await?;
+        Ok(())
     }
 
     /// Drops the partitions that the state or the journal says are another's.
     fn give_up_lost(&self) {
         for owned in self.all_owned() {
-            let (owner, term) = self
+            let ours = self
                 .global
-                .read(|state| (view::owner(state, owned.id), view::term(state, owned.id)));
-            let ours = owner.as_deref() == Some(&self.host) && term == Some(owned.term);
+                .read(|state| view::holds(state, owned.id, &self.host, owned.term));
             if !ours || owned.writer().health().fenced.is_some() {
                 self.drop_owned(&owned);
             }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
-use backstay_global::CommitError;
 use futures::future::join_all;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::api::{EngineError, Phase};
 use super::keeper::{Keeper, RoundError};
-use super::running::Running;
+use super::running::{GlobalError, Running};
 use super::{Engine, startup, view};
 
 /// How often the own partitions are looked at for segments that are due.
@@ -81,6 +80,16 @@ impl Engine {
                     say(error.to_string());
                     tokio::time::sleep(RETRY_START).await;
                 }
+                Err(error) if error.fence().is_some() => {
+                    tracing::error!(%error, "fenced");
+                    if let Some((by, term)) = error.fence() {
+                        self.enter(Phase::Fenced {
+                            by: by.to_owned(),
+                            term,
+                        });
+                    }
+                    return;
+                }
                 Err(error) => {
                     tracing::error!(%error, "cannot start");
                     self.enter(Phase::Failed(error.to_string()));
@@ -119,11 +128,14 @@ impl Engine {
     /// Whether the node ends with this error: it is fenced, or another process is this host.
     fn ended_by(&self, running: &Running, error: &RoundError) -> bool {
         let phase = match error {
-            RoundError::Global(CommitError::Fenced { by, term }) => Phase::Fenced {
+            RoundError::Global(GlobalError::Fenced { by, term }) => Phase::Fenced {
                 by: by.clone(),
                 term: *term,
             },
-            RoundError::Superseded { .. } => Phase::Failed(error.to_string()),
+            // A new process starts from the newest snapshot.
+            RoundError::Superseded { .. } | RoundError::Global(GlobalError::Stale { .. }) => {
+                Phase::Failed(error.to_string())
+            }
             RoundError::Global(_) => return false,
         };
         self.enter(phase);
@@ -251,8 +263,7 @@ async fn follow_loop(running: &Running) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let partitions = running.global.read(view::partition_count);
-        for partition in 0..partitions {
+        for partition in running.global.read(view::partitions) {
             if running.owned(partition).is_none() {
                 let result = running.follow(partition).await;
                 running.note("follow", &result);

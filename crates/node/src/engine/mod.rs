@@ -13,6 +13,7 @@
 mod api;
 mod cut;
 mod dedupe;
+mod import;
 mod ingest;
 mod keeper;
 mod lifecycle;

@@ -53,8 +53,6 @@ pub(crate) struct Owned {
     pub(crate) id: u32,
     /// The term that the seal began.
     pub(crate) term: u64,
-    /// The slot of the seal.
-    pub(crate) sealed: u64,
     writer: Writer,
     window: Mutex<Window>,
     /// Positions that became covered, with the time: what is trimmed when the time has come.
@@ -62,11 +60,10 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    pub(crate) fn new(id: u32, term: u64, sealed: u64, writer: Writer, window: Window) -> Self {
+    pub(crate) fn new(id: u32, term: u64, writer: Writer, window: Window) -> Self {
         Self {
             id,
             term,
-            sealed,
             writer,
             window: Mutex::new(window),
             covered: Mutex::new(Vec::new()),
@@ -169,3 +166,6 @@ impl Owned {
         self.covered.lock().retain(|(_, covered)| *covered > floor);
     }
 }
+
+#[cfg(test)]
+mod tests;

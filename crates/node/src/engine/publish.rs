@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
-use backstay_global::{CommitError, Event as GlobalEvent, Segment};
+use backstay_global::{Event as GlobalEvent, RepositoryId, Segment, SegmentId};
 use backstay_journal::{StoreError, StreamId};
 use backstay_search::Event;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::cut::{Thresholds, cut};
 use super::owned::Owned;
-use super::running::Running;
+use super::running::{GlobalError, Running};
 use super::tails::FollowError;
 use super::view;
 
@@ -39,7 +39,7 @@ pub enum PublishError {
     Upload(#[from] backstay_bucket::Error),
     /// `global` does not take it.
     #[error(transparent)]
-    Global(#[from] CommitError),
+    Global(#[from] GlobalError),
     /// Trimming failed.
     #[error(transparent)]
     Trim(#[from] StoreError),
@@ -85,7 +85,9 @@ impl Running {
                 to: cut.to,
             };
             let segments = self.upload(cut.events, origin).await?;
-            self.publish_cut(owned, origin, segments).await?;
+            if !self.publish_cut(owned, origin, segments).await? {
+                return Ok(());
+            }
         }
     }
 
@@ -94,10 +96,10 @@ impl Running {
         owned: &Owned,
         origin: Origin,
         segments: Vec<Segment>,
-    ) -> Result<(), CommitError> {
+    ) -> Result<bool, GlobalError> {
         let count = segments.len() as u64;
         hit("node.publish.before_commit");
-        self.global
+        let published = self
             .commit(|_| {
                 Ok(vec![GlobalEvent::SegmentsPublished {
                     partition: owned.id,
@@ -109,10 +111,15 @@ impl Running {
             })
             .await?;
         hit("node.publish.after_commit");
+        if !published {
+            // Another host holds the partition. The objects that were just uploaded belong to
+            // nobody; they are not deleted, because that could only ever do harm.
+            return Ok(false);
+        }
         self.metrics.segments_published.inc_by(count);
         owned.note_covered(origin.to);
         self.prune();
-        Ok(())
+        Ok(true)
     }
 
     /// Builds and uploads one segment for each repository.
@@ -145,8 +152,8 @@ impl Running {
         let bytes: Bytes = written.bytes;
         let size = bytes.len() as u64;
         let segment = Segment {
-            id: uuid::Uuid::now_v7().simple().to_string(),
-            repository: repository.to_string(),
+            id: SegmentId::new(),
+            repository: RepositoryId::from(&*repository),
             bucket: self.buckets.own(),
             size,
             raw_bytes: written.raw_bytes,
@@ -156,9 +163,10 @@ impl Running {
             partition: origin.partition,
             from_seq: origin.from,
             to_seq: origin.to,
+            rest: None,
         };
         hit("node.segment.before_upload");
-        self.bucket.put(&view::segment_key(&segment), bytes).await?;
+        self.bucket.put(&segment.key(), bytes).await?;
         hit("node.segment.after_upload");
         self.metrics.segment_bytes.inc_by(size);
         Ok(segment)
@@ -174,7 +182,7 @@ impl Running {
         let floor = floor.min(standing.covered);
         if floor > standing.floor {
             hit("node.trim.before_floor");
-            self.global
+            let advanced = self
                 .commit(|_| {
                     Ok(vec![GlobalEvent::FloorAdvanced {
                         partition: owned.id,
@@ -183,6 +191,9 @@ impl Running {
                     }])
                 })
                 .await?;
+            if !advanced {
+                return Ok(());
+            }
             hit("node.trim.after_floor");
         }
         owned.trimmed(floor);

@@ -46,7 +46,12 @@ pub(crate) enum Record {
     },
     /// Keys of batches that a recovered cluster had stored: a client that retries across the
     /// failover must find its batch already there.
-    Keys(Vec<KeyHash>),
+    Keys {
+        /// Id of the recovery.
+        recovery: String,
+        /// Those that belong to this partition.
+        keys: Vec<KeyHash>,
+    },
 }
 
 /// The same, borrowed, so that a batch is not copied to be encoded.
@@ -57,7 +62,10 @@ enum RecordRef<'a> {
         key: Option<KeyHash>,
         events: &'a [Event],
     },
-    Keys(&'a [KeyHash]),
+    Keys {
+        recovery: &'a str,
+        keys: &'a [KeyHash],
+    },
 }
 
 /// Why bytes are not a record.
@@ -88,9 +96,9 @@ pub(crate) fn encode_batch(
     })
 }
 
-/// Keys as a record.
-pub(crate) fn encode_keys(keys: &[KeyHash]) -> Result<bytes::Bytes, RecordError> {
-    encode(&RecordRef::Keys(keys))
+/// The keys that came with a recovery as a record.
+pub(crate) fn encode_keys(recovery: &str, keys: &[KeyHash]) -> Result<bytes::Bytes, RecordError> {
+    encode(&RecordRef::Keys { recovery, keys })
 }
 
 impl Record {

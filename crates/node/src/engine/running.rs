@@ -1,17 +1,19 @@
 //! Everything that exists once the state is loaded; what the parts of the engine share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_bucket::Bucket;
-use backstay_global::GlobalLog;
+pub(crate) use backstay_global::CommitError as GlobalError;
+use backstay_global::{Event, GlobalLog, Reject, State};
 use backstay_journal::{CommitOptions, Journal};
 use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::owned::Owned;
+use super::record::KeyHash;
 use super::sources::Buckets;
 use super::tails::{FollowError, Tails};
 use super::view;
@@ -47,6 +49,10 @@ pub(crate) struct Running {
     pub(crate) alive: RwLock<BTreeMap<String, Peer>>,
     /// Asks for a round of the keeper now: a partition was lost.
     pub(crate) look: Notify,
+    /// The keys of the recovered cluster's journal, by recovery.
+    pub(crate) source_keys: tokio::sync::Mutex<Option<(String, Arc<BTreeSet<KeyHash>>)>>,
+    /// When this process started, by its own clock; for people.
+    pub(crate) started_ms: i64,
     /// What the last background step of each kind said, if it failed.
     pub(crate) troubles: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -73,6 +79,23 @@ impl Running {
             give_up: NEVER,
             ..CommitOptions::default()
         }
+    }
+
+    /// Commits to `global`; `false` when the newest state rejects it.
+    pub(crate) async fn commit<D>(&self, decide: D) -> Result<bool, GlobalError>
+    where
+        D: Fn(&State) -> Result<Vec<Event>, Reject>,
+    {
+        let committed = match self.global.commit(decide).await {
+            Ok(_) => true,
+            Err(GlobalError::Rejected(reason)) => {
+                tracing::debug!(%reason, "rejected");
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        self.prove();
+        Ok(committed)
     }
 
     /// A partition that this node writes.
@@ -130,8 +153,10 @@ impl Running {
 
     /// Throws away of the tails what segments have by now.
     pub(crate) fn prune(&self) {
-        let covered = self.global.read(view::covered);
-        self.tails.prune(&covered);
+        let state = self.global.state();
+        self.tails.prune(&view::covered(&state));
+        self.metrics.segments.set(state.segments.len() as i64);
+        self.metrics.global_offset.set(state.offset as i64);
         let (events, bytes) = self.tails.totals();
         self.metrics.live_events.set(events as i64);
         self.metrics.live_bytes.set(bytes as i64);

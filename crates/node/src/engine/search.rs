@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backstay_global::{BucketEntity, Segment};
+use backstay_global::{BucketEntity, RepositoryId, Segment};
 use backstay_search::{Execution, Limits, Query, TimeRange};
 use futures::future::try_join_all;
 
@@ -17,7 +17,7 @@ const TRIES: u32 = 100;
 
 /// What a search takes from one state.
 struct Chosen {
-    repositories: Vec<String>,
+    repositories: Vec<RepositoryId>,
     covered: Vec<(u32, u64)>,
     segments: Vec<Segment>,
     buckets: BTreeMap<u32, BucketEntity>,
@@ -37,7 +37,7 @@ impl Running {
             let chosen = self.choose(repository, range)?;
             let mut live = Some(Vec::new());
             for repository in &chosen.repositories {
-                let more = self.tails.batches(&chosen.covered, repository);
+                let more = self.tails.batches(&chosen.covered, repository.as_str());
                 live = live.zip(more).map(|(mut all, more)| {
                     all.extend(more);
                     all
@@ -52,15 +52,13 @@ impl Running {
                 let bucket = match opened.get(&segment.bucket) {
                     Some(bucket) => bucket,
                     None => {
-                        let entity = chosen.buckets.get(&segment.bucket).ok_or_else(|| {
-                            view::unknown_bucket(segment)
-                        })?;
-                        let bucket = self.buckets.open(entity).await.map_err(|source| {
-                            backstay_search::SearchError::Source {
-                                segment: view::segment_id(segment),
+                        let entity = chosen.buckets.get(&segment.bucket);
+                        let bucket = self.buckets.open_id(segment.bucket, entity).await;
+                        let bucket =
+                            bucket.map_err(|source| backstay_search::SearchError::Source {
+                                segment: segment.id.to_string(),
                                 source,
-                            }
-                        })?;
+                            })?;
                         opened.entry(segment.bucket).or_insert(bucket)
                     }
                 };
@@ -84,8 +82,8 @@ impl Running {
             .refresh()
             .await
             .map_err(|error| unavailable(error.to_string()))?;
-        let partitions = self.global.read(view::partition_count);
-        let tails = (0..partitions).map(|partition| self.follow(partition));
+        let partitions = self.global.read(view::partitions);
+        let tails = partitions.into_iter().map(|partition| self.follow(partition));
         try_join_all(tails)
             .await
             .map_err(|error| unavailable(error.to_string()))?;
@@ -98,12 +96,12 @@ impl Running {
         range: TimeRange,
     ) -> Result<Chosen, SearchError> {
         self.global.read(|state| {
-            let repositories = view::searched(state, repository.as_str());
-            if repositories.is_empty() {
-                return Err(SearchError::NoRepository {
-                    name: repository.as_str().to_owned(),
-                });
-            }
+            let repositories =
+                view::searched(state, repository.as_str()).ok_or_else(|| {
+                    SearchError::NoRepository {
+                        name: repository.as_str().to_owned(),
+                    }
+                })?;
             Ok(Chosen {
                 covered: view::covered(state),
                 segments: view::segments(state, &repositories, range),
@@ -112,9 +110,4 @@ impl Running {
             })
         })
     }
-}
-
-/// Progress that nobody watches.
-pub(crate) fn unwatched() -> tokio::sync::watch::Sender<backstay_search::Progress> {
-    tokio::sync::watch::Sender::new(backstay_search::Progress::default())
 }

@@ -17,6 +17,16 @@ pub enum SnapshotError {
     Trim(#[from] StoreError),
 }
 
+impl SnapshotError {
+    /// Whether the same may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Snapshot(error) => error.is_retryable(),
+            Self::Trim(error) => error.is_retryable(),
+        }
+    }
+}
+
 impl Running {
     /// Writes a snapshot to the bucket and the data folder, deletes those that are too many, and
     /// trims `global` below the oldest one that stays.

@@ -11,8 +11,6 @@ use backstay_search::{SegmentSource, SourceError};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::view;
-
 /// The buckets that the state names, opened when they are first needed.
 ///
 /// The own one is open from the start. Any other is read-only, and its credentials are named in
@@ -40,8 +38,21 @@ impl Buckets {
         self.own_id
     }
 
-    /// The bucket of an entity.
-    pub(crate) async fn open(&self, entity: &BucketEntity) -> Result<Bucket, SourceError> {
+    /// The bucket of that id, which the state should have as `entity`.
+    pub(crate) async fn open_id(
+        &self,
+        id: u32,
+        entity: Option<&BucketEntity>,
+    ) -> Result<Bucket, SourceError> {
+        match entity {
+            Some(entity) => self.open(entity).await,
+            None => Err(SourceError::new(format!(
+                "the state names no bucket {id}; was its entity removed?"
+            ))),
+        }
+    }
+
+    async fn open(&self, entity: &BucketEntity) -> Result<Bucket, SourceError> {
         if entity.id == self.own_id {
             return Ok(self.own.clone());
         }
@@ -55,11 +66,28 @@ impl Buckets {
                 entity.id, entity.container, entity.credentials
             )));
         };
-        let config = view::config_of(entity, config);
+        let config = config_of(entity, config)?;
         let bucket = Bucket::open(config).await.map_err(SourceError::new)?;
         opened.insert(entity.id, bucket.clone());
         Ok(bucket)
     }
+}
+
+/// The configuration of a read-only bucket: the credentials and the key of the recovery source,
+/// the place as the state says (in a chain of failovers it may be another prefix or container).
+fn config_of(entity: &BucketEntity, given: &BucketConfig) -> Result<BucketConfig, SourceError> {
+    let wanted = format!("env:{}", given.variable_prefix());
+    if entity.credentials != wanted {
+        return Err(SourceError::new(format!(
+            "bucket {} (container {}) needs the credentials {}, but this node was given those of {wanted}",
+            entity.id, entity.container, entity.credentials
+        )));
+    }
+    Ok(BucketConfig {
+        container: entity.container.clone(),
+        prefix: entity.key_prefix.clone(),
+        ..given.clone()
+    })
 }
 
 /// A segment in a bucket.
@@ -75,8 +103,8 @@ pub(crate) struct BucketSegment {
 impl BucketSegment {
     pub(crate) fn source(segment: &Segment, bucket: Bucket) -> Arc<dyn SegmentSource> {
         Arc::new(Self {
-            id: view::segment_id(segment),
-            key: view::segment_key(segment),
+            id: segment.id.to_string(),
+            key: segment.key(),
             start_ms: segment.start_ms,
             end_ms: segment.end_ms,
             size: segment.size,

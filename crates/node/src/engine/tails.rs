@@ -9,7 +9,7 @@
 //! tail has already thrown entries away, and when that is above the position of the search's
 //! state, the search takes a newer state ([`Tails::batches`] answers `None`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +41,9 @@ pub enum FollowError {
     /// The journal cannot be read.
     #[error(transparent)]
     Tail(#[from] TailError),
+    /// The bucket of a recovered cluster cannot be opened.
+    #[error("the recovered cluster's bucket: {0}")]
+    Source(#[from] backstay_search::SourceError),
     /// A record cannot be read. It is not passed over: it may be acknowledged events.
     #[error("journal/{stream}/{seq:020}: {source}")]
     Record {
@@ -98,7 +101,7 @@ impl LiveEntry {
                         events: Arc::new(events),
                     });
                 }
-                Ok(Record::Keys(_)) => {}
+                Ok(Record::Keys { .. }) => {}
                 Err(source) => {
                     return Err(FollowError::Record {
                         stream: entry.stream,
@@ -268,7 +271,7 @@ impl Follower {
 
 /// The highest term begun below `seq`, as far as it matters for judging entries from `seq` on: a
 /// dead entry lies at most [`LOOK_BACK`] slots behind its seal, and seals are never trimmed.
-async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
+pub(crate) async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
     let entries = stream::iter(seq.saturating_sub(LOOK_BACK)..seq)
         .map(|seq| read(journal, stream, seq))
         .buffered(PARALLEL_KEYS)
@@ -294,16 +297,24 @@ async fn read(journal: &Journal, stream: StreamId, seq: u64) -> Result<Option<En
     }
 }
 
-/// The idempotency keys in the live entries of `[from, to)`, with their slots. Absent slots are
-/// trimmed ones.
+/// What the entries of a partition say about idempotency.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// Every key, with its slot.
+    pub(crate) keys: Vec<(u64, KeyHash)>,
+    /// The recoveries whose keys are among them.
+    pub(crate) recoveries: BTreeSet<String>,
+}
+
+/// The idempotency keys in the live entries of `[from, to)`. Absent slots are trimmed ones.
 pub(crate) async fn keys(
     journal: &Journal,
     stream: StreamId,
     from: u64,
     to: u64,
-) -> Result<Vec<(u64, KeyHash)>, FollowError> {
+) -> Result<Keys, FollowError> {
     let mut highest = term_at(journal, stream, from).await?;
-    let mut found = Vec::new();
+    let mut found = Keys::default();
     let mut entries = stream::iter(from..to)
         .map(|seq| read(journal, stream, seq))
         .buffered(PARALLEL_KEYS);
@@ -316,11 +327,13 @@ pub(crate) async fn keys(
         for record in entry.records() {
             let source = match Record::decode(&record) {
                 Ok(Record::Batch { key, .. }) => {
-                    found.extend(key.map(|key| (entry.seq, key)));
+                    found.keys.extend(key.map(|key| (entry.seq, key)));
                     continue;
                 }
-                Ok(Record::Keys(keys)) => {
-                    found.extend(keys.into_iter().map(|key| (entry.seq, key)));
+                Ok(Record::Keys { recovery, keys }) => {
+                    let keys = keys.into_iter().map(|key| (entry.seq, key));
+                    found.keys.extend(keys);
+                    found.recoveries.insert(recovery);
                     continue;
                 }
                 Err(source) => source,

@@ -5,31 +5,48 @@
 //! two takers use the same; the seal ends all lower terms; the second look (rule 6 of the journal)
 //! catches a taker that stalled in between; and no batch is accepted before the keys of all
 //! batches below the seal are known.
+//!
+//! After a recovery the window must reach back into the source's journal. The first taker of each
+//! partition copies the source's keys into the own stream; from then on they are read, kept and
+//! trimmed like all others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backstay_failpoint::hit;
-use backstay_global::{CommitError, Event, Reject};
-use backstay_journal::{SealError, StreamId};
+use backstay_global::{Event, Reject};
+use backstay_journal::{SealError, StreamId, Writer};
 
 use super::dedupe::Window;
-use super::owned::Owned;
-use super::running::Running;
+use super::owned::{Owned, Refused};
+use super::record::{KeyHash, RecordError, encode_keys};
+use super::running::{GlobalError, Running};
 use super::tails::{self, FollowError};
 use super::view;
+
+/// Keys in one record: some 64 KiB.
+const KEYS_A_RECORD: usize = 4096;
 
 /// Why a partition was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
-    /// `global` cannot be written, or somebody else was faster.
+    /// `global` cannot be written.
     #[error(transparent)]
-    Global(#[from] CommitError),
+    Global(#[from] GlobalError),
     /// The partition cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// Its entries cannot be read.
     #[error(transparent)]
     Read(#[from] FollowError),
+    /// The keys of a recovered cluster cannot be kept.
+    #[error("partition {partition}: the recovered cluster's keys are not stored: {detail}")]
+    Keys {
+        /// The partition.
+        partition: u32,
+        /// Why.
+        detail: String,
+    },
     /// Somebody else took it between the announcement and the second look.
     #[error("partition {partition}: taken by another host meanwhile")]
     Overtaken {
@@ -42,22 +59,22 @@ impl Running {
     /// Takes `partition` over from whoever held it under `seen_term`.
     pub(crate) async fn take(&self, partition: u32, seen_term: u64) -> Result<(), TakeoverError> {
         hit("node.takeover.before_announce");
-        let host = view::host_id(&self.host);
         let term = seen_term + 1;
-        self.global
+        let announced = self
             .commit(|state| {
-                if view::term(state, partition) != Some(seen_term) {
-                    return Err(Reject::new(format!(
-                        "partition {partition} has another term than {seen_term} by now"
-                    )));
+                if state.partition(partition).map(|it| it.term) != Some(seen_term) {
+                    return Err(Reject::new("another host was faster"));
                 }
                 Ok(vec![Event::PartitionTaken {
                     partition,
-                    host: host.clone(),
+                    host: self.host.clone(),
                     term,
                 }])
             })
             .await?;
+        if !announced {
+            return Err(TakeoverError::Overtaken { partition });
+        }
         hit("node.takeover.after_announce");
         let stream = StreamId::Partition(partition);
         let standing = self.global.read(|state| view::standing(state, partition));
@@ -68,32 +85,88 @@ impl Running {
             .await?;
         hit("node.takeover.after_seal");
         self.global.refresh().await?;
-        let (owner, now, standing) = self.global.read(|state| {
+        let (ours, standing) = self.global.read(|state| {
             (
-                view::owner(state, partition),
-                view::term(state, partition),
+                view::holds(state, partition, &self.host, term),
                 view::standing(state, partition),
             )
         });
-        let ours = owner.as_deref() == Some(&self.host) && now == Some(term);
         if !ours || standing.floor > sealed.seq {
             return Err(TakeoverError::Overtaken { partition });
         }
+        let known = tails::keys(&self.journal, stream, standing.floor, sealed.seq).await?;
         let mut window = Window::default();
-        let keys = tails::keys(&self.journal, stream, standing.floor, sealed.seq).await?;
-        for (seq, key) in keys {
+        for (seq, key) in known.keys {
             window.stored(key, seq);
         }
         hit("node.takeover.before_writer");
         let seal = sealed.seq;
         let writer = self.journal.writer(stream, sealed, self.commit_options());
-        let owned = Owned::new(partition, term, seal, writer, window);
+        self.adopt_keys(partition, &known.recoveries, &writer, &mut window)
+            .await?;
+        let owned = Owned::new(partition, term, writer, window);
         owned.note_covered(standing.covered);
         let mut all = self.owned.write();
         all.insert(partition, Arc::new(owned));
         self.metrics.takeovers.inc();
         self.metrics.partitions_owned.set(all.len() as i64);
         tracing::info!(partition, term, seal, "took the partition over");
+        Ok(())
+    }
+
+    /// Copies the keys of a recovered cluster into this partition, unless they are there or their
+    /// time is over.
+    async fn adopt_keys(
+        &self,
+        partition: u32,
+        adopted: &BTreeSet<String>,
+        writer: &Writer,
+        window: &mut Window,
+    ) -> Result<(), TakeoverError> {
+        let Some(record) = self.global.read(view::last_recovery) else {
+            return Ok(());
+        };
+        let age_ms = chrono::Utc::now().timestamp_millis() - record.at_ms;
+        let over = u128::try_from(age_ms)
+            .is_ok_and(|age| age > self.config.tuning.trim_after.as_millis());
+        if over || adopted.contains(&record.id) {
+            return Ok(());
+        }
+        let partitions = self.global.read(|state| state.partitions.len() as u32);
+        let all = self.source_keys(&record).await?;
+        let ours: Vec<KeyHash> = all
+            .iter()
+            .copied()
+            .filter(|key| key.partition(partitions) == partition)
+            .collect();
+        let failed = |detail: String| TakeoverError::Keys { partition, detail };
+        // Even no keys make a record: it says that they were looked for.
+        let mut chunks: Vec<&[KeyHash]> = ours.chunks(KEYS_A_RECORD).collect();
+        if chunks.is_empty() {
+            chunks.push(&[]);
+        }
+        // Only the last record names the recovery: records count in their order, so whoever finds
+        // that one finds all.
+        let last = chunks.len() - 1;
+        let records: Result<Vec<_>, RecordError> = chunks
+            .iter()
+            .enumerate()
+            .map(|(n, keys)| encode_keys(if n == last { &record.id } else { "" }, keys))
+            .collect();
+        let records = records.map_err(|error| failed(error.to_string()))?;
+        let appended = records.into_iter().map(|record| writer.append(record));
+        let positions = futures::future::try_join_all(appended)
+            .await
+            .map_err(|error| match Refused::from(error) {
+                Refused::Lost => TakeoverError::Overtaken { partition },
+                other => failed(format!("{other:?}")),
+            })?;
+        hit("node.takeover.after_keys");
+        for (keys, position) in chunks.into_iter().zip(positions) {
+            for key in keys {
+                window.stored(*key, position.seq);
+            }
+        }
         Ok(())
     }
 }

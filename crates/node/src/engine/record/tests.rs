@@ -25,8 +25,12 @@ fn a_batch_survives_the_journal() {
         events,
     };
     assert_eq!(Record::decode(&bytes).unwrap(), expected);
-    let bytes = encode_keys(&[key]).unwrap();
-    assert_eq!(Record::decode(&bytes).unwrap(), Record::Keys(vec![key]));
+    let bytes = encode_keys("recovery", &[key]).unwrap();
+    let expected = Record::Keys {
+        recovery: "recovery".to_owned(),
+        keys: vec![key],
+    };
+    assert_eq!(Record::decode(&bytes).unwrap(), expected);
 }
 
 #[test]

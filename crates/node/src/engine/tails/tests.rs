@@ -158,11 +158,12 @@ async fn keys_are_read_back_with_their_slots() {
     let writer = writer(&writing, 0, 1, "w").await;
     let first = append(&writer, "a").await;
     let imported = KeyHash::new("r", "imported");
-    let second = writer.append(encode_keys(&[imported]).unwrap()).await;
+    let second = writer.append(encode_keys("recovery", &[imported]).unwrap()).await;
     let second = second.unwrap().seq;
     let found = keys(&writing, STREAM, 0, second + 1).await.unwrap();
+    assert!(found.recoveries.contains("recovery"));
     assert_eq!(
-        found,
+        found.keys,
         [(first, KeyHash::new("r", "a")), (second, imported)]
     );
 }

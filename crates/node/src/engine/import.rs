@@ -1,0 +1,144 @@
+//! Taking in what a recovered cluster had acknowledged but not yet put into a segment.
+//!
+//! The recovery has sealed the source's partitions, so their tails are final. Their events become
+//! segments of this cluster, in its own bucket, before it serves; how far that has come is in the
+//! state, so that a crash, or another node that helps, repeats nothing. The source's idempotency
+//! keys follow when a partition is taken over (see `takeover`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstay_failpoint::hit;
+use backstay_global::{Event, RecoveredTail, RecoveryRecord, journal_over};
+use backstay_journal::{Journal, StreamId, TailError};
+
+use super::cut::{Thresholds, cut};
+use super::publish::{Origin, PublishError};
+use super::record::KeyHash;
+use super::running::Running;
+use super::tails::{self, FollowError, LiveEntry};
+use super::view;
+
+impl Running {
+    /// Imports all pending tails.
+    pub(crate) async fn import(&self) -> Result<(), PublishError> {
+        loop {
+            self.global.refresh().await?;
+            let pending = self.global.read(view::pending_tails);
+            let Some((record, tail)) = pending.into_iter().next() else {
+                return Ok(());
+            };
+            self.import_some(&record, &tail).await?;
+        }
+    }
+
+    /// Imports as much of a tail as makes segments of the usual size.
+    async fn import_some(
+        &self,
+        record: &RecoveryRecord,
+        tail: &RecoveredTail,
+    ) -> Result<(), PublishError> {
+        let source = self.source_journal(record).await?;
+        let stream = StreamId::Partition(tail.partition);
+        let term = tails::term_at(&source, stream, tail.imported)
+            .await
+            .map_err(FollowError::from)?;
+        let mut reader = source.tail(stream, tail.imported, term);
+        let limit = self.config.tuning.segment_bytes;
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut to = tail.to;
+        while let Some(entry) = reader.next().await.map_err(FollowError::from)? {
+            if entry.seq >= tail.to {
+                break;
+            }
+            let decoded = LiveEntry::decode(&entry)?;
+            if bytes > 0 && bytes + decoded.raw_bytes > limit {
+                to = entry.seq;
+                break;
+            }
+            bytes += decoded.raw_bytes;
+            entries.push(Arc::new(decoded));
+        }
+        if to == tail.to && reader.position() < tail.to {
+            // The seal is at `to`, so everything below exists. Not to find it means that the
+            // source is being destroyed under us.
+            return Err(FollowError::Tail(TailError::Trimmed {
+                stream,
+                position: reader.position(),
+            })
+            .into());
+        }
+        let everything = Thresholds {
+            bytes: usize::MAX,
+            age: Duration::ZERO,
+        };
+        let events = cut(&entries, to, everything, Instant::now())
+            .map(|cut| cut.events)
+            .unwrap_or_default();
+        drop(entries);
+        let count: usize = events.values().map(Vec::len).sum();
+        let origin = Origin {
+            partition: tail.partition,
+            from: tail.imported,
+            to,
+        };
+        hit("node.import.before_upload");
+        let segments = self.upload(events, origin).await?;
+        hit("node.import.before_commit");
+        let imported = self
+            .commit(|_| {
+                Ok(vec![Event::TailImported {
+                    recovery: record.id.clone(),
+                    partition: tail.partition,
+                    from: tail.imported,
+                    to,
+                    segments: segments.clone(),
+                }])
+            })
+            .await?;
+        hit("node.import.after_commit");
+        if imported {
+            tracing::info!(
+                partition = tail.partition,
+                from = tail.imported,
+                to,
+                events = count,
+                "imported the unread end of the source's partition"
+            );
+        }
+        Ok(())
+    }
+
+    /// The keys of all batches that the recovered cluster's journal still holds.
+    pub(crate) async fn source_keys(
+        &self,
+        record: &RecoveryRecord,
+    ) -> Result<Arc<BTreeSet<KeyHash>>, FollowError> {
+        let mut known = self.source_keys.lock().await;
+        if let Some((of, keys)) = &*known
+            && *of == record.id
+        {
+            return Ok(Arc::clone(keys));
+        }
+        let source = self.source_journal(record).await?;
+        let mut all = BTreeSet::new();
+        for tail in &record.tails {
+            let stream = StreamId::Partition(tail.partition);
+            let found = tails::keys(&source, stream, tail.floor, tail.to).await?;
+            all.extend(found.keys.into_iter().map(|(_, key)| key));
+        }
+        let all = Arc::new(all);
+        *known = Some((record.id.clone(), Arc::clone(&all)));
+        Ok(all)
+    }
+
+    async fn source_journal(&self, record: &RecoveryRecord) -> Result<Journal, FollowError> {
+        let entity = self
+            .global
+            .read(|state| state.bucket(record.bucket).cloned());
+        let bucket = self.buckets.open_id(record.bucket, entity.as_ref()).await?;
+        Ok(journal_over(&bucket, self.journal.writer_id().clone()))
+    }
+}

@@ -1,0 +1,102 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use backstay_journal::simulated::{FaultyStore, Faults, MemoryStore};
+use backstay_journal::{CommitOptions, EntryStore, Journal, StreamId, WriterId};
+
+use super::super::record::encode_batch;
+use super::*;
+
+const STREAM: StreamId = StreamId::Partition(0);
+const LONG: Duration = Duration::from_secs(60);
+
+async fn owned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
+    let journal = Journal::new(store, WriterId(by.to_owned()));
+    let sealed = journal.seal(STREAM, 0, term, by).await.unwrap();
+    let options = CommitOptions {
+        linger: Duration::ZERO,
+        give_up: Duration::from_secs(3600),
+        ..CommitOptions::default()
+    };
+    let writer = journal.writer(STREAM, sealed, options);
+    Arc::new(Owned::new(0, term, writer, Window::default()))
+}
+
+fn batch(key: KeyHash) -> Bytes {
+    encode_batch("r", Some(key), &[]).unwrap()
+}
+
+async fn entries(store: &MemoryStore) -> usize {
+    store.list(&STREAM.prefix()).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_second_try_is_a_duplicate_and_stores_nothing() {
+    let store = MemoryStore::new();
+    let owned = owned(Arc::new(store.clone()), 1, "a").await;
+    let key = KeyHash::new("r", "k");
+    assert!(!owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert_eq!(entries(&store).await, 2, "the seal and one batch");
+}
+
+#[tokio::test]
+async fn two_tries_at_once_store_one() {
+    let store = MemoryStore::new();
+    let owned = owned(Arc::new(store.clone()), 1, "a").await;
+    let key = KeyHash::new("r", "k");
+    let tries = (0..10).map(|_| owned.append_once(key, batch(key), LONG));
+    let answers = futures::future::join_all(tries).await;
+    let fresh = answers.iter().filter(|a| !*a.as_ref().unwrap()).count();
+    assert_eq!(fresh, 1);
+    assert_eq!(entries(&store).await, 2);
+}
+
+#[tokio::test]
+async fn a_client_that_gave_up_gets_the_truth_at_its_next_try() {
+    let memory = MemoryStore::new();
+    let store = Arc::new(FaultyStore::new(
+        Arc::new(memory.clone()),
+        Faults::NONE,
+        1,
+    ));
+    let owned = owned(Arc::clone(&store) as Arc<dyn EntryStore>, 1, "a").await;
+    store.set_unreachable(true);
+    let key = KeyHash::new("r", "k");
+    let short = Duration::from_millis(20);
+    for _ in 0..3 {
+        let refused = owned.append_once(key, batch(key), short).await.unwrap_err();
+        assert!(matches!(refused, Refused::Unclear { .. }));
+    }
+    store.set_unreachable(false);
+    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert_eq!(entries(&memory).await, 2, "the first try was stored, once");
+}
+
+#[tokio::test]
+async fn a_partition_that_was_taken_refuses_and_the_batch_may_go_elsewhere() {
+    let store = MemoryStore::new();
+    let old = owned(Arc::new(store.clone()), 1, "old").await;
+    let new = owned(Arc::new(store.clone()), 2, "new").await;
+    let key = KeyHash::new("r", "k");
+    for _ in 0..2 {
+        let refused = old.append_once(key, batch(key), LONG).await.unwrap_err();
+        assert!(matches!(refused, Refused::Lost));
+    }
+    assert!(!new.append_once(key, batch(key), LONG).await.unwrap());
+}
+
+#[tokio::test]
+async fn trimming_stays_below_what_is_old_and_settled() {
+    let store = MemoryStore::new();
+    let owned = owned(Arc::new(store), 1, "a").await;
+    assert_eq!(owned.trimmable(Duration::ZERO), None, "nothing is covered");
+    let key = KeyHash::new("r", "k");
+    owned.append_once(key, batch(key), LONG).await.unwrap();
+    owned.note_covered(100);
+    assert_eq!(owned.trimmable(Duration::ZERO), Some(2), "settled below 2");
+    assert_eq!(owned.trimmable(LONG), None, "too young");
+    owned.trimmed(2);
+    assert!(!owned.append_once(key, batch(key), LONG).await.unwrap());
+}

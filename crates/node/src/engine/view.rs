@@ -1,0 +1,147 @@
+//! What the engine asks of the state, in its own terms.
+
+use std::collections::BTreeMap;
+
+use backstay_global::{BucketEntity, Host, RecoveredTail, RecoveryRecord, RepositoryId, Segment, State};
+use backstay_search::TimeRange;
+use ring::digest::{SHA256, digest};
+
+use super::api::{IngestTokenInfo, RepositoryName};
+use super::plan::Sign;
+use super::tails::Standing;
+
+/// By which LogScale's operators ask for a full flush when a node is drained.
+pub(crate) const FLUSH_ON_SHUTDOWN: &str = "FlushSegmentsAndGlobalOnShutdown";
+
+/// A host as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostView {
+    pub(crate) id: String,
+    pub(crate) sign: Sign,
+    pub(crate) url: String,
+    pub(crate) ingests: bool,
+}
+
+impl From<&Host> for HostView {
+    fn from(host: &Host) -> Self {
+        Self {
+            id: host.id.clone(),
+            sign: Sign {
+                incarnation: host.incarnation.clone(),
+                counter: host.heartbeat,
+            },
+            url: host.url.clone(),
+            ingests: !host.roles.iter().any(|role| role == "httponly"),
+        }
+    }
+}
+
+/// Where every partition is covered.
+pub(crate) fn covered(state: &State) -> Vec<(u32, u64)> {
+    let partitions = state.partitions.iter();
+    partitions.map(|it| (it.id, it.covered)).collect()
+}
+
+/// The ids of all partitions.
+pub(crate) fn partitions(state: &State) -> Vec<u32> {
+    state.partitions.iter().map(|it| it.id).collect()
+}
+
+/// Where a partition stands.
+pub(crate) fn standing(state: &State, partition: u32) -> Standing {
+    state
+        .partition(partition)
+        .map_or_else(Standing::default, |it| Standing {
+            covered: it.covered,
+            floor: it.floor,
+        })
+}
+
+/// Who owns which partition, under which term.
+pub(crate) fn ownership(state: &State) -> Vec<(u32, Option<String>, u64)> {
+    let partitions = state.partitions.iter();
+    partitions
+        .map(|it| (it.id, it.owner.clone(), it.term))
+        .collect()
+}
+
+/// Whether `host` holds `partition` under `term`.
+pub(crate) fn holds(state: &State, partition: u32, host: &str, term: u64) -> bool {
+    state
+        .partition(partition)
+        .is_some_and(|it| it.owner.as_deref() == Some(host) && it.term == term)
+}
+
+/// The hosts that are up as far as the state knows.
+pub(crate) fn hosts(state: &State) -> Vec<HostView> {
+    state.hosts.iter().map(HostView::from).collect()
+}
+
+/// The id of the repository of that name.
+pub(crate) fn repository_id(state: &State, name: &str) -> Option<RepositoryId> {
+    state.repository_named(name).map(|it| it.id.clone())
+}
+
+/// The repositories that a search in a repository or view of that name reads.
+pub(crate) fn searched(state: &State, name: &str) -> Option<Vec<RepositoryId>> {
+    if let Some(id) = repository_id(state, name) {
+        return Some(vec![id]);
+    }
+    let view = state.view_named(name)?;
+    let connections = view.connections.iter();
+    Some(connections.map(|it| it.repository.clone()).collect())
+}
+
+/// The segments that a search may have to read. Those that are in no bucket were lost with their
+/// hosts; the recovery has listed them.
+pub(crate) fn segments(
+    state: &State,
+    repositories: &[RepositoryId],
+    range: TimeRange,
+) -> Vec<Segment> {
+    repositories
+        .iter()
+        .flat_map(|repository| {
+            let all = &state.segments;
+            all.overlapping(repository, range.start_ms, range.end_ms)
+        })
+        .filter(|segment| segment.bucket != backstay_global::NO_BUCKET)
+        .cloned()
+        .collect()
+}
+
+/// The buckets by id.
+pub(crate) fn buckets(state: &State) -> BTreeMap<u32, BucketEntity> {
+    let buckets = state.buckets.iter();
+    buckets.map(|it| (it.id, it.clone())).collect()
+}
+
+/// What an ingest token allows.
+pub(crate) fn ingest_token(state: &State, token: &str) -> Option<IngestTokenInfo> {
+    let hash = digest(&SHA256, token.as_bytes());
+    let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let token = state.ingest_token(&hex)?;
+    let repository = state.repository(&token.repository)?;
+    Some(IngestTokenInfo {
+        repository: RepositoryName::new(repository.name.as_str()),
+        parser: token.parser.clone(),
+    })
+}
+
+/// Whether a drained node writes all segments first.
+pub(crate) fn flush_on_shutdown(state: &State) -> bool {
+    state.dynamic(FLUSH_ON_SHUTDOWN) == Some("true")
+}
+
+/// The tails of a recovered cluster that are not imported yet.
+pub(crate) fn pending_tails(state: &State) -> Vec<(RecoveryRecord, RecoveredTail)> {
+    let pending = state.pending_tails();
+    pending
+        .map(|(record, tail)| (record.clone(), tail.clone()))
+        .collect()
+}
+
+/// The latest recovery.
+pub(crate) fn last_recovery(state: &State) -> Option<RecoveryRecord> {
+    state.recoveries.last().cloned()
+}

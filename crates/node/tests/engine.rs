@@ -1,0 +1,12 @@
+//! The engine over folder buckets, several in one process: each on a runtime and a thread of its
+//! own, so that one can be dropped or frozen while the others go on.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "engine/cluster.rs"]
+mod cluster;
+#[path = "engine/host.rs"]
+mod host;
+#[path = "engine/recovery.rs"]
+mod recovery;
+#[path = "engine/restart.rs"]
+mod restart;
