@@ -105,12 +105,37 @@ impl ObjectWriter {
         while !self.sealed.is_empty() {
             self.upload_part(PART.min(self.sealed.len())).await?;
         }
-        match self.upload.take() {
-            Some(Upload::Parts { store, id, parts }) => self.complete(&store, &id, parts).await,
+        let Self {
+            inner,
+            name,
+            path,
+            sealer,
+            upload,
+            ..
+        } = self;
+        match upload {
+            Some(Upload::Parts { store, id, parts }) => {
+                let mut attempts = Attempts::new(&inner.config, &name, 0);
+                let done = attempts
+                    .run(|| store.complete_multipart(&path, &id, parts.clone()))
+                    .await;
+                match done {
+                    Ok(_) => Ok(()),
+                    // An attempt whose answer was lost may have completed the upload; the next
+                    // one then finds no upload to complete.
+                    Err(_)
+                        if attempts.repeated()
+                            && inner.begins_with(&name, &path, sealer.header()).await =>
+                    {
+                        Ok(())
+                    }
+                    Err(stop) => Err(inner.error(&name, stop)),
+                }
+            }
             Some(Upload::Staged(mut upload)) => {
-                let done = self.attempts(0).run_once(upload.complete()).await;
-                done.map(drop)
-                    .map_err(|stop| self.inner.error(&self.name, stop))
+                let mut attempts = Attempts::new(&inner.config, &name, 0);
+                let done = attempts.run_once(upload.complete()).await;
+                done.map(drop).map_err(|stop| inner.error(&name, stop))
             }
             None => Ok(()),
         }
@@ -120,20 +145,24 @@ impl ObjectWriter {
     ///
     /// # Errors
     /// As [`crate::Bucket::put`].
-    pub async fn abort(mut self) -> Result<()> {
-        let upload = self.upload.take();
-        let mut attempts = self.attempts(0);
+    pub async fn abort(self) -> Result<()> {
+        let Self {
+            inner,
+            name,
+            path,
+            upload,
+            ..
+        } = self;
+        let mut attempts = Attempts::new(&inner.config, &name, 0);
         let done = match upload {
             // Azure has nothing to call: blocks that are never named vanish after a week.
             Some(Upload::Parts { store, id, .. }) => {
-                attempts
-                    .run(|| store.abort_multipart(&self.path, &id))
-                    .await
+                attempts.run(|| store.abort_multipart(&path, &id)).await
             }
             Some(Upload::Staged(mut upload)) => attempts.run_once(upload.abort()).await,
             None => Ok(()),
         };
-        done.map_err(|stop| self.inner.error(&self.name, stop))
+        done.map_err(|stop| inner.error(&name, stop))
     }
 
     fn check(&self) -> Result<()> {
@@ -145,10 +174,6 @@ impl ObjectWriter {
             ));
         }
         Ok(())
-    }
-
-    fn attempts(&self, bytes: usize) -> Attempts<'_> {
-        Attempts::new(&self.inner.config, &self.name, bytes as u64)
     }
 
     fn seal(&mut self, last: bool) -> Result<()> {
@@ -204,34 +229,14 @@ impl ObjectWriter {
             }
         }
     }
+}
 
-    async fn complete(
-        &self,
-        store: &Arc<dyn MultipartStore>,
-        id: &MultipartId,
-        parts: Vec<PartId>,
-    ) -> Result<()> {
-        let mut attempts = self.attempts(0);
-        let done = attempts
-            .run(|| store.complete_multipart(&self.path, id, parts.clone()))
-            .await;
-        match done {
-            Ok(_) => Ok(()),
-            // An attempt whose answer was lost may have completed the upload; the next one then
-            // finds no upload to complete.
-            Err(_) if attempts.repeated() && self.is_there().await => Ok(()),
-            Err(stop) => Err(self.inner.error(&self.name, stop)),
-        }
-    }
-
-    /// Whether the object at this place is the one that this writer wrote: the header with its
-    /// random salt is like no other.
-    async fn is_there(&self) -> bool {
-        let fetched = self
-            .inner
-            .fetch(&self.name, &self.path, 0..HEADER, None)
-            .await;
-        fetched.is_ok_and(|fetched| fetched.bytes == self.sealer.header().as_slice())
+impl Inner {
+    /// Whether this is the stored object that begins with this header, whose random salt is like
+    /// no other.
+    async fn begins_with(&self, name: &str, path: &Path, header: &[u8]) -> bool {
+        let fetched = self.fetch(name, path, 0..HEADER, None).await;
+        fetched.is_ok_and(|fetched| fetched.bytes == header)
     }
 }
 

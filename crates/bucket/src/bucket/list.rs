@@ -60,15 +60,31 @@ pub(super) async fn folders(inner: &Arc<Inner>, prefix: &str) -> Result<Vec<Stri
         .run(|| objects.list_with_delimiter(listing.folder.as_ref()))
         .await
         .map_err(|stop| inner.error(&listing.beginning, stop))?;
-    let mut names: Vec<String> = found
-        .common_prefixes
-        .iter()
-        .filter_map(|path| path.as_ref().strip_prefix(&listing.beginning))
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let mut names = Vec::new();
+    for folder in &found.common_prefixes {
+        if let Some(name) = folder.as_ref().strip_prefix(&listing.beginning)
+            && !name.is_empty()
+            && holds_an_object(inner, folder).await?
+        {
+            names.push(name.to_owned());
+        }
+    }
     names.sort_unstable();
     Ok(names)
+}
+
+/// A store has no folders but those that objects lie in. A file system keeps empty ones.
+async fn holds_an_object(inner: &Inner, folder: &Path) -> Result<bool> {
+    if !matches!(inner.config.provider, Provider::Local { .. }) {
+        return Ok(true);
+    }
+    let objects = &inner.store.objects;
+    let mut attempts = Attempts::new(&inner.config, folder.as_ref(), 0);
+    attempts
+        .run(|| async { objects.list(Some(folder)).try_next().await })
+        .await
+        .map(|found| found.is_some())
+        .map_err(|stop| inner.error(folder.as_ref(), stop))
 }
 
 impl Listing {

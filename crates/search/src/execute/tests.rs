@@ -258,6 +258,58 @@ fn a_rare_text_reads_one_row_group_and_no_other_segment() {
 }
 
 #[test]
+fn letters_that_only_regular_expressions_fold_are_found() {
+    let events = vec![(plain(1, "\u{17f}ervice \u{212a}afka is up"), 0)];
+    for (text, rows) in [
+        ("/service kafka/i", 1),
+        ("/service kafka/", 0),
+        ("\"service kafka\"", 0),
+        ("\"\u{17f}ervice \u{212a}afka\"", 1),
+    ] {
+        let query = Query::parse(text).unwrap();
+        let result = run(execution(
+            &query,
+            TimeRange::ALL,
+            &events,
+            Limits::default(),
+        ));
+        assert_eq!(result.unwrap().events.len(), rows, "{text}");
+    }
+}
+
+#[test]
+fn a_text_does_not_reach_over_two_events() {
+    let events = vec![
+        (plain(1, "one two"), 0),
+        (plain(2, "three four"), 0),
+        (plain(3, "twothree"), 0),
+    ];
+    for (text, rows) in [
+        ("twothree", vec![3]),
+        ("two*four", vec![]),
+        ("two*three", vec![3]),
+        ("four*two", vec![]),
+        ("two", vec![3, 1]),
+        ("t", vec![3, 2, 1]),
+    ] {
+        let query = Query::parse(text).unwrap();
+        let result = run(execution(
+            &query,
+            TimeRange::ALL,
+            &events,
+            Limits::default(),
+        ));
+        let times: Vec<i64> = result
+            .unwrap()
+            .events
+            .iter()
+            .map(|row| row["@timestamp"].as_i64().unwrap())
+            .collect();
+        assert_eq!(times, rows, "{text}");
+    }
+}
+
+#[test]
 fn a_field_without_the_value_reads_no_segment() {
     let events = lines(200);
     for text in [
