@@ -1,6 +1,28 @@
-//! LogScale's HTTP API over the [`Engine`](crate::Engine).
+//! LogScale's HTTP API over the [`Engine`].
+//!
+//! - `status`: what probes, scrapers and people ask of a node (`/api/v1/status`, `/metrics`, …);
+//! - `ingest`: events in, in each of the formats that shippers speak; `parse` turns a raw line
+//!   into fields;
+//! - `query`: searches, streamed or as jobs that are polled;
+//! - `graphql`: administration.
+
+mod auth;
+mod graphql;
+mod ingest;
+mod parse;
+mod query;
+mod status;
+
+use axum::Router;
+
+use crate::Engine;
 
 /// All routes; they answer 503 for as long as the engine is not ready.
-pub fn router(engine: crate::Engine) -> axum::Router {
-    axum::Router::new().with_state(engine)
+pub fn router(engine: Engine) -> Router {
+    Router::new()
+        .merge(status::routes())
+        .merge(ingest::routes())
+        .merge(query::routes())
+        .merge(graphql::routes())
+        .with_state(engine)
 }

@@ -1,0 +1,1 @@
+//! A raw line into fields: json, kv, accesslog, syslog.
