@@ -1,0 +1,129 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+
+fn repository() -> RepositoryName {
+    RepositoryName::new("humio")
+}
+
+fn job() -> NewJob {
+    NewJob {
+        repository: repository(),
+        query: Query::parse("error").unwrap(),
+        range: TimeRange::ALL,
+        now_ms: 5,
+    }
+}
+
+fn answer(rows: usize, length: usize) -> QueryResult {
+    let row = |n: usize| {
+        let raw = "x".repeat(length);
+        let row = serde_json::json!({ "@id": n.to_string(), "@rawstring": raw });
+        row.as_object().unwrap().clone()
+    };
+    QueryResult {
+        events: (0..rows).map(row).collect(),
+        ..QueryResult::default()
+    }
+}
+
+#[test]
+fn a_job_tells_how_far_it_is_and_then_its_rows() {
+    let jobs = Jobs::default();
+    let now = Instant::now();
+    let begun = jobs.begin(&job(), now).unwrap();
+    let progress = Progress {
+        done: 3,
+        total: 7,
+        ..Progress::default()
+    };
+    begun.progress.send(progress).unwrap();
+    let later = now + Duration::from_secs(2);
+    let polled = jobs.poll(&repository(), &begun.id, later).unwrap();
+    assert!(matches!(polled.state, State::Running));
+    assert_eq!(polled.progress, progress);
+    assert_eq!(polled.took, Duration::from_secs(2));
+    assert_eq!(polled.end_ms, 5);
+
+    jobs.finish(&begun.id, Ok(answer(2, 1)), later);
+    let polled = jobs
+        .poll(&repository(), &begun.id, later + IDLE / 2)
+        .unwrap();
+    let State::Done(answer) = polled.state else {
+        panic!("it is done");
+    };
+    assert_eq!(answer.rows.len(), 2);
+    assert_eq!(answer.fields, ["@id", "@rawstring"]);
+    assert_eq!(polled.took, Duration::from_secs(2));
+}
+
+#[test]
+fn a_job_that_nobody_polls_ends_and_its_search_with_it() {
+    let jobs = Jobs::default();
+    let begun_at = Instant::now();
+    let begun = jobs.begin(&job(), begun_at).unwrap();
+    let almost = begun_at + IDLE - Duration::from_millis(1);
+    assert_eq!(jobs.sweep(almost), 1);
+    assert!(jobs.poll(&repository(), &begun.id, almost).is_some());
+    // The poll has kept it alive.
+    assert_eq!(jobs.sweep(begun_at + IDLE), 1);
+    assert!(!begun.stop.is_cancelled());
+    assert_eq!(jobs.sweep(almost + IDLE), 0);
+    assert!(begun.stop.is_cancelled());
+    assert!(jobs.poll(&repository(), &begun.id, almost + IDLE).is_none());
+    // What comes too late is thrown away.
+    jobs.finish(&begun.id, Ok(answer(1, 1)), almost + IDLE);
+    assert_eq!(jobs.table.lock().kept_bytes, 0);
+}
+
+#[test]
+fn an_expired_job_is_gone_even_before_the_sweep() {
+    let jobs = Jobs::default();
+    let now = Instant::now();
+    let begun = jobs.begin(&job(), now).unwrap();
+    assert!(jobs.poll(&repository(), &begun.id, now + IDLE).is_none());
+}
+
+#[test]
+fn only_one_sweeper_at_a_time() {
+    let jobs = Jobs::default();
+    let now = Instant::now();
+    assert!(jobs.begin(&job(), now).unwrap().must_sweep);
+    assert!(!jobs.begin(&job(), now).unwrap().must_sweep);
+    assert_eq!(jobs.sweep(now + IDLE), 0);
+    assert!(jobs.begin(&job(), now + IDLE).unwrap().must_sweep);
+}
+
+#[test]
+fn a_removed_job_stops() {
+    let jobs = Jobs::default();
+    let now = Instant::now();
+    let begun = jobs.begin(&job(), now).unwrap();
+    assert!(!jobs.remove(&RepositoryName::new("other"), &begun.id));
+    assert!(!begun.stop.is_cancelled());
+    assert!(jobs.remove(&repository(), &begun.id));
+    assert!(begun.stop.is_cancelled());
+    assert!(!jobs.remove(&repository(), &begun.id));
+    assert!(jobs.poll(&repository(), &begun.id, now).is_none());
+}
+
+#[test]
+fn jobs_and_their_answers_are_bounded() {
+    let jobs = Jobs::default();
+    let now = Instant::now();
+    let begun: Vec<_> = (0..MAX_JOBS)
+        .map(|_| jobs.begin(&job(), now).unwrap())
+        .collect();
+    assert!(jobs.begin(&job(), now).is_none());
+
+    let half = KEPT_BYTES / 2 + 1;
+    jobs.finish(&begun[0].id, Ok(answer(1, half)), now);
+    jobs.finish(&begun[1].id, Ok(answer(1, half)), now);
+    let state = |n: usize| jobs.poll(&repository(), &begun[n].id, now).unwrap().state;
+    assert!(matches!(state(0), State::Done(_)));
+    assert!(matches!(state(1), State::TooLarge { bytes } if bytes > half));
+    // Room is there again once an answer is gone.
+    assert!(jobs.remove(&repository(), &begun[0].id));
+    assert_eq!(jobs.table.lock().kept_bytes, 0);
+    assert!(jobs.begin(&job(), now).is_some());
+}

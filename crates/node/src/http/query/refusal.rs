@@ -1,0 +1,109 @@
+//! Answers that are no success: a status and, as JSON, what is wrong and what to do.
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use backstay_search::SearchError as ExecutionError;
+use serde_json::json;
+
+use crate::SearchError;
+
+/// An answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub(in crate::http) struct ApiError {
+    status: StatusCode,
+    text: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+        }
+    }
+
+    pub(in crate::http) fn bad_request(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    pub(in crate::http) fn unauthorized(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, text)
+    }
+
+    pub(in crate::http) fn forbidden(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, text)
+    }
+
+    pub(in crate::http) fn not_found(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    pub(in crate::http) fn not_acceptable(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, text)
+    }
+
+    pub(in crate::http) fn too_large(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    }
+
+    pub(in crate::http) fn too_many(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, text)
+    }
+
+    pub(in crate::http) fn internal(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+    }
+
+    pub(in crate::http) fn not_ready(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+impl From<&SearchError> for ApiError {
+    fn from(error: &SearchError) -> Self {
+        let status = match error {
+            SearchError::NoRepository { .. } => StatusCode::NOT_FOUND,
+            SearchError::NotReady { .. } | SearchError::Unavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            SearchError::Execution(
+                ExecutionError::Memory { .. } | ExecutionError::Buckets { .. },
+            ) => StatusCode::BAD_REQUEST,
+            SearchError::Execution(
+                ExecutionError::Source { .. } | ExecutionError::Stopped { .. },
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+            SearchError::Execution(
+                ExecutionError::Corrupt { .. } | ExecutionError::Write { .. },
+            ) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.text, "status": self.status.as_u16() }));
+        let mut response = (self.status, body).into_response();
+        let again = HeaderValue::from_static("2");
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let how = HeaderValue::from_static("Bearer");
+                response.headers_mut().insert(WWW_AUTHENTICATE, how);
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(RETRY_AFTER, again);
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,136 @@
+//! Rows on their way to a client, in the format that it accepts.
+
+use std::io::Write;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::SearchError;
+use crate::engine::Row;
+use crate::http::query::refusal::ApiError;
+
+/// Rows that become one chunk when they are there at once.
+const CHUNK: usize = 256;
+
+/// How rows are written; LogScale's three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON array.
+    Array,
+    /// `@rawstring`, or `field->value, …` of rows that have none; nothing is escaped.
+    Text,
+}
+
+impl Format {
+    /// What the client accepts; plain text by default, as in LogScale.
+    pub(super) fn accepted(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut any = false;
+        for value in headers.get_all(ACCEPT) {
+            let value = value.to_str().unwrap_or("");
+            for range in value.split(',') {
+                any = true;
+                let media = range.split(';').next().unwrap_or("").trim();
+                match media.to_ascii_lowercase().as_str() {
+                    "application/x-ndjson" => return Ok(Self::Ndjson),
+                    "application/json" => return Ok(Self::Array),
+                    "text/plain" | "text/*" | "*/*" => return Ok(Self::Text),
+                    _ => {}
+                }
+            }
+        }
+        if any {
+            return Err(ApiError::not_acceptable(
+                "Accept: rows are given as application/x-ndjson, application/json or text/plain",
+            ));
+        }
+        Ok(Self::Text)
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Array => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+
+    /// What stands before all rows, between two of them, behind each and behind all.
+    fn frame(self) -> [&'static str; 4] {
+        match self {
+            Self::Ndjson | Self::Text => ["", "", "\n", ""],
+            Self::Array => ["[", ",", "\n", "]\n"],
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>, row: &Row) -> std::io::Result<()> {
+        if self != Self::Text {
+            return Ok(serde_json::to_writer(out, row)?);
+        }
+        if let Some(Value::String(raw)) = row.get("@rawstring") {
+            return out.write_all(raw.as_bytes());
+        }
+        for (n, (name, value)) in row.iter().enumerate() {
+            let comma = if n == 0 { "" } else { ", " };
+            match value {
+                Value::String(text) => write!(out, "{comma}{name}->{text}")?,
+                other => write!(out, "{comma}{name}->{other}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Answers with the rows. What fails before the first row is an answer of its own; what fails
+/// later breaks the answer off, so that no client takes it for complete. The permit is held until
+/// the last row is out, or the client is gone.
+pub(super) async fn respond(
+    format: Format,
+    mut rows: BoxStream<'static, Result<Row, SearchError>>,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response, ApiError> {
+    let first = match rows.next().await {
+        Some(Err(error)) => return Err(error.into()),
+        first => first,
+    };
+    let rows = stream::iter(first).chain(rows);
+    let body = body(format, rows.boxed()).map(move |chunk| {
+        let _held = &permit;
+        chunk
+    });
+    let content_type = [(CONTENT_TYPE, format.content_type())];
+    Ok((content_type, Body::from_stream(body)).into_response())
+}
+
+fn body(
+    format: Format,
+    rows: BoxStream<'static, Result<Row, SearchError>>,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
+    let [open, between, behind, close] = format.frame();
+    let mut is_first = true;
+    let chunks = rows.ready_chunks(CHUNK).map(move |rows| {
+        let mut out = Vec::new();
+        for row in rows {
+            let row = row.map_err(|error| {
+                tracing::warn!(%error, "a streamed search broke off");
+                std::io::Error::other(error)
+            })?;
+            if !std::mem::take(&mut is_first) {
+                out.extend_from_slice(between.as_bytes());
+            }
+            format.write(&mut out, &row)?;
+            out.extend_from_slice(behind.as_bytes());
+        }
+        Ok(Bytes::from(out))
+    });
+    let mark = |text: &'static str| stream::iter([Ok(Bytes::from_static(text.as_bytes()))]);
+    mark(open).chain(chunks).chain(mark(close))
+}
