@@ -54,6 +54,8 @@ pub(super) struct NewJob {
 pub(super) struct Jobs {
     table: Mutex<Table>,
     running: Arc<Semaphore>,
+    /// Bytes that answers may have together.
+    room: usize,
 }
 
 impl Default for Jobs {
@@ -61,6 +63,7 @@ impl Default for Jobs {
         Self {
             table: Mutex::default(),
             running: Arc::new(Semaphore::new(RUNNING)),
+            room: KEPT_BYTES,
         }
     }
 }
@@ -284,7 +287,7 @@ impl Jobs {
     fn finish(&self, id: &str, answer: Result<QueryResult, SearchError>, now: Instant) {
         let answer = answer.map(Answer::new);
         let mut table = self.table.lock();
-        let room = KEPT_BYTES.saturating_sub(table.kept_bytes);
+        let room = self.room.saturating_sub(table.kept_bytes);
         let Some(job) = table.jobs.get_mut(id) else {
             return;
         };

@@ -134,3 +134,6 @@ fn body(
     let mark = |text: &'static str| stream::iter([Ok(Bytes::from_static(text.as_bytes()))]);
     mark(open).chain(chunks).chain(mark(close))
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,14 +109,17 @@ fn a_removed_job_stops() {
 
 #[test]
 fn jobs_and_their_answers_are_bounded() {
-    let jobs = Jobs::default();
+    let jobs = Jobs {
+        room: 1000,
+        ..Jobs::default()
+    };
     let now = Instant::now();
     let begun: Vec<_> = (0..MAX_JOBS)
         .map(|_| jobs.begin(&job(), now).unwrap())
         .collect();
     assert!(jobs.begin(&job(), now).is_none());
 
-    let half = KEPT_BYTES / 2 + 1;
+    let half = jobs.room / 2 + 1;
     jobs.finish(&begun[0].id, Ok(answer(1, half)), now);
     jobs.finish(&begun[1].id, Ok(answer(1, half)), now);
     let state = |n: usize| jobs.poll(&repository(), &begun[n].id, now).unwrap().state;

@@ -1,0 +1,90 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use futures::TryStreamExt;
+use tokio::sync::Semaphore;
+
+use super::*;
+
+fn row(text: &str) -> Row {
+    let row = serde_json::json!({ "@rawstring": text });
+    row.as_object().unwrap().clone()
+}
+
+fn failure() -> SearchError {
+    SearchError::Unavailable {
+        detail: "the bucket is gone".to_owned(),
+    }
+}
+
+fn rows(rows: Vec<Result<Row, SearchError>>) -> BoxStream<'static, Result<Row, SearchError>> {
+    stream::iter(rows).boxed()
+}
+
+async fn written(format: Format, texts: &[&str]) -> String {
+    let rows = rows(texts.iter().map(|text| Ok(row(text))).collect());
+    let chunks: Vec<Bytes> = body(format, rows).try_collect().await.unwrap();
+    String::from_utf8(chunks.concat()).unwrap()
+}
+
+#[tokio::test]
+async fn rows_are_framed_however_many_there_are() {
+    let many: Vec<String> = (0..CHUNK * 2 + 1).map(|n| n.to_string()).collect();
+    for texts in [&[][..], &["a\nb"][..]] {
+        let array: Value = serde_json::from_str(&written(Format::Array, texts).await).unwrap();
+        assert_eq!(array.as_array().unwrap().len(), texts.len());
+    }
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let array: Value = serde_json::from_str(&written(Format::Array, &many).await).unwrap();
+    assert_eq!(array.as_array().unwrap().len(), many.len());
+    assert_eq!(
+        written(Format::Ndjson, &many).await.lines().count(),
+        many.len()
+    );
+    // One line of JSON, whatever is in the text.
+    assert_eq!(
+        written(Format::Ndjson, &["a\nb"]).await,
+        "{\"@rawstring\":\"a\\nb\"}\n"
+    );
+}
+
+#[tokio::test]
+async fn what_fails_at_once_is_an_answer_and_what_fails_later_breaks_off() {
+    let streams = Arc::new(Semaphore::new(1));
+    let permit = streams.clone().try_acquire_owned().unwrap();
+    let refused = respond(Format::Array, rows(vec![Err(failure())]), permit).await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("the bucket is gone")
+    );
+    assert_eq!(streams.available_permits(), 1);
+
+    let permit = streams.clone().try_acquire_owned().unwrap();
+    let broken = rows(vec![Ok(row("a")), Err(failure())]);
+    let answer = respond(Format::Array, broken, permit).await.unwrap();
+    assert_eq!(streams.available_permits(), 0);
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+    assert!(body.is_err(), "{body:?}");
+    assert_eq!(streams.available_permits(), 1);
+}
+
+#[test]
+fn the_first_format_that_is_known_is_taken() {
+    let accepted = |value: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(value));
+        Format::accepted(&headers).ok()
+    };
+    assert_eq!(accepted("application/x-ndjson"), Some(Format::Ndjson));
+    assert_eq!(
+        accepted("image/png, Application/JSON;q=0.5"),
+        Some(Format::Array)
+    );
+    assert_eq!(accepted("*/*"), Some(Format::Text));
+    assert_eq!(accepted("text/csv"), None);
+    assert_eq!(Format::accepted(&HeaderMap::new()).ok(), Some(Format::Text));
+}
