@@ -52,7 +52,13 @@ fn repositories_are_made_once_and_listed() {
     );
     assert_eq!(data["searchDomains"].as_array().unwrap().len(), names.len());
     assert_eq!(data["repository"]["ingestTokens"], json!([]));
-    // It takes events, and they are found, from then on.
+    for asked in ["repository", "searchDomain"] {
+        let asked = format!("{{ {asked}(name: \"nowhere\") {{ name }} }}");
+        let (code, message) = refusal(&server, &asked, &Value::Null);
+        assert_eq!(code, "NOT_FOUND");
+        assert!(message.contains("nowhere"), "{message}");
+    }
+    // It takes events from then on.
     server.ingest("web-logs", &[(1000, "hello")]);
 }
 
@@ -206,6 +212,20 @@ fn only_the_administrator_administers() {
     assert_eq!(answer.status, 400, "{answer:?}");
     let (_, message) = refusal(&server, "{ nothing }", &Value::Null);
     assert!(message.contains("nothing"), "{message}");
+}
+
+#[test]
+fn a_bucket_that_is_gone_is_said_and_nothing_is_changed() {
+    let server = Server::with(&[("BACKSTAY_DRAIN_SECONDS", "5")]);
+    let back = server.lose_bucket();
+    let (code, message) = refusal(&server, CREATE, &json!({ "name": "web" }));
+    assert_eq!(code, "UNAVAILABLE", "{message}");
+    let path = "/api/v1/repositories/humio/query";
+    let answer = server.admin("POST", path, &json!({ "queryString": "x" }));
+    assert_eq!(answer.status, 503, "{answer:?}");
+    drop(back);
+    let made = server.data(CREATE, &json!({ "name": "web" }));
+    assert_eq!(made["createRepository"]["repository"]["name"], "web");
 }
 
 #[test]

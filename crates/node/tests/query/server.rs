@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use backstay_node::{Engine, Node, NodeConfig, Phase, RepositoryName};
@@ -20,6 +21,19 @@ pub struct Server {
     runtime: Runtime,
     node: Option<Node>,
     folder: tempfile::TempDir,
+}
+
+/// A bucket that is gone until this is dropped.
+pub struct LostBucket {
+    bucket: PathBuf,
+    elsewhere: PathBuf,
+}
+
+impl Drop for LostBucket {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.bucket).unwrap();
+        std::fs::rename(&self.elsewhere, &self.bucket).unwrap();
+    }
 }
 
 /// An answer.
@@ -120,6 +134,17 @@ impl Server {
             assert!(begun.elapsed() < HANGS, "no segment was published");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Puts a file where the bucket's folder was, until the answer is dropped.
+    pub fn lose_bucket(&self) -> LostBucket {
+        let lost = LostBucket {
+            bucket: self.folder.path().join("bucket"),
+            elsewhere: self.folder.path().join("elsewhere"),
+        };
+        std::fs::rename(&lost.bucket, &lost.elsewhere).unwrap();
+        std::fs::write(&lost.bucket, "").unwrap();
+        lost
     }
 
     /// A request with a token, if there is one.

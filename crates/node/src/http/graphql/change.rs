@@ -23,6 +23,9 @@ pub(super) enum ChangeError {
     /// An argument means nothing.
     #[error("{0}")]
     Input(String),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    NotFound(String),
     /// There is no randomness for a token.
     #[error("the system gives no random bytes for a token")]
     NoRandom,
@@ -37,6 +40,7 @@ impl ChangeError {
             Self::Commit(CommitError::Journal(_)) | Self::TimedOut => "UNAVAILABLE",
             Self::Commit(_) | Self::NoRandom => "INTERNAL",
             Self::Input(_) => "BAD_USER_INPUT",
+            Self::NotFound(_) => "NOT_FOUND",
         }
     }
 }

@@ -254,7 +254,7 @@ pub(super) async fn remove_user(
     })
     .await?;
     gone.into_inner()
-        .ok_or_else(|| ChangeError::Input("there is no such user".to_owned()))
+        .ok_or_else(|| ChangeError::NotFound("there is no such user".to_owned()))
 }
 
 fn repository<'a>(state: &'a State, name: &str) -> Result<&'a state::Repository, Reject> {

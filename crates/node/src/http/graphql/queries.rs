@@ -1,8 +1,8 @@
 //! What can be asked.
 
-use async_graphql::{Context, Object, Result};
+use async_graphql::{Context, Error, ErrorExtensions, Object, Result};
 
-use super::change::global;
+use super::change::{ChangeError, global};
 use super::input::DynamicConfig;
 use super::types::{
     Cluster, DynamicConfigValue, IngestToken, Meta, Repository, SearchDomain, User,
@@ -29,7 +29,7 @@ impl Query {
     async fn search_domain(&self, context: &Context<'_>, name: String) -> Result<SearchDomain> {
         let all = global(context)?.read(SearchDomain::all);
         let found = all.into_iter().find(|it| it.name_of() == name);
-        found.ok_or_else(|| format!("there is no repository or view {name:?}").into())
+        found.ok_or_else(|| not_found(format!("there is no repository or view {name:?}")))
     }
 
     /// The repositories, by name.
@@ -48,7 +48,7 @@ impl Query {
             let found = state.repository_named(&name);
             found.map(|it| Repository::of(state, it))
         });
-        found.ok_or_else(|| format!("there is no repository {name:?}").into())
+        found.ok_or_else(|| not_found(format!("there is no repository {name:?}")))
     }
 
     /// The ingest tokens of a repository, or of all; without the tokens themselves.
@@ -107,4 +107,8 @@ impl Query {
     async fn cluster(&self, context: &Context<'_>) -> Result<Cluster> {
         Ok(global(context)?.read(Cluster::of))
     }
+}
+
+fn not_found(text: String) -> Error {
+    ChangeError::NotFound(text).extend()
 }
