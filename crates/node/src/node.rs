@@ -22,7 +22,9 @@ pub struct Node {
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The port cannot be had.
-    #[error("cannot listen on {address}: {source}; is another process there? (PORT, BACKSTAY_BIND)")]
+    #[error(
+        "cannot listen on {address}: {source}; is another process there? (PORT, BACKSTAY_BIND)"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,

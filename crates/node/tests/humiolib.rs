@@ -58,3 +58,14 @@ fn it_searches() {
 fn it_administers_users() {
     run(&Server::start(), "users", &[]);
 }
+
+#[test]
+fn it_sends_events_and_finds_them() {
+    let server = Server::start();
+    let made = server.data(
+        "mutation { addIngestTokenV3(input: {repositoryName: \"humio\", name: \"test\"}) { token } }",
+        &serde_json::Value::Null,
+    );
+    let token = made["addIngestTokenV3"]["token"].as_str().unwrap();
+    run(&server, "ingest", &[token]);
+}

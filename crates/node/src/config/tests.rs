@@ -69,10 +69,7 @@ fn the_recovery_source_brings_its_replacements() {
     vars.push(("LOCAL_RECOVER_FROM_REPLACE_REGION", "eastus/westus"));
     let found = config(&vars).unwrap();
     assert!(found.recover_from.is_some());
-    assert_eq!(
-        found.replace_region,
-        Some("eastus/westus".parse().unwrap())
-    );
+    assert_eq!(found.replace_region, Some("eastus/westus".parse().unwrap()));
     let mut vars = source.to_vec();
     vars.push(("LOCAL_RECOVER_FROM_REPLACE_REGION", "eastus"));
     assert!(config(&vars).is_err());

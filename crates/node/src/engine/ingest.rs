@@ -34,16 +34,17 @@ impl Running {
             })?;
         let id = id.as_str();
         let key = key.map(|key| KeyHash::new(id, &key.0));
-        let record =
-            encode_batch(id, key, events).map_err(|error| IngestError::Unavailable {
-                detail: error.to_string(),
-            })?;
+        let record = encode_batch(id, key, events).map_err(|error| IngestError::Unavailable {
+            detail: error.to_string(),
+        })?;
         let duplicate = match key {
             Some(key) => self.ingest_once(key, record).await?,
             None => self.ingest_anywhere(record).await.map(|()| false)?,
         };
         let metrics = &self.metrics;
-        metrics.ingest_seconds.observe(begun.elapsed().as_secs_f64());
+        metrics
+            .ingest_seconds
+            .observe(begun.elapsed().as_secs_f64());
         if duplicate {
             metrics.ingest_duplicates.inc();
         } else {

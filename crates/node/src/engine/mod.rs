@@ -166,7 +166,9 @@ impl Engine {
             Ok(execution.run(progress).await?)
         }
         .await;
-        metrics.search_seconds.observe(begun.elapsed().as_secs_f64());
+        metrics
+            .search_seconds
+            .observe(begun.elapsed().as_secs_f64());
         if answer.is_err() {
             metrics.searches_failed.inc();
         }

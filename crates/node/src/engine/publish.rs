@@ -57,7 +57,10 @@ impl Running {
     /// Publishes what is due in a partition; with `all`, everything that was acknowledged before
     /// the call.
     pub(crate) async fn publish(&self, owned: &Owned, all: bool) -> Result<(), PublishError> {
-        let covered = self.global.read(|state| view::standing(state, owned.id)).covered;
+        let covered = self
+            .global
+            .read(|state| view::standing(state, owned.id))
+            .covered;
         let follower = self.tails.follower(owned.id);
         let behind = follower
             .entries(covered)
@@ -68,10 +71,17 @@ impl Running {
         let tuning = &self.config.tuning;
         let thresholds = Thresholds {
             bytes: tuning.segment_bytes,
-            age: if all { Duration::ZERO } else { tuning.segment_age },
+            age: if all {
+                Duration::ZERO
+            } else {
+                tuning.segment_age
+            },
         };
         loop {
-            let from = self.global.read(|state| view::standing(state, owned.id)).covered;
+            let from = self
+                .global
+                .read(|state| view::standing(state, owned.id))
+                .covered;
             let Some((entries, end)) = follower.entries(from) else {
                 return Ok(());
             };

@@ -72,7 +72,9 @@ enum RecordRef<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// Written by a later version, or no record at all.
-    #[error("a record of version {0:?}, this program knows version 1; was it written by a newer one?")]
+    #[error(
+        "a record of version {0:?}, this program knows version 1; was it written by a newer one?"
+    )]
     Version(Option<u8>),
     /// Not well-formed.
     #[error("not a record: {0}")]

@@ -111,10 +111,7 @@ impl Running {
     /// Drops a partition that another host holds now, unless it has been taken again meanwhile.
     pub(crate) fn drop_owned(&self, lost: &Owned) {
         let mut owned = self.owned.write();
-        if owned
-            .get(&lost.id)
-            .is_some_and(|now| now.term == lost.term)
-        {
+        if owned.get(&lost.id).is_some_and(|now| now.term == lost.term) {
             owned.remove(&lost.id);
             self.metrics.partitions_lost.inc();
             self.metrics.partitions_owned.set(owned.len() as i64);

@@ -83,25 +83,22 @@ impl Running {
             .await
             .map_err(|error| unavailable(error.to_string()))?;
         let partitions = self.global.read(view::partitions);
-        let tails = partitions.into_iter().map(|partition| self.follow(partition));
+        let tails = partitions
+            .into_iter()
+            .map(|partition| self.follow(partition));
         try_join_all(tails)
             .await
             .map_err(|error| unavailable(error.to_string()))?;
         Ok(())
     }
 
-    fn choose(
-        &self,
-        repository: &RepositoryName,
-        range: TimeRange,
-    ) -> Result<Chosen, SearchError> {
+    fn choose(&self, repository: &RepositoryName, range: TimeRange) -> Result<Chosen, SearchError> {
         self.global.read(|state| {
-            let repositories =
-                view::searched(state, repository.as_str()).ok_or_else(|| {
-                    SearchError::NoRepository {
-                        name: repository.as_str().to_owned(),
-                    }
-                })?;
+            let repositories = view::searched(state, repository.as_str()).ok_or_else(|| {
+                SearchError::NoRepository {
+                    name: repository.as_str().to_owned(),
+                }
+            })?;
             Ok(Chosen {
                 covered: view::covered(state),
                 segments: view::segments(state, &repositories, range),

@@ -271,7 +271,11 @@ impl Follower {
 
 /// The highest term begun below `seq`, as far as it matters for judging entries from `seq` on: a
 /// dead entry lies at most [`LOOK_BACK`] slots behind its seal, and seals are never trimmed.
-pub(crate) async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
+pub(crate) async fn term_at(
+    journal: &Journal,
+    stream: StreamId,
+    seq: u64,
+) -> Result<u64, StoreError> {
     let entries = stream::iter(seq.saturating_sub(LOOK_BACK)..seq)
         .map(|seq| read(journal, stream, seq))
         .buffered(PARALLEL_KEYS)

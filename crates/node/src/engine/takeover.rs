@@ -127,8 +127,8 @@ impl Running {
             return Ok(());
         };
         let age_ms = chrono::Utc::now().timestamp_millis() - record.at_ms;
-        let over = u128::try_from(age_ms)
-            .is_ok_and(|age| age > self.config.tuning.trim_after.as_millis());
+        let over =
+            u128::try_from(age_ms).is_ok_and(|age| age > self.config.tuning.trim_after.as_millis());
         if over || adopted.contains(&record.id) {
             return Ok(());
         }

@@ -14,7 +14,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be made or read.
-    #[error("{path}: the admin token cannot be kept here: {source}; make the folder writable or set BACKSTAY_ADMIN_TOKEN_FILE")]
+    #[error(
+        "{path}: the admin token cannot be kept here: {source}; make the folder writable or set BACKSTAY_ADMIN_TOKEN_FILE"
+    )]
     File {
         /// The file.
         path: PathBuf,
@@ -93,7 +95,10 @@ impl fmt::Debug for AdminToken {
 
 fn hash(token: &str) -> [u8; SHA256_OUTPUT_LEN] {
     let mut out = [0; SHA256_OUTPUT_LEN];
-    for (to, from) in out.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
+    for (to, from) in out
+        .iter_mut()
+        .zip(digest(&SHA256, token.as_bytes()).as_ref())
+    {
         *to = *from;
     }
     out

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use backstay_global::{BucketEntity, Host, RecoveredTail, RecoveryRecord, RepositoryId, Segment, State};
+use backstay_global::{
+    BucketEntity, Host, RecoveredTail, RecoveryRecord, RepositoryId, Segment, State,
+};
 use backstay_search::TimeRange;
 use ring::digest::{SHA256, digest};
 

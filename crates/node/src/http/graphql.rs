@@ -20,8 +20,8 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
 
+use super::error::ApiError;
 use super::query::access;
-use super::query::refusal::ApiError;
 use crate::Engine;
 use mutations::Mutation;
 use queries::Query;

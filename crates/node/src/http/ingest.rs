@@ -1,10 +1,186 @@
 //! Events in, in each of the formats that shippers speak.
+//!
+//! All formats go one way: `sender` tells who may send where, `body` reads and unpacks within
+//! bounds, one module a format turns the bytes into events, and the engine acknowledges. A batch
+//! that another node must take is passed on by `forward` as it came. Nothing is answered with
+//! success before the journal has acknowledged.
 
-use axum::Router;
+mod body;
+mod elastic;
+pub(in crate::http) mod fields;
+mod forward;
+mod hec;
+mod otlp;
+mod sender;
+mod structured;
+mod unstructured;
 
-use crate::Engine;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use backstay_search::Event;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::http::error::ApiError;
+use crate::{Engine, IdempotencyKey, IngestError};
+use body::Gate;
+use forward::Peers;
+use sender::Sender;
 
 /// The routes of this part.
 pub(super) fn routes() -> Router<Engine> {
-    Router::new()
+    let mut router = Router::new()
+        .route("/api/v1/ingest/humio-structured", post(structured::take))
+        .route(
+            "/api/v1/ingest/humio-unstructured",
+            post(unstructured::take),
+        )
+        .route("/api/v1/ingest/hec", post(hec::events))
+        .route("/api/v1/ingest/hec/raw", post(hec::raw))
+        .route("/services/collector", post(hec::events))
+        .route("/services/collector/event", post(hec::events))
+        .route("/services/collector/event/1.0", post(hec::events))
+        .route("/services/collector/raw", post(hec::raw))
+        .route("/services/collector/raw/1.0", post(hec::raw))
+        .route("/services/collector/health", get(hec::health))
+        .route("/services/collector/health/1.0", get(hec::health))
+        .route("/api/v1/ingest/elastic-bulk", get(elastic::about))
+        .route("/api/v1/ingest/elastic-bulk/", get(elastic::about))
+        .route(
+            "/api/v1/ingest/elastic-bulk/_license",
+            get(elastic::license),
+        )
+        .route("/api/v1/ingest/elastic-bulk/_bulk", post(elastic::bulk))
+        .route("/api/v1/ingest/otlp/v1/logs", post(otlp::take));
+    for root in ["/api/v1/dataspaces", "/api/v1/repositories"] {
+        router = router
+            .route(
+                &format!("{root}/{{repository}}/ingest"),
+                post(structured::take),
+            )
+            .route(
+                &format!("{root}/{{repository}}/ingest-messages"),
+                post(unstructured::take),
+            );
+    }
+    router
+        .layer(Extension(Arc::new(Gate::default())))
+        .layer(Extension(Peers::default()))
+}
+
+/// A request to take events, before its body is read.
+pub(super) struct Delivery {
+    engine: Engine,
+    gate: Arc<Gate>,
+    peers: Peers,
+    parts: Parts,
+    body: Body,
+}
+
+/// The events of a batch, decoded.
+struct Batch {
+    events: Vec<Event>,
+    response: Response,
+}
+
+/// What a format needs beside the bytes.
+struct Context<'a> {
+    headers: &'a HeaderMap,
+    sender: &'a Sender,
+    now_ms: i64,
+}
+
+impl axum::extract::FromRequest<Engine> for Delivery {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request<Body>, engine: &Engine) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let missing = || ApiError::internal("the ingest routes lack a layer");
+        Ok(Self {
+            engine: engine.clone(),
+            gate: parts.extensions.get().cloned().ok_or_else(missing)?,
+            peers: parts.extensions.get().cloned().ok_or_else(missing)?,
+            parts,
+            body,
+        })
+    }
+}
+
+impl Delivery {
+    /// Reads, decodes and stores; answers with the batch's own response when it is durable.
+    async fn take<F>(self, decode: F) -> Result<Response, ApiError>
+    where
+        F: FnOnce(&Bytes, &Context<'_>) -> Result<Batch, ApiError>,
+    {
+        let headers = &self.parts.headers;
+        let sender = sender::admit(&self.engine, headers, self.parts.uri.path())?;
+        let key = idempotency_key(headers)?;
+        let (received, _room) = self.gate.read(headers, self.body).await?;
+        let plain = body::unpack(headers, received.clone()).await?;
+        let mut batch = decode(
+            &plain,
+            &Context {
+                headers,
+                sender: &sender,
+                now_ms: chrono::Utc::now().timestamp_millis(),
+            },
+        )?;
+        drop(plain);
+        if batch.events.is_empty() {
+            return Ok(batch.response);
+        }
+        identify(&mut batch.events);
+        let answer = self
+            .engine
+            .ingest(&sender.repository, batch.events, key)
+            .await;
+        match answer {
+            Ok(_) => Ok(batch.response),
+            Err(IngestError::Elsewhere { url }) => {
+                self.peers.pass_on(&url, &self.parts, received).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Batch {
+    fn new(events: Vec<Event>, response: impl IntoResponse) -> Self {
+        Self {
+            events,
+            response: response.into_response(),
+        }
+    }
+}
+
+/// Longest idempotency key.
+const KEY_LIMIT: usize = 256;
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = headers.get("Idempotency-Key") else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(text) if (1..=KEY_LIMIT).contains(&text.len()) => {
+            Ok(Some(IdempotencyKey(text.to_owned())))
+        }
+        _ => Err(ApiError::bad_request(format!(
+            "header Idempotency-Key: give 1 to {KEY_LIMIT} printable characters"
+        ))),
+    }
+}
+
+/// Gives every event an identity. A batch that comes twice under one key is stored once, so the
+/// second set of identities is never seen.
+fn identify(events: &mut [Event]) {
+    let batch = Uuid::now_v7().simple().to_string();
+    for (at, event) in events.iter_mut().enumerate() {
+        event.id = format!("{batch}_{at}");
+    }
 }

@@ -7,6 +7,7 @@
 //! - `graphql`: administration.
 
 mod auth;
+mod error;
 mod graphql;
 mod ingest;
 mod parse;

@@ -6,7 +6,6 @@
 pub(super) mod access;
 mod jobs;
 mod poll;
-pub(super) mod refusal;
 mod request;
 mod stream;
 
@@ -22,7 +21,7 @@ use backstay_search::Limits;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use self::refusal::ApiError;
+use crate::http::error::ApiError;
 use crate::{Engine, RepositoryName};
 use jobs::{Jobs, NewJob};
 use request::Request;

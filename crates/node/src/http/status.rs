@@ -1,10 +1,86 @@
 //! What probes, scrapers and people ask of a node.
 
+use axum::Json;
 use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::Engine;
+use crate::http::error::ApiError;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The routes of this part.
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
+        .route("/", get(front))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/config", get(config))
+        .route("/metrics", get(metrics))
+        .fallback(unknown)
+}
+
+#[derive(Deserialize)]
+struct Depth {
+    #[serde(default)]
+    deep: Option<String>,
+}
+
+/// 200 when the node should get traffic. Probes read the code alone; the body is for people.
+async fn status(State(engine): State<Engine>, Query(depth): Query<Depth>) -> Response {
+    let status = engine.status();
+    let (code, word) = if status.ok {
+        (StatusCode::OK, "OK")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+    };
+    let mut body = json!({ "status": word, "version": VERSION });
+    if let Some(reason) = status.reason {
+        body["reason"] = Value::String(reason);
+    }
+    if depth.deep.is_some_and(|deep| deep != "0") {
+        body["parts"] = json!(status.parts);
+    }
+    (code, Json(body)).into_response()
+}
+
+/// What a client may know of the configuration. No credential, and nothing that names one.
+async fn config(State(engine): State<Engine>) -> Json<Value> {
+    let config = engine.config();
+    let cluster = engine
+        .global()
+        .map(|global| global.read(|state| state.cluster_id.clone()));
+    Json(json!({
+        "version": VERSION,
+        "clusterId": cluster,
+        "publicUrl": config.public_url.as_str(),
+        "roles": config.roles,
+        "enableAlerts": config.enable_alerts,
+        "multipleEndpoints": config.multiple_endpoints,
+        "bucket": { "provider": config.bucket.provider_name(), "container": config.bucket.container },
+        "recoverFrom": config.recover_from.as_ref().map(|source| {
+            json!({ "provider": source.provider_name(), "container": source.container })
+        }),
+    }))
+}
+
+async fn metrics(State(engine): State<Engine>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], engine.metrics().encode()).into_response()
+}
+
+async fn front(State(engine): State<Engine>) -> String {
+    format!(
+        "backstay {VERSION}: {}\n\n/api/v1/status  /metrics  /graphql\n",
+        engine.phase()
+    )
+}
+
+async fn unknown(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", uri.path()))
 }

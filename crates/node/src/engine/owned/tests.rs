@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backstay_journal::simulated::{FaultyStore, Faults, MemoryStore};
+use backstay_journal::simulated::{Faults, FaultyStore, MemoryStore};
 use backstay_journal::{CommitOptions, EntryStore, Journal, StreamId, WriterId};
 
 use super::super::record::encode_batch;
@@ -56,11 +56,7 @@ async fn two_tries_at_once_store_one() {
 #[tokio::test]
 async fn a_client_that_gave_up_gets_the_truth_at_its_next_try() {
     let memory = MemoryStore::new();
-    let store = Arc::new(FaultyStore::new(
-        Arc::new(memory.clone()),
-        Faults::NONE,
-        1,
-    ));
+    let store = Arc::new(FaultyStore::new(Arc::new(memory.clone()), Faults::NONE, 1));
     let owned = owned(Arc::clone(&store) as Arc<dyn EntryStore>, 1, "a").await;
     store.set_unreachable(true);
     let key = KeyHash::new("r", "k");

@@ -67,11 +67,7 @@ async fn an_older_state_than_the_tail_is_refused_instead_of_missing_events() {
     let first = append(&writer, "first").await;
     let second = append(&writer, "second").await;
     let tails = Tails::new(journal(&store, "reader"));
-    tails
-        .follower(0)
-        .refresh(&Standing::default)
-        .await
-        .unwrap();
+    tails.follower(0).refresh(&Standing::default).await.unwrap();
     let covered = first + 1;
     assert_eq!(
         raws(tails.batches(&[(0, covered)], "r").unwrap()),
@@ -158,7 +154,9 @@ async fn keys_are_read_back_with_their_slots() {
     let writer = writer(&writing, 0, 1, "w").await;
     let first = append(&writer, "a").await;
     let imported = KeyHash::new("r", "imported");
-    let second = writer.append(encode_keys("recovery", &[imported]).unwrap()).await;
+    let second = writer
+        .append(encode_keys("recovery", &[imported]).unwrap())
+        .await;
     let second = second.unwrap().seq;
     let found = keys(&writing, STREAM, 0, second + 1).await.unwrap();
     assert!(found.recoveries.contains("recovery"));

@@ -13,8 +13,8 @@ use super::change::ChangeError;
 use super::input::AddUser;
 use super::mutations;
 use crate::Engine;
+use crate::http::error::ApiError;
 use crate::http::query::access;
-use crate::http::query::refusal::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use backstay_global::GlobalLog;
 
 use crate::http::auth;
-use crate::http::query::refusal::ApiError;
+use crate::http::error::ApiError;
 use crate::{Engine, Phase, RepositoryName};
 
 /// Longest wait for the newest metadata when a repository is not known yet.

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::engine::Row;
-use crate::http::query::refusal::ApiError;
+use crate::http::error::ApiError;
 use crate::{Engine, RepositoryName, SearchError};
 
 /// A job that was not polled for so long ends.

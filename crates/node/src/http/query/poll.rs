@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::jobs::{Polled, State};
-use crate::http::query::refusal::ApiError;
+use crate::http::error::ApiError;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,7 +4,7 @@ use backstay_search::{Query, TimeRange};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::http::query::refusal::ApiError;
+use crate::http::error::ApiError;
 
 /// A search that can run.
 #[derive(Debug, PartialEq)]

@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::SearchError;
 use crate::engine::Row;
-use crate::http::query::refusal::ApiError;
+use crate::http::error::ApiError;
 
 /// Rows that become one chunk when they are there at once.
 const CHUNK: usize = 256;

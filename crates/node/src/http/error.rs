@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use backstay_search::SearchError as ExecutionError;
 use serde_json::json;
 
-use crate::SearchError;
+use crate::{IngestError, SearchError};
 
 /// An answer that is no success.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,13 +15,23 @@ use crate::SearchError;
 pub(in crate::http) struct ApiError {
     status: StatusCode,
     text: String,
+    /// Seconds after which to come back, where that helps.
+    again: u64,
 }
 
+/// Come back after so many seconds, when nothing better is known.
+const AGAIN: u64 = 2;
+
 impl ApiError {
+    pub(in crate::http) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self {
             status,
             text: text.into(),
+            again: AGAIN,
         }
     }
 
@@ -89,11 +99,30 @@ impl From<SearchError> for ApiError {
     }
 }
 
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        let status = match &error {
+            IngestError::Backlog { .. } => StatusCode::TOO_MANY_REQUESTS,
+            IngestError::NoRepository { .. } => StatusCode::NOT_FOUND,
+            IngestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            IngestError::Unavailable { .. }
+            | IngestError::NotReady { .. }
+            | IngestError::Fenced { .. }
+            | IngestError::Elsewhere { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut refusal = Self::new(status, error.to_string());
+        if let IngestError::Backlog { retry_after, .. } = error {
+            refusal.again = retry_after.as_secs().max(1);
+        }
+        refusal
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.text, "status": self.status.as_u16() }));
         let mut response = (self.status, body).into_response();
-        let again = HeaderValue::from_static("2");
+        let again = HeaderValue::from(self.again);
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 let how = HeaderValue::from_static("Bearer");

@@ -1,0 +1,147 @@
+//! OpenTelemetry logs over HTTP, as protobuf or JSON
+//! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use backstay_search::Event;
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message;
+use serde_json::{Map, Value};
+
+use super::fields::put;
+use super::{Batch, Context, Delivery};
+use crate::http::error::ApiError;
+use crate::http::parse;
+
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/x-protobuf";
+
+pub(super) async fn take(delivery: Delivery) -> Result<Response, ApiError> {
+    delivery.take(decode).await
+}
+
+fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+    let kind = context
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or(PROTOBUF);
+    let json = kind.starts_with(JSON);
+    let request = if json {
+        serde_json::from_slice(body)
+            .map_err(|error| ApiError::bad_request(format!("the body is no OTLP JSON: {error}")))?
+    } else if kind.starts_with(PROTOBUF) {
+        ExportLogsServiceRequest::decode(body.clone()).map_err(|error| {
+            ApiError::bad_request(format!("the body is no OTLP protobuf: {error}"))
+        })?
+    } else {
+        return Err(ApiError::bad_request(format!(
+            "header Content-Type: send {PROTOBUF} or {JSON}"
+        )));
+    };
+    let mut events = Vec::new();
+    for resource in request.resource_logs {
+        let mut common = Vec::new();
+        if let Some(about) = &resource.resource {
+            attributes("resource.", &about.attributes, &mut common);
+        }
+        for scope in resource.scope_logs {
+            let mut common = common.clone();
+            if let Some(name) = scope.scope.map(|it| it.name).filter(|it| !it.is_empty()) {
+                common.push(("scope.name".to_owned(), name));
+            }
+            for record in scope.log_records {
+                events.push(event(record, &common, context));
+            }
+        }
+    }
+    let done = ExportLogsServiceResponse::default();
+    let (kind, body) = if json {
+        (JSON, b"{}".to_vec())
+    } else {
+        (PROTOBUF, done.encode_to_vec())
+    };
+    Ok(Batch::new(events, ([(CONTENT_TYPE, kind)], body)))
+}
+
+fn event(record: LogRecord, common: &[(String, String)], context: &Context<'_>) -> Event {
+    let nanos = match (record.time_unix_nano, record.observed_time_unix_nano) {
+        (0, 0) => None,
+        (0, observed) => Some(observed),
+        (time, _) => Some(time),
+    };
+    let body = record.body.as_ref().map(value).unwrap_or_default();
+    let mut event = Event {
+        timestamp_ms: context.now_ms,
+        raw: match &body {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        },
+        id: String::new(),
+        tags: Vec::new(),
+        fields: Vec::new(),
+    };
+    match (&context.sender.parser, &body) {
+        (Some(parser), _) => parse::apply(parser, &mut event, context.now_ms),
+        (None, Value::Object(_)) => put("body".to_owned(), &body, &mut event.fields),
+        _ => {}
+    }
+    if let Some(nanos) = nanos {
+        event.timestamp_ms = i64::try_from(nanos / 1_000_000).unwrap_or(i64::MAX);
+    }
+    let fields = &mut event.fields;
+    fields.extend_from_slice(common);
+    attributes("", &record.attributes, fields);
+    let mut set = |name: &str, text: String| {
+        if !text.is_empty() {
+            fields.push((name.to_owned(), text));
+        }
+    };
+    if record.severity_number != 0 {
+        set("severity_number", record.severity_number.to_string());
+    }
+    set("severity", record.severity_text);
+    set("trace_id", hex(&record.trace_id));
+    set("span_id", hex(&record.span_id));
+    event
+}
+
+fn attributes(prefix: &str, of: &[KeyValue], fields: &mut Vec<(String, String)>) {
+    for attribute in of {
+        if let Some(given) = &attribute.value {
+            put(format!("{prefix}{}", attribute.key), &value(given), fields);
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Protobuf's decoder bounds the nesting (100 levels), and so does `serde_json`'s.
+fn value(given: &AnyValue) -> Value {
+    match &given.value {
+        None => Value::Null,
+        Some(Any::StringValue(text)) => Value::String(text.clone()),
+        Some(Any::BoolValue(it)) => Value::Bool(*it),
+        Some(Any::IntValue(it)) => Value::from(*it),
+        Some(Any::DoubleValue(it)) => Value::from(*it),
+        Some(Any::BytesValue(bytes)) => Value::String(hex(bytes)),
+        Some(Any::ArrayValue(array)) => array.values.iter().map(value).collect(),
+        Some(Any::KvlistValue(list)) => {
+            let pairs = list.values.iter().map(|pair| {
+                let inner = pair.value.as_ref().map(value).unwrap_or_default();
+                (pair.key.clone(), inner)
+            });
+            Value::Object(pairs.collect::<Map<_, _>>())
+        }
+        #[allow(unreachable_patterns)]
+        Some(_) => Value::Null,
+    }
+}

@@ -1,0 +1,175 @@
+//! A table of lines for each parser, and that none of them panics.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use backstay_search::Event;
+use proptest::prelude::*;
+
+use super::{apply, parser};
+
+/// 2026-11-24T03:00:00Z.
+const NOW: i64 = 1_795_489_200_000;
+
+fn event(name: &str, raw: &str) -> Event {
+    let mut event = Event {
+        timestamp_ms: 7,
+        raw: raw.to_owned(),
+        id: String::new(),
+        tags: Vec::new(),
+        fields: Vec::new(),
+    };
+    apply(name, &mut event, NOW);
+    assert_eq!(event.raw, raw);
+    event
+}
+
+fn field<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
+    let found = event.fields.iter().find(|(key, _)| key == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn ms(text: &str) -> i64 {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .unwrap()
+        .timestamp_millis()
+}
+
+#[test]
+fn fields_and_times_are_found() {
+    let cases: [(&str, &str, Option<&str>, &[(&str, &str)]); 12] = [
+        (
+            "json",
+            r#"{"ts":"2026-11-24T02:59:59.5Z","a":{"b":1},"c":["x",null,true]}"#,
+            Some("2026-11-24T02:59:59.5Z"),
+            &[("a.b", "1"), ("c[0]", "x"), ("c[2]", "true")],
+        ),
+        (
+            "json",
+            r#"{"time":1795489199,"level":"warn"}"#,
+            Some("2026-11-24T02:59:59Z"),
+            &[("level", "warn")],
+        ),
+        (
+            "json",
+            r#"{"timestamp":"none","ts":1795489199000}"#,
+            Some("2026-11-24T02:59:59Z"),
+            &[("timestamp", "none")],
+        ),
+        ("json", "{}", None, &[]),
+        (
+            "kv",
+            r#"2026-11-24T02:00:00+02:00 user=ann msg="it is \"so\"" n=3, url=/a?b=c"#,
+            Some("2026-11-24T00:00:00Z"),
+            &[
+                ("user", "ann"),
+                ("msg", r#"it is "so""#),
+                ("n", "3"),
+                ("url", "/a?b=c"),
+            ],
+        ),
+        ("kv", "= =x a= b", None, &[("a", "")]),
+        (
+            "accesslog",
+            r#"10.0.0.1 - ann [24/Nov/2026:03:00:00 +0100] "GET /x?y=1 HTTP/1.1" 200 512 "-" "curl/8" 0.004"#,
+            Some("2026-11-24T02:00:00Z"),
+            &[
+                ("client", "10.0.0.1"),
+                ("userid", "ann"),
+                ("method", "GET"),
+                ("url", "/x?y=1"),
+                ("statuscode", "200"),
+                ("useragent", "curl/8"),
+                ("responsetime", "0.004"),
+            ],
+        ),
+        (
+            "accesslog",
+            r#"::1 - - [24/Nov/2026:03:00:00 +0000] "\x16\x03" 400 -"#,
+            Some("2026-11-24T03:00:00Z"),
+            &[("statuscode", "400"), ("request", r"\x16\x03")],
+        ),
+        (
+            "syslog",
+            r#"<165>1 2026-11-24T02:14:15.003Z web1 app 42 ID47 [x@1 a="b\]" c="d"][y] the message"#,
+            Some("2026-11-24T02:14:15.003Z"),
+            &[
+                ("facility", "20"),
+                ("severity", "5"),
+                ("host", "web1"),
+                ("pid", "42"),
+                ("x@1.a", "b]"),
+                ("x@1.c", "d"),
+                ("message", "the message"),
+            ],
+        ),
+        (
+            "syslog",
+            "<34>Nov 23 22:14:15 web1 su[9]: failed for x",
+            Some("2026-11-23T22:14:15Z"),
+            &[
+                ("host", "web1"),
+                ("app", "su"),
+                ("pid", "9"),
+                ("message", "failed for x"),
+            ],
+        ),
+        (
+            // Later than tomorrow: it was last year.
+            "syslog",
+            "Dec  1 00:00:00 web1 cron: go",
+            Some("2025-12-01T00:00:00Z"),
+            &[("app", "cron")],
+        ),
+        (
+            "syslog",
+            "<13>1 - - - - - - hello",
+            None,
+            &[("message", "hello")],
+        ),
+    ];
+    for (name, raw, time, fields) in cases {
+        let event = event(name, raw);
+        assert_eq!(field(&event, "@error_msg"), None, "{raw}");
+        assert_eq!(event.timestamp_ms, time.map_or(7, ms), "{raw}");
+        assert_eq!(event.tags, [("type".to_owned(), name.to_owned())], "{raw}");
+        for (key, value) in fields {
+            assert_eq!(field(&event, key), Some(*value), "{raw}: {key}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_apart_is_kept_and_says_so() {
+    let cases = [
+        ("json", "no json"),
+        ("json", "[1]"),
+        ("accesslog", "GET /"),
+        ("accesslog", r#"a - - [yesterday] "GET /" 200 1"#),
+        ("syslog", ""),
+        ("syslog", "<999>x"),
+        ("syslog", "<13>1 2026-11-24T00:00:00Z host"),
+        ("nonesuch", "line"),
+    ];
+    for (name, raw) in cases {
+        let event = event(name, raw);
+        assert_eq!(field(&event, "@error"), Some("true"), "{name} {raw}");
+        assert!(field(&event, "@error_msg").unwrap().starts_with(name));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_parser_panics(line in ".{0,200}", now in any::<i64>()) {
+        for name in ["json", "kv", "accesslog", "syslog"] {
+            let _ = parser(name).unwrap()(&line, now);
+        }
+    }
+
+    #[test]
+    fn no_parser_panics_on_what_looks_right(
+        line in r#"<1?[0-9]{1,3}>(1 )?(2026-11-24T00:00:00Z|Feb 29 12:00:00|-)? ?[\[\]a-z="\\ é-]{0,60}"#,
+    ) {
+        for name in ["json", "kv", "accesslog", "syslog"] {
+            let _ = parser(name).unwrap()(&line, NOW);
+        }
+    }
+}
