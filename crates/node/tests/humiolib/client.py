@@ -122,7 +122,7 @@ def ingest():
     same([row["source"] for row in rows], ["humiolib", "humiolib"])
 
     wrong = HumioIngestClient(base_url=URL, ingest_token="wrong")
-    refused(401, lambda: wrong.ingest_messages(["lost"]))
+    refused(403, lambda: wrong.ingest_messages(["lost"]))
 
 
 same(humiolib.__version__, "0.2.6")
