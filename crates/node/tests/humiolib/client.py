@@ -121,6 +121,14 @@ def ingest():
     same(sorted(row["@rawstring"] for row in rows), ["and another line", "hello from a file"])
     same([row["source"] for row in rows], ["humiolib", "humiolib"])
 
+    # The administrator's client sends where it searches.
+    client().ingest_json_data(
+        [{"events": [{"timestamp": 5000, "attributes": {"by": "the administrator"}}]}]
+    )
+    client().ingest_messages(['{"by": "the administrator"}'], parser="json")
+    rows = list(client().streaming_query('by="the administrator"', **ALL))
+    same(sorted(row["by"] for row in rows), ["the administrator"] * 2)
+
     wrong = HumioIngestClient(base_url=URL, ingest_token="wrong")
     refused(403, lambda: wrong.ingest_messages(["lost"]))
 

@@ -17,6 +17,7 @@ use super::types::{
     BUILT_IN_PARSERS, BooleanResultType, CreateRepositoryMutation, IngestToken, Parser,
     RemoveUserMutation, Repository, User, UserOrPendingUser,
 };
+use crate::http::parse;
 
 /// The root of mutations.
 pub(super) struct Mutation;
@@ -154,14 +155,14 @@ async fn add_ingest_token(
     input: AddIngestToken,
 ) -> Result<IngestToken, ChangeError> {
     input::name("an ingest token", &input.name)?;
+    if let Some(parser) = &input.parser {
+        known_parser(parser)?;
+    }
     let secret = new_token()?;
     let (id, created_ms) = (new_id(), chrono::Utc::now().timestamp_millis());
     let hash = token_hash(&secret);
     change(global, |state| {
         let repository = repository(state, &input.repository_name)?;
-        if let Some(parser) = &input.parser {
-            known_parser(state, repository, parser)?;
-        }
         Ok(vec![Event::IngestTokenAdded {
             token: state::IngestToken {
                 id: id.clone(),
@@ -266,16 +267,13 @@ fn repository<'a>(state: &'a State, name: &str) -> Result<&'a state::Repository,
     })
 }
 
-fn known_parser(state: &State, repository: &state::Repository, name: &str) -> Result<(), Reject> {
-    let is_known = BUILT_IN_PARSERS.contains(&name)
-        || state.parsers.iter().any(|parser| {
-            let here = parser.repository.as_ref();
-            parser.name == name && here.is_none_or(|it| *it == repository.id)
-        });
-    if is_known {
+/// A token may only prescribe what ingest can do: parsers with scripts of their own, which a
+/// recovered state may carry, are not run.
+fn known_parser(name: &str) -> Result<(), ChangeError> {
+    if parse::is_known(name) {
         return Ok(());
     }
-    Err(Reject::new(format!(
+    Err(ChangeError::Input(format!(
         "there is no parser {name:?}; use one of {}",
         BUILT_IN_PARSERS.join(", ")
     )))

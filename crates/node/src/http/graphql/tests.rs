@@ -58,3 +58,10 @@ fn the_names_are_those_of_logscale() {
         assert!(sdl.contains(line), "{line} in\n{sdl}");
     }
 }
+
+#[test]
+fn the_parsers_that_are_named_exist() {
+    for name in types::BUILT_IN_PARSERS {
+        assert!(crate::http::parse::is_known(name), "{name}");
+    }
+}

@@ -3,7 +3,9 @@
 use async_graphql::{ID, Interface, SimpleObject, Union};
 use backstay_global as global;
 
-/// Parsers that are part of this program.
+use crate::http::parse;
+
+/// The parsers that are part of this program, to be named where another is asked for.
 pub(super) const BUILT_IN_PARSERS: [&str; 4] = ["accesslog", "json", "kv", "syslog"];
 
 /// About this program.
@@ -27,7 +29,7 @@ impl Parser {
     pub(super) fn named(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            is_built_in: BUILT_IN_PARSERS.contains(&name),
+            is_built_in: parse::is_known(name),
         }
     }
 }
