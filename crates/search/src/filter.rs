@@ -298,7 +298,7 @@ impl Need {
     pub(crate) fn may_be_met(&self, filter: &[u8], odd_case: bool) -> bool {
         match self {
             Self::Anything => true,
-            Self::OddCase => false,
+            Self::OddCase => odd_case,
             Self::Keys(keys) => keys.iter().all(|key| gram::may_contain(filter, *key)),
             Self::All(parts) => parts.iter().all(|part| part.may_be_met(filter, odd_case)),
             Self::Any(parts) => parts.iter().any(|part| part.may_be_met(filter, odd_case)),
