@@ -9,13 +9,13 @@ use crate::snapshot::SnapshotError;
 pub enum LoadError {
     /// A bucket refused, failed, or has a damaged object.
     #[error(transparent)]
-    Bucket(#[from] backstay_bucket::Error),
+    Bucket(Box<backstay_bucket::Error>),
     /// It is not known whose bucket it is.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Identity(Box<IdentityError>),
     /// A snapshot cannot be read or written.
     #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
+    Snapshot(Box<SnapshotError>),
     /// The log cannot be followed or written to.
     #[error(transparent)]
     Log(CommitError),
@@ -97,6 +97,24 @@ pub enum LoadError {
     /// Other nodes of this cluster started at the same time and were faster, again and again.
     #[error("other nodes of this cluster are starting from the same source; try again")]
     Raced,
+}
+
+impl From<backstay_bucket::Error> for LoadError {
+    fn from(error: backstay_bucket::Error) -> Self {
+        Self::Bucket(Box::new(error))
+    }
+}
+
+impl From<IdentityError> for LoadError {
+    fn from(error: IdentityError) -> Self {
+        Self::Identity(Box::new(error))
+    }
+}
+
+impl From<SnapshotError> for LoadError {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(Box::new(error))
+    }
 }
 
 impl From<CommitError> for LoadError {

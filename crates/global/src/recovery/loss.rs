@@ -33,20 +33,12 @@ entity! {
 
 entity! {
     /// What was lost, by repository.
+    #[derive(Default)]
     pub struct LossReport {
         required {}
         optional {
             /// The repositories that lost something, by id.
             repositories: Vec<RepositoryLoss> = "repositories",
-        }
-    }
-}
-
-impl Default for LossReport {
-    fn default() -> Self {
-        Self {
-            repositories: Vec::new(),
-            extra: Default::default(),
         }
     }
 }
