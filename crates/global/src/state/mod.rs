@@ -5,6 +5,9 @@
 //! apply without asking again.
 
 mod apply;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod arbitrary;
 mod check;
 
 use std::collections::BTreeMap;
