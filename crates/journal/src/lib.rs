@@ -50,10 +50,6 @@ mod tail;
 mod trim;
 mod writer;
 
-mod failpoint {
-    pub(crate) fn hit(_name: &str) {}
-}
-
 use std::fmt;
 use std::sync::Arc;
 

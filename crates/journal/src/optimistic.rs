@@ -54,9 +54,9 @@ impl Journal {
             payload,
         };
         loop {
-            crate::failpoint::hit("journal.append.before_put");
+            backstay_failpoint::hit("journal.append.before_put");
             let mut created = slot::create_with_retry(store, &entry).await?;
-            crate::failpoint::hit("journal.append.after_put");
+            backstay_failpoint::hit("journal.append.after_put");
             let mut lost = None;
             if !created {
                 let Some(occupant) = slot::read_with_retry(store, stream, entry.seq).await? else {

@@ -126,9 +126,9 @@ impl Journal {
                 kind: EntryKind::Seal { by: by.into() },
                 payload: bytes::Bytes::new(),
             };
-            crate::failpoint::hit("journal.seal.before_put");
+            backstay_failpoint::hit("journal.seal.before_put");
             if slot::create_with_retry(&*self.store, &seal).await? {
-                crate::failpoint::hit("journal.seal.after_put");
+                backstay_failpoint::hit("journal.seal.after_put");
                 tracing::info!(%stream, seq = next, term, by, "sealed");
                 return self.checked(stream, next, term, previous).await;
             }

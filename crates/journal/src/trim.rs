@@ -74,7 +74,7 @@ impl Journal {
         let old: Vec<u64> = slots.into_iter().take_while(|seq| *seq < below).collect();
         for window in old.chunk_by(|a, b| a / TRIM_WINDOW == b / TRIM_WINDOW) {
             if let (StreamId::Global, Some(first)) = (stream, window.first()) {
-                crate::failpoint::hit("journal.trim.before_mark");
+                backstay_failpoint::hit("journal.trim.before_mark");
                 // Whether this call or an earlier one made it does not matter.
                 let mark = mark(*first);
                 let bytes = Bytes::from_static(b"trimmed");
@@ -94,9 +94,9 @@ impl Journal {
             }
             if !keys.is_empty() {
                 done.deleted += keys.len() as u64;
-                crate::failpoint::hit("journal.trim.before_delete");
+                backstay_failpoint::hit("journal.trim.before_delete");
                 self.store.delete(keys).await?;
-                crate::failpoint::hit("journal.trim.after_delete");
+                backstay_failpoint::hit("journal.trim.after_delete");
             }
         }
         Ok(done)

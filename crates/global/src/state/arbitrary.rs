@@ -61,8 +61,8 @@ fn cluster() -> impl Strategy<Value = Option<String>> {
 pub(crate) fn bucket() -> impl Strategy<Value = BucketEntity> {
     let place = (name(), name(), name(), name());
     let flags = (any::<bool>(), cluster());
-    (place, flags, name(), extra()).prop_map(|(place, (read_only, cluster_id), reference, extra)| {
-        BucketEntity {
+    (place, flags, name(), extra()).prop_map(
+        |(place, (read_only, cluster_id), reference, extra)| BucketEntity {
             id: 0,
             provider: "azure".to_owned(),
             region: place.0,
@@ -74,8 +74,8 @@ pub(crate) fn bucket() -> impl Strategy<Value = BucketEntity> {
             encryption_key_ref: reference,
             cluster_id,
             extra,
-        }
-    })
+        },
+    )
 }
 
 fn segment() -> impl Strategy<Value = Segment> {
@@ -118,16 +118,15 @@ fn partition() -> impl Strategy<Value = Partition> {
 }
 
 fn recovery() -> impl Strategy<Value = RecoveryRecord> {
-    let tail = (any::<u32>(), any::<u64>(), extra()).prop_map(|(partition, to, extra)| {
-        RecoveredTail {
+    let tail =
+        (any::<u32>(), any::<u64>(), extra()).prop_map(|(partition, to, extra)| RecoveredTail {
             partition,
             floor: to / 4,
             from: to / 2,
             to,
             imported: to / 2,
             extra,
-        }
-    });
+        });
     (name(), vec(tail, 0..3), extra()).prop_map(|(id, tails, extra)| RecoveryRecord {
         id,
         from_cluster: "first".to_owned(),

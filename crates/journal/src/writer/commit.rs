@@ -236,7 +236,7 @@ impl Committer {
             if !first.get().settled {
                 break;
             }
-            crate::failpoint::hit("journal.commit.before_ack");
+            backstay_failpoint::hit("journal.commit.before_ack");
             let (seq, slot) = first.remove_entry();
             // Before the answer: who has it may ask for `settled_below` at once.
             self.note_lowest();
@@ -248,7 +248,7 @@ impl Committer {
                 let index = index as u32;
                 let _ = pending.done.send(Ok(Position { seq, index }));
             }
-            crate::failpoint::hit("journal.commit.after_ack");
+            backstay_failpoint::hit("journal.commit.after_ack");
         }
     }
 
@@ -284,10 +284,10 @@ impl Put {
         };
         drop(records);
         loop {
-            crate::failpoint::hit("journal.commit.before_put");
+            backstay_failpoint::hit("journal.commit.before_put");
             match self.attempt(&key, encoded.clone()).await {
                 Ok(Some(outcome)) => {
-                    crate::failpoint::hit("journal.commit.after_put");
+                    backstay_failpoint::hit("journal.commit.after_put");
                     self.shared.queue.lock().last_error = None;
                     return outcome;
                 }

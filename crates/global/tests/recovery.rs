@@ -1,0 +1,390 @@
+//! Loading and recovering over folder buckets: what is chosen, what is said, what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::PathBuf;
+
+use backstay_bucket::{Bucket, BucketConfig, Provider, Role};
+use backstay_global::recovery::{LoadError, LoadOptions, Loaded, Origin, RecoverFrom, load};
+use backstay_global::{
+    CommitError, Event, GlobalLog, NO_BUCKET, Repository, RepositoryId, Segment, SegmentId, State,
+    snapshot,
+};
+use backstay_journal::WriterId;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+struct Region {
+    folder: TempDir,
+    name: &'static str,
+}
+
+impl Region {
+    fn new(name: &'static str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            name,
+        }
+    }
+
+    fn config(&self, role: Role) -> BucketConfig {
+        let path = self.folder.path().join(self.name);
+        std::fs::create_dir_all(&path).unwrap();
+        BucketConfig::local(path, format!("key of {}", self.name).into(), role)
+    }
+
+    async fn bucket(&self) -> Bucket {
+        Bucket::open(self.config(Role::Own)).await.unwrap()
+    }
+
+    fn data(&self) -> PathBuf {
+        let path = self.folder.path().join("data");
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    async fn options(&self, from: Option<&Region>) -> LoadOptions {
+        LoadOptions {
+            own: self.bucket().await,
+            recover_from: from.map(|from| RecoverFrom {
+                bucket: from.config(Role::RecoverFrom),
+                replace_region: None,
+                replace_bucket: None,
+                without_seal: false,
+            }),
+            data_dir: self.data(),
+            writer: WriterId(Uuid::new_v4().to_string()),
+            partitions: 2,
+            multiple_endpoints: true,
+        }
+    }
+
+    async fn start(&self, from: Option<&Region>) -> Result<Loaded, LoadError> {
+        load(&self.options(from).await).await
+    }
+
+    async fn snapshot(&self, log: &GlobalLog) {
+        snapshot::write(&self.bucket().await, &log.state())
+            .await
+            .unwrap();
+    }
+
+    fn forget_snapshots(&self) {
+        let path = self.folder.path().join(self.name);
+        let _ = std::fs::remove_dir_all(path.join("globalsnapshots"));
+    }
+
+    fn forget_data(&self) {
+        std::fs::remove_dir_all(self.data()).unwrap();
+    }
+}
+
+fn created(name: &str) -> Event {
+    Event::RepositoryCreated {
+        repository: Repository {
+            id: RepositoryId::from(format!("id-{name}")),
+            name: name.to_owned(),
+            description: None,
+            retention_days: None,
+            retention_bytes: None,
+            created_ms: 1,
+            extra: Default::default(),
+        },
+    }
+}
+
+async fn create(log: &GlobalLog, name: &str) -> Result<(), CommitError> {
+    log.commit(|_| Ok(vec![created(name)])).await.map(|_| ())
+}
+
+fn names(state: &State) -> Vec<&str> {
+    state
+        .repositories
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_log_is_line_by_line_the_one_that_operators_know() {
+    let (east, west) = (
+        Region::new("primarylogscalecontainer"),
+        Region::new("secondarylogscalecontainer"),
+    );
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "a").await.unwrap();
+    east.snapshot(&primary.log).await;
+    let at = primary.log.state().position();
+    let standby = west.start(Some(&east)).await.unwrap();
+    let expected = [
+        "Checking bucket storage localAndHttpWereEmpty=true".to_owned(),
+        "Trying to fetch a global snapshot from bucket storage local if one exists in bucket=secondarylogscalecontainer".to_owned(),
+        "Fetching global snapshot from bucket storage local found no snapshot to fetch.".to_owned(),
+        "Trying to fetch a global snapshot as recovery source from bucket storage in local".to_owned(),
+        "Trying to fetch a global snapshot from bucket storage local if one exists in bucket=primarylogscalecontainer".to_owned(),
+        format!("Fetched global snapshot from bucket storage local found snapshot with epochOffset={at}"),
+        format!("Fetched a global snapshot as recovery source from bucket storage in local and got snapshot with epochOffset={at} now patching..."),
+        format!("Snapshots to choose from, last is better...; List({at},local)) using kafkaMinOffsetOpt of None"),
+        format!("Selecting snapshot from source=local with epochOffset={at}"),
+        // No region and no bucket is to be replaced here; those lines are patching's own test.
+        "updateSnapshotForDisasterRecovery: Patching access configs from RECOVER_FROM on bucketId=1".to_owned(),
+        "updateSnapshotForDisasterRecovery: setting readOnly=true on bucketId=1 keyPrefix= new value for bucket=primarylogscalecontainer".to_owned(),
+    ];
+    assert_eq!(standby.lines, expected);
+    assert_eq!(at.to_string(), format!("{{epoch=0 offset={}}}", at.offset));
+}
+
+#[tokio::test]
+async fn a_standby_has_everything_up_to_the_last_entry() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    assert_eq!(primary.origin, Origin::Created);
+    create(&primary.log, "in the snapshot").await.unwrap();
+    east.snapshot(&primary.log).await;
+    create(&primary.log, "only in the journal").await.unwrap();
+    let standby = west.start(Some(&east)).await.unwrap();
+    assert!(matches!(standby.origin, Origin::Recovered { .. }));
+    let state = standby.log.state();
+    assert_eq!(names(&state), ["in the snapshot", "only in the journal"]);
+    assert_eq!((state.epoch, state.buckets.len()), (1, 2));
+    assert_ne!(state.cluster_id, primary.log.state().cluster_id);
+    // It is written down at once, in its own bucket and its data folder.
+    let written = snapshot::newest(&west.bucket().await, Some(&state.cluster_id))
+        .await
+        .unwrap();
+    assert_eq!(written.unwrap().position(), state.position());
+    let mirror = snapshot::read_mirror(&west.data()).await.unwrap();
+    assert_eq!(mirror.as_ref(), Some(&*state));
+    // The primary knows that it is over.
+    let late = create(&primary.log, "late").await.unwrap_err();
+    assert!(
+        matches!(&late, CommitError::Fenced { by, .. } if *by == state.cluster_id),
+        "{late}"
+    );
+    create(&standby.log, "new").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_primary_that_died_before_its_first_snapshot_is_recovered_from_its_journal() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "a").await.unwrap();
+    let standby = west.start(Some(&east)).await.unwrap();
+    assert_eq!(names(&standby.log.state()), ["a"]);
+}
+
+#[tokio::test]
+async fn a_state_of_ones_own_comes_before_any_source() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "a").await.unwrap();
+    let standby = west.start(Some(&east)).await.unwrap();
+    create(&standby.log, "b").await.unwrap();
+    west.snapshot(&standby.log).await;
+    // From the disk, from the bucket; the source may be gone altogether.
+    std::fs::remove_dir_all(east.folder.path().join("east")).unwrap();
+    let again = west.start(Some(&east)).await.unwrap();
+    assert_eq!(again.origin, Origin::Own, "the newer one");
+    assert_eq!(again.log.state(), standby.log.state());
+    assert!(again.source.is_none(), "the source was not even opened");
+    snapshot::mirror(&west.data(), &again.log.state())
+        .await
+        .unwrap();
+    assert_eq!(west.start(Some(&east)).await.unwrap().origin, Origin::Local);
+    west.forget_data();
+    assert_eq!(west.start(Some(&east)).await.unwrap().origin, Origin::Own);
+    // A disk from elsewhere is passed over, and so is a broken file.
+    let mirror = west.data().join(snapshot::MIRROR_FILE);
+    std::fs::write(&mirror, "{").unwrap();
+    assert_eq!(west.start(Some(&east)).await.unwrap().origin, Origin::Own);
+}
+
+#[tokio::test]
+async fn what_was_taken_over_comes_home_only_when_told_to() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "before").await.unwrap();
+    east.snapshot(&primary.log).await;
+    snapshot::mirror(&east.data(), &primary.log.state())
+        .await
+        .unwrap();
+    let standby = west.start(Some(&east)).await.unwrap();
+    create(&standby.log, "meanwhile").await.unwrap();
+    for from in [None, Some(&west)] {
+        let refused = east.start(from).await.err().unwrap();
+        assert!(matches!(refused, LoadError::Fenced { .. }), "{refused}");
+        assert!(!refused.is_retryable());
+        let text = refused.to_string();
+        assert!(
+            text.contains("globalsnapshots/") && text.contains("RECOVER_FROM"),
+            "{text}"
+        );
+    }
+    east.forget_snapshots();
+    let refused = east.start(None).await.err().unwrap();
+    assert!(matches!(refused, LoadError::Fenced { .. }), "{refused}");
+    let home = east.start(Some(&west)).await.unwrap();
+    let state = home.log.state();
+    assert_eq!(names(&state), ["before", "meanwhile"]);
+    assert_eq!(
+        (state.epoch, state.buckets.len()),
+        (2, 2),
+        "no bucket is there twice"
+    );
+    assert_eq!(state.cluster_id, primary.log.state().cluster_id);
+    let late = create(&standby.log, "late").await.unwrap_err();
+    assert!(matches!(late, CommitError::Fenced { .. }), "{late}");
+    create(&home.log, "home").await.unwrap();
+    // And the one that was fenced long ago stays so.
+    assert!(create(&primary.log, "ghost").await.is_err());
+}
+
+#[tokio::test]
+async fn two_nodes_that_recover_at_once_have_one_state() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "a").await.unwrap();
+    let mut one = west.options(Some(&east)).await;
+    one.data_dir = west.folder.path().join("one");
+    std::fs::create_dir_all(&one.data_dir).unwrap();
+    let mut two = west.options(Some(&east)).await;
+    two.data_dir = west.folder.path().join("two");
+    std::fs::create_dir_all(&two.data_dir).unwrap();
+    let until = async |options: &LoadOptions| loop {
+        match load(options).await {
+            Err(error) if error.is_retryable() => tokio::task::yield_now().await,
+            done => return done.unwrap(),
+        }
+    };
+    let (one, two) = tokio::join!(until(&one), until(&two));
+    create(&one.log, "one").await.unwrap();
+    create(&two.log, "two").await.unwrap();
+    one.log.refresh().await.unwrap();
+    assert_eq!(one.log.state(), two.log.state());
+    assert_eq!(names(&one.log.state()), ["a", "one", "two"]);
+    assert_eq!(one.log.state().recoveries.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_to_recover_is_an_error_that_names_the_variable() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let nothing = west.start(Some(&east)).await.err().unwrap();
+    assert!(
+        matches!(nothing, LoadError::NothingToRecover { .. }),
+        "{nothing}"
+    );
+    assert!(
+        nothing.to_string().contains("LOCAL_RECOVER_FROM"),
+        "{nothing}"
+    );
+    // The own bucket as the source, by a slip.
+    west.start(None).await.unwrap();
+    let mirrored = Region::new("mirrored");
+    let mut options = mirrored.options(None).await;
+    options.recover_from = Some(RecoverFrom {
+        bucket: mirrored.config(Role::RecoverFrom),
+        replace_region: None,
+        replace_bucket: None,
+        without_seal: false,
+    });
+    let own = load(&options).await.err().unwrap();
+    assert!(matches!(own, LoadError::OwnSource { .. }), "{own}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_for_the_source_takes_nothing_over() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    east.snapshot(&primary.log).await;
+    let mut options = west.options(Some(&east)).await;
+    if let Some(from) = &mut options.recover_from {
+        from.bucket.encryption_key = "not its key".to_owned().into();
+    }
+    let error = load(&options).await.err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("LOCAL_RECOVER_FROM_ENCRYPTION_KEY"),
+        "{error}"
+    );
+    // The primary goes on, and with the right key all is as if nothing had been.
+    create(&primary.log, "still alive").await.unwrap();
+    let standby = west.start(Some(&east)).await.unwrap();
+    assert_eq!(names(&standby.log.state()), ["still alive"]);
+}
+
+#[tokio::test]
+async fn a_source_that_was_taken_over_by_a_third_cluster_is_refused() {
+    let (a, b, c) = (Region::new("a"), Region::new("b"), Region::new("c"));
+    let first = a.start(None).await.unwrap();
+    a.snapshot(&first.log).await;
+    b.start(Some(&a)).await.unwrap();
+    let refused = c.start(Some(&a)).await.err().unwrap();
+    assert!(
+        matches!(refused, LoadError::SourceTakenOver { .. }),
+        "{refused}"
+    );
+    assert!(!refused.is_retryable());
+}
+
+#[tokio::test]
+async fn two_azure_accounts_need_their_own_endpoints() {
+    let west = Region::new("west");
+    let azure = |account: &str, role| BucketConfig {
+        provider: Provider::Azure {
+            account: account.to_owned(),
+            key: "a2V5".to_owned().into(),
+            endpoint_base: Some(format!("http://127.0.0.1:9/{account}")),
+        },
+        ..west.config(role)
+    };
+    // The own bucket must answer, so only the source is in Azure; then there is nothing to refuse.
+    let mut options = west.options(None).await;
+    options.multiple_endpoints = false;
+    let mut source = azure("primaryacct", Role::RecoverFrom);
+    source.deadline = std::time::Duration::from_millis(1);
+    options.recover_from = Some(RecoverFrom {
+        bucket: source,
+        replace_region: None,
+        replace_bucket: None,
+        without_seal: false,
+    });
+    let error = load(&options).await.err().unwrap();
+    assert!(!matches!(error, LoadError::OneEndpoint { .. }), "{error}");
+    assert!(error.is_retryable(), "unreachable for now: {error}");
+}
+
+#[tokio::test]
+async fn what_only_the_lost_hosts_had_is_reported() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "orders").await.unwrap();
+    let mut state = State::clone(&primary.log.state());
+    let segment = |bucket, events| Segment {
+        id: SegmentId::new(),
+        repository: RepositoryId::from("id-orders"),
+        bucket,
+        size: 10,
+        raw_bytes: 100,
+        events,
+        start_ms: 0,
+        end_ms: 1000,
+        partition: 0,
+        from_seq: 0,
+        to_seq: 1,
+        rest: None,
+    };
+    state.segments.insert(segment(1, 5));
+    state.segments.insert(segment(NO_BUCKET, 7));
+    snapshot::write(&east.bucket().await, &state).await.unwrap();
+    let standby = west.start(Some(&east)).await.unwrap();
+    let Origin::Recovered { loss, .. } = &standby.origin else {
+        panic!("{:?}", standby.origin);
+    };
+    assert_eq!(
+        loss.to_string(),
+        "repository orders (id-orders): 7 events in 1 segments, 100 raw bytes, from 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:01.000Z"
+    );
+    let after = standby.log.state();
+    assert_eq!(after.segments.len(), 1);
+    assert_eq!(after.recoveries[0].loss, *loss, "it stays on record");
+}
