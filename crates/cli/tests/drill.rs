@@ -84,10 +84,10 @@ fn a_drill_with_the_lines_of_files_loses_nothing() {
     assert_eq!(report["acknowledged"], 1500);
 }
 
-/// Runs where `BACKSTAY_TEST_AZURITE` names the blob service of a running Azurite.
+/// Runs where `BACKSTAY_AZURITE_BLOB` names the blob service of a running Azurite.
 #[test]
 fn a_drill_in_azurite_loses_nothing() {
-    let Ok(url) = std::env::var("BACKSTAY_TEST_AZURITE") else {
+    let Ok(url) = std::env::var("BACKSTAY_AZURITE_BLOB") else {
         return;
     };
     let report = good_drill(&["--events", "3000", "--azurite", &url]);

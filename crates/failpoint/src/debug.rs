@@ -1,10 +1,9 @@
 //! What [`crate::hit`] does in debug builds.
 
-use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 const KILL_AT: &str = "BACKSTAY_KILL_AT";
 const LOG: &str = "BACKSTAY_FAILPOINT_LOG";
@@ -12,7 +11,7 @@ const LOG: &str = "BACKSTAY_FAILPOINT_LOG";
 /// What the environment asked for; read once, at the first hit.
 struct Plan {
     kill: Option<Kill>,
-    log: Option<Log>,
+    log: Option<File>,
 }
 
 struct Kill {
@@ -21,16 +20,11 @@ struct Kill {
     left: AtomicU64,
 }
 
-struct Log {
-    seen: Mutex<HashSet<&'static str>>,
-    file: File,
-}
-
 pub(crate) fn hit(name: &'static str) {
     static PLAN: OnceLock<Plan> = OnceLock::new();
     let plan = PLAN.get_or_init(Plan::from_env);
     if let Some(log) = &plan.log {
-        log.record(name);
+        record(log, name);
     }
     if let Some(kill) = &plan.kill
         && kill.name == name
@@ -55,10 +49,7 @@ impl Plan {
             // Appending: the processes of one test share the file, and a write of one short line
             // is not torn.
             match OpenOptions::new().create(true).append(true).open(&path) {
-                Ok(file) => Log {
-                    seen: Mutex::new(HashSet::new()),
-                    file,
-                },
+                Ok(file) => file,
                 Err(error) => refuse(&format!(
                     "{LOG}={}: {error}; name a file that can be written",
                     path.display()
@@ -82,15 +73,9 @@ impl Kill {
     }
 }
 
-impl Log {
-    fn record(&self, name: &'static str) {
-        // The set is valid after any panic: it is changed by one insert only.
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.insert(name)
-            && let Err(error) = (&self.file).write_all(format!("{name}\n").as_bytes())
-        {
-            refuse(&format!("{LOG}: {error}; make room or name another file"));
-        }
+fn record(mut log: &File, name: &'static str) {
+    if let Err(error) = log.write_all(format!("{name}\n").as_bytes()) {
+        refuse(&format!("{LOG}: {error}; make room or name another file"));
     }
 }
 

@@ -81,7 +81,7 @@ impl Region {
 fn created(name: &str) -> Event {
     Event::RepositoryCreated {
         repository: Repository {
-            id: RepositoryId::from(format!("id-{name}")),
+            id: RepositoryId::from(format!("id-{}", name.replace(' ', "-"))),
             name: name.to_owned(),
             description: None,
             retention_days: None,

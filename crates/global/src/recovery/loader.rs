@@ -1,9 +1,11 @@
 //! Finding, reading and, for a standby, recovering the state to start from.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use backstay_bucket::{Bucket, BucketConfig, Provider};
 use backstay_journal::{Journal, StreamId, TryAppend, WriterId};
+use rand::RngExt;
 use uuid::Uuid;
 
 use crate::event::Event;
@@ -21,6 +23,10 @@ use crate::store::journal_over;
 
 /// How often loading begins again because another node of the cluster was faster.
 const ROUNDS: u32 = 5;
+/// The longest first wait for the snapshot of another node's recovery; it doubles each time.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often that snapshot is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where to recover from.
 #[derive(Clone, Debug)]
@@ -102,6 +108,7 @@ pub async fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
         cluster_id,
         source: None,
         lines: Vec::new(),
+        waits: 0,
     };
     for _ in 0..ROUNDS {
         loader.lines.clear();
@@ -125,6 +132,8 @@ struct Loader<'a> {
     cluster_id: String,
     source: Option<Bucket>,
     lines: Vec<String>,
+    /// How often another node's recovery was waited for.
+    waits: u32,
 }
 
 /// A state that was chosen, or that another round is needed.
@@ -149,8 +158,10 @@ impl Loader<'_> {
             "Checking bucket storage localAndHttpWereEmpty={}",
             !have_local
         ));
-        let own = self.newest_own().await?;
+        // First the journal, then the snapshots: a recovery that another node has completed by the
+        // time of the probe has a snapshot to be found.
         let found = probe::probe(&self.journal, &self.cluster_id).await?;
+        let own = self.newest_own().await?;
         let replayed = match (&found.sealed_by, found.first) {
             (None, Some(0)) if !have_local && own.is_none() => self.replay().await?,
             _ => None,
@@ -181,23 +192,22 @@ impl Loader<'_> {
         .collect();
         match choice {
             Choice::Local | Choice::Own => {
-                let chosen = self.select(candidates, found.first);
-                let log = match (choice, local, own) {
-                    (Choice::Local, Some(state), _) => GlobalLog::open(self.journal.clone(), state),
+                self.select(candidates, found.first);
+                let (state, origin) = match (choice, local, own) {
+                    (Choice::Local, Some(state), _) => (state, Origin::Local),
                     (_, _, Some(snapshot)) => {
                         let state = snapshot::read(&self.options.own, &snapshot.key).await?;
-                        GlobalLog::open(self.journal.clone(), state)
+                        (state, Origin::Own)
                     }
                     _ => return Ok(None),
                 };
-                let origin = if chosen == "local" {
-                    Origin::Local
-                } else {
-                    Origin::Own
-                };
+                let log = GlobalLog::open(self.journal.clone(), state);
                 self.follow(log, origin, &found).await
             }
             Choice::Replay => Ok(replayed.map(|log| (log, Origin::Journal))),
+            Choice::Recover if found.recovered_last && self.finished_by_another(None).await? => {
+                Ok(None)
+            }
             Choice::Recover => self.recover(&found).await,
             Choice::Create => self.create().await,
             Choice::Refuse(Refusal::Fenced { by, term, .. }) => Err(LoadError::fenced(by, term)),
@@ -242,13 +252,8 @@ impl Loader<'_> {
         Ok(newest)
     }
 
-    /// The lines about the choice; answers with the chosen source. The last candidate of the
-    /// latest position is better.
-    fn select<'s>(
-        &mut self,
-        mut candidates: Vec<(EpochOffset, &'s str)>,
-        first: Option<u64>,
-    ) -> &'s str {
+    /// The lines about the choice. The last candidate of the latest position is better.
+    fn select(&mut self, mut candidates: Vec<(EpochOffset, &str)>, first: Option<u64>) {
         candidates.sort_by_key(|(position, _)| *position);
         let list: Vec<String> = candidates
             .iter()
@@ -267,7 +272,6 @@ impl Loader<'_> {
         self.say(format!(
             "Selecting snapshot from source={source} with epochOffset={position}"
         ));
-        source
     }
 
     /// Brings a state of our own to the end of the log.
@@ -277,43 +281,60 @@ impl Loader<'_> {
         origin: Origin,
         found: &Probe,
     ) -> Round<(GlobalLog, Origin)> {
-        match log.refresh().await {
-            Ok(()) => Ok(Some((log, origin))),
-            // A later recovery of this cluster that did not come to its snapshot: do it again.
-            Err(CommitError::Stale { .. })
-                if self.options.recover_from.is_some()
-                    && self.unfinished_recovery(&log).await? =>
-            {
-                self.recover(found).await
-            }
-            // The local one is too old for what is left of the log; the bucket's is not.
-            Err(CommitError::Stale { .. }) if origin == Origin::Local => {
-                let Some(own) = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?
-                else {
-                    return Err(LoadError::SnapshotsGone {
-                        container: self.options.own.config().container.clone(),
-                        cluster_id: self.cluster_id.clone(),
-                    });
-                };
-                self.select(vec![(own.position(), self.provider())], found.first);
-                let state = snapshot::read(&self.options.own, &own.key).await?;
-                let log = GlobalLog::open(self.journal.clone(), state);
-                log.refresh().await?;
-                Ok(Some((log, Origin::Own)))
-            }
-            Err(error) => Err(error.into()),
+        let error = match log.refresh().await {
+            Ok(()) => return Ok(Some((log, origin))),
+            Err(error @ CommitError::Stale { .. }) => error,
+            Err(error) => return Err(error.into()),
+        };
+        // The log goes on from a later snapshot: what lies between is trimmed, or the cluster was
+        // recovered anew.
+        let state = log.state();
+        if self.newer_than(&state).await? {
+            return Ok(None);
         }
-    }
-
-    /// Whether the log goes on with a `Recovered` that no snapshot in the bucket belongs to.
-    async fn unfinished_recovery(&self, log: &GlobalLog) -> Result<bool, LoadError> {
-        let from = log.state().offset;
-        let newest = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?;
         let end = probe::end(&self.journal, StreamId::Global).await?;
-        let again = probe::recovered_between(&self.journal, from, end)
+        let anew = probe::recovered_between(&self.journal, state.offset, end)
             .await
             .map_err(LoadError::Log)?;
-        Ok(again && newest.is_none_or(|newest| newest.position().offset <= from))
+        if anew && self.options.recover_from.is_some() {
+            // A later recovery of this cluster that did not come to its snapshot.
+            if self.finished_by_another(Some(&state)).await? {
+                return Ok(None);
+            }
+            return self.recover(found).await;
+        }
+        if origin == Origin::Local {
+            return Err(LoadError::SnapshotsGone {
+                container: self.options.own.config().container.clone(),
+                cluster_id: self.cluster_id.clone(),
+            });
+        }
+        Err(error.into())
+    }
+
+    /// Whether the own bucket has a snapshot that is newer than `state`.
+    async fn newer_than(&self, state: &State) -> Result<bool, LoadError> {
+        let newest = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?;
+        Ok(newest.is_some_and(|newest| newest.position() > state.position()))
+    }
+
+    /// Gives another node time for the snapshot of a recovery that it has begun; `false` when it
+    /// did not come. To begin anew at once would be safe, but two nodes that start together would
+    /// undo each other's recoveries for ever.
+    async fn finished_by_another(&mut self, before: Option<&State>) -> Result<bool, LoadError> {
+        let longest = PATIENCE.saturating_mul(1 << self.waits.min(5));
+        self.waits += 1;
+        let until = Instant::now() + longest.mul_f64(rand::rng().random_range(0.5..1.0));
+        let nothing = State::before_creation(&self.cluster_id);
+        loop {
+            if self.newer_than(before.unwrap_or(&nothing)).await? {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// The state from the own journal alone, if it holds everything since the creation.
@@ -343,7 +364,7 @@ impl Loader<'_> {
         backstay_failpoint::hit("global.create.before_append");
         match self
             .journal
-            .try_append(StreamId::Global, 0, 1, payload)
+            .try_append(StreamId::Global, state.offset, state.term, payload)
             .await?
         {
             TryAppend::Appended { .. } => {}

@@ -20,10 +20,13 @@ pub(super) struct Probe {
     pub(super) term: u64,
     /// Who sealed it, if another cluster did and nobody of ours has written since.
     pub(super) sealed_by: Option<String>,
+    /// Whether the last thing said in it is that a node of ours recovers the cluster: it has, or
+    /// had, still to write the snapshot. Whoever has done that says more.
+    pub(super) recovered_last: bool,
 }
 
 /// Looks at the own stream `global`.
-pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, StoreError> {
+pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, CommitError> {
     let slots = slots(journal, StreamId::Global).await?;
     let mut last = Vec::new();
     for seq in slots.iter().rev().take(LAST) {
@@ -41,11 +44,18 @@ pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, 
         Some(seal) if !ours => Some(seal.by().to_owned()),
         _ => None,
     };
+    // A seal of ours behind it says nothing.
+    let mut said = newest.iter().copied().chain(&last);
+    let recovered_last = match said.find(|entry| entry.kind == EntryKind::Data) {
+        Some(entry) => ours && has_recovered(entry)?,
+        None => false,
+    };
     Ok(Probe {
         end: slots.last().map_or(0, |last| last + 1),
         first: slots.first().copied(),
         term,
         sealed_by,
+        recovered_last,
     })
 }
 
@@ -57,27 +67,44 @@ pub(super) async fn end(journal: &Journal, stream: StreamId) -> Result<u64, Stor
         .map_or(0, |last| last + 1))
 }
 
-/// Whether another node of our cluster has completed a recovery in the slots from `from` to `to`.
+/// Whether another node of our cluster has begun a recovery in the slots from `from` to `to`.
 pub(super) async fn recovered_between(
     journal: &Journal,
     from: u64,
     to: u64,
 ) -> Result<bool, CommitError> {
     for seq in from..to {
-        let Some(entry) = read(journal, StreamId::Global, seq).await? else {
-            continue;
-        };
-        if entry.kind == EntryKind::Data {
-            let (_, events) = decode(&entry)?;
-            if events
-                .iter()
-                .any(|it| matches!(it, Event::Recovered { .. }))
-            {
-                return Ok(true);
-            }
+        if let Some(entry) = read(journal, StreamId::Global, seq).await?
+            && has_recovered(&entry)?
+        {
+            return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether anything but seals is in the slots from `from` to `to`.
+pub(super) async fn said_between(
+    journal: &Journal,
+    from: u64,
+    to: u64,
+) -> Result<bool, StoreError> {
+    for seq in from..to {
+        let entry = read(journal, StreamId::Global, seq).await?;
+        if entry.is_some_and(|entry| entry.kind == EntryKind::Data) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_recovered(entry: &Entry) -> Result<bool, CommitError> {
+    if entry.kind != EntryKind::Data {
+        return Ok(false);
+    }
+    let (_, events) = decode(entry)?;
+    let mut events = events.iter();
+    Ok(events.any(|it| matches!(it, Event::Recovered { .. })))
 }
 
 async fn slots(journal: &Journal, stream: StreamId) -> Result<Vec<u64>, StoreError> {

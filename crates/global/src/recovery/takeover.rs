@@ -6,8 +6,10 @@
 //! 2. Seal the source's partitions. Nothing can be acknowledged there now.
 //! 3. Seal our own streams. They are continued, never wiped: whoever thaws from an earlier life of
 //!    this cluster must run into the old seals.
-//! 4. Append `Recovered` right behind our own seal. Of several nodes, one gets that slot; the
-//!    others begin again and find its snapshot.
+//! 4. Append `Recovered` right behind our own seal, unless anything but seals has come since we
+//!    looked. Of several nodes, one gets that slot; the others begin again and find its snapshot.
+//!    A node whose own `Recovered` was overtaken by another learns that before it can acknowledge
+//!    anything: it must speak in `global` first, to own a partition.
 //! 5. Only then is the patched state written down (by the caller) and used.
 //!
 //! Seals are signed with our cluster's id, so a second try knows those of the first.
@@ -234,10 +236,9 @@ pub(super) async fn begin_own(
     let global = StreamId::Global;
     let sealed = seal(journal, global, found.end, term, cluster_id, |_, _| Ok(())).await?;
     backstay_failpoint::hit("recovery.after_seal_own");
-    if probe::recovered_between(journal, found.end, sealed.seq)
-        .await
-        .map_err(LoadError::Log)?
-    {
+    // Whoever of our cluster speaks there has a state, perhaps from a recovery that was under way
+    // when we looked, and may have acknowledged events since: that state is to be used, not ours.
+    if probe::said_between(journal, found.end, sealed.seq).await? {
         return Ok(None);
     }
     let payload = encode(Uuid::new_v4(), &[recovered]).map_err(LoadError::Log)?;

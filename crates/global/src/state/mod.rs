@@ -77,11 +77,17 @@ pub struct State {
     pub extra: Extra,
 }
 
+/// The term of a new cluster's stream `global`. Its creation is an entry without a seal before it.
+const FIRST_TERM: u64 = 1;
+
 impl State {
     /// The state before the first event of a cluster.
     pub fn before_creation(cluster_id: impl Into<String>) -> Self {
         Self {
             cluster_id: cluster_id.into(),
+            // What the creation is written under: whoever ends this cluster's stream, knowing no
+            // later state, must come with a higher one.
+            term: FIRST_TERM,
             ..Self::default()
         }
     }

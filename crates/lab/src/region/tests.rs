@@ -54,10 +54,10 @@ async fn a_new_bucket_has_no_keys() {
     region.remove().await.unwrap();
 }
 
-/// Runs where `BACKSTAY_TEST_AZURITE` names the blob service of a running Azurite.
+/// Runs where `BACKSTAY_AZURITE_BLOB` names the blob service of a running Azurite.
 #[tokio::test]
 async fn a_container_in_azurite_is_a_bucket_by_its_variables() {
-    let Ok(url) = std::env::var("BACKSTAY_TEST_AZURITE") else {
+    let Ok(url) = std::env::var("BACKSTAY_AZURITE_BLOB") else {
         return;
     };
     let run = RunName::new(rand::random(), 0);

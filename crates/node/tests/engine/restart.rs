@@ -44,7 +44,7 @@ fn a_restart_without_its_data_folder_keeps_everything_too() {
     let host = Host::start(&region.node("a"));
     send_some(&host, 0, &mut acknowledged);
     host.kill();
-    let host = Host::start(&region.node("another data folder"));
+    let host = Host::start(&region.node("another-data-folder"));
     assert_exactly(&host, &acknowledged);
     send_until_acknowledged(&[&host], &Batch::keyed("last"));
     acknowledged.extend(Batch::keyed("last").ids());

@@ -47,10 +47,10 @@ async fn an_azurite_that_is_not_there_is_an_error_that_says_so() {
     );
 }
 
-/// Runs where `BACKSTAY_TEST_AZURITE` names the blob service of a running Azurite.
+/// Runs where `BACKSTAY_AZURITE_BLOB` names the blob service of a running Azurite.
 #[tokio::test]
 async fn a_container_is_made_once_and_deleted() {
-    let Ok(url) = std::env::var("BACKSTAY_TEST_AZURITE") else {
+    let Ok(url) = std::env::var("BACKSTAY_AZURITE_BLOB") else {
         return;
     };
     let azurite = Azurite::new(&url).unwrap();
