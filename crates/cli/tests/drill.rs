@@ -3,6 +3,7 @@
 
 use std::process::{Command, Output, Stdio};
 
+use backstay_lab::region::Azurite;
 use serde_json::Value;
 
 fn backstay() -> Command {
@@ -84,13 +85,12 @@ fn a_drill_with_the_lines_of_files_loses_nothing() {
     assert_eq!(report["acknowledged"], 1500);
 }
 
-/// Runs where `BACKSTAY_AZURITE_BLOB` names the blob service of a running Azurite.
 #[test]
 fn a_drill_in_azurite_loses_nothing() {
-    let Ok(url) = std::env::var("BACKSTAY_AZURITE_BLOB") else {
+    let Some(azurite) = Azurite::for_tests().unwrap() else {
         return;
     };
-    let report = good_drill(&["--events", "3000", "--azurite", &url]);
+    let report = good_drill(&["--events", "3000", "--azurite", azurite.url()]);
     assert_eq!(report["store"], "azurite");
 }
 

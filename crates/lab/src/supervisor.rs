@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::client::{ClientError, NodeClient};
@@ -134,6 +136,17 @@ pub enum SupervisorError {
         #[source]
         source: io::Error,
     },
+    /// It cannot be frozen or thawed.
+    #[error("cannot send {signal} to the {name} node: {source}")]
+    Signal {
+        /// Which node.
+        name: String,
+        /// Which signal.
+        signal: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Its URL is no URL, or no client can be made.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -211,6 +224,11 @@ impl NodeProcess {
     /// What it is called.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its process id; `None` once its end was seen.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// A client of it.
@@ -301,6 +319,37 @@ impl NodeProcess {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             other => other.map_err(|source| self.stop_error(source)),
         }
+    }
+
+    /// SIGSTOP: it does nothing more, and does not know it, until it is thawed or killed. Its
+    /// connections stay open and nothing comes out of them.
+    ///
+    /// # Errors
+    /// When it has ended or may not be signalled.
+    pub fn freeze(&self) -> Result<(), SupervisorError> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT: it goes on where it was frozen, with everything that it believed then.
+    ///
+    /// # Errors
+    /// When it has ended or may not be signalled.
+    pub fn thaw(&self) -> Result<(), SupervisorError> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), SupervisorError> {
+        // Until its end was seen the id is its own, whatever became of it.
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());
+        let sent = match pid {
+            Some(pid) => kill(Pid::from_raw(pid), signal).map_err(io::Error::from),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "it has ended")),
+        };
+        sent.map_err(|source| SupervisorError::Signal {
+            name: self.name.clone(),
+            signal: signal.as_str(),
+            source,
+        })
     }
 
     /// Waits for the end.

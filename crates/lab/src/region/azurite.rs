@@ -21,6 +21,9 @@ const KEY: &str =
 /// The version of the protocol that the requests are written for.
 const VERSION: &str = "2021-12-02";
 
+/// Names the blob service of a running Azurite, for tests.
+const TESTED: &str = "BACKSTAY_AZURITE_BLOB";
+
 /// Why Azurite does not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum AzuriteError {
@@ -41,6 +44,11 @@ pub enum AzuriteError {
         #[source]
         source: reqwest::Error,
     },
+    /// Tests that need it would be left out where nobody would notice.
+    #[error(
+        "{TESTED} is not set, and this is CI, where no test may be left out; name a running Azurite's blob service, or run tests/run, which starts one"
+    )]
+    Untested,
     /// A refusal.
     #[error("--azurite {url}: container {container}: HTTP {status}: {body}")]
     Refused {
@@ -97,6 +105,27 @@ impl Azurite {
             path: format!("/{ACCOUNT}"),
             http: http_client().map_err(|error| wrong(error.to_string()))?,
         })
+    }
+
+    /// The Azurite that `BACKSTAY_AZURITE_BLOB` names, for tests that need one. `None`, after
+    /// saying so, where there is none and the test is to be left out.
+    ///
+    /// # Errors
+    /// When it is no URL; or when there is none but `CI` is set.
+    pub fn for_tests() -> Result<Option<Self>, AzuriteError> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match set(TESTED) {
+            Some(url) => Self::new(&url).map(Some),
+            None if set("CI").is_some() => Err(AzuriteError::Untested),
+            None => {
+                // Where the test runner looks for it.
+                #[allow(clippy::print_stdout)]
+                {
+                    println!("SKIPPED: no Azurite; {TESTED} names a running one");
+                }
+                Ok(None)
+            }
+        }
     }
 
     /// The blob service with the account in its path.

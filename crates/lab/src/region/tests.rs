@@ -54,14 +54,12 @@ async fn a_new_bucket_has_no_keys() {
     region.remove().await.unwrap();
 }
 
-/// Runs where `BACKSTAY_AZURITE_BLOB` names the blob service of a running Azurite.
 #[tokio::test]
 async fn a_container_in_azurite_is_a_bucket_by_its_variables() {
-    let Ok(url) = std::env::var("BACKSTAY_AZURITE_BLOB") else {
+    let Some(azurite) = Azurite::for_tests().unwrap() else {
         return;
     };
     let run = RunName::new(rand::random(), 0);
-    let azurite = Azurite::new(&url).unwrap();
     let region = Region::azurite("primary", &azurite, &run).await.unwrap();
     let variables = region.own();
     let config = BucketConfig::from_env(Role::Own, &|name| variables.get(name).cloned());

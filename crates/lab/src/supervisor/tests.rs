@@ -99,3 +99,28 @@ fn the_tail_is_the_end_of_the_log_or_says_why_not() {
     assert_eq!(log_tail(&path, 2), "  | two\n  | three");
     assert!(log_tail(&folder.path().join("none"), 2).contains("cannot read"));
 }
+
+/// What the kernel says that it does: `T` is stopped.
+fn state(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
+#[tokio::test]
+async fn a_frozen_node_does_nothing_until_it_is_thawed_and_can_be_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = NodeProcess::start(&script(&folder, "exec sleep 600")).unwrap();
+    let pid = node.pid().unwrap();
+    node.freeze().unwrap();
+    let since = std::time::Instant::now();
+    while state(pid) != 'T' {
+        assert!(since.elapsed() < Duration::from_secs(60), "not stopped");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    node.thaw().unwrap();
+    assert_ne!(state(pid), 'T');
+    node.freeze().unwrap();
+    node.kill().await.unwrap();
+    let error = node.thaw().unwrap_err();
+    assert!(error.to_string().contains("SIGCONT"), "{error}");
+}

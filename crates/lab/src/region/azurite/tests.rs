@@ -47,13 +47,11 @@ async fn an_azurite_that_is_not_there_is_an_error_that_says_so() {
     );
 }
 
-/// Runs where `BACKSTAY_AZURITE_BLOB` names the blob service of a running Azurite.
 #[tokio::test]
 async fn a_container_is_made_once_and_deleted() {
-    let Ok(url) = std::env::var("BACKSTAY_AZURITE_BLOB") else {
+    let Some(azurite) = Azurite::for_tests().unwrap() else {
         return;
     };
-    let azurite = Azurite::new(&url).unwrap();
     let container = format!("test-{:08x}", rand::random::<u32>());
     azurite.create_container(&container).await.unwrap();
     let again = azurite.create_container(&container).await.unwrap_err();
