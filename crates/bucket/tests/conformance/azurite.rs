@@ -17,7 +17,7 @@ use ring::hmac;
 /// (<https://learn.microsoft.com/azure/storage/common/storage-use-azurite>).
 pub const ACCOUNT: &str = "devstoreaccount1";
 pub const KEY: &str =
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFt50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// An Azurite, ended with its last user if it was started here.
 pub struct Azurite {
