@@ -321,6 +321,14 @@ impl NodeProcess {
         }
     }
 
+    /// SIGTERM: it is to drain and end.
+    ///
+    /// # Errors
+    /// When it has ended or may not be signalled.
+    pub fn terminate(&self) -> Result<(), SupervisorError> {
+        self.signal(Signal::SIGTERM)
+    }
+
     /// SIGSTOP: it does nothing more, and does not know it, until it is thawed or killed. Its
     /// connections stay open and nothing comes out of them.
     ///

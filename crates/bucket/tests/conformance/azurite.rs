@@ -58,7 +58,7 @@ impl Azurite {
         };
         let mut child = Command::new(&program)
             .args(["--blobHost", "127.0.0.1", "--blobPort", "0"])
-            .args(["--inMemoryPersistence", "--skipApiVersionCheck", "--silent"])
+            .args(["--inMemoryPersistence", "--disableTelemetry"])
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()

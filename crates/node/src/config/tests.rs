@@ -43,7 +43,7 @@ fn values_that_mean_nothing_name_their_variable() {
         ("PUBLIC_URL", "not a url"),
         ("BACKSTAY_BIND", "here"),
         ("BACKSTAY_INGEST_PARTITIONS", "0"),
-        ("BACKSTAY_TRIM_SECONDS", "599"),
+        ("BACKSTAY_TRIM_SECONDS", "0"),
         ("BACKSTAY_SNAPSHOTS_KEPT", "1"),
         ("BACKSTAY_LEASE_MS", "3000"),
         ("BACKSTAY_COMMIT_BYTES", "-1"),

@@ -17,7 +17,7 @@ use super::{Engine, startup, view};
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// How often the partitions of others are followed, so that a search has little to read.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// How often trimming is looked at.
+/// How often trimming is looked at, at the least.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
 /// The wait after a failed start that may succeed later.
 const RETRY_START: Duration = Duration::from_secs(1);
@@ -166,10 +166,11 @@ impl Engine {
         let every = PUBLISH_EVERY.min(self.inner.config.tuning.segment_age / 4);
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let trim_every = TRIM_EVERY.min(self.inner.config.tuning.trim_after / 4);
         let mut trimmed = Instant::now();
         loop {
             ticks.tick().await;
-            let due = trimmed.elapsed() >= TRIM_EVERY;
+            let due = trimmed.elapsed() >= trim_every;
             for owned in running.all_owned() {
                 let result = running.publish(&owned, false).await;
                 running.note("publish", &result);
