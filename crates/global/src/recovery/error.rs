@@ -62,6 +62,15 @@ pub enum LoadError {
         /// The variable that names the container.
         variable: String,
     },
+    /// The source's journal cannot be written to, so its own nodes could go on acknowledging.
+    #[error(
+        "the source's journal cannot be sealed: {source}; let the account write to that container, or, only if the source is surely dead (what it acknowledges from now on is lost), set BACKSTAY_RECOVER_WITHOUT_SEAL=true"
+    )]
+    CannotSeal {
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// The recovery source is the own bucket.
     #[error(
         "container {container}: the recovery source is this cluster's own bucket; {variable} must name the other cluster's"
@@ -154,6 +163,7 @@ impl LoadError {
             | Self::Fenced { .. }
             | Self::SnapshotsGone { .. }
             | Self::NothingToRecover { .. }
+            | Self::CannotSeal { .. }
             | Self::OwnSource { .. }
             | Self::SourceTakenOver { .. }
             | Self::OneEndpoint { .. } => false,

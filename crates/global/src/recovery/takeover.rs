@@ -65,6 +65,15 @@ async fn seal(
     }
 }
 
+fn cannot_seal(error: LoadError) -> LoadError {
+    match error {
+        LoadError::Seal(SealError::Store(source)) if !source.is_retryable() => {
+            LoadError::CannotSeal { source }
+        }
+        other => other,
+    }
+}
+
 impl Source<'_> {
     /// Ends the source's `global` and applies what follows the state there.
     pub(super) async fn end_global(
@@ -95,7 +104,8 @@ impl Source<'_> {
                 cluster_id,
                 third,
             )
-            .await?;
+            .await
+            .map_err(cannot_seal)?;
             backstay_failpoint::hit("recovery.after_seal_source_global");
             Some(sealed.seq)
         } else {
@@ -142,7 +152,8 @@ impl Source<'_> {
             let term = partition.term.saturating_add(1);
             let from = partition.covered;
             seal(self.journal, stream, from, term, cluster_id, |_, _| Ok(()))
-                .await?
+                .await
+                .map_err(cannot_seal)?
                 .seq
         } else {
             let mut tail = self.journal.tail(stream, partition.covered, 0);
@@ -258,3 +269,6 @@ pub(super) async fn begin_own(
         TryAppend::Lost(_) | TryAppend::Fenced(_) | TryAppend::TrimmedBehind => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests;
