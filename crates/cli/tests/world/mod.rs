@@ -1,0 +1,233 @@
+//! What the tests of whole regions are made of: regions over a folder or over Azurite, nodes as
+//! processes, clients that never stop, and ways to look at a node and to lay hands on its bucket.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use backstay_lab::region::{Azurite, Region};
+use backstay_lab::supervisor::{NodeProcess, NodeSpec};
+use backstay_lab::workload::RunName;
+use tempfile::TempDir;
+
+mod clients;
+mod objects;
+mod proxy;
+
+pub use clients::Clients;
+pub use objects::Objects;
+pub use proxy::{Cut, Proxy};
+
+/// The repository of all tests here.
+pub const REPOSITORY: &str = "regions";
+
+/// No wait for one thing is longer; a machine that is busy with other tests is slow.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+const TICK: Duration = Duration::from_millis(20);
+
+pub type Env = BTreeMap<String, String>;
+
+/// Regions over one kind of store, and a folder for their nodes.
+pub struct World {
+    work: TempDir,
+    azurite: Option<Azurite>,
+    run: RunName,
+    made: Vec<Region>,
+}
+
+impl World {
+    fn over(azurite: Option<Azurite>) -> Self {
+        Self {
+            work: tempfile::tempdir().unwrap(),
+            azurite,
+            run: RunName::new(rand::random(), 0),
+            made: Vec::new(),
+        }
+    }
+
+    /// Every bucket is a folder.
+    pub fn folders() -> Self {
+        Self::over(None)
+    }
+
+    /// Every bucket is a container in Azurite; `None` where there is none.
+    pub fn azurite() -> Option<Self> {
+        Azurite::for_tests()
+            .unwrap()
+            .map(|azurite| Self::over(Some(azurite)))
+    }
+
+    /// The same, with every call going through a proxy.
+    pub async fn behind_proxy() -> Option<(Self, Proxy)> {
+        let azurite = Azurite::for_tests().unwrap()?;
+        let url: reqwest::Url = azurite.url().parse().unwrap();
+        let target = format!(
+            "{}:{}",
+            url.host_str().unwrap(),
+            url.port_or_known_default().unwrap()
+        );
+        let proxy = Proxy::to(target).await;
+        let through = Azurite::new(&format!("http://{}", proxy.address)).unwrap();
+        Some((Self::over(Some(through)), proxy))
+    }
+
+    pub async fn region(&mut self, name: &str) -> Region {
+        let region = match &self.azurite {
+            None => Region::folder(name, self.path(&format!("{name}-bucket"))).unwrap(),
+            Some(azurite) => Region::azurite(name, azurite, &self.run).await.unwrap(),
+        };
+        self.made.push(region.clone());
+        region
+    }
+
+    /// Something in the world's own folder.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.work.path().join(name)
+    }
+
+    /// A node that cuts segments and writes snapshots all the time.
+    pub fn node(&self, name: &str, env: Env) -> NodeSpec {
+        let tuned = [
+            ("BACKSTAY_INGEST_PARTITIONS", "3"),
+            ("BACKSTAY_HEARTBEAT_MS", "300"),
+            ("BACKSTAY_LEASE_MS", "3000"),
+            ("BACKSTAY_COMMIT_LINGER_MS", "10"),
+            ("BACKSTAY_SEGMENT_SECONDS", "1"),
+            ("BACKSTAY_SEGMENT_BYTES", "100000"),
+            ("BACKSTAY_SNAPSHOT_SECONDS", "1"),
+            ("BACKSTAY_LOG", "info"),
+            ("NO_COLOR", "1"),
+        ];
+        let tuned = tuned.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        NodeSpec {
+            name: name.to_owned(),
+            program: env!("CARGO_BIN_EXE_backstay").into(),
+            env: tuned.into_iter().chain(env).collect(),
+            data_dir: self.path(&format!("{name}-data")),
+            log_file: self.path(&format!("{name}.log")),
+        }
+    }
+
+    /// Removes what outlives the folder.
+    pub async fn end(self) {
+        for region in &self.made {
+            region.remove().await.unwrap();
+        }
+    }
+}
+
+/// The variables of a node of `to` that recovers from `from`.
+pub fn recovering(from: &Region, to: &Region) -> Env {
+    to.own().into_iter().chain(from.recover_from(to)).collect()
+}
+
+/// The same node, with one variable set otherwise.
+pub fn with(spec: &NodeSpec, name: &str, value: &str) -> NodeSpec {
+    let mut spec = spec.clone();
+    spec.env.insert(name.to_owned(), value.to_owned());
+    spec
+}
+
+/// Starts a node and waits until it serves.
+pub async fn ready(spec: &NodeSpec) -> NodeProcess {
+    let mut node = NodeProcess::start(spec).unwrap();
+    if let Err(error) = node.ready(PATIENCE).await {
+        panic!("{error}");
+    }
+    node
+}
+
+/// Creates the repository and an ingest token.
+pub async fn set_up(node: &NodeProcess) -> String {
+    let admin = node.admin_token().unwrap();
+    let client = node.client();
+    client.create_repository(&admin, REPOSITORY).await.unwrap();
+    client
+        .create_ingest_token(&admin, REPOSITORY, "regions")
+        .await
+        .unwrap()
+}
+
+/// Waits for something; panics with what was seen last when it does not come.
+pub async fn until<T, S, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    S: Debug,
+    F: Future<Output = Result<T, S>>,
+{
+    let since = Instant::now();
+    loop {
+        let seen = match look().await {
+            Ok(found) => return found,
+            Err(seen) => seen,
+        };
+        assert!(since.elapsed() < PATIENCE, "{what}: not so: {seen:?}");
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// An answer's status code and body; an error is code 0.
+pub async fn get(node: &NodeProcess, path: &str) -> (u16, String) {
+    let url = node.client().base().join(path).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = http.get(url).timeout(Duration::from_secs(5)).send().await;
+    match asked {
+        Ok(answer) => (
+            answer.status().as_u16(),
+            answer
+                .text()
+                .await
+                .unwrap_or_else(|error| error.to_string()),
+        ),
+        Err(error) => (0, error.to_string()),
+    }
+}
+
+/// A number that the node shows at `/metrics`, summed over its labels.
+pub async fn metric(node: &NodeProcess, name: &str) -> Result<u64, String> {
+    let (_, text) = get(node, "metrics").await;
+    let values: Vec<f64> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("backstay_")?.strip_prefix(name))
+        .filter(|rest| rest.starts_with([' ', '{']))
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+        .collect();
+    match values.len() {
+        0 => Err(format!("no metric {name}: {text}")),
+        _ => Ok(values.iter().sum::<f64>() as u64),
+    }
+}
+
+/// Waits until a number at `/metrics` is as wanted.
+pub async fn until_metric(node: &NodeProcess, name: &str, wanted: impl Fn(u64) -> bool) {
+    let what = format!("{name} of the {} node", node.name());
+    until(&what, || async {
+        match metric(node, name).await {
+            Ok(value) if wanted(value) => Ok(()),
+            Ok(value) => Err(value.to_string()),
+            Err(error) => Err(error),
+        }
+    })
+    .await;
+}
+
+/// Waits for 503 or 200 of `/api/v1/status`; answers with the body.
+pub async fn until_status(node: &NodeProcess, code: u16) -> String {
+    let what = format!("status {code} of the {} node", node.name());
+    until(&what, || async {
+        let answer = get(node, "api/v1/status?deep=1").await;
+        if answer.0 == code {
+            Ok(answer.1)
+        } else {
+            Err(answer)
+        }
+    })
+    .await
+}
+
+/// Everything that a node has logged, over all its starts on this log.
+pub fn log(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
