@@ -113,6 +113,22 @@ impl BucketSegment {
     }
 }
 
+impl BucketSegment {
+    /// The state says that the segment is there and how long it is: to the bucket an object that is
+    /// gone or too short is nothing strange, here it is damage.
+    fn broken(&self, error: backstay_bucket::Error) -> SourceError {
+        use backstay_bucket::Error::{Missing, OutOfRange};
+        match error {
+            Missing { .. } | OutOfRange { .. } => SourceError::new(format!(
+                "{error}; {} bytes were written there: restore the object in container {} from a backup",
+                self.size,
+                self.bucket.config().container
+            )),
+            other => SourceError::new(other),
+        }
+    }
+}
+
 #[async_trait]
 impl SegmentSource for BucketSegment {
     fn id(&self) -> &str {
@@ -135,6 +151,6 @@ impl SegmentSource for BucketSegment {
         self.bucket
             .get_range(&self.key, range)
             .await
-            .map_err(SourceError::new)
+            .map_err(|error| self.broken(error))
     }
 }
