@@ -36,7 +36,6 @@ impl Running {
         snapshot::write(&self.bucket, &state).await?;
         hit("node.snapshot.after_write");
         self.metrics.snapshots.inc();
-        snapshot::mirror(&self.config.data_dir, &state).await?;
         let kept = self.config.tuning.snapshots_kept;
         let oldest = snapshot::prune(&self.bucket, &state.cluster_id, kept).await?;
         hit("node.snapshot.after_prune");
@@ -47,6 +46,8 @@ impl Running {
             self.metrics.trimmed.inc_by(trimmed.deleted);
         }
         hit("node.snapshot.after_trim");
+        // Last: a data folder that is full must not let the bucket fill up too.
+        snapshot::mirror(&self.config.data_dir, &state).await?;
         Ok(())
     }
 
