@@ -12,11 +12,17 @@
 
 mod world;
 
+#[path = "regions/clock.rs"]
+mod clock;
 #[path = "regions/cluster.rs"]
 mod cluster;
 #[path = "regions/damage.rs"]
 mod damage;
+#[path = "regions/disk.rs"]
+mod disk;
 #[path = "regions/hops.rs"]
 mod hops;
 #[path = "regions/line.rs"]
 mod line;
+#[path = "regions/secrets.rs"]
+mod secrets;

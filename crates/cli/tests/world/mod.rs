@@ -2,7 +2,7 @@
 //! processes, clients that never stop, and ways to look at a node and to lay hands on its bucket.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -200,14 +200,28 @@ pub async fn metric(node: &NodeProcess, name: &str) -> Result<u64, String> {
     }
 }
 
+/// What was seen of a node; it is told together with the end of the node's log.
+struct Seen<'a> {
+    node: &'a NodeProcess,
+    what: String,
+}
+
+impl Debug for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.what, self.node.log_tail(25))
+    }
+}
+
 /// Waits until a number at `/metrics` is as wanted.
 pub async fn until_metric(node: &NodeProcess, name: &str, wanted: impl Fn(u64) -> bool) {
     let what = format!("{name} of the {} node", node.name());
     until(&what, || async {
         match metric(node, name).await {
             Ok(value) if wanted(value) => Ok(()),
-            Ok(value) => Err(value.to_string()),
-            Err(error) => Err(error),
+            seen => Err(Seen {
+                node,
+                what: format!("{seen:?}"),
+            }),
         }
     })
     .await;
@@ -221,7 +235,8 @@ pub async fn until_status(node: &NodeProcess, code: u16) -> String {
         if answer.0 == code {
             Ok(answer.1)
         } else {
-            Err(answer)
+            let what = format!("{answer:?}");
+            Err(Seen { node, what })
         }
     })
     .await
