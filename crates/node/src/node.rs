@@ -1,14 +1,19 @@
 //! The listener and the engine as one process.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
 use crate::engine::{Engine, EngineError};
+
+/// Longest wait, once drained, for connections to end: all that answers has been answered.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// A running node.
 pub struct Node {
@@ -105,16 +110,22 @@ impl Node {
         }
     }
 
-    /// Drains and ends. Requests that come meanwhile are answered 503.
+    /// Drains and ends. Requests that come meanwhile are answered 503. Connections on which nothing
+    /// moves are cut: a sender that has stopped must not keep the process alive.
     ///
     /// # Errors
     /// When the listener broke.
-    pub async fn shut_down(self) -> Result<(), NodeError> {
+    pub async fn shut_down(mut self) -> Result<(), NodeError> {
         self.engine.drain().await;
         self.stop.cancel();
-        match self.server.await {
-            Ok(ended) => ended.map_err(NodeError::Serve),
-            Err(error) => Err(NodeError::Serve(std::io::Error::other(error))),
+        match timeout(LAST_ANSWERS, &mut self.server).await {
+            Ok(Ok(ended)) => ended.map_err(NodeError::Serve),
+            Ok(Err(error)) => Err(NodeError::Serve(std::io::Error::other(error))),
+            Err(_) => {
+                tracing::warn!("connections are still open; they are cut");
+                self.server.abort();
+                Ok(())
+            }
         }
     }
 }

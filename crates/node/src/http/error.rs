@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use backstay_search::SearchError as ExecutionError;
 use serde_json::json;
 
+use crate::http::ingest::fields::TooMuch;
 use crate::{IngestError, SearchError};
 
 /// An answer that is no success.
@@ -55,6 +56,10 @@ impl ApiError {
         Self::new(StatusCode::NOT_ACCEPTABLE, text)
     }
 
+    pub(in crate::http) fn timed_out(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, text)
+    }
+
     pub(in crate::http) fn too_large(text: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     }
@@ -69,6 +74,12 @@ impl ApiError {
 
     pub(in crate::http) fn not_ready(text: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+impl From<TooMuch> for ApiError {
+    fn from(error: TooMuch) -> Self {
+        Self::too_large(format!("an event is too large: {error}"))
     }
 }
 

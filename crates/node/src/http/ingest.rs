@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::http::error::ApiError;
 use crate::{Engine, IdempotencyKey, IngestError};
-use body::Gate;
+use body::{Gate, Room};
 use forward::Peers;
 use sender::Sender;
 
@@ -56,7 +56,15 @@ pub(super) fn routes() -> Router<Engine> {
             "/api/v1/ingest/elastic-bulk/_license",
             get(elastic::license),
         )
-        .route("/api/v1/ingest/elastic-bulk/_bulk", post(elastic::bulk))
+        // Elasticsearch takes both methods, and its clients use either.
+        .route(
+            "/api/v1/ingest/elastic-bulk/_bulk",
+            post(elastic::bulk).put(elastic::bulk),
+        )
+        .route(
+            "/api/v1/ingest/elastic-bulk/{index}/_bulk",
+            post(elastic::bulk).put(elastic::bulk),
+        )
         .route("/api/v1/ingest/otlp/v1/logs", post(otlp::take));
     for root in ["/api/v1/dataspaces", "/api/v1/repositories"] {
         router = router
@@ -94,7 +102,26 @@ struct Context<'a> {
     headers: &'a HeaderMap,
     sender: &'a Sender,
     now_ms: i64,
+    room: &'a mut Room,
 }
+
+impl Context<'_> {
+    /// Takes an event in, if there is room for it. Few bytes of a body can be many of events:
+    /// what a group says of all its events is in each of them.
+    fn keep(&mut self, event: Event, events: &mut Vec<Event>) -> Result<(), ApiError> {
+        let pairs = event.tags.iter().chain(&event.fields);
+        let pair = size_of::<(String, String)>();
+        let size: usize = pairs
+            .map(|(name, value)| name.len() + value.len() + pair)
+            .sum();
+        self.room.take(size + event.raw.len() + EVENT)?;
+        events.push(event);
+        Ok(())
+    }
+}
+
+/// What an event takes beside its text, with its identity.
+const EVENT: usize = size_of::<Event>() + 64;
 
 impl axum::extract::FromRequest<Engine> for Delivery {
     type Rejection = ApiError;
@@ -116,19 +143,23 @@ impl Delivery {
     /// Reads, decodes and stores; answers with the batch's own response when it is durable.
     async fn take<F>(self, decode: F) -> Result<Response, ApiError>
     where
-        F: FnOnce(&Bytes, &Context<'_>) -> Result<Batch, ApiError>,
+        F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
     {
         let headers = &self.parts.headers;
         let sender = sender::admit(&self.engine, headers, self.parts.uri.path())?;
         let key = idempotency_key(headers)?;
-        let (received, _room) = self.gate.read(headers, self.body).await?;
-        let plain = body::unpack(headers, received.clone()).await?;
+        // Held to the end of this call: for as long as what came of the body is in memory.
+        let mut room = self.gate.room();
+        let received = body::read(headers, self.body, &mut room).await?;
+        let (plain, mut room) = body::unpack(headers, received.clone(), room).await?;
+        body::make_room(&plain, &mut room)?;
         let mut batch = decode(
             &plain,
-            &Context {
+            &mut Context {
                 headers,
                 sender: &sender,
                 now_ms: chrono::Utc::now().timestamp_millis(),
+                room: &mut room,
             },
         )?;
         drop(plain);
@@ -184,3 +215,6 @@ fn identify(events: &mut [Event]) {
         event.id = format!("{batch}_{at}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,25 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The folder that is the bucket.
+    pub fn bucket(&self) -> PathBuf {
+        self.folder.path().join("bucket")
+    }
+
+    /// An ingest token for the repository `humio`, with the parser that it prescribes, if any.
+    pub fn ingest_token(&self, name: &str, parser: Option<&str>) -> String {
+        let made = self.data(
+            "mutation($input: AddIngestTokenV3Input!) { addIngestTokenV3(input: $input) { token } }",
+            &serde_json::json!({
+                "input": { "repositoryName": "humio", "name": name, "parser": parser }
+            }),
+        );
+        made["addIngestTokenV3"]["token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
     /// Stores events: `(time in ms, text)`, with a tag and a field.
     pub fn ingest(&self, repository: &str, lines: &[(i64, &str)]) {
         let events = lines.iter().map(|(timestamp_ms, raw)| Event {
@@ -226,7 +245,8 @@ fn has_file(path: &std::path::Path) -> bool {
         .any(|path| path.is_file() || has_file(&path))
 }
 
-fn parse(all: &[u8]) -> Answer {
+/// An answer as it came over the socket.
+pub fn parse(all: &[u8]) -> Answer {
     let text = String::from_utf8(all.to_vec()).unwrap();
     let (head, rest) = text.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

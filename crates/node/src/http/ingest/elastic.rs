@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::fields::{flatten, value_time};
+use super::forward::ELASTIC_PRODUCT;
 use super::{Batch, Context, Delivery};
 use crate::http::error::ApiError;
 use crate::http::parse;
@@ -20,7 +21,7 @@ fn elastic(body: Value) -> Response {
     let mut response = Json(body).into_response();
     // The official clients refuse to talk to a server that does not say this.
     let product = HeaderValue::from_static("Elasticsearch");
-    response.headers_mut().insert("x-elastic-product", product);
+    response.headers_mut().insert(ELASTIC_PRODUCT, product);
     response
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn bulk(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
-fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
     let mut events = Vec::new();
     let mut items = Vec::new();
     let mut lines = body
@@ -68,7 +69,8 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
             .ok_or_else(|| wrong(format!("`{verb}` has no document behind it")))?;
         let document: Map<String, Value> = serde_json::from_slice(document)
             .map_err(|error| wrong(format!("the document behind it: {error}")))?;
-        events.push(event(document, context));
+        let event = event(document, context)?;
+        context.keep(event, &mut events)?;
         let done = json!({
             "_index": target.get("_index"),
             "_id": target.get("_id"),
@@ -81,12 +83,12 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
     Ok(Batch::new(events, answer))
 }
 
-fn event(document: Map<String, Value>, context: &Context<'_>) -> Event {
+fn event(document: Map<String, Value>, context: &Context<'_>) -> Result<Event, ApiError> {
     let time = document
         .get("@timestamp")
         .and_then(|it| value_time(it, None));
     let mut fields = Vec::new();
-    flatten(&document, &mut fields);
+    flatten(&document, &mut fields)?;
     fields.retain(|(name, _)| name != "@timestamp" && name != "message");
     let message = document.get("message").and_then(Value::as_str);
     let mut event = Event {
@@ -104,5 +106,5 @@ fn event(document: Map<String, Value>, context: &Context<'_>) -> Event {
     }
     event.timestamp_ms = time.unwrap_or(event.timestamp_ms);
     event.fields.extend(fields);
-    event
+    Ok(event)
 }

@@ -3,31 +3,65 @@
 use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use serde_json::{Map, Value};
 
+/// Most bytes of fields that one object or value becomes: 16 MiB. A field has the names of all
+/// that it lies in, so that a long name above many values is much more than its text.
+const MOST: usize = 16 << 20;
+
+/// The fields of a value are too many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its fields would be more than 16 MiB; send smaller events")]
+pub(in crate::http) struct TooMuch;
+
 /// Flattens an object as LogScale does: `{"a":{"b":1},"c":[2]}` is `a.b=1`, `c[0]=2`. A null is no
 /// field.
-pub(in crate::http) fn flatten(object: &Map<String, Value>, fields: &mut Vec<(String, String)>) {
+pub(in crate::http) fn flatten(
+    object: &Map<String, Value>,
+    fields: &mut Vec<(String, String)>,
+) -> Result<(), TooMuch> {
+    let mut left = MOST;
     for (name, value) in object {
-        put(name.clone(), value, fields);
+        put_within(name.clone(), value, fields, &mut left)?;
     }
+    Ok(())
 }
 
 /// One value under a name; an object or array as many.
-pub(in crate::http) fn put(name: String, value: &Value, fields: &mut Vec<(String, String)>) {
-    match value {
-        Value::Null => {}
-        Value::String(text) => fields.push((name, text.clone())),
+pub(in crate::http) fn put(
+    name: String,
+    value: &Value,
+    fields: &mut Vec<(String, String)>,
+) -> Result<(), TooMuch> {
+    let mut left = MOST;
+    put_within(name, value, fields, &mut left)
+}
+
+fn put_within(
+    name: String,
+    value: &Value,
+    fields: &mut Vec<(String, String)>,
+    left: &mut usize,
+) -> Result<(), TooMuch> {
+    let text = match value {
+        Value::Null => return Ok(()),
         Value::Object(object) => {
             for (inner, value) in object {
-                put(format!("{name}.{inner}"), value, fields);
+                put_within(format!("{name}.{inner}"), value, fields, left)?;
             }
+            return Ok(());
         }
         Value::Array(values) => {
             for (at, value) in values.iter().enumerate() {
-                put(format!("{name}[{at}]"), value, fields);
+                put_within(format!("{name}[{at}]"), value, fields, left)?;
             }
+            return Ok(());
         }
-        other => fields.push((name, other.to_string())),
-    }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let bytes = name.len() + text.len() + size_of::<(String, String)>();
+    *left = left.checked_sub(bytes).ok_or(TooMuch)?;
+    fields.push((name, text));
+    Ok(())
 }
 
 /// A time as text, in ms since 1970: RFC 3339, or without a zone, which is `zone` then or UTC.

@@ -22,6 +22,9 @@ use crate::http::error::ApiError;
 const PASSED_ON: HeaderName = HeaderName::from_static("backstay-passed-on");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Elasticsearch's clients take no answer without it.
+pub(super) const ELASTIC_PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
+
 /// What the other node gets of the request's headers.
 const KEPT: [HeaderName; 5] = [
     AUTHORIZATION,
@@ -68,7 +71,10 @@ impl Peers {
             .path_and_query()
             .map_or("/", axum::http::uri::PathAndQuery::as_str);
         let target = format!("{}{path}", url.trim_end_matches('/'));
-        let mut request = self.client()?.post(target).header(PASSED_ON, "1");
+        let mut request = self
+            .client()?
+            .request(parts.method.clone(), target)
+            .header(PASSED_ON, "1");
         for name in KEPT {
             if let Some(value) = parts.headers.get(&name) {
                 request = request.header(name, value);
@@ -82,7 +88,7 @@ impl Peers {
         };
         let answer = request.body(body).send().await.map_err(unreachable)?;
         let mut response = HttpResponse::builder().status(answer.status());
-        for name in [CONTENT_TYPE, RETRY_AFTER] {
+        for name in [CONTENT_TYPE, RETRY_AFTER, ELASTIC_PRODUCT] {
             if let Some(value) = answer.headers().get(&name) {
                 response = response.header(name, HeaderValue::clone(value));
             }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::fields::{flatten, value_time};
+use super::structured::shortened;
 use super::unstructured::line;
 use super::{Batch, Context, Delivery};
 use crate::Engine;
@@ -73,7 +74,7 @@ pub(super) async fn health(State(engine): State<Engine>) -> Response {
     refused(ApiError::not_ready(reason))
 }
 
-fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
     let mut events = Vec::new();
     for item in serde_json::Deserializer::from_slice(body).into_iter::<Item>() {
         let at = events.len();
@@ -82,19 +83,22 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
                 "event {at}: {error}; send objects such as {{\"time\":1700000000.5,\"event\":\"…\"}}, one after another"
             ))
         })?;
-        let event = event(item, context)
-            .map_err(|problem| ApiError::bad_request(format!("event {at}: {problem}")))?;
-        events.push(event);
+        let event = event(at, item, context)?;
+        context.keep(event, &mut events)?;
     }
     let count = events.len();
     Ok(Batch::new(events, success(count)))
 }
 
-fn event(item: Item, context: &Context<'_>) -> Result<Event, String> {
+fn event(at: usize, item: Item, context: &Context<'_>) -> Result<Event, ApiError> {
+    let wrong = |problem: String| ApiError::bad_request(format!("event {at}: {problem}"));
     let time = match &item.time {
         None | Some(Value::Null) => None,
         Some(value) => Some(value_time(value, None).ok_or_else(|| {
-            format!("time: {value} is no time; send seconds since 1970, such as 1700000000.5")
+            wrong(format!(
+                "time: {} is no time; send seconds since 1970, such as 1700000000.5",
+                shortened(&value.to_string())
+            ))
         })?),
     };
     // The token's parser wins, as it is the administrator's word.
@@ -113,7 +117,7 @@ fn event(item: Item, context: &Context<'_>) -> Result<Event, String> {
                 Some(parser.unwrap_or(parse::JSON)),
             )
         }
-        Value::Null => return Err("event: there is none".to_owned()),
+        Value::Null => return Err(wrong("event: there is none".to_owned())),
         other => line(other.to_string(), &[], context.now_ms, parser),
     };
     // What the shipper says wins over what a parser found.
@@ -130,18 +134,18 @@ fn event(item: Item, context: &Context<'_>) -> Result<Event, String> {
             .fields
             .extend(value.map(|value| (name.to_owned(), value)));
     }
-    flatten(&item.fields, &mut event.fields);
+    flatten(&item.fields, &mut event.fields)?;
     Ok(event)
 }
 
-fn decode_raw(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+pub(super) fn decode_raw(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
     let text = String::from_utf8_lossy(body);
     let parser = context.sender.parser.as_deref();
-    let events: Vec<Event> = text
-        .lines()
-        .filter(|text| !text.trim().is_empty())
-        .map(|text| line(text.to_owned(), &[], context.now_ms, parser))
-        .collect();
+    let mut events = Vec::new();
+    for text in text.lines().filter(|text| !text.trim().is_empty()) {
+        let event = line(text.to_owned(), &[], context.now_ms, parser);
+        context.keep(event, &mut events)?;
+    }
     let count = events.len();
     Ok(Batch::new(events, success(count)))
 }

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message;
 use serde_json::{Map, Value};
 
-use super::fields::put;
+use super::fields::{TooMuch, put};
 use super::{Batch, Context, Delivery};
 use crate::http::error::ApiError;
 use crate::http::parse;
@@ -25,7 +25,7 @@ pub(super) async fn take(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
-fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
     let kind = context
         .headers
         .get(CONTENT_TYPE)
@@ -33,6 +33,12 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
         .unwrap_or(PROTOBUF);
     let json = kind.starts_with(JSON);
     let request = if json {
+        // A request is an object; what reads it would take an array of its members too.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(ApiError::bad_request(
+                "the body is no OTLP JSON: it is an array; send {\"resourceLogs\":[…]}",
+            ));
+        }
         serde_json::from_slice(body)
             .map_err(|error| ApiError::bad_request(format!("the body is no OTLP JSON: {error}")))?
     } else if kind.starts_with(PROTOBUF) {
@@ -48,7 +54,7 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
     for resource in request.resource_logs {
         let mut common = Vec::new();
         if let Some(about) = &resource.resource {
-            attributes("resource.", &about.attributes, &mut common);
+            attributes("resource.", &about.attributes, &mut common)?;
         }
         for scope in resource.scope_logs {
             let mut common = common.clone();
@@ -56,7 +62,8 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
                 common.push(("scope.name".to_owned(), name));
             }
             for record in scope.log_records {
-                events.push(event(record, &common, context));
+                let event = event(record, &common, context)?;
+                context.keep(event, &mut events)?;
             }
         }
     }
@@ -69,7 +76,11 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
     Ok(Batch::new(events, ([(CONTENT_TYPE, kind)], body)))
 }
 
-fn event(record: LogRecord, common: &[(String, String)], context: &Context<'_>) -> Event {
+fn event(
+    record: LogRecord,
+    common: &[(String, String)],
+    context: &Context<'_>,
+) -> Result<Event, ApiError> {
     let nanos = match (record.time_unix_nano, record.observed_time_unix_nano) {
         (0, 0) => None,
         (0, observed) => Some(observed),
@@ -89,7 +100,7 @@ fn event(record: LogRecord, common: &[(String, String)], context: &Context<'_>) 
     };
     match (&context.sender.parser, &body) {
         (Some(parser), _) => parse::apply(parser, &mut event, context.now_ms),
-        (None, Value::Object(_)) => put("body".to_owned(), &body, &mut event.fields),
+        (None, Value::Object(_)) => put("body".to_owned(), &body, &mut event.fields)?,
         _ => {}
     }
     if let Some(nanos) = nanos {
@@ -97,7 +108,7 @@ fn event(record: LogRecord, common: &[(String, String)], context: &Context<'_>) 
     }
     let fields = &mut event.fields;
     fields.extend_from_slice(common);
-    attributes("", &record.attributes, fields);
+    attributes("", &record.attributes, fields)?;
     let mut set = |name: &str, text: String| {
         if !text.is_empty() {
             fields.push((name.to_owned(), text));
@@ -109,15 +120,20 @@ fn event(record: LogRecord, common: &[(String, String)], context: &Context<'_>) 
     set("severity", record.severity_text);
     set("trace_id", hex(&record.trace_id));
     set("span_id", hex(&record.span_id));
-    event
+    Ok(event)
 }
 
-fn attributes(prefix: &str, of: &[KeyValue], fields: &mut Vec<(String, String)>) {
+fn attributes(
+    prefix: &str,
+    of: &[KeyValue],
+    fields: &mut Vec<(String, String)>,
+) -> Result<(), TooMuch> {
     for attribute in of {
         if let Some(given) = &attribute.value {
-            put(format!("{prefix}{}", attribute.key), &value(given), fields);
+            put(format!("{prefix}{}", attribute.key), &value(given), fields)?;
         }
     }
+    Ok(())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -38,7 +38,7 @@ pub(super) async fn take(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
-fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
     let groups: Vec<Group> = serde_json::from_slice(body).map_err(|error| {
         ApiError::bad_request(format!(
             "the body is no humio-structured JSON: {error}; send [{{\"tags\":{{…}},\"events\":[{{\"timestamp\":\"…\",\"attributes\":{{…}}}}]}}]"
@@ -48,16 +48,22 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
     for (at, group) in groups.into_iter().enumerate() {
         let tags: Vec<(String, String)> = group.tags.into_iter().collect();
         for (item_at, item) in group.events.into_iter().enumerate() {
-            let event = event(item, &tags, context).map_err(|problem| {
+            let wrong = |problem: String| {
                 ApiError::bad_request(format!("[{at}].events[{item_at}].{problem}"))
-            })?;
-            events.push(event);
+            };
+            let event = event(item, &tags, context, wrong)?;
+            context.keep(event, &mut events)?;
         }
     }
     Ok(Batch::new(events, Json(json!({}))))
 }
 
-fn event(item: Item, tags: &[(String, String)], context: &Context<'_>) -> Result<Event, String> {
+fn event(
+    item: Item,
+    tags: &[(String, String)],
+    context: &Context<'_>,
+    wrong: impl Fn(String) -> ApiError,
+) -> Result<Event, ApiError> {
     let zone = item.timezone.as_deref();
     // The number is documented to be in ms.
     let timestamp_ms = match &item.timestamp {
@@ -66,21 +72,22 @@ fn event(item: Item, tags: &[(String, String)], context: &Context<'_>) -> Result
         _ => None,
     }
     .ok_or_else(|| {
-        format!(
+        wrong(format!(
             "timestamp: {} is no time; send ISO 8601 such as \"2026-11-24T03:00:00Z\", or ms since 1970",
             shortened(&item.timestamp.to_string())
-        )
+        ))
     })?;
     let mut fields = Vec::new();
     if let Some(attributes) = &item.attributes {
-        flatten(attributes, &mut fields);
+        flatten(attributes, &mut fields)?;
     }
     let untouched = item.attributes.is_none();
     let raw = match (item.rawstring, item.attributes) {
         (Some(raw), _) => raw,
         (None, Some(attributes)) => Value::Object(attributes).to_string(),
         (None, None) => {
-            return Err("rawstring: there is neither rawstring nor attributes".to_owned());
+            let problem = "rawstring: there is neither rawstring nor attributes";
+            return Err(wrong(problem.to_owned()));
         }
     };
     if let Some(zone) = item.timezone {

@@ -31,7 +31,7 @@ pub(super) async fn take(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
-fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
+pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
     let groups: Vec<Group> = serde_json::from_slice(body).map_err(|error| {
         ApiError::bad_request(format!(
             "the body is no humio-unstructured JSON: {error}; send [{{\"fields\":{{…}},\"messages\":[\"…\"]}}]"
@@ -41,14 +41,14 @@ fn decode(body: &Bytes, context: &Context<'_>) -> Result<Batch, ApiError> {
     for group in groups {
         let tags: Vec<(String, String)> = group.tags.into_iter().collect();
         let mut given = Vec::new();
-        flatten(&group.fields, &mut given);
+        flatten(&group.fields, &mut given)?;
         // The token's parser wins, as it is the administrator's word.
         let parser = context.sender.parser.as_deref().or(group.r#type.as_deref());
         for raw in group.messages {
             let mut event = line(raw, &tags, context.now_ms, parser);
             // "Fields that should be added to events after parsing."
             event.fields.extend_from_slice(&given);
-            events.push(event);
+            context.keep(event, &mut events)?;
         }
     }
     Ok(Batch::new(events, Json(json!({}))))

@@ -17,7 +17,8 @@ pub(super) fn parse(line: &str, _: i64) -> Result<Parsed, &'static str> {
             .find_map(|name| value_time(object.get(*name)?, None)),
         ..Parsed::default()
     };
-    flatten(&object, &mut parsed.fields);
+    flatten(&object, &mut parsed.fields)
+        .map_err(|_| "the line's fields would be more than 16 MiB")?;
     // `@timestamp` is the event's own member, not a field beside it.
     parsed.fields.retain(|(name, _)| name != "@timestamp");
     Ok(parsed)

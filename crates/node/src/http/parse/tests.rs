@@ -9,6 +9,14 @@ use super::{apply, parser};
 /// 2026-11-24T03:00:00Z.
 const NOW: i64 = 1_795_489_200_000;
 
+/// A parser's name, a line, its time if it has one, and fields of it.
+type Case = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    &'static [(&'static str, &'static str)],
+);
+
 fn event(name: &str, raw: &str) -> Event {
     let mut event = Event {
         timestamp_ms: 7,
@@ -35,7 +43,7 @@ fn ms(text: &str) -> i64 {
 
 #[test]
 fn fields_and_times_are_found() {
-    let cases: [(&str, &str, Option<&str>, &[(&str, &str)]); 12] = [
+    let cases: [Case; 12] = [
         (
             "json",
             r#"{"ts":"2026-11-24T02:59:59.5Z","a":{"b":1},"c":["x",null,true]}"#,

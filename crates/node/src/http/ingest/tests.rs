@@ -1,0 +1,216 @@
+//! Whatever comes, no decoder panics, and no line is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value as Any};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use proptest::prelude::*;
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::*;
+
+type Decode = fn(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>;
+
+const DECODERS: [(Decode, &str); 6] = [
+    (structured::decode, "application/json"),
+    (unstructured::decode, "application/json"),
+    (hec::decode, "application/json"),
+    (elastic::decode, "application/json"),
+    (otlp::decode, "application/json"),
+    (otlp::decode, "application/x-protobuf"),
+];
+
+fn decoded(
+    decode: Decode,
+    kind: &'static str,
+    body: Vec<u8>,
+    parser: Option<&str>,
+) -> Result<Vec<Event>, ApiError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let sender = Sender {
+        repository: crate::RepositoryName::new("logs"),
+        parser: parser.map(str::to_owned),
+    };
+    let mut context = Context {
+        headers: &headers,
+        sender: &sender,
+        now_ms: 1_795_489_200_000,
+        room: &mut Gate::default().room(),
+    };
+    Ok(decode(&body.into(), &mut context)?.events)
+}
+
+/// Bytes of one event for each decoder, around a line; the last reads it as it is.
+fn around(line: &str) -> Vec<(Decode, &'static str, Vec<u8>)> {
+    let records = ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs {
+            scope_logs: vec![ScopeLogs {
+                log_records: vec![LogRecord {
+                    body: Some(AnyValue {
+                        value: Some(Any::StringValue(line.to_owned())),
+                    }),
+                    ..LogRecord::default()
+                }],
+                ..ScopeLogs::default()
+            }],
+            ..ResourceLogs::default()
+        }],
+    };
+    let bulk = format!("{{\"index\":{{}}}}\n{}\n", json!({ "message": line }));
+    let bodies = [
+        json!([{ "events": [{ "timestamp": 1, "rawstring": line }] }]).to_string(),
+        json!([{ "messages": [line] }]).to_string(),
+        json!({ "event": line }).to_string(),
+        bulk,
+        json!({ "resourceLogs": [{ "scopeLogs": [{
+            "logRecords": [{ "body": { "stringValue": line } }] }] }] })
+        .to_string(),
+    ];
+    let bodies = bodies.into_iter().map(String::into_bytes);
+    let bodies = bodies.chain([records.encode_to_vec()]);
+    DECODERS
+        .into_iter()
+        .zip(bodies)
+        .map(|((decode, kind), body)| (decode, kind, body))
+        .collect()
+}
+
+/// JSON of any shape.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 5, |inner| {
+        let names = prop_oneof![
+            Just("events".to_owned()),
+            Just("timestamp".to_owned()),
+            Just("rawstring".to_owned()),
+            Just("attributes".to_owned()),
+            Just("tags".to_owned()),
+            Just("fields".to_owned()),
+            Just("messages".to_owned()),
+            Just("event".to_owned()),
+            Just("time".to_owned()),
+            Just("message".to_owned()),
+            Just("@timestamp".to_owned()),
+            Just("index".to_owned()),
+            Just("resourceLogs".to_owned()),
+            Just("scopeLogs".to_owned()),
+            Just("logRecords".to_owned()),
+            Just("body".to_owned()),
+            Just("timezone".to_owned()),
+            ".{0,6}",
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((names, inner), 0..5)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_parser() -> impl Strategy<Value = Option<&'static str>> {
+    prop::option::of(prop::sample::select(vec![
+        "json",
+        "kv",
+        "accesslog",
+        "syslog",
+        "nonesuch",
+    ]))
+}
+
+proptest! {
+    #[test]
+    fn no_decoder_panics_on_any_bytes(
+        body in prop::collection::vec(any::<u8>(), 0..300),
+        parser in any_parser(),
+    ) {
+        for (decode, kind) in DECODERS {
+            let _ = decoded(decode, kind, body.clone(), parser);
+        }
+        let _ = decoded(hec::decode_raw, "text/plain", body, parser);
+    }
+
+    #[test]
+    fn no_decoder_panics_on_any_json(documents in prop::collection::vec(any_json(), 1..4), parser in any_parser()) {
+        let lines: Vec<String> = documents.iter().map(Value::to_string).collect();
+        for (decode, kind) in DECODERS {
+            let _ = decoded(decode, kind, lines.join("\n").into_bytes(), parser);
+            let _ = decoded(decode, kind, format!("[{}]", lines.join(",")).into_bytes(), parser);
+        }
+    }
+
+    #[test]
+    fn no_decoder_panics_on_a_body_with_flipped_bytes(
+        line in ".{0,40}",
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        parser in any_parser(),
+    ) {
+        for (decode, kind, mut body) in around(&line) {
+            for (at, with) in &flips {
+                let at = at.index(body.len());
+                body[at] = *with;
+            }
+            let _ = decoded(decode, kind, body, parser);
+        }
+    }
+
+    #[test]
+    fn every_line_is_kept_as_it_came(line in "(?s).{0,80}", parser in any_parser()) {
+        for (at, (decode, kind, body)) in around(&line).into_iter().enumerate() {
+            let events = decoded(decode, kind, body, parser);
+            let events = events.map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
+            prop_assert_eq!(events.len(), 1);
+            prop_assert_eq!(&events[0].raw, &line, "{}", at);
+        }
+    }
+
+    #[test]
+    fn every_raw_line_is_kept(lines in prop::collection::vec("[^\r\n]{1,40}", 0..5), parser in any_parser()) {
+        let lines: Vec<String> = lines.into_iter().filter(|it| !it.trim().is_empty()).collect();
+        let events = decoded(hec::decode_raw, "text/plain", lines.join("\n").into_bytes(), parser);
+        let raw: Vec<String> = events.unwrap().into_iter().map(|it| it.raw).collect();
+        prop_assert_eq!(raw, lines);
+    }
+
+    #[test]
+    fn unpacking_never_panics_and_gives_back_what_was_packed(
+        plain in prop::collection::vec(any::<u8>(), 0..500),
+        name in prop::sample::select(vec!["gzip", "deflate", "zstd", "br", "identity"]),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let unpack = |encoding: &'static str, body: Vec<u8>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("Content-Encoding", HeaderValue::from_static(encoding));
+            let room = Gate::default().room();
+            runtime.block_on(body::unpack(&headers, body.into(), room)).map(|(plain, _)| plain)
+        };
+        let _ = unpack(name, plain.clone());
+        let packed = zstd::encode_all(plain.as_slice(), 1).unwrap();
+        prop_assert_eq!(unpack("zstd", packed).unwrap(), plain);
+    }
+}
+
+#[test]
+fn room_is_given_back_and_what_no_batch_can_have_is_refused() {
+    let gate = Gate::default();
+    let status = |result: Result<(), ApiError>| result.map_err(|error| error.status().as_u16());
+    let mut first = gate.room();
+    assert_eq!(status(first.take(200 << 20)), Ok(()));
+    assert_eq!(status(first.take(57 << 20)), Err(413));
+    let mut second = gate.room();
+    assert_eq!(status(second.take(100 << 20)), Err(429));
+    drop(first);
+    assert_eq!(status(gate.room().take(256 << 20)), Ok(()));
+    // The refused one asks again.
+    assert_eq!(status(gate.room().take((256 << 20) + 1)), Err(413));
+}

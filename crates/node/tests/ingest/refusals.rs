@@ -1,0 +1,350 @@
+//! What is refused: by whom it is sent, by its form, by its size. Nothing of it is stored.
+
+use serde_json::Value;
+
+use crate::curl::{
+    BULK, HEC, HEC_RAW, OTLP, STRUCTURED, UNSTRUCTURED, found, gzip, post, raw_lines, send, zstd,
+};
+use crate::server::{Answer, Server};
+
+const JSON: [&str; 2] = ["-H", "Content-Type: application/json"];
+const MIB: usize = 1 << 20;
+
+const GOOD: [(&str, &str); 6] = [
+    (
+        STRUCTURED,
+        r#"[{"events":[{"timestamp":1,"rawstring":"x"}]}]"#,
+    ),
+    (UNSTRUCTURED, r#"[{"messages":["x"]}]"#),
+    (HEC, r#"{"event":"x"}"#),
+    (HEC_RAW, "x"),
+    (BULK, "{\"index\":{}}\n{\"message\":\"x\"}\n"),
+    (
+        OTLP,
+        r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}"#,
+    ),
+];
+
+/// The error text of an answer, in the words of its protocol.
+fn problem(answer: &Answer) -> String {
+    let body = answer.json();
+    let text = body.get("error").or(body.get("text"));
+    text.and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("no error in {answer:?}"))
+        .to_owned()
+}
+
+fn basic(user: &str, password: &str) -> Vec<String> {
+    vec!["--user".to_owned(), format!("{user}:{password}")]
+}
+
+fn header(value: &str) -> Vec<String> {
+    vec!["-H".to_owned(), format!("Authorization: {value}")]
+}
+
+#[test]
+fn every_format_wants_an_ingest_token() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let wrong = "wrong-token-0123456789";
+    for (path, body) in GOOD {
+        let cases = [
+            (Vec::new(), 401),
+            (header("Bearer"), 401),
+            (header(&format!("Digest {token}")), 401),
+            (header("Basic !"), 401),
+            (basic("", ""), 401),
+            (header(&format!("Bearer {wrong}")), 403),
+            (header(&format!("Bearer {}", server.admin)), 403),
+            (basic("user", wrong), 403),
+            (header(&format!("Bearer {token}x")), 403),
+        ];
+        for (more, status) in cases {
+            let mut all: Vec<&str> = more.iter().map(String::as_str).collect();
+            all.extend(JSON);
+            let answer = post(&server, path, &all, body.as_bytes());
+            assert_eq!(answer.status, status, "{path} {more:?}: {answer:?}");
+            assert!(problem(&answer).contains("addIngestTokenV3"), "{answer:?}");
+            let head = answer.head.to_lowercase();
+            assert_eq!(head.contains("www-authenticate"), status == 401, "{head}");
+            let shown = format!("{}{}", answer.head, answer.body);
+            for secret in [wrong, token.as_str(), server.admin.as_str()] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
+        }
+    }
+    assert_eq!(raw_lines(&server), [] as [String; 0]);
+    // The same bodies are taken from whom they may come, in each way a token is sent.
+    let ways = [
+        header(&format!("Bearer {token}")),
+        header(&format!("bearer  {token}")),
+        header(&format!("Splunk {token}")),
+        basic("any", &token),
+        basic(&token, ""),
+    ];
+    for (path, body) in GOOD {
+        for more in &ways {
+            let mut all: Vec<&str> = more.iter().map(String::as_str).collect();
+            all.extend(JSON);
+            let answer = post(&server, path, &all, body.as_bytes());
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        }
+    }
+    assert_eq!(raw_lines(&server).len(), GOOD.len() * ways.len());
+}
+
+#[test]
+fn a_token_is_no_good_for_another_repository_nor_once_revoked() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let body = br#"[{"messages":["x"]}]"#;
+    for root in ["dataspaces", "repositories"] {
+        let path = |repository: &str| format!("/api/v1/{root}/{repository}/ingest-messages");
+        let other = send(&server, &path("other"), &token, &JSON, body);
+        assert_eq!(other.status, 403);
+        assert!(problem(&other).contains("another repository than `other`"));
+        let own = send(&server, &path("humio"), &token, &JSON, body);
+        assert_eq!(own.status, 200, "{own:?}");
+        let unknown = send(&server, &path("nowhere"), &server.admin, &JSON, body);
+        assert_eq!(unknown.status, 404);
+        assert!(problem(&unknown).contains("`nowhere`"), "{unknown:?}");
+    }
+    server.data(
+        "mutation { removeIngestToken(repositoryName: \"humio\", name: \"t\") { result } }",
+        &Value::Null,
+    );
+    for (path, body) in GOOD {
+        let answer = send(&server, path, &token, &JSON, body.as_bytes());
+        assert_eq!(answer.status, 403, "{path}: {answer:?}");
+        assert!(problem(&answer).contains("revoked"), "{answer:?}");
+    }
+    assert_eq!(raw_lines(&server), ["x", "x"]);
+}
+
+#[test]
+fn splunks_clients_get_splunks_codes() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let code = |answer: Answer| (answer.status, answer.json()["code"].clone());
+    let body = br#"{"event":"x"}"#;
+    assert_eq!(code(post(&server, HEC, &[], body)), (401, 2.into()));
+    assert_eq!(
+        code(send(&server, HEC, "wrong", &[], body)),
+        (403, 4.into())
+    );
+    assert_eq!(code(send(&server, HEC, &token, &[], b"{")), (400, 6.into()));
+}
+
+#[test]
+fn a_malformed_body_is_400_and_says_where() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let good = r#"{"timestamp":1,"rawstring":"x"}"#;
+    let structured =
+        |event: &str| format!(r#"[{{"events":[{good}]}},{{"events":[{good},{event}]}}]"#);
+    let bulk = |rest: &str| format!("{{\"index\":{{}}}}\n{{\"message\":\"x\"}}\n{rest}");
+    let deep = format!(
+        r#"[{{"events":[{{"timestamp":1,"attributes":{}1{}}}]}}]"#,
+        r#"{"a":"#.repeat(100_000),
+        "}".repeat(100_000)
+    );
+    let cases: [(&str, String, &str); 26] = [
+        (STRUCTURED, "nonsense".to_owned(), "line 1 column 2"),
+        (STRUCTURED, String::new(), "line 1 column 0"),
+        (STRUCTURED, "{}".to_owned(), "humio-structured"),
+        (STRUCTURED, structured("{"), "line 1 column"),
+        (STRUCTURED, structured("{}"), "missing field `timestamp`"),
+        (
+            STRUCTURED,
+            structured(r#"{"timestamp":"soon","rawstring":"x"}"#),
+            "[1].events[1].timestamp: \"soon\"",
+        ),
+        (
+            STRUCTURED,
+            structured(r#"{"timestamp":1}"#),
+            "[1].events[1].rawstring",
+        ),
+        (
+            STRUCTURED,
+            structured(r#"{"timestamp":null,"rawstring":"x"}"#),
+            "[1].events[1].timestamp",
+        ),
+        (STRUCTURED, deep, "recursion limit"),
+        (
+            STRUCTURED,
+            "[{\"events\":[{\"timestamp\":1,\"rawstring\":\"\u{0}\"}]}]".to_owned(),
+            "control character",
+        ),
+        (
+            UNSTRUCTURED,
+            "[{\"messages\":[\"x\",7]}]".to_owned(),
+            "line 1 column",
+        ),
+        (UNSTRUCTURED, "\"x\"".to_owned(), "humio-unstructured"),
+        (HEC, r#"{"event":"x"}{"event":"#.to_owned(), "event 1"),
+        (
+            HEC,
+            r#"{"event":"x"}{"time":1}"#.to_owned(),
+            "event 1: missing field `event`",
+        ),
+        (
+            HEC,
+            r#"{"event":"x"}{"event":null}"#.to_owned(),
+            "event 1: event",
+        ),
+        (
+            HEC,
+            r#"{"event":"x","time":"yesterday"}"#.to_owned(),
+            "event 0: time: \"yesterday\"",
+        ),
+        (HEC, "x".to_owned(), "event 0"),
+        (BULK, bulk("nonsense"), "line 3: no action"),
+        (BULK, bulk("{}\n{}"), "line 3: an empty action"),
+        (
+            BULK,
+            bulk("{\"index\":{}}\n"),
+            "line 3: `index` has no document",
+        ),
+        (
+            BULK,
+            bulk("{\"index\":{}}\n[1]\n"),
+            "line 3: the document behind it",
+        ),
+        (
+            BULK,
+            bulk("{\"delete\":{\"_id\":\"1\"}}\n"),
+            "line 3: `delete`",
+        ),
+        (
+            BULK,
+            bulk("{\"update\":{\"_id\":\"1\"}}\n{}\n"),
+            "line 3: `update`",
+        ),
+        (OTLP, "{".to_owned(), "line 1 column"),
+        (OTLP, r#"{"resourceLogs":7}"#.to_owned(), "line 1 column"),
+        (OTLP, "[]".to_owned(), "OTLP JSON"),
+    ];
+    for (path, body, part) in cases {
+        let answer = send(&server, path, &token, &JSON, body.as_bytes());
+        let body = body.chars().take(80).collect::<String>();
+        assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
+        let problem = problem(&answer);
+        assert!(problem.contains(part), "{path} {body}: {problem}");
+    }
+    let kind = ["-H", "Content-Type: application/x-protobuf"];
+    let answer = send(&server, OTLP, &token, &kind, b"\x0a\xffnot protobuf");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(problem(&answer).contains("OTLP protobuf"), "{answer:?}");
+    let kind = ["-H", "Content-Type: text/plain"];
+    let answer = send(&server, OTLP, &token, &kind, b"x");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(problem(&answer).contains("Content-Type"), "{answer:?}");
+    assert_eq!(found(&server, "*"), [] as [Value; 0]);
+}
+
+#[test]
+fn a_body_that_is_not_packed_as_it_says_is_400() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let plain = br#"[{"messages":["x"]}]"#;
+    let cut = |packed: Vec<u8>| packed[..packed.len() - 4].to_vec();
+    for (encoding, body, part) in [
+        ("gzip", plain.to_vec(), "Content-Encoding: gzip"),
+        ("zstd", plain.to_vec(), "Content-Encoding: zstd"),
+        ("gzip", cut(gzip(plain)), "Content-Encoding: gzip"),
+        ("zstd", cut(zstd(plain)), "Content-Encoding: zstd"),
+        ("br", plain.to_vec(), "send gzip, zstd"),
+        ("gzip, zstd", plain.to_vec(), "send gzip, zstd"),
+    ] {
+        let encoding = format!("Content-Encoding: {encoding}");
+        let answer = send(&server, UNSTRUCTURED, &token, &["-H", &encoding], &body);
+        assert_eq!(answer.status, 400, "{encoding}: {answer:?}");
+        assert!(problem(&answer).contains(part), "{answer:?}");
+    }
+    assert_eq!(found(&server, "*"), [] as [Value; 0]);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_413_packed_or_not() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let plain = vec![b' '; 32 * MIB + 1];
+    let chunked = ["-H", "Transfer-Encoding: chunked"];
+    // A bomb of bombs: each member unpacks to a MiB.
+    let members: Vec<u8> = gzip(&vec![b' '; MIB]).repeat(40_000 / 1000);
+    let cases: [(&[&str], &[u8]); 5] = [
+        (&[], &plain),
+        (&chunked, &plain),
+        (
+            &["-H", "Content-Encoding: gzip"],
+            &gzip(&vec![b' '; 200 * MIB]),
+        ),
+        (
+            &["-H", "Content-Encoding: zstd"],
+            &zstd(&vec![b' '; 200 * MIB]),
+        ),
+        (&["-H", "Content-Encoding: gzip"], &members),
+    ];
+    for (more, body) in cases {
+        for path in [UNSTRUCTURED, HEC, BULK, OTLP] {
+            let answer = send(&server, path, &token, more, body);
+            assert_eq!(answer.status, 413, "{path} {more:?}: {answer:?}");
+            assert!(problem(&answer).contains("32 MiB"), "{answer:?}");
+        }
+    }
+    assert_eq!(found(&server, "*"), [] as [Value; 0]);
+}
+
+/// A body within the limit whose events would not be: what all events of a group share is copied
+/// to each.
+#[test]
+fn a_body_that_becomes_too_many_bytes_of_events_is_413() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let long = "x".repeat(MIB);
+    let many = |item: &str| vec![item; 1000].join(",");
+    let records = many("{}");
+    let cases = [
+        (
+            STRUCTURED,
+            format!(
+                r#"[{{"tags":{{"a":"{long}"}},"events":[{}]}}]"#,
+                many(r#"{"timestamp":1,"rawstring":""}"#)
+            ),
+        ),
+        (
+            UNSTRUCTURED,
+            format!(
+                r#"[{{"tags":{{"a":"{long}"}},"messages":[{}]}}]"#,
+                many(r#""""#)
+            ),
+        ),
+        (
+            UNSTRUCTURED,
+            format!(
+                r#"[{{"fields":{{"a":"{long}"}},"messages":[{}]}}]"#,
+                many(r#""""#)
+            ),
+        ),
+        (
+            OTLP,
+            format!(
+                r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"a","value":{{"stringValue":"{long}"}}}}]}},"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#
+            ),
+        ),
+        // A field has the names of all that it lies in.
+        (
+            HEC,
+            format!(
+                r#"{{"event":"x","fields":{{"{long}":[{}]}}}}"#,
+                vec!["1"; 1000].join(",")
+            ),
+        ),
+    ];
+    for (path, body) in cases {
+        let answer = send(&server, path, &token, &JSON, body.as_bytes());
+        assert_eq!(answer.status, 413, "{path}: {answer:?}");
+        assert!(problem(&answer).contains("send smaller"), "{answer:?}");
+    }
+    assert_eq!(found(&server, "*"), [] as [Value; 0]);
+}
