@@ -3,6 +3,7 @@
 //! It is deliberately not the node's own code: the drill must see what any client would see.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -254,15 +255,29 @@ impl NodeClient {
         repository: &str,
         query: &str,
     ) -> Result<BoxStream<'static, Result<Row, ClientError>>, ClientError> {
+        let far = chrono::Utc::now().timestamp_millis() + 365 * 86_400_000;
+        self.query_within(admin, repository, query, 0..far).await
+    }
+
+    /// The same over a range of time, in ms since 1970.
+    ///
+    /// # Errors
+    /// See [`NodeClient::query`].
+    pub async fn query_within(
+        &self,
+        admin: &str,
+        repository: &str,
+        query: &str,
+        range: Range<i64>,
+    ) -> Result<BoxStream<'static, Result<Row, ClientError>>, ClientError> {
         let what = "POST /api/v1/repositories/{repo}/query";
         let path = format!("api/v1/repositories/{repository}/query");
-        let far = chrono::Utc::now().timestamp_millis() + 365 * 86_400_000;
         let request = self
             .http
             .post(self.at(&path, what)?)
             .bearer_auth(admin)
             .header("Accept", "application/x-ndjson")
-            .json(&json!({ "queryString": query, "start": 0, "end": far, "isLive": false }));
+            .json(&json!({ "queryString": query, "start": range.start, "end": range.end, "isLive": false }));
         let response = tokio::time::timeout(SILENCE, accepted(what, request))
             .await
             .map_err(|_| silent(what))??;

@@ -4,7 +4,9 @@
 //! unpacks to, for parsing it, and for its events.
 
 use std::io::{ErrorKind, Read};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -35,19 +37,25 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Bounds the memory of batches on their way.
 pub(super) struct Gate {
     room: Arc<Semaphore>,
+    unpacking: Arc<Semaphore>,
 }
 
 /// What one batch holds of the gate, until it is dropped.
 pub(super) struct Room {
     gate: Arc<Semaphore>,
+    unpacking: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl Default for Gate {
     fn default() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
             room: Arc::new(Semaphore::new(ROOM / UNIT)),
+            // Not more threads than cores: the work is none the faster for it, and the allocator
+            // keeps what each thread has freed.
+            unpacking: Arc::new(Semaphore::new(cores)),
         }
     }
 }
@@ -57,6 +65,7 @@ impl Gate {
     pub(super) fn room(&self) -> Room {
         Room {
             gate: Arc::clone(&self.room),
+            unpacking: Arc::clone(&self.unpacking),
             permit: None,
             bytes: 0,
         }
@@ -167,13 +176,18 @@ pub(super) async fn unpack(
     if encoding.is_empty() || encoding == "identity" {
         return Ok((body, room));
     }
+    let stopped =
+        |error: String| ApiError::internal(format!("the body could not be unpacked: {error}"));
+    let turn = Arc::clone(&room.unpacking).acquire_owned().await;
+    let turn = turn.map_err(|error| stopped(error.to_string()))?;
     let unpacking = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let plain = unpack_now(&encoding, &body, &mut room)?;
         Ok((plain, room))
     });
     unpacking
         .await
-        .map_err(|error| ApiError::internal(format!("the body could not be unpacked: {error}")))?
+        .map_err(|error| stopped(error.to_string()))?
 }
 
 fn unpack_now(encoding: &str, body: &[u8], room: &mut Room) -> Result<Bytes, ApiError> {
