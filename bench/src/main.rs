@@ -4,6 +4,8 @@
 //!
 //! | Command | What | Peer |
 //! | --- | --- | --- |
+//! | `ingest` | log lines over HTTP until they are acknowledged, and until they are in segments, on one core | `zstd -3` of the same bytes to a file, on that core |
+//! | `failover` | from SIGKILL of a primary to the first complete search on the standby | the same with 10 segments, and loading the snapshot |
 //! | `recovery` | loading a snapshot of a million segments | decrypting, unpacking and parsing the same bytes to nothing |
 //! | `search` | finding a rare text in 1 GB of log lines | `rg` over the raw file |
 //!
@@ -11,7 +13,11 @@
 //! nothing else is written to standard output; progress goes to standard error. The exit code is
 //! 0, 1 when a measurement failed or a limit does not hold, 2 when something needed is missing.
 
+mod failover;
+mod ingest;
+mod lines;
 mod measure;
+mod process;
 mod recovery;
 mod search;
 mod table;
@@ -44,6 +50,10 @@ enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// Log lines over HTTP on one core, against zstd.
+    Ingest(ingest::Options),
+    /// From the kill of a primary to a search on the standby, as the state grows.
+    Failover(failover::Options),
     /// Loading a large snapshot, against parsing the same bytes to nothing.
     Recovery(recovery::Options),
     /// Finding a rare text, against ripgrep.
@@ -79,6 +89,8 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match arguments.bench {
+            Bench::Ingest(options) => ingest::run(&options).await,
+            Bench::Failover(options) => failover::run(&options).await,
             Bench::Recovery(options) => recovery::run(&options).await,
             Bench::Search(options) => search::run(&options).await,
             Bench::RecoveryOnce(options) => recovery::once(&options).await,

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::Failure;
+
 /// Runs something and tells how long it took.
 pub(crate) async fn timed<T, E>(
     work: impl Future<Output = Result<T, E>>,
@@ -33,4 +35,19 @@ pub(crate) fn forget_files() -> bool {
     // Only clean pages are forgotten.
     let synced = Command::new("sync").status().is_ok_and(|it| it.success());
     synced && fs::write(Path::new("/proc/sys/vm/drop_caches"), "3").is_ok()
+}
+
+/// Bytes of the files below a folder.
+pub(crate) fn bytes_below(folder: &Path) -> Result<u64, Failure> {
+    let mut sum = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        sum += if about.is_dir() {
+            bytes_below(&entry.path())?
+        } else {
+            about.len()
+        };
+    }
+    Ok(sum)
 }

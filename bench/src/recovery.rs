@@ -176,7 +176,8 @@ async fn open(folder: &Path) -> Result<Bucket, Failure> {
     Ok(Bucket::open(BucketConfig::local(folder, key, Role::Own)).await?)
 }
 
-async fn load(bucket: &Bucket, key: &SnapshotKey) -> Result<State, Failure> {
+/// Loads a snapshot into a patched state.
+pub(crate) async fn load(bucket: &Bucket, key: &SnapshotKey) -> Result<State, Failure> {
     let state = snapshot::read(bucket, key).await?;
     let input = patching(bucket, &state);
     Ok(patch(state, &input).state)

@@ -13,13 +13,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backstay_lab::workload::lines::{Files, Generator};
 use backstay_node::{Engine, IngestError, NodeConfig, RepositoryName};
 use backstay_search::{Event, Limits, Query, QueryResult, TimeRange};
-use chrono::DateTime;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::measure::{forget_files, median, timed};
+use crate::lines::{START_MS, texts};
+use crate::measure::{bytes_below, forget_files, median, timed};
 use crate::table::{Ratio, Report, Row};
 use crate::{Failure, note};
 
@@ -31,8 +30,6 @@ const REPOSITORY: &str = "humio";
 const BATCH: usize = 1 << 20;
 /// Requests on their way at the same time.
 const SENDERS: usize = 8;
-/// The first line's time; each line is a millisecond later.
-const START_MS: i64 = 1_750_000_000_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -149,13 +146,7 @@ fn rg(raw: &Path) -> Result<(), Failure> {
 
 /// Writes the raw file; answers with its size.
 fn write_raw(options: &Options, path: &Path) -> Result<u64, Failure> {
-    let mut lines: Box<dyn Iterator<Item = Result<String, Failure>>> = if options.logs.is_empty() {
-        let start = DateTime::from_timestamp_millis(START_MS).unwrap_or_default();
-        Box::new(Generator::new(1, start).map(|line| Ok(line.text)))
-    } else {
-        let files = Files::find(&options.logs)?;
-        Box::new(files.lines().map(|line| Ok(line?.text)))
-    };
+    let mut lines = texts(&options.logs)?;
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let (mut size, mut hidden) = (0, false);
     while size < options.bytes {
@@ -306,19 +297,4 @@ async fn search(engine: &Engine) -> Result<QueryResult, Failure> {
         )));
     }
     Ok(found)
-}
-
-/// Bytes of the files below a folder.
-fn bytes_below(folder: &Path) -> Result<u64, Failure> {
-    let mut sum = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        sum += if about.is_dir() {
-            bytes_below(&entry.path())?
-        } else {
-            about.len()
-        };
-    }
-    Ok(sum)
 }

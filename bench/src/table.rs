@@ -65,6 +65,15 @@ impl Row {
         }
     }
 
+    /// Bytes in a time.
+    pub(crate) fn rate(name: impl Into<String>, bytes: u64, time: Duration) -> Self {
+        Self {
+            name: name.into(),
+            value: bytes as f64 / 1e6 / time.as_secs_f64(),
+            unit: "MB/s",
+        }
+    }
+
     /// How many.
     pub(crate) fn count(name: impl Into<String>, count: u64) -> Self {
         Self {
