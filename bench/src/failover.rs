@@ -181,10 +181,7 @@ impl Prepared {
         prepared.send(&node, 0, OLD_LINES).await?;
         let flush = "mutation { setDynamicConfig(input: {config: FlushSegmentsAndGlobalOnShutdown, value: \"true\"}) }";
         node.client().graphql(&admin, flush, Value::Null).await?;
-        let id = node.id().map(|id| id.to_string()).unwrap_or_default();
-        std::process::Command::new("kill")
-            .args(["-TERM", &id])
-            .status()?;
+        node.terminate()?;
         node.wait().await?;
         let bucket = open(&prepared.region).await?;
         let state = prepared.with_segments(newest(&bucket).await?)?;

@@ -244,7 +244,7 @@ async fn node(binary: &Path, load: &Load, work: &Path) -> Result<(Took, u64), Fa
     let mut node = NodeProcess::start(&spec)?;
     node.ready(HANGS).await?;
     let id = node
-        .id()
+        .pid()
         .ok_or_else(|| Failure::Failed("the node has ended".to_owned()))?;
     let admin = node.admin_token()?;
     let client = node.client().clone();
@@ -266,12 +266,10 @@ async fn node(binary: &Path, load: &Load, work: &Path) -> Result<(Took, u64), Fa
     let (searched, searched_cpu) = (begun.elapsed(), cpu_of(id)?);
     let flush = "mutation { setDynamicConfig(input: {config: FlushSegmentsAndGlobalOnShutdown, value: \"true\"}) }";
     client.graphql(&admin, flush, Value::Null).await?;
-    let terminated = Command::new("kill")
-        .args(["-TERM", &id.to_string()])
-        .status()?;
+    node.terminate()?;
     let status = node.wait().await?;
     let all = begun.elapsed().saturating_sub(searched) + acknowledged;
-    if !terminated.success() || !status.success() {
+    if !status.success() {
         return Err(Failure::Failed(format!(
             "the node ended with {status}:\n{}",
             node.log_tail(12)
