@@ -7,6 +7,8 @@ use std::time::Instant;
 use backstay_failpoint::hit;
 use backstay_global::{Event, Host, Reject};
 use futures::future::join_all;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::plan::{Leases, assign};
 use super::running::{GlobalError, Peer, Running};
@@ -78,9 +80,29 @@ impl Keeper {
         let alive = running.alive.read().len();
         running.metrics.hosts_alive.set(alive as i64);
         running.give_up_lost();
-        running.take_due().await;
+        self.take_due(running).await?;
         running.prune();
         Ok(())
+    }
+
+    /// Takes what is due, and says all the while that this node lives: a takeover reads a stream
+    /// as far back as keys are known, which may be longer than a lease. Were it silent meanwhile,
+    /// the others would take its partitions away before it had them, and so would it theirs.
+    async fn take_due(&mut self, running: &Running) -> Result<(), GlobalError> {
+        let done = Notify::new();
+        let taking = async {
+            running.take_due().await;
+            done.notify_one();
+        };
+        let beating = async {
+            let every = running.config.tuning.heartbeat;
+            while timeout(every, done.notified()).await.is_err() {
+                self.beat(running).await?;
+            }
+            Ok(())
+        };
+        let ((), beaten) = tokio::join!(taking, beating);
+        beaten
     }
 
     /// Says that this node lives. A node that others have declared dead (it slept) comes up again.
