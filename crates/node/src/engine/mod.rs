@@ -195,6 +195,21 @@ impl Engine {
             .boxed())
     }
 
+    /// Resolves when no live node is reached at `url` any more, as this node sees it. For whoever
+    /// waits there for an answer: a frozen node keeps its connections open and says nothing.
+    pub async fn gone(&self, url: &str) {
+        loop {
+            let lives = self.inner.running.get().is_some_and(|running| {
+                let alive = running.alive.read();
+                alive.values().any(|peer| peer.url == url)
+            });
+            if !lives {
+                return;
+            }
+            tokio::time::sleep(self.inner.config.tuning.heartbeat).await;
+        }
+    }
+
     /// What the engine is doing.
     pub fn phase(&self) -> Phase {
         self.inner.phase.borrow().clone()

@@ -174,7 +174,12 @@ impl Delivery {
         match answer {
             Ok(_) => Ok(batch.response),
             Err(IngestError::Elsewhere { url }) => {
-                self.peers.pass_on(&url, &self.parts, received).await
+                tokio::select! {
+                    answer = self.peers.pass_on(&url, &self.parts, received) => answer,
+                    () = self.engine.gone(&url) => Err(ApiError::not_ready(format!(
+                        "the node at {url} had to take this batch and has fallen silent; send it again with the same idempotency key"
+                    ))),
+                }
             }
             Err(error) => Err(error.into()),
         }

@@ -50,6 +50,8 @@ fn one_dropped_and_one_frozen_past_its_lease_lose_and_double_nothing() {
         send(&[&b, &c], format!("two-{n}"));
     }
     let frozen = b.freeze();
+    let waits = c.engine.clone();
+    c.run(async move { waits.gone("http://b.test/").await });
     c.until("everything is taken over", |_| owned(&c) == 4);
     for n in 0..20 {
         send(&[&c], format!("one-{n}"));
