@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use backstay_lab::region::{Azurite, Region};
@@ -26,7 +27,7 @@ pub const REPOSITORY: &str = "regions";
 /// No wait for one thing is longer; a machine that is busy with other tests is slow.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(50);
 
 pub type Env = BTreeMap<String, String>;
 
@@ -171,7 +172,13 @@ where
 /// An answer's status code and body; an error is code 0.
 pub async fn get(node: &NodeProcess, path: &str) -> (u16, String) {
     let url = node.client().base().join(path).unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    // Making one reads all certificates of the machine.
+    static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
+    let http = HTTP.get_or_init(|| {
+        // No connection is kept: it would belong to the runtime of one test.
+        let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+        builder.no_proxy().build().unwrap()
+    });
     let asked = http.get(url).timeout(Duration::from_secs(5)).send().await;
     match asked {
         Ok(answer) => (
