@@ -56,14 +56,12 @@ impl World {
 
     /// Every bucket is a container in Azurite; `None` where there is none.
     pub fn azurite() -> Option<Self> {
-        Azurite::for_tests()
-            .unwrap()
-            .map(|azurite| Self::over(Some(azurite)))
+        named().map(|azurite| Self::over(Some(azurite)))
     }
 
     /// The same, with every call going through a proxy.
     pub async fn behind_proxy() -> Option<(Self, Proxy)> {
-        let azurite = Azurite::for_tests().unwrap()?;
+        let azurite = named()?;
         let url: reqwest::Url = azurite.url().parse().unwrap();
         let target = format!(
             "{}:{}",
@@ -118,6 +116,11 @@ impl World {
             region.remove().await.unwrap();
         }
     }
+}
+
+/// The Azurite for tests; `None`, after saying so, where there is none.
+fn named() -> Option<Azurite> {
+    Azurite::for_tests().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The variables of a node of `to` that recovers from `from`.
