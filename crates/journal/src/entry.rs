@@ -5,7 +5,7 @@
 //! an entry that was copied to another slot is refused instead of replayed.
 //!
 //! ```text
-//! "BSJ1" | kind u8 | stream u32 | seq u64 | term u64 | nonce u128
+//! "BSJ1" | kind u8 | stream u32 | seq u64 | term u64 | settled u64 | nonce u128
 //!        | writer length u16, writer | sealer length u16, sealer | payload length u32 | zstd payload
 //! ```
 //! All integers little-endian; stream `u32::MAX` is `global`; the payload length is that of the
@@ -25,7 +25,8 @@ pub const MAX_PAYLOAD_BYTES: usize = 256 << 20;
 pub(crate) const MAX_NAME_BYTES: usize = 1024;
 
 /// Enough bytes for any header: what trimming reads of an entry.
-pub(crate) const HEADER_BYTES: u64 = 4 + 1 + 4 + 8 + 8 + 16 + 2 * (2 + MAX_NAME_BYTES as u64) + 4;
+pub(crate) const HEADER_BYTES: u64 =
+    4 + 1 + 4 + 8 + 8 + 8 + 16 + 2 * (2 + MAX_NAME_BYTES as u64) + 4;
 
 const MAGIC: &[u8; 4] = b"BSJ1";
 const GLOBAL: u32 = u32::MAX;
@@ -117,6 +118,9 @@ pub struct Entry {
     pub seq: u64,
     /// Under which term it was written; terms only rise along the live entries of a stream.
     pub term: u64,
+    /// Every slot below this one was there when the entry was made. By it a hole in a stream is
+    /// told from its end.
+    pub settled: u64,
     /// Who wrote it.
     pub writer: WriterId,
     /// By which a writer knows its own entry again after an unclear answer.
@@ -164,6 +168,7 @@ pub(crate) struct Header {
     pub(crate) stream: StreamId,
     pub(crate) seq: u64,
     pub(crate) term: u64,
+    pub(crate) settled: u64,
     pub(crate) writer: WriterId,
     pub(crate) nonce: u128,
     pub(crate) kind: EntryKind,
@@ -197,6 +202,7 @@ impl Header {
         out.put_u32_le(self.stream.number());
         out.put_u64_le(self.seq);
         out.put_u64_le(self.term);
+        out.put_u64_le(self.settled);
         out.put_u128_le(self.nonce);
         for name in [self.writer.0.as_str(), sealer] {
             out.put_u16_le(name.len() as u16);
@@ -220,6 +226,7 @@ impl Header {
         let stream = StreamId::from_number(rest.try_get_u32_le().map_err(|_| short())?);
         let seq = rest.try_get_u64_le().map_err(|_| short())?;
         let term = rest.try_get_u64_le().map_err(|_| short())?;
+        let settled = rest.try_get_u64_le().map_err(|_| short())?;
         let nonce = rest.try_get_u128_le().map_err(|_| short())?;
         let mut name = |what| {
             let len = usize::from(rest.try_get_u16_le().map_err(|_| short())?);
@@ -242,6 +249,7 @@ impl Header {
             stream,
             seq,
             term,
+            settled,
             writer,
             nonce,
             kind,
@@ -274,6 +282,7 @@ impl Entry {
             stream: self.stream,
             seq: self.seq,
             term: self.term,
+            settled: self.settled,
             writer: self.writer.clone(),
             nonce: self.nonce,
             kind: self.kind.clone(),
@@ -291,6 +300,7 @@ impl Entry {
             stream: header.stream,
             seq: header.seq,
             term: header.term,
+            settled: header.settled,
             writer: header.writer,
             nonce: header.nonce,
             kind: header.kind,

@@ -18,6 +18,8 @@
 //! 3. A sealer with term *t* puts its seal at the first absent slot; it gives up when it meets an
 //!    entry of term *t* or higher that is not its own. Entries above a seal with a lower term are
 //!    dead: readers skip them, the new writer steps over them.
+//!    An absent slot that a later entry says was there is no end but a hole, and is not sealed: what
+//!    lay there was acknowledged, and is lost until it is restored.
 //! 4. A restarted process is a new writer: new id, new seal, higher term.
 //! 5. Trimming deletes only what the caller has published as no longer needed (the *floor*), and
 //!    never a seal: a writer that thaws after hours must still run into the seal that fenced it.
@@ -41,6 +43,7 @@
 mod backoff;
 mod entry;
 mod fence;
+mod hole;
 mod optimistic;
 mod seal;
 pub mod simulated;

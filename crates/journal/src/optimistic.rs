@@ -48,6 +48,7 @@ impl Journal {
             stream,
             seq: at_seq,
             term,
+            settled: at_seq,
             writer: self.writer.clone(),
             nonce: uuid::Uuid::new_v4().as_u128(),
             kind: EntryKind::Data,

@@ -78,7 +78,8 @@ impl Journal {
     /// asked again; `by` must therefore name one process start if a writer is to follow the seal.
     ///
     /// # Errors
-    /// [`SealError::Superseded`] when an entry of `term` or higher is met. Store errors are
+    /// [`SealError::Superseded`] when an entry of `term` or higher is met, and
+    /// [`StoreError::Missing`] when the first absent slot is a hole. Store errors are
     /// returned at once when they are not retryable, otherwise after ten tries.
     pub async fn seal(
         &self,
@@ -117,10 +118,12 @@ impl Journal {
                 }
             }
             drop(entries);
+            self.expect_end(stream, next).await?;
             let seal = Entry {
                 stream,
                 seq: next,
                 term,
+                settled: next,
                 writer: self.writer.clone(),
                 nonce: uuid::Uuid::new_v4().as_u128(),
                 kind: EntryKind::Seal { by: by.into() },

@@ -61,6 +61,16 @@ pub enum StoreError {
         #[source]
         source: crate::DecodeError,
     },
+    /// A slot is absent that was there once: something has deleted it, and not the journal.
+    #[error(
+        "{object}: this journal entry is missing, and {by} behind it says that it was there; restore it from a backup"
+    )]
+    Missing {
+        /// Key of the object.
+        object: String,
+        /// Key of the entry that says so.
+        by: String,
+    },
     /// An entry could not be built.
     #[error("{object}: the entry cannot be encoded: {source}")]
     Encode {
@@ -78,7 +88,7 @@ impl StoreError {
         match self {
             Self::Backend { retryable, .. } => *retryable,
             Self::Unavailable { .. } => true,
-            Self::Unreadable { .. } | Self::Encode { .. } => false,
+            Self::Missing { .. } | Self::Unreadable { .. } | Self::Encode { .. } => false,
         }
     }
 }

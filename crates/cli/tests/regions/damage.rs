@@ -34,8 +34,8 @@ async fn swap(objects: &Objects, one: &str, other: &str) {
     objects.write(other, first).await;
 }
 
-/// The last two entries of the longest stream below a prefix.
-async fn last_two(objects: &Objects, prefix: &str, not: &str) -> (String, String) {
+/// The entries of the longest stream below a prefix.
+async fn longest(objects: &Objects, prefix: &str, not: &str) -> Vec<String> {
     let names = objects.names(prefix).await;
     let of = |name: &str| name.rsplit_once('/').unwrap().0.to_owned();
     let streams: Vec<String> = names.iter().map(|name| of(name)).collect();
@@ -45,9 +45,14 @@ async fn last_two(objects: &Objects, prefix: &str, not: &str) -> (String, String
         .filter(|stream| not.is_empty() || !stream.contains(not))
         .max_by_key(|stream| count(stream))
         .unwrap();
-    let mut entries = names.iter().rev().filter(|name| of(name) == *longest);
-    let last = entries.next().unwrap().clone();
-    (entries.next().unwrap().clone(), last)
+    let entries = names.iter().filter(|name| of(name) == *longest);
+    entries.cloned().collect()
+}
+
+async fn last_two(objects: &Objects, prefix: &str, not: &str) -> (String, String) {
+    let mut entries = longest(objects, prefix, not).await;
+    let last = entries.pop().unwrap();
+    (entries.pop().unwrap(), last)
 }
 
 async fn every_damage_is_named_and_repaired(mut world: World) {
@@ -127,6 +132,17 @@ async fn every_damage_is_named_and_repaired(mut world: World) {
     swap(&objects, &one, &other).await;
     gives_up(&standby, &[&one, "restore"]).await;
     swap(&objects, &one, &other).await;
+
+    // So far from the end that what is behind it says that it was there.
+    let global = last_two(&objects, "journal/global", "").await.0;
+    let partition = longest(&objects, "journal", "global").await;
+    let partition = partition[partition.len() - 6].clone();
+    for gone in [global, partition] {
+        let stored = objects.read(&gone).await;
+        objects.remove(&gone).await;
+        gives_up(&standby, &[&gone, "missing", "restore"]).await;
+        objects.write(&gone, stored).await;
+    }
     let node = ready(&standby).await;
 
     // Segments of the source are read when they are searched.

@@ -282,7 +282,12 @@ impl Loader<'_> {
         found: &Probe,
     ) -> Round<(GlobalLog, Origin)> {
         let error = match log.refresh().await {
-            Ok(()) => return Ok(Some((log, origin))),
+            Ok(()) => {
+                // To append into a hole would be to begin another history.
+                let end = log.state().offset;
+                self.journal.expect_end(StreamId::Global, end).await?;
+                return Ok(Some((log, origin)));
+            }
             Err(error @ CommitError::Stale { .. }) => error,
             Err(error) => return Err(error.into()),
         };

@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use backstay_journal::{
-    Entry, EntryKind, Journal, SealError, Sealed, StreamId, TailError, TryAppend,
+    Entry, EntryKind, Journal, SealError, Sealed, StoreError, StreamId, TailError, TryAppend,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
@@ -67,6 +67,10 @@ async fn seal(
 
 fn cannot_seal(error: LoadError) -> LoadError {
     match error {
+        // What is damaged is restored, not permitted.
+        LoadError::Seal(SealError::Store(
+            StoreError::Missing { .. } | StoreError::Unreadable { .. },
+        )) => error,
         LoadError::Seal(SealError::Store(source)) if !source.is_retryable() => {
             LoadError::CannotSeal { source }
         }

@@ -8,6 +8,7 @@ fn data(stream: StreamId, seq: u64, records: &[Bytes]) -> Entry {
         stream,
         seq,
         term: 3,
+        settled: seq / 2,
         writer: WriterId("host-1/7".to_owned()),
         nonce: 0x1234_5678_9abc_def0_1122_3344_5566_7788,
         kind: EntryKind::Data,
@@ -26,6 +27,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 stream: StreamId::from_number(stream),
                 seq,
                 term,
+                settled: seq / 3,
                 writer: WriterId(writer),
                 nonce,
                 payload: match by {

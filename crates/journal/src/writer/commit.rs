@@ -159,12 +159,15 @@ impl Committer {
     fn put(&mut self, records: Vec<Pending>) {
         let seq = self.next;
         self.next += 1;
+        let lowest = self.slots.first_key_value();
+        let settled = lowest.map_or(seq, |(lowest, _)| *lowest);
         let put = Put {
             journal: self.journal.clone(),
             header: Header {
                 stream: self.stream,
                 seq,
                 term: self.term,
+                settled,
                 writer: self.journal.writer.clone(),
                 nonce: uuid::Uuid::new_v4().as_u128(),
                 kind: EntryKind::Data,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_journal::{
-    CommitError, CommitOptions, Entry, EntryStore, Journal, KEEP_NEWEST, SealError, StreamId,
-    TRIM_WINDOW, TailError, TryAppend, WriterId,
+    CommitError, CommitOptions, Entry, EntryStore, Journal, KEEP_NEWEST, SealError, StoreError,
+    StreamId, TRIM_WINDOW, TailError, TryAppend, WriterId,
 };
 use bytes::Bytes;
 use futures::future::join_all;
@@ -50,6 +50,7 @@ pub async fn conforms(store: Store) {
     records_come_back_in_order(&store).await;
     a_sealed_writer_is_fenced_and_loses_nothing_acknowledged(&store).await;
     of_eight_sealers_with_one_term_one_wins(&store).await;
+    a_hole_is_told_from_an_end(&store).await;
     a_partition_is_trimmed_but_for_its_seals(&store).await;
     eight_writers_append_optimistically(&store).await;
     stragglers_of_global_notice_trimmed_ground(&store).await;
@@ -239,6 +240,46 @@ async fn of_eight_sealers_with_one_term_one_wins(store: &Store) {
     assert_eq!(live(&journal(store, "r"), stream, 0).await.len(), 1);
 }
 
+async fn a_hole_is_told_from_an_end(store: &Store) {
+    let stream = StreamId::Partition(7);
+    let first = journal(store, "first");
+    let sealed = first.seal(stream, 0, 1, "first").await.unwrap();
+    let writer = first.writer(stream, sealed, quick());
+    for n in 0..6_u8 {
+        writer.append(Bytes::from(vec![n])).await.unwrap();
+    }
+    writer.close().await.unwrap();
+    let keys = store.list(&stream.prefix()).await.unwrap();
+    let (lost, behind) = (&keys[3], &keys[4]);
+    let bytes = store.read(lost).await.unwrap().unwrap();
+    store.delete(vec![lost.clone()]).await.unwrap();
+    let taker = journal(store, "taker");
+    match taker.seal(stream, 0, 2, "taker").await.unwrap_err() {
+        SealError::Store(StoreError::Missing { object, by }) => {
+            assert_eq!((&object, &by), (lost, behind));
+        }
+        other => panic!("{other}"),
+    }
+    assert!(store.create(lost, bytes).await.unwrap());
+    // The last one is gone, and nobody can know.
+    store.delete(vec![keys[6].clone()]).await.unwrap();
+    // A put that overtook one that never came: what is behind was not acknowledged.
+    let early = Entry {
+        stream,
+        seq: 7,
+        term: 1,
+        settled: 6,
+        writer: WriterId("first".to_owned()),
+        nonce: 1,
+        kind: backstay_journal::EntryKind::Data,
+        payload: Bytes::new(),
+    };
+    let encoded = early.encode().unwrap();
+    assert!(store.create(&stream.key(7), encoded).await.unwrap());
+    let sealed = taker.seal(stream, 0, 2, "taker").await.unwrap();
+    assert_eq!(sealed.seq, 6);
+}
+
 async fn a_partition_is_trimmed_but_for_its_seals(store: &Store) {
     let stream = StreamId::Partition(4);
     let mut seals = Vec::new();
@@ -330,6 +371,7 @@ async fn stragglers_of_global_notice_trimmed_ground(store: &Store) {
             stream,
             seq,
             term: 0,
+            settled: seq,
             writer: WriterId("filler".to_owned()),
             nonce: u128::from(seq),
             kind: backstay_journal::EntryKind::Data,
@@ -405,6 +447,7 @@ async fn stragglers_of_global_notice_trimmed_ground(store: &Store) {
         stream,
         seq: end + 2,
         term: 0,
+        settled: end,
         writer: WriterId("old".to_owned()),
         nonce: 1,
         kind: backstay_journal::EntryKind::Data,

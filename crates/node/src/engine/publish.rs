@@ -62,11 +62,21 @@ impl Running {
             .read(|state| view::standing(state, owned.id))
             .covered;
         let follower = self.tails.follower(owned.id);
-        let behind = follower
-            .entries(covered)
-            .is_none_or(|(_, end)| end < owned.writer().settled_below());
-        if behind || all {
+        let settled = owned.writer().settled_below();
+        let behind = || {
+            let entries = follower.entries(covered);
+            entries.is_none_or(|(_, end)| end < settled)
+        };
+        if behind() || all {
             self.follow(owned.id).await?;
+        }
+        // What was acknowledged must be found again; searches do not look so closely.
+        if let Some((_, end)) = follower.entries(covered)
+            && end < settled
+        {
+            let stream = StreamId::Partition(owned.id);
+            let hole = self.journal.expect_end(stream, end).await;
+            hole.map_err(FollowError::from)?;
         }
         let tuning = &self.config.tuning;
         let thresholds = Thresholds {

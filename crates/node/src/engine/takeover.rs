@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use backstay_failpoint::hit;
 use backstay_global::{Event, Reject};
-use backstay_journal::{SealError, StreamId, Writer};
+use backstay_journal::{SealError, StoreError, StreamId, Writer};
 
 use super::dedupe::Window;
 use super::owned::{Owned, Refused};
@@ -79,10 +79,20 @@ impl Running {
         let stream = StreamId::Partition(partition);
         let standing = self.global.read(|state| view::standing(state, partition));
         let by = self.signature();
-        let sealed = self
-            .journal
-            .seal(stream, standing.covered, term, &by)
-            .await?;
+        let sealed = match self.journal.seal(stream, standing.covered, term, &by).await {
+            // To a taker that has stalled, trimmed ground looks like a hole.
+            Err(error @ SealError::Store(StoreError::Missing { .. })) => {
+                self.global.refresh().await?;
+                if !self
+                    .global
+                    .read(|state| view::holds(state, partition, &self.host, term))
+                {
+                    return Err(TakeoverError::Overtaken { partition });
+                }
+                return Err(error.into());
+            }
+            done => done?,
+        };
         hit("node.takeover.after_seal");
         self.global.refresh().await?;
         let (ours, standing) = self.global.read(|state| {

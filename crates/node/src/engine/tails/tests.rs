@@ -121,6 +121,7 @@ async fn dead_entries_behind_a_covered_seal_are_not_found() {
         stream: STREAM,
         seq: sealed.seq + 1,
         term: 1,
+        settled: sealed.seq,
         writer: WriterId("old".to_owned()),
         nonce: 1,
         kind: backstay_journal::EntryKind::Data,

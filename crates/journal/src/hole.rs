@@ -1,0 +1,53 @@
+//! Telling the end of a stream from a hole in it.
+//!
+//! A writer keeps several slots on their way, so that an absent slot with entries behind it may be
+//! the end: nothing behind it was acknowledged. But every entry says below which slot everything
+//! was there when it was made. If that is behind the absent slot, somebody has deleted what was
+//! there, and whoever took the slot for the end would lose in silence all that follows.
+
+use crate::entry::StreamId;
+use crate::store::StoreError;
+use crate::trim::is_trimmed;
+use crate::{Journal, MAX_IN_FLIGHT, slot};
+
+impl Journal {
+    /// Checks that the slot `at`, which was found absent, may be the end of `stream`. One that is
+    /// there by now, and trimmed ground of `global`, are fine: whoever reads on finds out.
+    ///
+    /// Lists the stream; for a start or a takeover, not for every read.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when it is a hole.
+    pub async fn expect_end(&self, stream: StreamId, at: u64) -> Result<(), StoreError> {
+        let store = &*self.store;
+        let prefix = stream.prefix();
+        let keys = slot::with_retry(|| store.list(&prefix)).await?;
+        let behind = keys
+            .iter()
+            .filter_map(|key| stream.seq_of(key))
+            .filter(|seq| *seq > at)
+            // Of so many, one at least must say so.
+            .take(MAX_IN_FLIGHT + 1);
+        for seq in behind {
+            let header = slot::with_retry(|| slot::read_header(store, stream, seq)).await?;
+            if header.is_none_or(|header| header.settled <= at) {
+                continue;
+            }
+            // It was there when that entry was made, which may have been after we looked.
+            if slot::with_retry(|| slot::read_header(store, stream, at))
+                .await?
+                .is_some()
+            {
+                return Ok(());
+            }
+            if stream == StreamId::Global && slot::with_retry(|| is_trimmed(store, at)).await? {
+                return Ok(());
+            }
+            return Err(StoreError::Missing {
+                object: stream.key(at),
+                by: stream.key(seq),
+            });
+        }
+        Ok(())
+    }
+}
