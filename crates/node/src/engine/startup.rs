@@ -1,5 +1,5 @@
 //! From nothing to a node that knows the state: load or recover it, join the cluster, take in
-//! what the recovered cluster had acknowledged, write the first snapshot.
+//! what the recovered cluster had acknowledged, write a new cluster's first snapshot.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -145,11 +145,16 @@ pub(crate) async fn start(
     say("importing what the recovered cluster had not put into segments".to_owned());
     running.import().await?;
     hit("node.start.after_import");
-    if !matches!(origin, Origin::Local | Origin::Own) {
-        say("writing the first snapshot".to_owned());
-        running.snapshot().await?;
+    match origin {
+        Origin::Local | Origin::Own => running.mirror().await?,
+        Origin::Created | Origin::Journal => {
+            say("writing the first snapshot".to_owned());
+            running.snapshot().await?;
+        }
+        // The recovery has just written both, and the journal leads on from there: with many
+        // segments, writing them again would keep the first search waiting.
+        Origin::Recovered { .. } => {}
     }
-    running.mirror().await?;
     hit("node.start.after_snapshot");
     Ok(running)
 }
