@@ -1,7 +1,9 @@
 //! The arguments.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use backstay_traffic::{NameServer, VantagePoint};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps a log platform alive when its region dies.
@@ -41,6 +43,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Runs a node: a log store that keeps everything in a bucket
     Node(NodeFlags),
+    /// Runs the traffic manager: probes endpoints, and answers DNS with the first healthy one
+    Traffic(TrafficFlags),
     /// Kills a primary in mid-ingest and shows that nothing acknowledged is lost
     Drill(DrillFlags),
     /// Writes the completions of a shell to standard output
@@ -55,7 +59,7 @@ impl Command {
     /// Whether only warnings are logged unless BACKSTAY_LOG says otherwise: a drill shows its
     /// progress by itself.
     pub fn quiet(&self) -> bool {
-        !matches!(self, Self::Node(_))
+        !matches!(self, Self::Node(_) | Self::Traffic(_))
     }
 }
 
@@ -90,6 +94,117 @@ pub struct NodeFlags {
     #[arg(long)]
     pub roles: Option<String>,
     /// End when standard input ends: for a parent that must not leave nodes behind
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Profiles and endpoints are set through the Resource Manager API, with the token of the \
+    token file; see docs/traffic.md. Exit codes: 0 stopped by SIGTERM or SIGINT, 1 an address, the \
+    state, the token or the certificate cannot be used, or a part of it broke, 2 bad usage."
+)]
+pub struct TrafficFlags {
+    /// Where DNS is answered, on UDP and TCP; several with commas
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ',',
+        env = "BACKSTAY_TRAFFIC_DNS",
+        default_value = "127.0.0.1:5300"
+    )]
+    pub dns: Vec<SocketAddr>,
+    /// UDP sockets and threads for each of those [default: one for each core]
+    #[arg(long, env = "BACKSTAY_TRAFFIC_DNS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub dns_workers: Option<u16>,
+    /// Queries a second that one source may ask of one socket; 0 is any number
+    #[arg(long, env = "BACKSTAY_TRAFFIC_DNS_RATE", default_value_t = 1_000)]
+    pub dns_rate: u32,
+    /// Where the Resource Manager API is
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "BACKSTAY_TRAFFIC_ARM",
+        default_value = "127.0.0.1:8070"
+    )]
+    pub arm: SocketAddr,
+    /// Where metrics, events and status are; they ask for no token
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "BACKSTAY_TRAFFIC_OBSERVE",
+        default_value = "127.0.0.1:8071"
+    )]
+    pub observe: SocketAddr,
+    /// The file with the profiles
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BACKSTAY_TRAFFIC_STATE",
+        default_value = "./data/traffic.json"
+    )]
+    pub state: PathBuf,
+    /// The file with the API's token; made at first start, for its owner alone
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BACKSTAY_TRAFFIC_TOKEN_FILE",
+        default_value = "./data/traffic-token.txt"
+    )]
+    pub token_file: PathBuf,
+    /// The API's certificate chain, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BACKSTAY_TRAFFIC_TLS_CERT",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BACKSTAY_TRAFFIC_TLS_KEY",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// The zone in which profiles have their names
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BACKSTAY_TRAFFIC_ZONE",
+        default_value = "trafficmanager.net"
+    )]
+    pub zone: String,
+    /// The zone's name servers, with an address if they are in the zone; several with commas
+    /// [default: ns1 in the zone]
+    #[arg(
+        long,
+        value_name = "NAME[=ADDRESS]",
+        value_delimiter = ',',
+        env = "BACKSTAY_TRAFFIC_NAME_SERVERS"
+    )]
+    pub name_servers: Vec<NameServer>,
+    /// From where endpoints are probed, with the local address if it matters; several with commas
+    #[arg(
+        long,
+        value_name = "NAME[=ADDRESS]",
+        value_delimiter = ',',
+        env = "BACKSTAY_TRAFFIC_VANTAGE_POINTS",
+        default_value = "a,b,c"
+    )]
+    pub vantage_points: Vec<VantagePoint>,
+    /// How many vantage points must agree that an endpoint is dead or alive [default: more than half]
+    #[arg(long, env = "BACKSTAY_TRAFFIC_QUORUM")]
+    pub quorum: Option<usize>,
+    /// Probes on their way at the same time
+    #[arg(long, env = "BACKSTAY_TRAFFIC_MAX_PROBES", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub max_probes: u32,
+    /// Allow any whole seconds as interval and timeout, where Azure has 30 or 10 and 5 to 10: for
+    /// drills
+    #[arg(long, env = "BACKSTAY_TRAFFIC_ANY_INTERVAL")]
+    pub any_interval: bool,
+    /// End when standard input ends: for a parent that must not leave servers behind
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
 }
@@ -155,6 +270,11 @@ mod tests {
             ["backstay", "drill", "--senders=0"],
             ["backstay", "node", "--port=70000"],
             ["backstay", "drill", "--output=xml"],
+            ["backstay", "traffic", "--dns=localhost"],
+            ["backstay", "traffic", "--dns-workers=0"],
+            ["backstay", "traffic", "--tls-cert=cert.pem"],
+            ["backstay", "traffic", "--vantage-points=a=b"],
+            ["backstay", "traffic", "--name-servers=ns1=x"],
         ] {
             assert_eq!(
                 Arguments::try_parse_from(line).unwrap_err().exit_code(),

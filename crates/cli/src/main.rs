@@ -8,6 +8,7 @@ mod args;
 mod drill;
 mod logging;
 mod node;
+mod traffic;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Node(flags) => runtime.block_on(node::run(&flags)),
+        Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
     };

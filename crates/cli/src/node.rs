@@ -64,7 +64,7 @@ fn variables(flags: &NodeFlags) -> BTreeMap<&'static str, String> {
 
 /// Ends this process when its standard input ends, which is when the parent that holds the other
 /// end is gone, however it went. On a thread of its own: nothing that the node does may delay it.
-fn exit_with_parent() {
+pub fn exit_with_parent() {
     std::thread::spawn(|| {
         let mut byte = [0];
         let mut input = std::io::stdin().lock();

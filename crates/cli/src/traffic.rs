@@ -1,0 +1,99 @@
+//! `backstay traffic`.
+
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use backstay_traffic::{
+    Addresses, Limits, NameServer, TrafficConfig, TrafficError, TrafficManager,
+};
+
+use crate::args::{Output, TrafficFlags};
+use crate::node::exit_with_parent;
+use crate::{Exit, complain, say};
+
+/// Runs a traffic manager until it is told to stop. Standard output gets one thing, as soon as it
+/// listens: where.
+pub async fn run(flags: &TrafficFlags, output: Output) -> Exit {
+    if flags.exit_with_parent {
+        exit_with_parent();
+    }
+    let manager = match TrafficManager::start(config(flags)).await {
+        Ok(manager) => manager,
+        Err(error @ TrafficError::Config(_)) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Failed;
+        }
+    };
+    let told = match shown(manager.addresses(), output) {
+        Ok(text) => say(text.as_bytes()),
+        Err(error) => {
+            complain(&error.to_string());
+            Exit::Failed
+        }
+    };
+    if told != Exit::Done {
+        return told;
+    }
+    match manager.run_until_signal().await {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain(&error.to_string());
+            Exit::Failed
+        }
+    }
+}
+
+fn shown(addresses: &Addresses, output: Output) -> Result<String, serde_json::Error> {
+    if output == Output::Json {
+        return Ok(serde_json::to_string(addresses)? + "\n");
+    }
+    let dns: Vec<String> = addresses.dns.iter().map(ToString::to_string).collect();
+    Ok(format!(
+        "DNS for {}: {}\nResource Manager API: {} (token in {})\nmetrics, events, status: {}\n",
+        addresses.zone,
+        dns.join(", "),
+        addresses.arm,
+        addresses.token_file.display(),
+        addresses.observe,
+    ))
+}
+
+fn config(flags: &TrafficFlags) -> TrafficConfig {
+    let workers = flags.dns_workers.map_or_else(
+        || available_parallelism().map_or(1, NonZero::get),
+        usize::from,
+    );
+    let mut name_servers = flags.name_servers.clone();
+    if name_servers.is_empty() {
+        // Its address is known when DNS listens on one, and not on all of the machine's.
+        let addresses = flags.dns.iter().map(std::net::SocketAddr::ip);
+        name_servers.push(NameServer {
+            name: format!("ns1.{}", flags.zone.trim_end_matches('.')),
+            address: addresses.into_iter().find(|it| !it.is_unspecified()),
+        });
+    }
+    TrafficConfig {
+        dns: flags.dns.clone(),
+        dns_workers: workers,
+        dns_rate: flags.dns_rate,
+        arm: flags.arm,
+        observe: flags.observe,
+        state: flags.state.clone(),
+        token: flags.token_file.clone(),
+        tls: flags.tls_cert.clone().zip(flags.tls_key.clone()),
+        zone: flags.zone.clone(),
+        name_servers,
+        vantage_points: flags.vantage_points.clone(),
+        quorum: flags.quorum,
+        max_probes: usize::try_from(flags.max_probes).unwrap_or(usize::MAX),
+        limits: if flags.any_interval {
+            Limits::Lab
+        } else {
+            Limits::Azure
+        },
+    }
+}

@@ -1,0 +1,38 @@
+//! The traffic manager: it decides where the global name points.
+//!
+//! It has the semantics of Azure Traffic Manager and answers its REST API, so that the client
+//! which drives Azure drives this one too. Four parts, of which the first three are pure:
+//!
+//! - [`profile`]: what is configured, in Azure's JSON, checked by Azure's rules;
+//! - [`status`], [`monitor`], [`schedule`]: what is known of each endpoint, and when to look again;
+//! - [`answer`]: which endpoint the name points to, given both;
+//! - the servers around them: probes, DNS, the Resource Manager API, metrics and events, kept
+//!   together by [`TrafficManager`].
+//!
+//! Configuration is durable before it is acknowledged. DNS answers come from an immutable picture
+//! that is exchanged as a whole when something changes, so that no query waits for anything.
+
+pub mod answer;
+mod arm;
+mod config;
+pub mod dns;
+mod events;
+mod manager;
+mod metrics;
+pub mod monitor;
+mod observe;
+pub mod probe;
+mod prober;
+pub mod profile;
+pub mod schedule;
+mod serve;
+mod server;
+mod state;
+pub mod status;
+mod token;
+
+pub use config::{ConfigError, Limits, NameServer, TrafficConfig, VantagePoint};
+pub use events::Event;
+pub use server::{Addresses, TrafficError, TrafficManager};
+pub use state::StateError;
+pub use token::TokenError;

@@ -1,0 +1,246 @@
+//! Profiles and endpoints: what is configured, with Azure's names, limits and defaults.
+//!
+//! Sources: <https://learn.microsoft.com/rest/api/trafficmanager/profiles/create-or-update>
+//! (api-version 2022-04-01) for the names,
+//! <https://learn.microsoft.com/azure/traffic-manager/traffic-manager-monitoring> for the monitor's
+//! limits and defaults, <https://learn.microsoft.com/azure/traffic-manager/traffic-manager-faqs>
+//! for targets and TTL,
+//! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits>
+//! for how many there may be.
+
+mod check;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use check::check_resource_name;
+pub use check::{Context, Invalid, next_priority, parse_endpoint, parse_profile};
+pub use wire::{endpoint_json, merge, profile_json};
+
+/// Endpoints a profile may have, as in Azure.
+pub const MAX_ENDPOINTS: usize = 200;
+/// Profiles a subscription may have, as in Azure.
+pub const MAX_PROFILES_PER_SUBSCRIPTION: usize = 200;
+/// Profiles one server keeps.
+pub const MAX_PROFILES: usize = 2_000;
+/// Custom headers, and ranges of status codes, a monitor may have, as in Azure.
+pub const MAX_HEADERS: usize = 8;
+/// Ranges of expected status codes a monitor may have, as in Azure.
+pub const MAX_RANGES: usize = 8;
+
+/// `Enabled` or `Disabled`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Switch {
+    /// On.
+    Enabled,
+    /// Off.
+    Disabled,
+}
+
+impl Switch {
+    /// As Azure writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+        }
+    }
+}
+
+/// How an endpoint is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// GET over HTTP.
+    Http,
+    /// GET over TLS; certificates are not verified, as in Azure.
+    Https,
+    /// A connection, no more.
+    Tcp,
+}
+
+impl Protocol {
+    /// As Azure writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// A header of a probe. Its value may be a credential, so it is not shown in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ***", self.name)
+    }
+}
+
+/// Status codes, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRange {
+    /// The least.
+    pub min: u16,
+    /// The greatest.
+    pub max: u16,
+}
+
+/// How the endpoints of a profile are probed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorConfig {
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port`.
+    pub port: u16,
+    /// `path`; none with TCP.
+    pub path: Option<String>,
+    /// `intervalInSeconds`.
+    pub interval: u32,
+    /// `timeoutInSeconds`.
+    pub timeout: u32,
+    /// `toleratedNumberOfFailures`.
+    pub tolerated: u32,
+    /// `customHeaders`.
+    pub headers: Vec<Header>,
+    /// `expectedStatusCodeRanges`; none is 200 alone.
+    pub expected: Vec<StatusRange>,
+}
+
+impl MonitorConfig {
+    /// Whether this status code means health.
+    pub fn expects(&self, code: u16) -> bool {
+        if self.expected.is_empty() {
+            return code == 200;
+        }
+        self.expected
+            .iter()
+            .any(|range| (range.min..=range.max).contains(&code))
+    }
+}
+
+/// What an endpoint is reached by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum Target {
+    /// An address: answered as A or AAAA.
+    Address(IpAddr),
+    /// A name: answered as CNAME.
+    Name(String),
+}
+
+impl From<String> for Target {
+    fn from(text: String) -> Self {
+        text.parse().map_or(Self::Name(text), Self::Address)
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> Self {
+        target.to_string()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// An external endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its name.
+    pub name: String,
+    /// `target`.
+    pub target: Target,
+    /// `endpointStatus`.
+    pub status: Switch,
+    /// `priority`, 1 to 1000; less is preferred.
+    pub priority: u32,
+    /// `weight`, 1 to 1000; kept for clients, without meaning under Priority routing.
+    pub weight: u32,
+    /// `endpointLocation`; likewise.
+    pub location: Option<String>,
+    /// `alwaysServe`.
+    pub always_serve: Switch,
+    /// `customHeaders`; they win over those of the profile.
+    pub headers: Vec<Header>,
+}
+
+/// A profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The subscription's id.
+    pub subscription: String,
+    /// The resource group.
+    pub resource_group: String,
+    /// Its name.
+    pub name: String,
+    /// `tags`.
+    pub tags: BTreeMap<String, String>,
+    /// `profileStatus`.
+    pub status: Switch,
+    /// `dnsConfig.relativeName`.
+    pub relative_name: String,
+    /// `dnsConfig.ttl`, in seconds.
+    pub ttl: u32,
+    /// `monitorConfig`.
+    pub monitor: MonitorConfig,
+    /// `endpoints`.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Profile {
+    /// Its resource id.
+    pub fn id(&self) -> String {
+        format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/trafficManagerProfiles/{}",
+            self.subscription, self.resource_group, self.name
+        )
+    }
+
+    /// The resource id of one of its endpoints.
+    pub fn endpoint_id(&self, endpoint: &str) -> String {
+        format!("{}/externalEndpoints/{endpoint}", self.id())
+    }
+
+    /// The endpoint of this name; names are the same in either case.
+    pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|it| it.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The name that it answers to.
+    pub fn fqdn(&self, zone: &str) -> String {
+        format!("{}.{zone}", self.relative_name)
+    }
+
+    /// Whether nothing of it can take traffic, by its configuration alone.
+    pub fn inactive(&self) -> bool {
+        self.status == Switch::Disabled
+            || self
+                .endpoints
+                .iter()
+                .all(|it| it.status == Switch::Disabled)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,345 @@
+//! All of it as one process.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use hickory_proto::ProtoError;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
+use socket2::Socket;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, TrafficConfig};
+use crate::manager::Manager;
+use crate::metrics::Metrics;
+use crate::probe::Prober;
+use crate::state::{StateError, StateFile};
+use crate::token::{Token, TokenError};
+use crate::{arm, dns, observe, prober, serve};
+
+/// File descriptors that are not probes': connections, listeners, files.
+const OTHER_FILES: u64 = 1_024;
+/// How often another free port is tried, when the system may choose one for DNS.
+const PORTS: usize = 20;
+
+/// Why a traffic manager cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum TrafficError {
+    /// A value cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be had.
+    #[error("cannot listen on {address} for {what}: {source}; is another process there? ({flag})")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// For what.
+        what: &'static str,
+        /// The flag that says where.
+        flag: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("the TLS certificate cannot be used: {0} (--tls-cert, --tls-key)")]
+    Tls(String),
+    /// TLS of probes cannot be set up.
+    #[error("TLS cannot be set up for probes: {0}")]
+    Probes(#[source] rustls::Error),
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A name cannot be answered.
+    #[error("a name cannot be answered: {0}; give a shorter zone")]
+    Name(#[from] ProtoError),
+    /// A part ended by itself.
+    #[error("{what} ended: {source}")]
+    Ended {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signal(#[source] io::Error),
+}
+
+/// Where a traffic manager listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// DNS, on UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// The Resource Manager API, as the beginning of its URLs.
+    pub arm: String,
+    /// Metrics, events and status, likewise.
+    pub observe: String,
+    /// The zone.
+    pub zone: String,
+    /// The file with the token of the Resource Manager API.
+    pub token_file: PathBuf,
+}
+
+/// A running traffic manager.
+pub struct TrafficManager {
+    addresses: Addresses,
+    stop: CancellationToken,
+    tasks: JoinSet<Result<(), TrafficError>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl TrafficManager {
+    /// Reads the state, listens everywhere, and begins to probe.
+    ///
+    /// # Errors
+    /// When something that is needed cannot be had.
+    pub async fn start(config: TrafficConfig) -> Result<Self, TrafficError> {
+        let mut config = config.checked()?;
+        config.max_probes = with_files(config.max_probes);
+        let token = Token::at(&config.token)?;
+        let tls = match &config.tls {
+            None => None,
+            Some((certificate, key)) => {
+                Some(serve::tls_of_server(certificate, key).map_err(TrafficError::Tls)?)
+            }
+        };
+        let probes = Prober::new().map_err(TrafficError::Probes)?;
+        let (file, saved) = StateFile::open(&config.state)?;
+        let metrics = Arc::new(Metrics::new());
+        let manager = Manager::new(config.clone(), file, saved, Arc::clone(&metrics))?;
+
+        let mut sockets = Vec::new();
+        for address in &config.dns {
+            sockets.push(bind_dns(*address, config.dns_workers).await?);
+        }
+        let (arm_listener, arm_at) = bind(config.arm, "the Resource Manager API", "--arm").await?;
+        let (observe_listener, observe_at) =
+            bind(config.observe, "metrics and events", "--observe").await?;
+
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let addresses = Addresses {
+            dns: sockets.iter().map(|it| it.address).collect(),
+            arm: format!("{scheme}://{arm_at}"),
+            observe: format!("http://{observe_at}"),
+            zone: config.zone.clone(),
+            token_file: config.token.clone(),
+        };
+        if tls.is_none() && !arm_at.ip().is_loopback() {
+            tracing::warn!(
+                address = %arm_at,
+                "the Resource Manager API is open to the network without TLS: its token can be read \
+                 on the way (--tls-cert, --tls-key)"
+            );
+        }
+
+        let stop = CancellationToken::new();
+        let (mut tasks, mut threads) = (JoinSet::new(), Vec::new());
+        for Bound { tcp, udp, .. } in sockets {
+            for socket in udp {
+                threads.push(udp_thread(socket, &manager, &config, &stop)?);
+            }
+            let zone = Arc::clone(manager.zone());
+            let serving = dns::tcp::serve(tcp, zone, Arc::clone(&metrics), stop.clone());
+            tasks.spawn(async move {
+                serving.await;
+                Ok(())
+            });
+        }
+        let router = arm::router(Arc::clone(&manager), token);
+        tasks.spawn(http(
+            "the Resource Manager API",
+            serve::serve(arm_listener, tls, router, stop.clone()),
+        ));
+        let router = observe::router(Arc::clone(&manager), stop.clone());
+        tasks.spawn(http(
+            "metrics and events",
+            serve::serve(observe_listener, None, router, stop.clone()),
+        ));
+        let probing = prober::run(Arc::clone(&manager), probes, stop.clone());
+        tasks.spawn(async move {
+            probing.await;
+            Ok(())
+        });
+        let keeping = manager.run(stop.clone());
+        tasks.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
+        Ok(Self {
+            addresses,
+            stop,
+            tasks,
+            threads,
+        })
+    }
+
+    /// Where it listens (of interest when a port was given as 0).
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Runs until SIGTERM or SIGINT, and ends.
+    ///
+    /// # Errors
+    /// When a part of it ends by itself.
+    pub async fn run_until_signal(mut self) -> Result<(), TrafficError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(TrafficError::Signal)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(TrafficError::Signal)?;
+        let ended = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            ended = self.tasks.join_next() => ended,
+        };
+        let stopped = self.shut_down().await;
+        match ended {
+            None => stopped,
+            Some(Ok(Err(error))) => Err(error),
+            Some(_) => Err(TrafficError::Ended {
+                what: "a part of the traffic manager",
+                source: io::Error::other("it should not have"),
+            }),
+        }
+    }
+
+    /// Stops everything, and writes down what is known of endpoints.
+    ///
+    /// # Errors
+    /// When a listener broke.
+    pub async fn shut_down(mut self) -> Result<(), TrafficError> {
+        self.stop.cancel();
+        let mut result = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(Err(error)) = ended {
+                result = Err(error);
+            }
+        }
+        for thread in std::mem::take(&mut self.threads) {
+            // It looks for the end several times a second.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        result
+    }
+}
+
+impl Drop for TrafficManager {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn http(
+    what: &'static str,
+    serving: impl Future<Output = io::Result<()>>,
+) -> Result<(), TrafficError> {
+    serving
+        .await
+        .map_err(|source| TrafficError::Ended { what, source })
+}
+
+fn udp_thread(
+    socket: Socket,
+    manager: &Manager,
+    config: &TrafficConfig,
+    stop: &CancellationToken,
+) -> Result<thread::JoinHandle<()>, TrafficError> {
+    let (zone, metrics) = (Arc::clone(manager.zone()), Arc::clone(manager.metrics()));
+    let (rate, stop) = (config.dns_rate, stop.clone());
+    thread::Builder::new()
+        .name("dns".to_owned())
+        .spawn(move || dns::udp::serve(&socket, &zone, rate, &metrics, &stop))
+        .map_err(|source| TrafficError::Ended {
+            what: "a DNS thread",
+            source,
+        })
+}
+
+/// The sockets of one DNS address.
+struct Bound {
+    address: SocketAddr,
+    tcp: TcpListener,
+    udp: Vec<Socket>,
+}
+
+/// Takes an address for UDP and TCP. When the system may choose the port, one that is free for both.
+async fn bind_dns(wanted: SocketAddr, workers: usize) -> Result<Bound, TrafficError> {
+    let mut attempts = if wanted.port() == 0 { PORTS } else { 1 };
+    loop {
+        attempts -= 1;
+        let failed = match try_bind_dns(wanted, workers).await {
+            Ok(bound) => return Ok(bound),
+            Err(failed) => failed,
+        };
+        if attempts == 0 {
+            return Err(TrafficError::Listen {
+                address: wanted,
+                what: "DNS",
+                flag: "--dns",
+                source: failed,
+            });
+        }
+    }
+}
+
+async fn try_bind_dns(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
+    let tcp = TcpListener::bind(wanted).await?;
+    let address = tcp.local_addr()?;
+    // Several sockets can share a port, and so could those of another process of ours.
+    drop(std::net::UdpSocket::bind(address)?);
+    let udp = (0..workers.max(1)).map(|_| dns::udp::bind(address));
+    Ok(Bound {
+        address,
+        tcp,
+        udp: udp.collect::<io::Result<_>>()?,
+    })
+}
+
+async fn bind(
+    address: SocketAddr,
+    what: &'static str,
+    flag: &'static str,
+) -> Result<(TcpListener, SocketAddr), TrafficError> {
+    let listen = |source| TrafficError::Listen {
+        address,
+        what,
+        flag,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    Ok((listener, address))
+}
+
+/// Raises the limit of open files as far as probes need it, and returns how many probes it leaves
+/// room for.
+fn with_files(probes: usize) -> usize {
+    let wanted = (probes as u64).saturating_add(OTHER_FILES);
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return probes;
+    };
+    if soft >= wanted {
+        return probes;
+    }
+    let raised = wanted.min(hard);
+    if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_err() || raised < wanted {
+        let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(soft, |(soft, _)| soft);
+        let left = files.saturating_sub(OTHER_FILES.min(files / 2)).max(1);
+        tracing::warn!(
+            files,
+            probes = left,
+            "the limit of open files allows fewer probes at a time than --max-probes"
+        );
+        return usize::try_from(left).unwrap_or(probes).min(probes);
+    }
+    probes
+}

@@ -1,0 +1,99 @@
+//! The token of the Resource Manager API: made at first start, kept in a file that only the owner
+//! can read, and in memory only as its hash.
+
+use std::fmt;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{Digest, SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be made or read.
+    #[error(
+        "{path}: the token cannot be kept here: {source}; make the folder writable or give another file with --token-file"
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is there but holds no token.
+    #[error("{path}: no token in it; delete the file and start again to get a new one")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What is needed to recognise the token: its hash, so that comparing takes the same time for
+/// every wrong token and a dump of memory shows none.
+#[derive(Clone)]
+pub(crate) struct Token(Digest);
+
+impl Token {
+    /// Reads the token from `path`, or makes a new one there with mode 0600.
+    pub(crate) fn at(path: &Path) -> Result<Self, TokenError> {
+        let file = |source| TokenError::File {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(file)?;
+        }
+        if !path.exists() {
+            make(path).map_err(file)?;
+        }
+        let text = std::fs::read_to_string(path).map_err(file)?;
+        match text.trim() {
+            "" => Err(TokenError::Empty {
+                path: path.to_owned(),
+            }),
+            token => Ok(Self(digest(&SHA256, token.as_bytes()))),
+        }
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn matches(&self, token: &str) -> bool {
+        digest(&SHA256, token.as_bytes()).as_ref() == self.0.as_ref()
+    }
+}
+
+/// Written beside its place and linked there: a crash leaves no half token, and of two processes
+/// that start at once one wins.
+fn make(path: &Path) -> std::io::Result<()> {
+    let mut bytes = [0; 32];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .and_then(|mut file| {
+            writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))?;
+            file.sync_all()
+        })
+        .and_then(|()| match std::fs::hard_link(&beside, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
+    let removed = std::fs::remove_file(&beside);
+    written.and(removed)
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
