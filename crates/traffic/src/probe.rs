@@ -104,7 +104,7 @@ pub enum ProbeError {
     #[error("its answer is not HTTP")]
     NotHttp,
     /// A head without end.
-    #[error("the head of its answer is longer than 16 KiB")]
+    #[error("the head of its answer is longer than 16 KiB or has more than 128 lines")]
     Head,
     /// Another status code than those that are expected.
     #[error("HTTP {0}")]
@@ -325,6 +325,7 @@ fn status(head: &mut Vec<u8>) -> Result<Option<u16>, ProbeError> {
                 Some(code) => return Ok(Some(code)),
                 None => return Err(ProbeError::NotHttp),
             },
+            Err(httparse::Error::TooManyHeaders) => return Err(ProbeError::Head),
             Err(_) => return Err(ProbeError::NotHttp),
         }
     }

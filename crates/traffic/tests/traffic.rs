@@ -1,0 +1,18 @@
+//! The traffic manager over real sockets: real clients, real endpoints that fail in every way,
+//! real kills.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "traffic/clients.rs"]
+mod clients;
+#[path = "traffic/endpoint.rs"]
+mod endpoint;
+#[path = "traffic/failover.rs"]
+mod failover;
+#[path = "traffic/faults.rs"]
+mod faults;
+#[path = "traffic/kill.rs"]
+mod kill;
+#[path = "traffic/load.rs"]
+mod load;
+#[path = "traffic/server.rs"]
+mod server;
