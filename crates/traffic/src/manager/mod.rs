@@ -5,9 +5,10 @@
 //! acknowledged only when it is on disk and DNS answers by it; and of an endpoint's health, by
 //! probes, which become answers at once and are written down behind that.
 
+mod decide;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,17 +18,15 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{Answer, answer};
 use crate::config::TrafficConfig;
-use crate::dns::zone::absolute;
 use crate::dns::{Pointer, Zone, ZoneBuilder};
-use crate::events::{Events, What};
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::monitor::majority;
 use crate::probe::{Outcome, Spec};
-use crate::profile::{Endpoint, Profile, Target};
+use crate::profile::Profile;
 use crate::state::{Saved, StateFile};
-use crate::status::{EndpointFacts, EndpointMonitorStatus, Health, endpoint_status};
+use crate::status::{EndpointMonitorStatus, Health};
 
 pub(crate) use watch::{Sample, WatchId};
 use watch::{Watched, Watches};
@@ -36,7 +35,7 @@ use watch::{Watched, Watches};
 pub(crate) type Profiles = BTreeMap<String, Arc<Profile>>;
 
 /// How long changes of health are gathered before they are written.
-const GATHER: Duration = Duration::from_millis(200);
+const GATHER: Duration = Duration::from_secs(1);
 
 /// Why a change could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +68,18 @@ pub(crate) struct Manager {
     health: Notify,
 }
 
+/// What was last said of an endpoint.
+struct Said {
+    name: String,
+    key: String,
+    status: EndpointMonitorStatus,
+}
+
 struct Inner {
     profiles: Profiles,
     watches: Watches,
     /// What was last said of each endpoint, in the profile's order.
-    said: HashMap<String, Vec<(String, EndpointMonitorStatus)>>,
+    said: HashMap<String, Vec<Said>>,
     /// What each label points to.
     points: HashMap<String, (Pointer, u32)>,
     /// How many endpoints have each status.
@@ -209,232 +215,6 @@ impl Manager {
         changed.await.unwrap_or(Err(ChangeError::BrokenOff))
     }
 
-    /// Takes over a configuration: what to probe, statuses, answers.
-    fn adopt(&self, inner: &mut Inner, profiles: Profiles) -> Result<(), ProtoError> {
-        let old = std::mem::replace(&mut inner.profiles, profiles);
-        let mut changed: BTreeSet<String> = BTreeSet::new();
-        for (id, profile) in &old {
-            match inner.profiles.get(id) {
-                Some(new) if Arc::ptr_eq(new, profile) => {}
-                Some(_) => {
-                    changed.insert(id.clone());
-                }
-                None => self.forget(inner, id, profile)?,
-            }
-        }
-        let fresh = inner.profiles.keys().filter(|it| !old.contains_key(*it));
-        changed.extend(fresh.cloned());
-        // A name given up by one profile may be another's from now on, so old names go first.
-        for id in &changed {
-            let (before, now) = (old.get(id), inner.profiles.get(id));
-            if let Some(before) = before
-                && now.is_some_and(|it| it.relative_name != before.relative_name)
-            {
-                inner.points.remove(&before.relative_name);
-                inner.builder.set(&before.relative_name, None)?;
-            }
-        }
-        // Whether a target in our own zone runs depends on the other profiles.
-        let linked = inner.profiles.iter().filter(|(_, it)| self.linked(it));
-        changed.extend(linked.map(|(id, _)| id.clone()));
-        for id in changed {
-            self.refresh(inner, &id)?;
-        }
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.profiles.set(count(inner.profiles.len()));
-        self.metrics.endpoints.set(count(inner.watches.len()));
-        if inner.watches.any_new() {
-            self.new.notify_one();
-        }
-        self.show(inner)
-    }
-
-    fn forget(&self, inner: &mut Inner, id: &str, profile: &Profile) -> Result<(), ProtoError> {
-        for (endpoint, status) in inner.said.remove(id).unwrap_or_default() {
-            inner.watches.remove(&endpoint_key(profile, &endpoint));
-            inner.count(Some(status), None);
-            self.say(profile, &endpoint, Some(status), None, None);
-        }
-        if inner.points.remove(&profile.relative_name).is_some() {
-            inner.builder.set(&profile.relative_name, None)?;
-            self.say_answer(profile, Some("NXDOMAIN".to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Works out what is to be probed of a profile, the statuses of its endpoints, and its answer.
-    fn refresh(&self, inner: &mut Inner, id: &str) -> Result<(), ProtoError> {
-        let Some(profile) = inner.profiles.get(id).cloned() else {
-            return Ok(());
-        };
-        let mut statuses = Vec::with_capacity(profile.endpoints.len());
-        for endpoint in &profile.endpoints {
-            let key = endpoint_key(&profile, &endpoint.name);
-            let runs = self.runs(inner, endpoint);
-            let facts = |health| EndpointFacts {
-                profile: profile.status,
-                endpoint: endpoint.status,
-                always_serve: endpoint.always_serve,
-                runs,
-                health,
-            };
-            if endpoint_status(facts(Health::Unknown)).monitored() {
-                let spec = Spec::new(&profile.monitor, endpoint);
-                let points = self.config.vantage_points.len();
-                inner.watches.keep(&key, id, spec, points, self.quorum);
-            } else {
-                inner.watches.remove(&key);
-            }
-            let health = inner
-                .watches
-                .of(&key)
-                .map_or(Health::Unknown, Watched::health);
-            statuses.push(endpoint_status(facts(health)));
-        }
-        self.announce(inner, id, &profile, &statuses);
-        self.point(inner, &profile, &statuses)
-    }
-
-    /// Tells what has changed since the last time.
-    fn announce(
-        &self,
-        inner: &mut Inner,
-        id: &str,
-        profile: &Profile,
-        statuses: &[EndpointMonitorStatus],
-    ) {
-        let names = profile.endpoints.iter().map(|it| it.name.clone());
-        let now: Vec<_> = names.zip(statuses.iter().copied()).collect();
-        let mut before: HashMap<_, _> = inner
-            .said
-            .insert(id.to_owned(), now.clone())
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
-        for (endpoint, status) in now {
-            let from = before.remove(&endpoint);
-            if from == Some(status) {
-                continue;
-            }
-            inner.count(from, Some(status));
-            let reason = match status {
-                EndpointMonitorStatus::Degraded => {
-                    let watched = inner.watches.of(&endpoint_key(profile, &endpoint));
-                    watched.and_then(Watched::last_error)
-                }
-                _ => None,
-            };
-            self.say(profile, &endpoint, from, Some(status), reason);
-        }
-        for (endpoint, status) in before {
-            inner.watches.remove(&endpoint_key(profile, &endpoint));
-            inner.count(Some(status), None);
-            self.say(profile, &endpoint, Some(status), None, None);
-        }
-        self.metrics
-            .set_statuses(|it| inner.counts.get(&it).copied().unwrap_or(0));
-    }
-
-    fn point(
-        &self,
-        inner: &mut Inner,
-        profile: &Profile,
-        statuses: &[EndpointMonitorStatus],
-    ) -> Result<(), ProtoError> {
-        let label = &profile.relative_name;
-        let (pointer, told) = match answer(profile, statuses) {
-            Answer::NoName => (None, Some("NXDOMAIN".to_owned())),
-            Answer::Nothing => (Some(Pointer::Nothing), None),
-            Answer::Endpoint(endpoint) => {
-                let pointer = match &endpoint.target {
-                    Target::Address(address) => Pointer::Address(*address),
-                    Target::Name(name) => Pointer::Name(absolute(name)?),
-                };
-                (Some(pointer), Some(endpoint.target.to_string()))
-            }
-        };
-        let now = pointer.map(|it| (it, profile.ttl));
-        let before = inner.points.get(label);
-        if before == now.as_ref() {
-            return Ok(());
-        }
-        let moved = before.map(|(it, _)| it) != now.as_ref().map(|(it, _)| it);
-        let with_ttl = now.as_ref().map(|(it, ttl)| (it, *ttl));
-        inner.builder.set(label, with_ttl)?;
-        match now {
-            Some(now) => inner.points.insert(label.clone(), now),
-            None => inner.points.remove(label),
-        };
-        if moved {
-            self.say_answer(profile, told);
-        }
-        Ok(())
-    }
-
-    /// Puts a new picture of the zone in place.
-    fn show(&self, inner: &mut Inner) -> Result<(), ProtoError> {
-        self.zone.store(Arc::new(inner.builder.build()?));
-        self.metrics.pictures.inc();
-        Ok(())
-    }
-
-    /// Whether one of its endpoints points into our own zone.
-    fn linked(&self, profile: &Profile) -> bool {
-        let mut endpoints = profile.endpoints.iter();
-        endpoints.any(|it| self.label(&it.target).is_some())
-    }
-
-    /// The label of a target that is a name in our own zone.
-    fn label<'a>(&self, target: &'a Target) -> Option<&'a str> {
-        match target {
-            Target::Name(name) => name.strip_suffix(&self.config.zone)?.strip_suffix('.'),
-            Target::Address(_) => None,
-        }
-    }
-
-    /// Whether what an endpoint points to runs, see [`EndpointMonitorStatus::Stopped`].
-    fn runs(&self, inner: &Inner, endpoint: &Endpoint) -> bool {
-        let Some(label) = self.label(&endpoint.target) else {
-            return true;
-        };
-        let mut profiles = inner.profiles.values();
-        profiles.any(|it| it.relative_name == label && !it.inactive())
-    }
-
-    fn say(
-        &self,
-        profile: &Profile,
-        endpoint: &str,
-        from: Option<EndpointMonitorStatus>,
-        to: Option<EndpointMonitorStatus>,
-        reason: Option<String>,
-    ) {
-        self.metrics.status_changes.inc();
-        let word = |it: Option<EndpointMonitorStatus>| it.map_or("none", |it| it.as_str());
-        tracing::info!(
-            profile = profile.name,
-            endpoint,
-            from = word(from),
-            to = word(to),
-            reason,
-            "endpoint status"
-        );
-        let what = What::Status {
-            endpoint: endpoint.to_owned(),
-            from,
-            to,
-            reason,
-        };
-        self.events.happened(profile.id(), what);
-    }
-
-    fn say_answer(&self, profile: &Profile, to: Option<String>) {
-        let name = profile.fqdn(&self.config.zone);
-        tracing::info!(name, to, "answer");
-        self.events
-            .happened(profile.id(), What::Answer { name, to });
-    }
-
     /// What has come to be probed since the last call, each once for every vantage point.
     pub(crate) fn take_new(&self) -> Vec<(WatchId, Duration)> {
         self.inner.lock().watches.take_new()
@@ -458,16 +238,14 @@ impl Manager {
     /// A probe has ended.
     pub(crate) fn probed(&self, watch: WatchId, vantage: usize, outcome: Outcome, took: Duration) {
         let mut inner = self.inner.lock();
-        let Some((profile, changed)) = inner.watches.probed(watch, vantage, outcome, took) else {
+        let Some((profile, key)) = inner.watches.probed(watch, vantage, outcome, took) else {
             return;
         };
-        if !changed {
-            return;
-        }
         // Names were checked when they came.
-        if let Err(error) = self.refresh(&mut inner, &profile) {
+        if let Err(error) = self.turn(&mut inner, &profile, &key) {
             tracing::error!(%error, profile, "an answer cannot be made");
         }
+        self.show_counts(&inner);
         self.picture.notify_one();
         self.health.notify_one();
     }
@@ -529,7 +307,13 @@ async fn save(file: File, saved: Saved) -> std::io::Result<File> {
 impl Inner {
     fn statuses(&self, id: &str) -> Vec<EndpointMonitorStatus> {
         let said = self.said.get(id).map(Vec::as_slice).unwrap_or_default();
-        said.iter().map(|(_, status)| *status).collect()
+        said.iter().map(|it| it.status).collect()
+    }
+
+    fn health(&self, key: &str) -> Health {
+        self.watches
+            .of(key)
+            .map_or(Health::Unknown, Watched::health)
     }
 
     fn count(&mut self, from: Option<EndpointMonitorStatus>, to: Option<EndpointMonitorStatus>) {
@@ -540,8 +324,4 @@ impl Inner {
             *self.counts.entry(to).or_default() += 1;
         }
     }
-}
-
-fn endpoint_key(profile: &Profile, endpoint: &str) -> String {
-    profile.endpoint_id(endpoint).to_ascii_lowercase()
 }

@@ -167,15 +167,14 @@ impl Watches {
             .collect()
     }
 
-    /// A probe has ended. Returns the profile, and whether the verdict on the endpoint has changed;
-    /// none if the probe counts for nothing.
+    /// A probe has ended. Returns the profile and the endpoint when the verdict on it has changed.
     pub(crate) fn probed(
         &mut self,
         id: WatchId,
         vantage: usize,
         outcome: Outcome,
         took: Duration,
-    ) -> Option<(String, bool)> {
+    ) -> Option<(String, String)> {
         let watched = self.all.get_mut(&id)?;
         let error = match outcome {
             Outcome::Healthy => None,
@@ -193,8 +192,8 @@ impl Watches {
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             error,
         });
-        let changed = watched.monitor.observe(vantage, ok, tolerated).is_some();
-        Some((watched.profile.clone(), changed))
+        watched.monitor.observe(vantage, ok, tolerated)?;
+        Some((watched.profile.clone(), watched.key.clone()))
     }
 
     /// The endpoints that are degraded, by their keys.

@@ -525,7 +525,8 @@ async fn az_shows_and_updates_an_endpoint() {
     };
     let base = &server.api.addresses.arm;
     run(format!(
-        "cloud register --name backstay --endpoint-resource-manager {base} \
+        "cloud register --name backstay --skip-endpoint-discovery \
+         --endpoint-resource-manager {base} \
          --endpoint-active-directory {base} --endpoint-management {base}/ \
          --endpoint-active-directory-resource-id {base}/ \
          --endpoint-active-directory-graph-resource-id {base}/"
