@@ -7,12 +7,14 @@
 //! | `ingest` | log lines over HTTP until they are acknowledged, and until they are in segments, on one core | `zstd -3` of the same bytes to a file, on that core |
 //! | `failover` | from SIGKILL of a primary to the first complete search on the standby | the same with 10 segments, and loading the snapshot |
 //! | `recovery` | loading a snapshot of a million segments | decrypting, unpacking and parsing the same bytes to nothing |
+//! | `dns` | queries a second on one core; from a failed probe to another answer | gdnsd, pdns-server |
 //! | `search` | finding a rare text in 1 GB of log lines | `rg` over the raw file |
 //!
 //! `cargo run --release -p backstay-bench -- recovery`. With `--output json`, one object and
 //! nothing else is written to standard output; progress goes to standard error. The exit code is
 //! 0, 1 when a measurement failed or a limit does not hold, 2 when something needed is missing.
 
+mod dns;
 mod failover;
 mod ingest;
 mod lines;
@@ -54,6 +56,8 @@ enum Bench {
     Ingest(ingest::Options),
     /// From the kill of a primary to a search on the standby, as the state grows.
     Failover(failover::Options),
+    /// DNS with health checks, against gdnsd and PowerDNS.
+    Dns(dns::Options),
     /// Loading a large snapshot, against parsing the same bytes to nothing.
     Recovery(recovery::Options),
     /// Finding a rare text, against ripgrep.
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
         match arguments.bench {
             Bench::Ingest(options) => ingest::run(&options).await,
             Bench::Failover(options) => failover::run(&options).await,
+            Bench::Dns(options) => dns::run(&options).await,
             Bench::Recovery(options) => recovery::run(&options).await,
             Bench::Search(options) => search::run(&options).await,
             Bench::RecoveryOnce(options) => recovery::once(&options).await,
