@@ -141,10 +141,12 @@ impl TrafficConfig {
             return Err(ConfigError::Name(self.zone));
         }
         self.zone = zone;
-        for server in &self.name_servers {
-            if !server.name.trim_end_matches('.').split('.').all(label) {
+        for server in &mut self.name_servers {
+            let name = server.name.trim_end_matches('.').to_ascii_lowercase();
+            if name.len() > 253 || !name.split('.').all(label) {
                 return Err(ConfigError::Name(server.name.clone()));
             }
+            server.name = name;
         }
         if !(1..=16).contains(&self.vantage_points.len()) {
             return Err(ConfigError::VantagePoints(self.vantage_points.len()));

@@ -32,7 +32,6 @@ pub mod status;
 mod token;
 
 pub use config::{ConfigError, Limits, NameServer, TrafficConfig, VantagePoint};
-pub use events::Event;
 pub use server::{Addresses, TrafficError, TrafficManager};
 pub use state::StateError;
 pub use token::TokenError;

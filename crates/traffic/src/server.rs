@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use socket2::Socket;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,8 @@ pub struct TrafficManager {
     stop: CancellationToken,
     tasks: JoinSet<Result<(), TrafficError>>,
     threads: Vec<thread::JoinHandle<()>>,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl TrafficManager {
@@ -106,6 +108,9 @@ impl TrafficManager {
     /// When something that is needed cannot be had.
     pub async fn start(config: TrafficConfig) -> Result<Self, TrafficError> {
         let mut config = config.checked()?;
+        // From here on a signal ends it in order, even one that comes before it is waited for.
+        let terminate = signal(SignalKind::terminate()).map_err(TrafficError::Signal)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(TrafficError::Signal)?;
         config.max_probes = with_files(config.max_probes);
         let token = Token::at(&config.token)?;
         let tls = match &config.tls {
@@ -181,6 +186,8 @@ impl TrafficManager {
             stop,
             tasks,
             threads,
+            terminate,
+            interrupt,
         })
     }
 
@@ -194,11 +201,9 @@ impl TrafficManager {
     /// # Errors
     /// When a part of it ends by itself.
     pub async fn run_until_signal(mut self) -> Result<(), TrafficError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(TrafficError::Signal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(TrafficError::Signal)?;
         let ended = tokio::select! {
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
             ended = self.tasks.join_next() => ended,
         };
         let stopped = self.shut_down().await;

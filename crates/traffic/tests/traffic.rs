@@ -1,6 +1,11 @@
 //! The traffic manager over real sockets: real clients, real endpoints that fail in every way,
 //! real kills.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 #[path = "traffic/clients.rs"]
 mod clients;

@@ -10,6 +10,7 @@ use super::Done;
 use super::error::ArmError;
 use super::etag::{Conditions, etag};
 use super::path::ProfileId;
+use crate::config::NameServer;
 use crate::manager::{Manager, Profiles};
 use crate::profile::{
     Context, MAX_PROFILES, MAX_PROFILES_PER_SUBSCRIPTION, Profile, check_resource_name,
@@ -76,6 +77,7 @@ pub(super) async fn put(
     check_resource_name(&id.resource_group, "resource group")?;
     check_resource_name(&id.subscription, "subscription")?;
     let (zone, limits) = (manager.config().zone.clone(), manager.config().limits);
+    let servers = manager.config().name_servers.clone();
     let place = id.clone();
     let status = manager
         .change(move |profiles| {
@@ -104,7 +106,7 @@ pub(super) async fn put(
                 limits,
             };
             let profile = parse_profile(context, body)?;
-            check_place(profiles, &key, &profile, &zone)?;
+            check_place(profiles, &servers, &key, &profile, &zone)?;
             let created = old.is_none();
             keep(profiles, key, old, profile);
             Ok(if created {
@@ -211,18 +213,18 @@ fn keep(profiles: &mut Profiles, key: String, old: Option<Arc<Profile>>, new: Pr
 /// What concerns profiles together.
 fn check_place(
     profiles: &Profiles,
+    servers: &[NameServer],
     key: &str,
     profile: &Profile,
     zone: &str,
 ) -> Result<(), ArmError> {
     let others = || profiles.iter().filter(|(it, _)| *it != key);
-    if others().any(|(_, it)| it.relative_name == profile.relative_name) {
+    let fqdn = profile.fqdn(zone);
+    let of_server = servers.iter().any(|it| it.name == fqdn);
+    if of_server || others().any(|(_, it)| it.relative_name == profile.relative_name) {
         return Err(ArmError::bad(
             "BadRequest",
-            format!(
-                "Domain name {} already exists. Please choose a different DNS prefix.",
-                profile.fqdn(zone)
-            ),
+            format!("Domain name {fqdn} already exists. Please choose a different DNS prefix."),
         ));
     }
     let of_subscription = others()

@@ -74,6 +74,10 @@ pub struct Refusal {
 
 /// What a message is.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack while one answer is written; a box would be an allocation each"
+)]
 pub enum Parsed<'a> {
     /// Nothing that may be answered: no header, or an answer itself (to answer an answer could go
     /// on for ever).

@@ -66,7 +66,7 @@ pub(crate) fn serve(
     let mut rate = Rate::new(rate);
     let clock = Instant::now();
     let mut queries = vec![[0_u8; QUERY]; BATCH];
-    let mut answers = vec![Vec::with_capacity(UDP_SIZE); BATCH];
+    let mut answers: Vec<Vec<u8>> = (0..BATCH).map(|_| Vec::with_capacity(UDP_SIZE)).collect();
     let mut incoming = MultiHeaders::preallocate(BATCH, None);
     let mut outgoing = MultiHeaders::preallocate(BATCH, None);
     let mut from = Vec::with_capacity(BATCH);

@@ -357,6 +357,11 @@ async fn curl_drives_the_api_as_az_rest_would() {
     );
     let (status, _, answer) = curl.call("PUT", &at("/w"), Some(&json!([])), &[]).await;
     assert_eq!((status, code(&answer)), (400, "InvalidRequestContent"));
+    // A name server's name is taken, too.
+    let mut server_name = body.clone();
+    server_name["properties"]["dnsConfig"]["relativeName"] = json!("NS1");
+    let (status, _, answer) = curl.call("PUT", &at("/w"), Some(&server_name), &[]).await;
+    assert_eq!((status, code(&answer)), (400, "BadRequest"));
     // The name is taken.
     let (status, _, answer) = curl.call("PUT", &at("/w"), Some(&body), &[]).await;
     assert_eq!((status, code(&answer)), (400, "BadRequest"));

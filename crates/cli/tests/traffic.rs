@@ -1,0 +1,141 @@
+//! `backstay traffic` as a person or a script runs it: the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+fn backstay(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+    command
+        .args(["traffic", "--output", "json", "--exit-with-parent"])
+        .args(["--dns", "127.0.0.1:0", "--arm", "127.0.0.1:0"])
+        .args(["--observe", "127.0.0.1:0", "--zone", "tm.test"])
+        .arg("--state")
+        .arg(folder.join("state.json"))
+        .arg("--token-file")
+        .arg(folder.join("token.txt"))
+        .env_remove("BACKSTAY_LOG")
+        .env_remove("BACKSTAY_LOG_FORMAT")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The one line that says where it listens.
+fn told(child: &mut Child) -> (Value, BufReader<std::process::ChildStdout>) {
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let told = serde_json::from_str(&line).unwrap_or_else(|error| {
+        let mut said = String::new();
+        child.kill().unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        panic!("{error}: {line}{said}")
+    });
+    (told, out)
+}
+
+fn terminate(child: &Child) {
+    let sent = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn it_says_where_it_listens_keeps_its_token_to_itself_and_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = backstay(folder.path()).spawn().unwrap();
+    let _parent = child.stdin.take();
+    let (told, mut rest) = told(&mut child);
+    assert!(
+        told["arm"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127.0.0.1:")
+    );
+    assert!(told["dns"][0].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert_eq!(told["zone"], "tm.test");
+    let file = folder.path().join("token.txt");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).unwrap();
+    let token = token.trim();
+    assert!(token.len() >= 40);
+    terminate(&child);
+    let mut said = String::new();
+    rest.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "", "more than one object on standard output");
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(!said.contains(token) && !told.to_string().contains(token));
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+}
+
+#[test]
+fn it_ends_with_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = backstay(folder.path()).spawn().unwrap();
+    let _told = told(&mut child);
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn exit_codes_say_what_was_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut child = backstay(folder.path()).args(arguments).spawn().unwrap();
+        let _parent = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.stdout, b"", "{said}");
+        (output.status.code(), said)
+    };
+    let wrong = [
+        (vec!["--vantage-points", "a,a"], 2, "called 'a'"),
+        (vec!["--quorum", "4"], 2, "quorum"),
+        (vec!["--name-servers", "ns1.tm.test=x"], 2, "NAME=ADDRESS"),
+        (
+            vec![
+                "--tls-cert",
+                "/nowhere/cert.pem",
+                "--tls-key",
+                "/nowhere/key.pem",
+            ],
+            1,
+            "--tls-cert",
+        ),
+    ];
+    for (arguments, code, words) in wrong {
+        let (found, said) = run(&arguments);
+        assert_eq!(found, Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    // A state that is not ours is left alone, and one that is in use is not shared.
+    std::fs::write(folder.path().join("state.json"), "not ours").unwrap();
+    let (code, said) = run(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("restore it from a backup"), "{said}");
+    std::fs::remove_file(folder.path().join("state.json")).unwrap();
+    let mut first = backstay(folder.path()).spawn().unwrap();
+    let _parent = first.stdin.take();
+    let _told = told(&mut first);
+    let (code, said) = run(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another traffic manager"), "{said}");
+    terminate(&first);
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+}
