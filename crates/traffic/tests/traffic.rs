@@ -7,6 +7,8 @@
     missing_docs
 )]
 
+#[path = "traffic/az.rs"]
+mod az;
 #[path = "traffic/clients.rs"]
 mod clients;
 #[path = "traffic/endpoint.rs"]

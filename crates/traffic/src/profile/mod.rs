@@ -9,6 +9,7 @@
 //! for how many there may be.
 
 mod check;
+mod endpoints;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::check_resource_name;
-pub use check::{Context, Invalid, next_priority, parse_endpoint, parse_profile};
+pub use check::{Context, Invalid, parse_profile};
+pub use endpoints::{next_priority, parse_endpoint};
 pub use wire::{endpoint_json, merge, profile_json};
 
 /// Endpoints a profile may have, as in Azure.
