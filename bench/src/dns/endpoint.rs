@@ -68,7 +68,10 @@ async fn serve(listener: TcpListener, state: Option<Arc<Mutex<State>>>) {
 
 async fn answer(mut stream: TcpStream, state: Option<Arc<Mutex<State>>>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.read(&mut [0; 4096]).await?;
+    // A probe's whole request comes at once.
+    if stream.read(&mut [0; 4096]).await? == 0 {
+        return Ok(());
+    }
     let dead = state.as_ref().is_some_and(|it| {
         let state = it.lock().unwrap_or_else(PoisonError::into_inner);
         state.dead
