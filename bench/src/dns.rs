@@ -182,6 +182,7 @@ fn report(options: &Options, all: Vec<(Kind, Figures)>) -> Report {
         medians.push((cost, detection));
     }
     let mut ratios = Vec::new();
+    // The goal is to be faster than both.
     if let [ours, gdnsd, powerdns] = medians.as_slice() {
         ratios.push(Ratio::of(
             "processor time for a query, to gdnsd",
@@ -200,17 +201,18 @@ fn report(options: &Options, all: Vec<(Kind, Figures)>) -> Report {
             powerdns.1,
         ));
     }
+    let ratios: Vec<Ratio> = ratios.into_iter().map(|it| it.at_most(1.0)).collect();
     Report {
         bench: "dns",
         subject: "one name, the first healthy of two addresses, one core".to_owned(),
         peer: "gdnsd with http_status and simplefo; pdns-server with ifurlup".to_owned(),
         rows,
-        ratios: ratios.into_iter().map(|it| it.at_most(1.0)).collect(),
+        ok: ratios.iter().all(Ratio::holds),
+        ratios,
         notes: vec![format!(
             "medians of {} rounds of {} s; server on core {}, dnsperf on core {}; probes every 2 s, \
              one failure is death",
             options.rounds, options.seconds, options.server_core, options.load_core
         )],
-        ok: true,
     }
 }
