@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -18,9 +18,32 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// A running node.
 pub struct Node {
     engine: Engine,
+    signals: Signals,
     address: SocketAddr,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Why a node cannot run.
@@ -60,6 +83,8 @@ impl Node {
             address: wanted,
             source,
         };
+        // Before anybody can know that the node is there: a signal that comes early is not lost.
+        let signals = Signals::new().map_err(NodeError::Signal)?;
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let engine = Engine::new(config)?;
@@ -75,6 +100,7 @@ impl Node {
         tracing::info!(%address, "listening");
         Ok(Self {
             engine,
+            signals,
             address,
             stop,
             server,
@@ -95,12 +121,9 @@ impl Node {
     ///
     /// # Errors
     /// When the engine cannot start or the listener breaks.
-    pub async fn run_until_signal(self) -> Result<(), NodeError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Signal)?;
+    pub async fn run_until_signal(mut self) -> Result<(), NodeError> {
         let failed = tokio::select! {
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
+            () = self.signals.recv() => None,
             why = self.engine.failed() => Some(why),
         };
         self.shut_down().await?;

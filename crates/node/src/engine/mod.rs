@@ -237,6 +237,22 @@ impl Engine {
             .read(|state| view::ingest_token(state, token))
     }
 
+    /// The same, and reads `global` to its end when the token is unknown: it may have been added on
+    /// another node a moment ago. Whoever guesses tokens makes a node read once a second at most.
+    pub async fn look_up_ingest_token(&self, token: &str) -> Option<IngestTokenInfo> {
+        if let Some(known) = self.resolve_ingest_token(token) {
+            return Some(known);
+        }
+        let running = self.inner.running.get()?;
+        if !running.may_look_for_tokens() {
+            return None;
+        }
+        if let Err(error) = running.global.refresh().await {
+            tracing::debug!(%error, "an unknown ingest token could not be looked for");
+        }
+        self.resolve_ingest_token(token)
+    }
+
     /// The configuration.
     pub fn config(&self) -> &NodeConfig {
         &self.inner.config

@@ -24,6 +24,9 @@ use crate::metrics::Metrics;
 /// the client is known, and only the writer can say what became of a batch in the end.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Unknown ingest tokens are looked for this often at the most.
+const LOOK_FOR_TOKENS: Duration = Duration::from_secs(1);
+
 /// The loaded node.
 pub(crate) struct Running {
     pub(crate) config: Arc<NodeConfig>,
@@ -47,6 +50,8 @@ pub(crate) struct Running {
     pub(crate) proof: Mutex<Instant>,
     /// Hosts held to be alive at the last round, by id: their URL and whether they ingest.
     pub(crate) alive: RwLock<BTreeMap<String, Peer>>,
+    /// When `global` was last read for an unknown ingest token.
+    pub(crate) looked_for_tokens: Mutex<Option<Instant>>,
     /// Asks for a round of the keeper now: a partition was lost.
     pub(crate) look: Notify,
     /// The keys of the recovered cluster's journal, by recovery.
@@ -127,6 +132,16 @@ impl Running {
         if !self.config.roles.searches() {
             self.tails.forget(lost.id);
         }
+    }
+
+    /// Whether `global` may be read once more for an unknown ingest token; then that is now.
+    pub(crate) fn may_look_for_tokens(&self) -> bool {
+        let mut last = self.looked_for_tokens.lock();
+        if last.is_some_and(|last| last.elapsed() < LOOK_FOR_TOKENS) {
+            return false;
+        }
+        *last = Some(Instant::now());
+        true
     }
 
     /// Something was shown to be durable just now.

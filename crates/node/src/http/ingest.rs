@@ -146,7 +146,7 @@ impl Delivery {
         F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
     {
         let headers = &self.parts.headers;
-        let sender = sender::admit(&self.engine, headers, self.parts.uri.path())?;
+        let sender = sender::admit(&self.engine, headers, self.parts.uri.path()).await?;
         let key = idempotency_key(headers)?;
         // Held to the end of this call: for as long as what came of the body is in memory.
         let mut room = self.gate.room();

@@ -272,6 +272,32 @@ fn a_retried_batch_is_stored_once_whichever_node_gets_it() {
     );
 }
 
+/// Shippers do not come back after a 403, so a token must not be refused by a node that has only
+/// not heard of it.
+#[test]
+fn a_token_is_known_at_once_on_the_other_node() {
+    let seldom = [
+        ("BACKSTAY_HEARTBEAT_MS", "3000"),
+        ("BACKSTAY_LEASE_MS", "20000"),
+        ("NODE_ROLES", "ingestonly"),
+    ];
+    let pair = Pair::start(&seldom);
+    pair.owns(&pair.second, 2);
+    let token = pair.first.ingest_token("new", None);
+    let (path, body) = &bodies("with a new token")[1];
+    let bearer = format!("Authorization: Bearer {token}");
+    let more = [
+        "-H",
+        bearer.as_str(),
+        "-H",
+        "Content-Type: application/json",
+    ];
+    let answer = until_acknowledged(&pair.second, path, &more, body.as_bytes());
+    assert_eq!(answer.status, 200);
+    let guessed = send(&pair.second, path, "guessed", &[], body.as_bytes());
+    assert_eq!(guessed.status, 403, "{guessed:?}");
+}
+
 #[test]
 fn a_node_that_owns_no_partition_passes_every_batch_on() {
     let pair = Pair::start(&[("NODE_ROLES", "httponly")]);

@@ -8,15 +8,21 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, InstrumentationScope, KeyValue, any_value::Value as Any,
+};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::{Map, Value};
+
+mod pieces;
 
 use super::fields::{TooMuch, put};
 use super::{Batch, Context, Delivery};
 use crate::http::error::ApiError;
 use crate::http::parse;
+use pieces::{pieces, whole};
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -31,49 +37,97 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or(PROTOBUF);
-    let json = kind.starts_with(JSON);
-    let request = if json {
-        // A request is an object; what reads it would take an array of its members too.
-        if body.trim_ascii_start().first() == Some(&b'[') {
-            return Err(ApiError::bad_request(
-                "the body is no OTLP JSON: it is an array; send {\"resourceLogs\":[…]}",
-            ));
-        }
-        serde_json::from_slice(body)
-            .map_err(|error| ApiError::bad_request(format!("the body is no OTLP JSON: {error}")))?
+    let mut events = Vec::new();
+    let (kind, answer) = if kind.starts_with(JSON) {
+        from_json(body, context, &mut events)?;
+        (JSON, b"{}".to_vec())
     } else if kind.starts_with(PROTOBUF) {
-        ExportLogsServiceRequest::decode(body.clone()).map_err(|error| {
-            ApiError::bad_request(format!("the body is no OTLP protobuf: {error}"))
-        })?
+        from_protobuf(body, context, &mut events)?;
+        (
+            PROTOBUF,
+            ExportLogsServiceResponse::default().encode_to_vec(),
+        )
     } else {
         return Err(ApiError::bad_request(format!(
             "header Content-Type: send {PROTOBUF} or {JSON}"
         )));
     };
-    let mut events = Vec::new();
+    Ok(Batch::new(events, ([(CONTENT_TYPE, kind)], answer)))
+}
+
+fn from_json(
+    body: &Bytes,
+    context: &mut Context<'_>,
+    events: &mut Vec<Event>,
+) -> Result<(), ApiError> {
+    // A request is an object; what reads it would take an array of its members too.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::bad_request(
+            "the body is no OTLP JSON: it is an array; send {\"resourceLogs\":[…]}",
+        ));
+    }
+    let request: ExportLogsServiceRequest = serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("the body is no OTLP JSON: {error}")))?;
     for resource in request.resource_logs {
-        let mut common = Vec::new();
-        if let Some(about) = &resource.resource {
-            attributes("resource.", &about.attributes, &mut common)?;
-        }
+        let of_resource = of_resource(resource.resource)?;
         for scope in resource.scope_logs {
-            let mut common = common.clone();
-            if let Some(name) = scope.scope.map(|it| it.name).filter(|it| !it.is_empty()) {
-                common.push(("scope.name".to_owned(), name));
-            }
+            let common = of_scope(&of_resource, scope.scope);
             for record in scope.log_records {
                 let event = event(record, &common, context)?;
-                context.keep(event, &mut events)?;
+                context.keep(event, events)?;
             }
         }
     }
-    let done = ExportLogsServiceResponse::default();
-    let (kind, body) = if json {
-        (JSON, b"{}".to_vec())
-    } else {
-        (PROTOBUF, done.encode_to_vec())
-    };
-    Ok(Batch::new(events, ([(CONTENT_TYPE, kind)], body)))
+    Ok(())
+}
+
+/// The numbers are those of the fields in `logs.proto` and `logs_service.proto`
+/// (<https://github.com/open-telemetry/opentelemetry-proto>).
+fn from_protobuf(
+    body: &Bytes,
+    context: &mut Context<'_>,
+    events: &mut Vec<Event>,
+) -> Result<(), ApiError> {
+    pieces(body, 1, |resource_logs| {
+        // What is common may stand behind what it is common to.
+        let mut about = None;
+        pieces(&resource_logs, 1, |it| {
+            about = Some(whole::<Resource>("resource", it)?);
+            Ok(())
+        })?;
+        let of_resource = of_resource(about)?;
+        pieces(&resource_logs, 2, |scope_logs| {
+            let mut about = None;
+            pieces(&scope_logs, 1, |it| {
+                about = Some(whole::<InstrumentationScope>("scope", it)?);
+                Ok(())
+            })?;
+            let common = of_scope(&of_resource, about);
+            pieces(&scope_logs, 2, |record| {
+                let event = event(whole("log record", record)?, &common, context)?;
+                context.keep(event, events)
+            })
+        })
+    })
+}
+
+fn of_resource(resource: Option<Resource>) -> Result<Vec<(String, String)>, ApiError> {
+    let mut fields = Vec::new();
+    if let Some(resource) = resource {
+        attributes("resource.", &resource.attributes, &mut fields)?;
+    }
+    Ok(fields)
+}
+
+fn of_scope(
+    of_resource: &[(String, String)],
+    scope: Option<InstrumentationScope>,
+) -> Vec<(String, String)> {
+    let mut fields = of_resource.to_vec();
+    if let Some(name) = scope.map(|it| it.name).filter(|it| !it.is_empty()) {
+        fields.push(("scope.name".to_owned(), name));
+    }
+    fields
 }
 
 fn event(

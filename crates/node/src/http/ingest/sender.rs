@@ -30,7 +30,11 @@ fn named(path: &str) -> Option<String> {
 
 /// Lets a request with an ingest token pass. The admin token passes where the path names the
 /// repository.
-pub(super) fn admit(engine: &Engine, headers: &HeaderMap, path: &str) -> Result<Sender, ApiError> {
+pub(super) async fn admit(
+    engine: &Engine,
+    headers: &HeaderMap,
+    path: &str,
+) -> Result<Sender, ApiError> {
     let Some(token) = auth::token(headers) else {
         return Err(ApiError::unauthorized(
             "this needs an ingest token; send `Authorization: Bearer <token>` (make one with the GraphQL mutation addIngestTokenV3)",
@@ -38,7 +42,13 @@ pub(super) fn admit(engine: &Engine, headers: &HeaderMap, path: &str) -> Result<
     };
     ready(engine)?;
     let named = named(path);
-    if let Some(info) = engine.resolve_ingest_token(&token) {
+    let admin = engine.admin_token_matches(&token);
+    let info = if admin {
+        None
+    } else {
+        engine.look_up_ingest_token(&token).await
+    };
+    if let Some(info) = info {
         if let Some(named) = named.filter(|named| named != info.repository.as_str()) {
             return Err(ApiError::forbidden(format!(
                 "this ingest token is for another repository than `{named}`; use one of that repository"
@@ -50,7 +60,7 @@ pub(super) fn admit(engine: &Engine, headers: &HeaderMap, path: &str) -> Result<
         });
     }
     match named {
-        Some(named) if engine.admin_token_matches(&token) => Ok(Sender {
+        Some(named) if admin => Ok(Sender {
             repository: RepositoryName::new(named),
             parser: None,
         }),

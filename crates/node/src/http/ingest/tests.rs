@@ -214,3 +214,75 @@ fn room_is_given_back_and_what_no_batch_can_have_is_refused() {
     // The refused one asks again.
     assert_eq!(status(gate.room().take((256 << 20) + 1)), Err(413));
 }
+
+/// A message with one field of these bytes.
+fn wrapped(field: u8, inner: &[u8]) -> Vec<u8> {
+    let mut message = vec![field << 3 | 2];
+    prost::encoding::encode_varint(inner.len() as u64, &mut message);
+    message.extend_from_slice(inner);
+    message
+}
+
+fn otlp(scope_logs: &[u8]) -> Vec<u8> {
+    wrapped(1, &wrapped(2, scope_logs))
+}
+
+#[test]
+fn two_bytes_a_record_are_refused_before_they_are_gigabytes() {
+    let kind = "application/x-protobuf";
+    let empty = wrapped(2, b"");
+    let many = otlp(&empty.repeat(4 << 20));
+    let error = decoded(otlp::decode, kind, many, None).err().unwrap();
+    assert_eq!(error.status(), 413, "{error}");
+    // As attributes of one record.
+    let many = wrapped(6, b"").repeat(1 << 20);
+    let error = decoded(otlp::decode, kind, otlp(&wrapped(2, &many)), None)
+        .err()
+        .unwrap();
+    assert_eq!(error.status(), 413, "{error}");
+    assert!(error.to_string().contains("log record"), "{error}");
+    let few = otlp(&empty.repeat(3));
+    assert_eq!(decoded(otlp::decode, kind, few, None).unwrap().len(), 3);
+}
+
+#[test]
+fn what_records_have_in_common_may_stand_behind_them() {
+    let record = LogRecord {
+        body: Some(AnyValue {
+            value: Some(Any::StringValue("a line".to_owned())),
+        }),
+        ..LogRecord::default()
+    };
+    // {"name": "late"} behind the record, and a resource with an attribute behind its scope.
+    let scope_logs = [
+        wrapped(2, &record.encode_to_vec()),
+        wrapped(1, &wrapped(1, b"late")),
+    ]
+    .concat();
+    let value = wrapped(2, &wrapped(1, b"west"));
+    let attribute = [wrapped(1, b"region"), value].concat();
+    let resource_logs = [wrapped(2, &scope_logs), wrapped(1, &wrapped(1, &attribute))].concat();
+    let body = wrapped(1, &resource_logs);
+    let events = decoded(otlp::decode, "application/x-protobuf", body, None).unwrap();
+    let fields: Vec<(&str, &str)> = events[0]
+        .fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(events[0].raw, "a line");
+    assert_eq!(
+        fields,
+        [("resource.region", "west"), ("scope.name", "late")]
+    );
+}
+
+#[test]
+fn a_message_that_ends_early_says_so() {
+    let whole = otlp(&wrapped(2, b"\x3a\x00"));
+    for length in 1..whole.len() {
+        let cut = whole[..length].to_vec();
+        let error = decoded(otlp::decode, "application/x-protobuf", cut, None);
+        let error = error.err().unwrap();
+        assert_eq!(error.status(), 400, "{length}: {error}");
+    }
+}

@@ -1,0 +1,58 @@
+//! A protobuf message taken apart, without decoding it as a whole.
+//!
+//! Two bytes can say "one more record", and a decoded record takes hundreds: a body within its
+//! limit could decode to gigabytes. So only one record is decoded at a time, and none that is
+//! longer than a record may be.
+
+use bytes::{Buf, Bytes};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::{DecodeError, Message};
+
+use crate::http::error::ApiError;
+
+/// Longest record, resource or scope, in bytes: 1 MiB.
+const LONGEST: usize = 1 << 20;
+
+fn malformed(error: DecodeError) -> ApiError {
+    ApiError::bad_request(format!("the body is no OTLP protobuf: {error}"))
+}
+
+/// The messages in the field `wanted` of a message, in their order.
+pub(super) fn pieces(
+    message: &Bytes,
+    wanted: u32,
+    mut each: impl FnMut(Bytes) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let mut rest = message.clone();
+    while rest.has_remaining() {
+        let (tag, kind) = decode_key(&mut rest).map_err(malformed)?;
+        if tag != wanted || kind != WireType::LengthDelimited {
+            skip_field(kind, tag, &mut rest, DecodeContext::default()).map_err(malformed)?;
+            continue;
+        }
+        let length = decode_varint(&mut rest).map_err(malformed)?;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= rest.len());
+        match length {
+            Some(length) => each(rest.split_to(length))?,
+            None => {
+                return Err(ApiError::bad_request(
+                    "the body is no OTLP protobuf: it ends within a message",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Decodes one of them.
+pub(super) fn whole<M: Message + Default>(what: &str, piece: Bytes) -> Result<M, ApiError> {
+    if piece.len() > LONGEST {
+        return Err(ApiError::too_large(format!(
+            "a {what} has {} bytes, the limit is {LONGEST}; send shorter ones",
+            piece.len()
+        )));
+    }
+    M::decode(piece).map_err(malformed)
+}
