@@ -1,0 +1,263 @@
+//! Who may do what: tokens, the roles behind them, and the rules of the roles, as data.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::RngExt as _;
+use ring::digest::{SHA256, digest};
+
+use crate::kind::Kind;
+use crate::server::StartError;
+
+/// What a role may do: every verb on every resource listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or `*`.
+    pub verbs: &'static [&'static str],
+    /// API groups (`""` is core), or `*`.
+    pub groups: &'static [&'static str],
+    /// Resources, with their subresource where one is meant (`pods/log`), or `*`.
+    pub resources: &'static [&'static str],
+    /// Names that it is restricted to; empty for all.
+    pub names: &'static [&'static str],
+}
+
+/// A role and its rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Role {
+    /// What it is called; also the name of the user that has it.
+    pub name: &'static str,
+    /// Where it may do that; `None` for everywhere.
+    pub namespace: Option<&'static str>,
+    /// What it may do.
+    pub rules: &'static [Rule],
+}
+
+const READ: &[&str] = &["get", "list", "watch"];
+const EVERYTHING: &[&str] = &["*"];
+
+const fn rule(
+    verbs: &'static [&'static str],
+    groups: &'static [&'static str],
+    resources: &'static [&'static str],
+) -> Rule {
+    Rule {
+        verbs,
+        groups,
+        resources,
+        names: &[],
+    }
+}
+
+impl Role {
+    /// May do everything.
+    pub const ADMIN: Self = Self {
+        name: "admin",
+        namespace: None,
+        rules: &[rule(EVERYTHING, EVERYTHING, EVERYTHING)],
+    };
+
+    /// A controller: everything with what runs the platform, but no nodes and no namespaces made
+    /// or removed.
+    pub const OPERATOR: Self = Self {
+        name: "operator",
+        namespace: None,
+        rules: &[
+            rule(READ, &[""], &["nodes", "namespaces"]),
+            rule(
+                EVERYTHING,
+                &[""],
+                &[
+                    "pods",
+                    "pods/status",
+                    "pods/log",
+                    "services",
+                    "services/status",
+                    "endpoints",
+                    "secrets",
+                    "configmaps",
+                    "persistentvolumeclaims",
+                    "persistentvolumeclaims/status",
+                    "events",
+                    "serviceaccounts",
+                ],
+            ),
+            rule(
+                EVERYTHING,
+                &[
+                    "apps",
+                    "coordination.k8s.io",
+                    "discovery.k8s.io",
+                    "core.humio.com",
+                    "kafka.strimzi.io",
+                    "core.strimzi.io",
+                ],
+                EVERYTHING,
+            ),
+        ],
+    };
+
+    /// The failover function: it looks, and starts the standby's operator. Nothing else.
+    pub const DR_FUNCTION: Self = Self {
+        name: "dr-function",
+        namespace: Some("logging"),
+        rules: &[
+            rule(
+                &["get", "list", "watch", "patch", "update"],
+                &["apps"],
+                &["deployments", "deployments/scale"],
+            ),
+            rule(READ, &["core.humio.com"], &["humioclusters"]),
+            rule(
+                &["get", "list", "watch", "create", "update", "patch"],
+                &["coordination.k8s.io"],
+                &["leases"],
+            ),
+            rule(&["create", "patch"], &[""], &["events"]),
+            rule(READ, &[""], &["pods"]),
+            rule(&["get"], &[""], &["pods/log"]),
+        ],
+    };
+
+    fn allows(&self, act: &Act<'_>) -> bool {
+        let in_place = self.namespace.is_none_or(|place| place == act.namespace);
+        let has = |list: &[&str], wanted: &str| list.contains(&"*") || list.contains(&wanted);
+        let resource = act.resource();
+        in_place
+            && self.rules.iter().any(|rule| {
+                has(rule.verbs, act.verb)
+                    && has(rule.groups, act.kind.group)
+                    && has(rule.resources, &resource)
+                    && (rule.names.is_empty() || rule.names.contains(&act.name))
+            })
+    }
+}
+
+/// Something that a request wants to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Act<'a> {
+    pub verb: &'a str,
+    pub kind: &'static Kind,
+    pub subresource: &'a str,
+    /// Empty for all, or for what is in none.
+    pub namespace: &'a str,
+    /// Empty for all.
+    pub name: &'a str,
+}
+
+impl Act<'_> {
+    fn resource(&self) -> String {
+        if self.subresource.is_empty() {
+            self.kind.plural.to_owned()
+        } else {
+            format!("{}/{}", self.kind.plural, self.subresource)
+        }
+    }
+}
+
+/// The users of one server: each has a token and a role.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// By the digest of the token: finding one takes no longer the more of it is right.
+    roles: HashMap<[u8; 32], Role>,
+    tokens: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let users = self.tokens.iter().map(|(name, _)| name);
+        f.debug_set().entries(users).finish()
+    }
+}
+
+impl Access {
+    /// These roles, each with the token that it has in `folder`, or a new one written there. A
+    /// token outlives the server, and so does a kubeconfig.
+    ///
+    /// # Errors
+    /// When a token can be neither read nor written.
+    pub fn in_folder(folder: &Path, roles: &[Role]) -> Result<Self, StartError> {
+        let mut access = Self::default();
+        for role in roles {
+            let path = folder.join(format!("{}.token", role.name));
+            let token = match std::fs::read_to_string(&path) {
+                Ok(token) if !token.trim().is_empty() => token.trim().to_owned(),
+                _ => {
+                    let token = new_token();
+                    crate::tls::write_private(&path, token.as_bytes())?;
+                    token
+                }
+            };
+            access.roles.insert(hash(&token), *role);
+            access.tokens.push((role.name, token));
+        }
+        Ok(access)
+    }
+
+    /// The token of a role, by its name.
+    pub fn token(&self, role: &str) -> Option<&str> {
+        self.tokens
+            .iter()
+            .find(|(name, _)| *name == role)
+            .map(|(_, token)| token.as_str())
+    }
+
+    /// Whose token this is.
+    pub(crate) fn authenticate(&self, token: &str) -> Option<User> {
+        self.roles.get(&hash(token)).map(|role| User(*role))
+    }
+}
+
+/// An authenticated user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct User(Role);
+
+impl User {
+    pub(crate) fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// Refuses what the role does not allow, in Kubernetes' words.
+    pub(crate) fn check(&self, act: &Act<'_>) -> crate::status::ApiResult<()> {
+        if self.may(act) {
+            return Ok(());
+        }
+        let place = match act.namespace {
+            "" => "at the cluster scope".to_owned(),
+            namespace => format!("in the namespace {namespace:?}"),
+        };
+        let what = format!(
+            "User {:?} cannot {} resource {:?} in API group {:?} {place}",
+            self.0.name,
+            act.verb,
+            act.resource(),
+            act.kind.group,
+        );
+        Err(crate::status::ApiError::forbidden(
+            act.kind, act.name, &what,
+        ))
+    }
+
+    pub(crate) fn may(&self, act: &Act<'_>) -> bool {
+        self.0.allows(act)
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let digest = digest(&SHA256, token.as_bytes());
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+fn new_token() -> String {
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests;

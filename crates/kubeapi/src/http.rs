@@ -1,0 +1,294 @@
+//! The requests: who asks, for what, and in which form the answer goes out.
+//!
+//! - `request`: paths, queries and headers; `view`: plain documents, tables, or metadata only;
+//! - `read`: get and list; `watch`; `write`: create, update, patch, delete;
+//! - `discovery`, `openapi`: what the server says of itself; `review`: who am I, may I;
+//! - `pod`: logs and `exec`; `portforward` over `spdy`; `proxy`.
+
+mod discovery;
+mod exec;
+mod openapi;
+mod pod;
+mod portforward;
+mod proxy;
+mod read;
+mod request;
+mod review;
+mod spdy;
+mod view;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Access, Act};
+use crate::document::text;
+use crate::kind::{self, KINDS};
+use crate::managed::Manager;
+use crate::rules::{self, Deletion, Preconditions, Propagation, Writer};
+use crate::runtime::PodRuntime;
+use crate::selector::Selector;
+use crate::status::{ApiError, ApiResult};
+use crate::store::{ListQuery, Store};
+use request::{Call, Route, Target};
+
+/// The largest body that is read, as kube-apiserver's.
+pub(crate) const MAX_BODY: usize = 3 << 20;
+
+/// What all requests share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub store: Store,
+    pub access: Access,
+    pub runtime: Arc<dyn PodRuntime>,
+    pub stopping: CancellationToken,
+}
+
+impl Api {
+    pub(crate) fn new(
+        store: Store,
+        access: Access,
+        runtime: Arc<dyn PodRuntime>,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            access,
+            runtime,
+            stopping,
+        }
+    }
+
+    /// Makes these namespaces where they are missing.
+    pub(crate) async fn make_namespaces(&self, names: &[&str]) {
+        let Some(kind) = kind::find("", "v1", "namespaces") else {
+            return;
+        };
+        for name in names {
+            let body = json!({ "metadata": { "name": name } });
+            let writer = own_writer();
+            let made = self
+                .store
+                .write(false, move |transaction| {
+                    rules::create(transaction, kind, "", body, &writer)
+                })
+                .await;
+            if let Err(error) = made
+                && error.reason != "AlreadyExists"
+            {
+                tracing::error!(%error, namespace = name, "cannot make the namespace");
+            }
+        }
+    }
+}
+
+fn own_writer() -> Writer {
+    Writer {
+        manager: Manager {
+            name: "kube-apiserver".to_owned(),
+            subresource: "",
+        },
+        now: Utc::now(),
+    }
+}
+
+/// Removes what has outlived its kind's time, until the server stops.
+pub(crate) async fn expire(api: Api) {
+    const EVERY: Duration = Duration::from_secs(60);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = api.stopping.cancelled() => return,
+        }
+        for kind in &KINDS {
+            let Some(limit) = kind.time_to_live else {
+                continue;
+            };
+            let listed = api.store.list(&ListQuery {
+                kind,
+                namespace: "",
+                selector: &Selector::default(),
+                limit: 0,
+                from: None,
+                at: None,
+            });
+            let Ok(listed) = listed else { continue };
+            let now = Utc::now();
+            for document in listed.documents {
+                let last = ["/lastTimestamp", "/metadata/creationTimestamp"]
+                    .iter()
+                    .filter_map(|at| chrono::DateTime::parse_from_rfc3339(text(&document, at)).ok())
+                    .max();
+                let old = last.is_some_and(|last| {
+                    (now - last.to_utc())
+                        .to_std()
+                        .is_ok_and(|since| since > limit)
+                });
+                if !old {
+                    continue;
+                }
+                let key = read::key_of(kind, &document);
+                let deletion = Deletion {
+                    grace: None,
+                    propagation: Propagation::Background,
+                    preconditions: Preconditions::default(),
+                    now,
+                };
+                let removed = api.store.write(false, move |transaction| {
+                    rules::delete(transaction, &key, &deletion)
+                });
+                // Somebody else may have removed it in between.
+                let _ = removed.await;
+            }
+        }
+    }
+}
+
+/// All routes.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new().fallback(handle).with_state(api)
+}
+
+async fn handle(State(api): State<Api>, request: Request<Body>) -> Response {
+    let method = request.method().clone();
+    // Never the query: commands of `exec` are in it, and tokens in those.
+    let path = request.uri().path().to_owned();
+    let response = match answer(&api, request).await {
+        Ok(response) => response,
+        Err(error) => refusal(&error),
+    };
+    tracing::debug!(%method, path, status = response.status().as_u16(), "kubernetes api");
+    response
+}
+
+async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
+    let (parts, body) = request.into_parts();
+    let call = Call::parse(&parts)?;
+    if call.route == Route::Health {
+        return Ok("ok".into_response());
+    }
+    let user = api
+        .access
+        .authenticate(call.token.as_deref().unwrap_or_default())
+        .ok_or_else(ApiError::unauthorized)?;
+    match &call.route {
+        Route::Health => Ok("ok".into_response()),
+        Route::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
+        Route::Discovery(path) => discovery::answer(path, &call),
+        Route::OpenApi(path) => openapi::answer(path),
+        Route::Review(kind) => review::answer(user, kind, body).await,
+        Route::Unknown => {
+            let mut response = (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
+            Ok(response)
+        }
+        Route::Resource(target) => {
+            user.check(&Act {
+                verb: verb(&call, target),
+                kind: target.kind,
+                subresource: &target.subresource,
+                namespace: &target.namespace,
+                name: &target.name,
+            })?;
+            resource(api, &call, target, parts, body).await
+        }
+    }
+}
+
+/// What the request does, as rules name it.
+fn verb(call: &Call, target: &Target) -> &'static str {
+    let one = !target.name.is_empty();
+    match &call.method {
+        &Method::POST => "create",
+        &Method::PUT => "update",
+        &Method::PATCH => "patch",
+        &Method::DELETE if one => "delete",
+        &Method::DELETE => "deletecollection",
+        _ if call.is_watch() => "watch",
+        _ if one => "get",
+        _ => "list",
+    }
+}
+
+async fn resource(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    parts: axum::http::request::Parts,
+    body: Body,
+) -> ApiResult<Response> {
+    let reaches_in = target.kind.kind == "Pod" && target.kind.group.is_empty();
+    match target.subresource.as_str() {
+        "log" if reaches_in => return pod::log(api, call, target).await,
+        "exec" if reaches_in => return exec::exec(api, call, target, parts).await,
+        "portforward" if reaches_in => {
+            return portforward::portforward(api, target, parts).await;
+        }
+        "proxy" if reaches_in => return proxy::proxy(api, target, parts, body).await,
+        _ => {}
+    }
+    match call.method {
+        Method::GET | Method::HEAD if call.is_watch() => watch::watch(api, call, target),
+        Method::GET | Method::HEAD if target.name.is_empty() => read::list(api, call, target),
+        Method::GET | Method::HEAD => read::get(api, call, target),
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+            write::write(api, call, target, body).await
+        }
+        ref other => Err(ApiError::method_not_allowed(other.as_str())),
+    }
+}
+
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
+    let mut text = body.to_string();
+    text.push('\n');
+    let mut response = (status, text).into_response();
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+fn refusal(error: &ApiError) -> Response {
+    let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_response(status, &error.body());
+    if let Some(seconds) = error.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The body, within its bound.
+pub(crate) async fn bytes_of(body: Body) -> ApiResult<bytes::Bytes> {
+    axum::body::to_bytes(body, MAX_BODY)
+        .await
+        .map_err(|_| ApiError::too_large(MAX_BODY))
+}
+
+/// The body as JSON; an empty one is null.
+pub(crate) async fn json_of(body: Body) -> ApiResult<Value> {
+    let bytes = bytes_of(body).await?;
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
+        ))
+    })
+}

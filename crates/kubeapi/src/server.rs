@@ -1,0 +1,244 @@
+//! The server: opened, listening, and stopped.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Access, Role};
+use crate::http::{self, Api};
+use crate::kubeconfig::Context;
+use crate::runtime::PodRuntime;
+use crate::store::{Limits, Store, StoreError};
+use crate::tls::{self, TlsError};
+
+/// More connections than this wait until others end.
+const MAX_HANDSHAKES: usize = 64;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// What open requests get to end after [`Server::stop`].
+const STOP: Duration = Duration::from_secs(5);
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The objects.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificates or tokens.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address.
+    #[error("cannot listen on {address}: {source}; stop what listens there, or choose another")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// How to serve.
+pub struct ServerOptions {
+    /// Where to listen. Port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// The folder for objects, certificates and tokens; made where it is missing.
+    pub folder: PathBuf,
+    /// Who may come in.
+    pub roles: Vec<Role>,
+    /// What runs the pods.
+    pub runtime: Arc<dyn PodRuntime>,
+    /// How many changes of each kind watches can look back on.
+    pub history: usize,
+    /// The most bytes of JSON that all objects together may take.
+    pub max_bytes: u64,
+}
+
+impl ServerOptions {
+    /// On any free loopback port, with the roles admin, operator and dr-function.
+    pub fn new(folder: PathBuf, runtime: Arc<dyn PodRuntime>) -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            folder,
+            roles: vec![Role::ADMIN, Role::OPERATOR, Role::DR_FUNCTION],
+            runtime,
+            history: 8192,
+            max_bytes: 256 << 20,
+        }
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("listen", &self.listen)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A running Kubernetes API server.
+pub struct Server {
+    address: SocketAddr,
+    access: Access,
+    authority_pem: String,
+    stopping: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens the objects in the folder and listens. Namespaces `default` and `kube-system` are
+    /// made where they are missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or the address.
+    pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
+        let limits = Limits {
+            bytes: options.max_bytes,
+            changes: options.history.max(1),
+        };
+        let store = Store::open(&options.folder, limits)?;
+        let access = Access::in_folder(&options.folder, &options.roles)?;
+        let certificates = tls::certificates(&options.folder, options.listen.ip())?;
+        let failed = |source| StartError::Listen {
+            address: options.listen,
+            source,
+        };
+        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+
+        let stopping = CancellationToken::new();
+        let api = Api::new(store, access.clone(), options.runtime, stopping.clone());
+        api.make_namespaces(&["default", "kube-system"]).await;
+        tokio::spawn(http::expire(api.clone()));
+        let listener = TlsListener::new(listener, certificates.config, stopping.clone());
+        let stopped = stopping.clone();
+        let serving = tokio::spawn(async move {
+            let served = axum::serve(listener, http::router(api))
+                .with_graceful_shutdown(stopped.cancelled_owned());
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the Kubernetes API has ended");
+            }
+        });
+        Ok(Self {
+            address,
+            access,
+            authority_pem: certificates.authority_pem,
+            stopping,
+            serving,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A context of a kubeconfig for a role, by its name. `None` where there is no such role.
+    pub fn context(&self, name: &str, role: &str, namespace: &str) -> Option<Context> {
+        Some(Context {
+            name: name.to_owned(),
+            server: format!("https://{}", self.address),
+            authority_pem: self.authority_pem.clone(),
+            user: role.to_owned(),
+            token: self.access.token(role)?.to_owned(),
+            namespace: namespace.to_owned(),
+        })
+    }
+
+    /// Ends watches and connections, and listens no more.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        let mut serving = self.serving;
+        if tokio::time::timeout(STOP, &mut serving).await.is_err() {
+            serving.abort();
+        }
+    }
+}
+
+/// Hands out connections whose handshake is done; a slow one holds up no other.
+struct TlsListener {
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+}
+
+impl TlsListener {
+    fn new(
+        listener: TcpListener,
+        config: Arc<rustls::ServerConfig>,
+        stopping: CancellationToken,
+    ) -> Self {
+        let address = listener
+            .local_addr()
+            .unwrap_or_else(|_| (Ipv4Addr::LOCALHOST, 0).into());
+        let (done, ready) = mpsc::channel(MAX_HANDSHAKES);
+        let acceptor = TlsAcceptor::from(config);
+        tokio::spawn(async move {
+            let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+            loop {
+                let Ok(place) = places.clone().acquire_owned().await else {
+                    return;
+                };
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = stopping.cancelled() => return,
+                };
+                let (stream, peer) = match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        // Out of file descriptors, mostly: others must end first.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                };
+                // Watches send small lines that must not wait for each other.
+                let _ = stream.set_nodelay(true);
+                let (acceptor, done) = (acceptor.clone(), done.clone());
+                tokio::spawn(async move {
+                    let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
+                    if let Ok(Ok(stream)) = shaken {
+                        let _ = done.send((stream, peer)).await;
+                    }
+                    drop(place);
+                });
+            }
+        });
+        Self { ready, address }
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(connection) => connection,
+            // The listener has ended, and so will the server.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}

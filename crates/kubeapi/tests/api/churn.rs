@@ -1,0 +1,1 @@
+//! Watchers under churn: none misses a change, and none goes back in time.

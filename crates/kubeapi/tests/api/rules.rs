@@ -1,0 +1,1 @@
+//! The shared rules, over the socket.
