@@ -25,7 +25,7 @@ pub(crate) enum Patch {
 
 impl Patch {
     /// `document` with the patch.
-    pub(crate) fn apply(&self, kind: &Kind, name: &str, document: &Value) -> ApiResult<Value> {
+    pub(crate) fn apply(&self, kind: &Kind, document: &Value) -> ApiResult<Value> {
         match self {
             Self::Merge(patch) => {
                 if !patch.is_object() {
@@ -37,7 +37,7 @@ impl Patch {
                 merge(&mut document, patch);
                 Ok(document)
             }
-            Self::Json(patch) => apply_json(kind, name, patch, document),
+            Self::Json(patch) => apply_json(patch, document),
             Self::Strategic(patch) => strategic::apply(kind, document, patch),
         }
     }
@@ -64,7 +64,7 @@ pub(crate) fn merge(document: &mut Value, patch: &Value) {
     }
 }
 
-fn apply_json(kind: &Kind, name: &str, patch: &Value, document: &Value) -> ApiResult<Value> {
+fn apply_json(patch: &Value, document: &Value) -> ApiResult<Value> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
     if operations.0.len() > MAX_OPERATIONS {
@@ -75,7 +75,8 @@ fn apply_json(kind: &Kind, name: &str, patch: &Value, document: &Value) -> ApiRe
         let mut refused = ApiError::unprocessable(format!(
             "the server rejected our request due to an error in our request: {error}"
         ));
-        refused.details = ApiError::not_found(kind, name).details;
+        // Without a kind in them, `kubectl` prints the message.
+        refused.details = Some(Value::Object(Map::new()));
         refused
     })?;
     Ok(document)

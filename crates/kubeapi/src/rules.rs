@@ -145,10 +145,10 @@ pub(crate) fn patch(
 ) -> ApiResult<Document> {
     let old = existing(transaction, key)?;
     let body = if part == Part::Scale {
-        let scale = patch.apply(key.kind, &key.name, &scale_of(&old))?;
+        let scale = patch.apply(key.kind, &scale_of(&old))?;
         rescaled(key, &old, &scale)?
     } else {
-        let mut body = patch.apply(key.kind, &key.name, &old)?;
+        let mut body = patch.apply(key.kind, &old)?;
         adopt(key.kind, &key.namespace, &mut body)?;
         body
     };

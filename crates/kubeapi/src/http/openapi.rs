@@ -1,11 +1,13 @@
-//! OpenAPI v3, as much as `kubectl` reads before it applies or explains: that the kinds exist, that
+//! OpenAPI, as much as `kubectl` reads before it applies or explains: that the kinds exist, that
 //! their fields are free, and which parameters a patch takes.
 //!
 //! The paths do not offer strategic merge patch although it is served: `kubectl` would take the
 //! merge keys of lists from these schemas, which have none, instead of from its own types.
 
-use axum::http::StatusCode;
-use axum::response::Response;
+mod v2;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::json_response;
@@ -13,6 +15,15 @@ use crate::kind::{self, KINDS, Kind, group_path};
 use crate::status::{ApiError, ApiResult};
 
 pub(super) fn answer(path: &[String]) -> ApiResult<Response> {
+    let (form, path) = path.split_first().ok_or_else(ApiError::no_such_resource)?;
+    if form == "v2" {
+        let mut response = (StatusCode::OK, v2::document()).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(v2::CONTENT_TYPE),
+        );
+        return Ok(response);
+    }
     if path.is_empty() {
         let mut paths = Map::new();
         for (group, version) in kind::groups() {
@@ -55,15 +66,7 @@ fn document(group: &str, version: &str) -> Value {
     {
         let named = json!({ "group": group, "version": version, "kind": kind.kind });
         schemas.insert(schema_name(kind), schema(kind, &named));
-        let collection = if kind.namespaced {
-            format!(
-                "/{}/namespaces/{{namespace}}/{}",
-                kind.group_path(),
-                kind.plural
-            )
-        } else {
-            format!("/{}/{}", kind.group_path(), kind.plural)
-        };
+        let collection = collection(kind);
         paths.insert(
             collection.clone(),
             json!({
@@ -97,6 +100,16 @@ fn string_map(description: &str) -> Value {
         "description": description,
         "additionalProperties": { "type": "string" },
     })
+}
+
+/// The path of all objects of a kind.
+fn collection(kind: &Kind) -> String {
+    let (path, plural) = (kind.group_path(), kind.plural);
+    if kind.namespaced {
+        format!("/{path}/namespaces/{{namespace}}/{plural}")
+    } else {
+        format!("/{path}/{plural}")
+    }
 }
 
 /// `com.humio.core.v1alpha1.HumioCluster`, `io.k8s.api.apps.v1.Deployment`.

@@ -21,7 +21,7 @@ pub(crate) enum Route {
     Version,
     /// `/api`, `/apis`, and below, down to group and version.
     Discovery(Vec<String>),
-    /// `/openapi/v3` and below.
+    /// `/openapi/v2`, `/openapi/v3` and below.
     OpenApi(Vec<String>),
     /// `selfsubjectreviews`, `selfsubjectaccessreviews`.
     Review(&'static str),
@@ -206,7 +206,7 @@ fn route(path: &str) -> ApiResult<Route> {
     match raw.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => return Ok(Route::Health),
         ["version"] => return Ok(Route::Version),
-        ["openapi", "v3", rest @ ..] => {
+        ["openapi", rest @ ..] if matches!(rest.first(), Some(&("v2" | "v3"))) => {
             return Ok(Route::OpenApi(
                 rest.iter().map(|s| (*s).to_owned()).collect(),
             ));

@@ -100,7 +100,8 @@ impl Fields {
                         let whole = Self::collect(kind, &mut path.clone(), None, value);
                         !whole.is_empty()
                     };
-                    if !only_removed {
+                    let only_nobodys = path.is_empty() && key == "metadata" && below.is_empty();
+                    if !only_removed && !only_nobodys {
                         fields.insert(format!("f:{key}"), below);
                     }
                 }
@@ -147,7 +148,7 @@ impl Fields {
         Self(all)
     }
 
-    /// What is in both; of a field that one owns whole, what the other has of it.
+    /// What is in both. A field that one owns whole and the other in parts is in neither's way.
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         let mut both = BTreeMap::new();
         for (step, ours) in &self.0 {
@@ -155,8 +156,8 @@ impl Fields {
                 continue;
             };
             let below = ours.intersection(theirs);
-            let a_leaf = ours.is_empty() || theirs.is_empty();
-            if a_leaf || !below.is_empty() || step.starts_with("k:") {
+            let whole = ours.is_empty() && theirs.is_empty();
+            if whole || !below.is_empty() || step.starts_with("k:") {
                 both.insert(step.clone(), below);
             }
         }
