@@ -3,6 +3,12 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
+/// A document may be nested so deep. JSON is read to a depth of 128, and `managedFields` repeats
+/// the nesting of a document some levels down.
+pub(crate) const MAX_DEPTH: usize = 100;
+/// The largest document, as JSON, as etcd's.
+pub(crate) const MAX_DOCUMENT: usize = 3 << 19;
+
 /// A string below `pointer`, or the empty one.
 pub(crate) fn text<'a>(document: &'a Value, pointer: &str) -> &'a str {
     document
@@ -93,4 +99,34 @@ pub(crate) fn fill(document: &mut Map<String, Value>, defaults: &Map<String, Val
 /// A moment as Kubernetes writes it: RFC 3339 in UTC, whole seconds.
 pub(crate) fn timestamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Whether nothing in it is nested deeper than `depth`.
+pub(crate) fn is_shallow(document: &Value, depth: usize) -> bool {
+    let Some(below) = depth.checked_sub(1) else {
+        return false;
+    };
+    match document {
+        Value::Object(map) => map.values().all(|value| is_shallow(value, below)),
+        Value::Array(list) => list.iter().all(|value| is_shallow(value, below)),
+        _ => true,
+    }
+}
+
+/// The length of the document as JSON.
+pub(crate) fn size(document: &Value) -> u64 {
+    struct Count(u64);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting cannot fail, and a `Value` is always JSON.
+    let _ = serde_json::to_writer(&mut count, document);
+    count.0
 }

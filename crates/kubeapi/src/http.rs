@@ -211,12 +211,12 @@ async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
 /// What the request does, as rules name it.
 fn verb(call: &Call, target: &Target) -> &'static str {
     let one = !target.name.is_empty();
-    match &call.method {
-        &Method::POST => "create",
-        &Method::PUT => "update",
-        &Method::PATCH => "patch",
-        &Method::DELETE if one => "delete",
-        &Method::DELETE => "deletecollection",
+    match call.method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if one => "delete",
+        Method::DELETE => "deletecollection",
         _ if call.is_watch() => "watch",
         _ if one => "get",
         _ => "list",

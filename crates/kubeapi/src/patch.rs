@@ -2,8 +2,10 @@
 
 mod strategic;
 
+use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
+use crate::document::{self, MAX_DEPTH, MAX_DOCUMENT};
 use crate::kind::Kind;
 use crate::status::{ApiError, ApiResult};
 
@@ -70,17 +72,34 @@ fn apply_json(patch: &Value, document: &Value) -> ApiResult<Value> {
     if operations.0.len() > MAX_OPERATIONS {
         return Err(ApiError::too_large(MAX_OPERATIONS));
     }
-    let mut document = document.clone();
-    json_patch::patch(&mut document, &operations).map_err(|error| {
+    let refused = |why: &dyn std::fmt::Display| {
         let mut refused = ApiError::unprocessable(format!(
-            "the server rejected our request due to an error in our request: {error}"
+            "the server rejected our request due to an error in our request: {why}"
         ));
         // Without a kind in them, `kubectl` prints the message.
         refused.details = Some(Value::Object(Map::new()));
         refused
-    })?;
+    };
+    let mut document = document.clone();
+    for operation in &operations.0 {
+        json_patch::patch(&mut document, std::slice::from_ref(operation))
+            .map_err(|error| refused(&error))?;
+        // A copy into itself doubles the document, again and again.
+        let grows = matches!(
+            operation,
+            PatchOperation::Copy(_) | PatchOperation::Move(_) | PatchOperation::Add(_)
+        );
+        if grows && !document::is_shallow(&document, MAX_DEPTH) {
+            return Err(refused(&"the document becomes too deep"));
+        }
+        if matches!(operation, PatchOperation::Copy(_))
+            && document::size(&document) > MAX_DOCUMENT as u64
+        {
+            return Err(ApiError::too_large(MAX_DOCUMENT));
+        }
+    }
     Ok(document)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -65,14 +65,29 @@ pub(crate) struct Wanted {
 /// How often a generated name that is taken is generated anew.
 const NAME_TRIES: usize = 8;
 
-/// Makes a document. `name` is empty where the document itself says it.
+/// Makes a document.
 pub(crate) fn create(
     transaction: &mut Transaction,
     kind: &'static Kind,
     namespace: &str,
-    mut body: Value,
+    body: Value,
     writer: &Writer,
 ) -> ApiResult<Document> {
+    let (key, mut body) = prepare(transaction, kind, namespace, body, writer)?;
+    managed::book_update(kind, None, &mut body, &writer.manager, &writer.time());
+    let made = transaction.put(&key, body);
+    cascade::orphaned(transaction, &key, writer.now);
+    Ok(made)
+}
+
+/// A new document as it will be, but for the owners of its fields.
+fn prepare(
+    transaction: &Transaction,
+    kind: &'static Kind,
+    namespace: &str,
+    mut body: Value,
+    writer: &Writer,
+) -> ApiResult<(Key, Value)> {
     adopt(kind, namespace, &mut body)?;
     if !text(&body, "/metadata/resourceVersion").is_empty() {
         return Err(ApiError::bad_request(
@@ -101,10 +116,7 @@ pub(crate) fn create(
     }
     normalise(kind, &mut body);
     check::document(kind, &key.name, &body, None)?;
-    managed::book_update(kind, None, &mut body, &writer.manager, &writer.time());
-    let written = transaction.put(&key, body);
-    cascade::orphaned(transaction, &key, writer.now);
-    Ok(written)
+    Ok((key, body))
 }
 
 /// Replaces a part of a document.
@@ -185,13 +197,13 @@ pub(crate) fn apply(
         if part != Part::Main {
             return Err(ApiError::not_found(key.kind, &key.name));
         }
-        let body = wanted.document.clone();
-        let made = create(transaction, key.kind, &key.namespace, body, writer)?;
-        let mut owned = Value::clone(&made);
-        metadata_mut(&mut owned).remove("managedFields");
-        let kind = key.kind;
-        let owned = managed::apply(kind, &owned, &wanted.document, &writer.manager, true, &time)?;
-        return Ok((transaction.put(key, owned), true));
+        let (kind, namespace) = (key.kind, &key.namespace);
+        let wanted = wanted.document;
+        let (key, body) = prepare(transaction, kind, namespace, wanted.clone(), writer)?;
+        let body = managed::apply(kind, &body, &wanted, &writer.manager, true, &time)?;
+        let made = transaction.put(&key, body);
+        cascade::orphaned(transaction, &key, writer.now);
+        return Ok((made, true));
     };
     let wants_version = text(&wanted.document, "/metadata/resourceVersion").to_owned();
     if key.kind.status {

@@ -61,10 +61,11 @@ impl Selector {
             requirement.test.holds(value)
         }) && self.fields.iter().all(|requirement| {
             let found = match document.pointer(&requirement.pointer) {
-                None | Some(Value::Null) => requirement.value.is_empty(),
-                Some(Value::String(text)) => *text == requirement.value,
-                Some(value) => value.to_string() == requirement.value,
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(value) => value.to_string(),
             };
+            let found = found == requirement.value;
             found == requirement.equal
         })
     }

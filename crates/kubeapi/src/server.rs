@@ -4,12 +4,15 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -17,13 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Role};
 use crate::http::{self, Api};
-use crate::kubeconfig::Context;
+use crate::kubeconfig;
 use crate::runtime::PodRuntime;
 use crate::store::{Limits, Store, StoreError};
 use crate::tls::{self, TlsError};
 
 /// More connections than this wait until others end.
-const MAX_HANDSHAKES: usize = 64;
+const MAX_CONNECTIONS: usize = 1024;
+/// Connections that wait to be taken over after their handshake.
+const MAX_READY: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What open requests get to end after [`Server::stop`].
 const STOP: Duration = Duration::from_secs(5);
@@ -153,8 +158,8 @@ impl Server {
     }
 
     /// A context of a kubeconfig for a role, by its name. `None` where there is no such role.
-    pub fn context(&self, name: &str, role: &str, namespace: &str) -> Option<Context> {
-        Some(Context {
+    pub fn context(&self, name: &str, role: &str, namespace: &str) -> Option<kubeconfig::Context> {
+        Some(kubeconfig::Context {
             name: name.to_owned(),
             server: format!("https://{}", self.address),
             authority_pem: self.authority_pem.clone(),
@@ -174,9 +179,43 @@ impl Server {
     }
 }
 
+/// A connection, and its place among those there may be.
+struct Connection {
+    stream: TlsStream<TcpStream>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 /// Hands out connections whose handshake is done; a slow one holds up no other.
 struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    ready: mpsc::Receiver<(Connection, SocketAddr)>,
     address: SocketAddr,
 }
 
@@ -189,10 +228,10 @@ impl TlsListener {
         let address = listener
             .local_addr()
             .unwrap_or_else(|_| (Ipv4Addr::LOCALHOST, 0).into());
-        let (done, ready) = mpsc::channel(MAX_HANDSHAKES);
+        let (done, ready) = mpsc::channel(MAX_READY);
         let acceptor = TlsAcceptor::from(config);
         tokio::spawn(async move {
-            let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+            let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
             loop {
                 let Ok(place) = places.clone().acquire_owned().await else {
                     return;
@@ -216,9 +255,12 @@ impl TlsListener {
                 tokio::spawn(async move {
                     let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
                     if let Ok(Ok(stream)) = shaken {
-                        let _ = done.send((stream, peer)).await;
+                        let connection = Connection {
+                            stream,
+                            _place: place,
+                        };
+                        let _ = done.send((connection, peer)).await;
                     }
-                    drop(place);
                 });
             }
         });
@@ -227,7 +269,7 @@ impl TlsListener {
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = Connection;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {

@@ -128,7 +128,7 @@ impl Store {
             let mark = transaction.mark();
             let mut outcome = operation(transaction);
             if outcome.is_ok() && !dry_run {
-                outcome = transaction.within_limit().and(outcome);
+                outcome = transaction.fits(mark).and(outcome);
             }
             if outcome.is_err() || dry_run {
                 transaction.undo_to(mark);

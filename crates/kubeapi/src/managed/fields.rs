@@ -111,9 +111,13 @@ impl Fields {
                 let before = old.and_then(Value::as_array).unwrap_or(&empty);
                 match kind.list_rule(path) {
                     Some(ListRule::Keyed(keys)) => {
+                        let before: BTreeMap<String, &Value> = before
+                            .iter()
+                            .map(|item| (item_step(keys, item), item))
+                            .collect();
                         for item in list {
                             let step = item_step(keys, item);
-                            let before = before.iter().find(|old| item_step(keys, old) == step);
+                            let before = before.get(&step).copied();
                             if before.is_some_and(|before| before == item) {
                                 continue;
                             }

@@ -159,9 +159,9 @@ fn merge_list<'a>(
             ));
         };
         let Some(identity) = item.get(key) else {
+            // Not the item itself: it may hold a secret.
             return Err(ApiError::bad_request(format!(
-                "map: {} does not contain declared merge key: {key}",
-                Value::Object(item.clone())
+                "map does not contain declared merge key: {key}"
             )));
         };
         let place = merged.iter().position(|old| old.get(key) == Some(identity));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::document::{self, finalizers, text};
+use crate::document::{self, MAX_DEPTH, finalizers, text};
 use crate::kind::Kind;
 use crate::selector::{SUBDOMAIN_RULE, check_label_key, check_label_value, is_subdomain};
 use crate::status::{ApiError, ApiResult, Cause};
@@ -53,6 +53,11 @@ pub(super) fn document(
     document: &Value,
     old: Option<&Value>,
 ) -> ApiResult<()> {
+    if !document::is_shallow(document, MAX_DEPTH) {
+        return Err(ApiError::bad_request(format!(
+            "the object is nested deeper than {MAX_DEPTH} levels"
+        )));
+    }
     let mut causes = Vec::new();
     for pointer in kind.required {
         if document.pointer(pointer).is_none_or(is_nothing) {
@@ -85,7 +90,7 @@ pub(super) fn document(
     metadata(document, &mut causes);
     if kind.scale
         && let Some(replicas) = document.pointer("/spec/replicas")
-        && !replicas.as_i64().is_some_and(|count| count >= 0)
+        && replicas.as_i64().is_none_or(|count| count < 0)
     {
         let why = "must be greater than or equal to 0";
         causes.push(Cause::invalid("spec.replicas", replicas, why));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::history::{Change, ChangeKind};
-use crate::document::{self, array, metadata_mut, text};
+use crate::document::{self, MAX_DOCUMENT, array, metadata_mut, size, text};
 use crate::kind::{KINDS, Kind};
 use crate::status::{ApiError, ApiResult};
 
@@ -191,7 +191,7 @@ impl Transaction {
             .get(uid)
             .into_iter()
             .flatten()
-            .filter_map(|place| key_of(place))
+            .filter_map(key_of)
             .collect()
     }
 
@@ -272,14 +272,18 @@ impl Transaction {
         }
     }
 
-    /// Whether everything still fits; an operation that only shrinks it always does.
-    pub(super) fn within_limit(&self) -> ApiResult<()> {
-        let grows = self
-            .changes
-            .last()
-            .is_some_and(|change| change.kind != ChangeKind::Deleted);
-        if grows && self.bytes > self.limit {
+    /// Whether what was written after a mark fits. An operation that only removes always does.
+    pub(super) fn fits(&self, mark: usize) -> ApiResult<()> {
+        let written = self.changes.get(mark..).unwrap_or_default();
+        let mut written = written
+            .iter()
+            .filter(|change| change.kind != ChangeKind::Deleted)
+            .peekable();
+        if written.peek().is_some() && self.bytes > self.limit {
             return Err(ApiError::full(self.limit));
+        }
+        if written.any(|change| change.bytes > MAX_DOCUMENT as u64) {
+            return Err(ApiError::too_large(MAX_DOCUMENT));
         }
         Ok(())
     }
@@ -300,22 +304,4 @@ impl Transaction {
 fn key_of(place: &(usize, String, String)) -> Option<Key> {
     let (kind, namespace, name) = place;
     Some(Key::new(KINDS.get(*kind)?, namespace, name))
-}
-
-/// The length of the document as JSON.
-fn size(document: &Value) -> u64 {
-    struct Count(u64);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Counting cannot fail, and a `Value` is always JSON.
-    let _ = serde_json::to_writer(&mut count, document);
-    count.0
 }
