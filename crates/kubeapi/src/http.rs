@@ -10,6 +10,7 @@ mod exec;
 mod openapi;
 mod pod;
 mod portforward;
+mod protobuf;
 mod proxy;
 mod read;
 mod request;
@@ -44,6 +45,8 @@ use request::{Call, Route, Target};
 
 /// The largest body that is read, as kube-apiserver's.
 pub(crate) const MAX_BODY: usize = 3 << 20;
+
+const JSON: &[&str] = &["application/json", protobuf::CONTENT_TYPE];
 
 /// What all requests share.
 #[derive(Clone)]
@@ -186,7 +189,7 @@ async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
         Route::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
         Route::Discovery(path) => discovery::answer(path, &call),
         Route::OpenApi(path) => openapi::answer(path),
-        Route::Review(kind) => review::answer(user, kind, body).await,
+        Route::Review(kind) => review::answer(user, kind, &call, body).await,
         Route::Unknown => {
             let mut response = (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
             response.headers_mut().insert(
@@ -281,14 +284,21 @@ pub(crate) async fn bytes_of(body: Body) -> ApiResult<bytes::Bytes> {
 }
 
 /// The body as JSON; an empty one is null.
-pub(crate) async fn json_of(body: Body) -> ApiResult<Value> {
+pub(crate) async fn json_of(call: &Call, body: Body) -> ApiResult<Value> {
     let bytes = bytes_of(body).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        ApiError::bad_request(format!(
-            "the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
-        ))
-    })
+    match call.content_type.as_str() {
+        // curl and kubectl's `--raw` say nothing or a form; what they send is JSON all the same.
+        "" | "application/json" | "application/x-www-form-urlencoded" => {
+            serde_json::from_slice(&bytes).map_err(|error| {
+                ApiError::bad_request(format!(
+                    "the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
+                ))
+            })
+        }
+        protobuf::CONTENT_TYPE => protobuf::document(&bytes),
+        other => Err(ApiError::unsupported_media_type(other, JSON)),
+    }
 }

@@ -4,16 +4,17 @@
 mod cascade;
 mod check;
 mod delete;
-
-use std::sync::Arc;
+mod scale;
 
 use chrono::{DateTime, Utc};
 use rand::RngExt as _;
 use serde_json::{Map, Value, json};
 
 pub(crate) use delete::{Deleted, Deletion, Preconditions, Propagation, delete};
+use scale::rescaled;
+pub(crate) use scale::scale_of;
 
-use crate::document::{self, as_object, fill, metadata_mut, object_mut, text, timestamp};
+use crate::document::{self, as_object, fill, metadata_mut, text, timestamp};
 use crate::kind::Kind;
 use crate::managed::{self, Manager};
 use crate::patch::Patch;
@@ -461,53 +462,6 @@ fn spec_differs(old: &Value, new: &Value) -> bool {
         .chain(new.keys())
         .filter(counts)
         .any(|key| old.get(key) != new.get(key))
-}
-
-/// The `Scale` of a workload.
-pub(crate) fn scale_of(workload: &Value) -> Value {
-    let metadata = |field: &str| {
-        workload
-            .pointer("/metadata")
-            .and_then(|metadata| metadata.get(field))
-            .cloned()
-            .unwrap_or(Value::Null)
-    };
-    let number = |pointer: &str| workload.pointer(pointer).cloned().unwrap_or(json!(0));
-    json!({
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": {
-            "name": metadata("name"),
-            "namespace": metadata("namespace"),
-            "uid": metadata("uid"),
-            "resourceVersion": metadata("resourceVersion"),
-            "creationTimestamp": metadata("creationTimestamp"),
-        },
-        "spec": { "replicas": number("/spec/replicas") },
-        "status": {
-            "replicas": number("/status/replicas"),
-            "selector": crate::selector::of_workload(workload),
-        },
-    })
-}
-
-/// `old` with the replicas of a `Scale`.
-fn rescaled(key: &Key, old: &Arc<Value>, scale: &Value) -> ApiResult<Value> {
-    let replicas = match scale.pointer("/spec/replicas") {
-        None | Some(Value::Null) => json!(0),
-        Some(replicas) if replicas.is_i64() => replicas.clone(),
-        Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no number: {other}"
-            )));
-        }
-    };
-    check::replicas(key, &replicas)?;
-    let mut body = Value::clone(old);
-    let version = text(scale, "/metadata/resourceVersion");
-    metadata_mut(&mut body).insert("resourceVersion".into(), json!(version));
-    object_mut(&mut body, "spec").insert("replicas".into(), replicas);
-    Ok(body)
 }
 
 #[cfg(test)]

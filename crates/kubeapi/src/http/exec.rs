@@ -1,6 +1,9 @@
-//! `exec` over WebSocket: each message begins with the number of its channel
-//! (`k8s.io/kubelet/pkg/cri/streaming/remotecommand`). Version 5 of the protocol adds to version
-//! 4 that a client can close a channel.
+//! `exec`: over WebSocket, where each message begins with the number of its channel
+//! (`k8s.io/kubelet/pkg/cri/streaming/remotecommand`); or over SPDY for `kubectl` before 1.31, with
+//! a stream for each channel. Version 5 of the protocol adds to version 4 that a WebSocket client
+//! can close a channel.
+
+mod streams;
 
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
@@ -17,6 +20,7 @@ use super::Api;
 use super::pod::container;
 use super::read::existing;
 use super::request::{Call, Target};
+use super::spdy;
 use crate::runtime::{Attachment, ExecRequest, Input, Output, RuntimeError};
 use crate::status::{ApiError, ApiResult};
 
@@ -56,6 +60,17 @@ pub(super) async fn exec(
         tty,
     };
     let (wants_stdout, wants_stderr) = (call.flag("stdout"), call.flag("stderr"));
+    if let Some(spdy) = spdy::Upgrade::of(&mut parts, &[V4])? {
+        let attachment = api.runtime.exec(&container, request.clone()).await?;
+        let wanted = streams::Wanted {
+            stdin: request.stdin,
+            stdout: wants_stdout,
+            stderr: wants_stderr && !tty,
+            resize: tty,
+        };
+        let run = move |session| streams::run(session, attachment, request.command, wanted);
+        return Ok(spdy.serve(api.stopping.clone(), run));
+    }
     let upgrade = upgrade(&mut parts).await?.protocols([V5, V4]);
     if upgrade.selected_protocol().is_none() {
         return Err(ApiError::bad_request(format!(
@@ -133,8 +148,9 @@ async fn run(
     let feed = feed(attachment.stdin, incoming);
     let exit = attachment.exit;
     let finish = {
-        let stdout = forward(wants_stdout, STDOUT, attachment.stdout, out.clone());
-        let stderr = forward(wants_stderr, STDERR, attachment.stderr, out.clone());
+        let to = |wanted: bool, channel| wanted.then(|| Sink::Channel(channel, out.clone()));
+        let stdout = forward(attachment.stdout, to(wants_stdout, STDOUT));
+        let stderr = forward(attachment.stderr, to(wants_stderr, STDERR));
         async move {
             let (code, (), ()) = tokio::join!(exit, stdout, stderr);
             let status = outcome(&command, code).to_string();
@@ -174,18 +190,31 @@ async fn feed(stdin: Option<Input>, mut incoming: mpsc::Receiver<Bytes>) {
     let _ = stdin.shutdown().await;
 }
 
-async fn forward(wanted: bool, channel: u8, mut output: Output, to: mpsc::Sender<Bytes>) {
+/// Where the output of a command goes.
+enum Sink {
+    Channel(u8, mpsc::Sender<Bytes>),
+    Stream(spdy::To),
+}
+
+impl Sink {
+    /// Whether there is still somebody who takes it.
+    async fn send(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Channel(channel, to) => to.send(message(*channel, bytes)).await.is_ok(),
+            Self::Stream(to) => to.send(Bytes::copy_from_slice(bytes)).await,
+        }
+    }
+}
+
+/// Carries a command's output to its end; what nobody wants is read all the same.
+async fn forward(mut output: Output, mut to: Option<Sink>) {
     let mut buffer = vec![0; CHUNK];
-    loop {
-        match output.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) if !wanted => {}
-            Ok(count) => {
-                let read = buffer.get(..count).unwrap_or_default();
-                if to.send(message(channel, read)).await.is_err() {
-                    return;
-                }
-            }
+    while let Ok(count @ 1..) = output.read(&mut buffer).await {
+        let read = buffer.get(..count).unwrap_or_default();
+        if let Some(to) = &mut to
+            && !to.send(read).await
+        {
+            return;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `port-forward`: SPDY streams inside a WebSocket, as `kubectl` does it since 1.31
-//! (<https://kep.k8s.io/4006>). For each connection the client opens two streams with one request
+//! (<https://kep.k8s.io/4006>), or on the connection itself, as it did before. For each connection the client opens two streams with one request
 //! id: one for errors, one for the bytes.
 
 use std::collections::HashMap;
@@ -16,10 +16,11 @@ use super::exec::upgrade;
 use super::pod::any_container;
 use super::read::existing;
 use super::request::Target;
-use super::spdy::{Incoming, Session, Stream};
+use super::spdy::{Incoming, Session, Stream, Upgrade};
 use crate::runtime::PodName;
 use crate::status::{ApiError, ApiResult};
 
+const PROTOCOL: &str = "portforward.k8s.io";
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const BUFFER: usize = 64 << 10;
 /// Half-open pairs of streams that wait for their other half.
@@ -32,6 +33,11 @@ pub(super) async fn portforward(
 ) -> ApiResult<Response> {
     let pod = existing(api, target)?;
     let container = any_container(&pod)?;
+    if let Some(spdy) = Upgrade::of(&mut parts, &[PROTOCOL])? {
+        let forwards = api.clone();
+        let run = move |session| serve(forwards, container, session);
+        return Ok(spdy.serve(api.stopping.clone(), run));
+    }
     let upgrade = upgrade(&mut parts).await?.protocols([TUNNEL]);
     if upgrade.selected_protocol().is_none() {
         return Err(ApiError::bad_request(format!(

@@ -5,14 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::request::Call;
 use super::{json_of, json_response};
 use crate::access::{Act, User};
 use crate::document::text;
 use crate::kind::KINDS;
 use crate::status::ApiResult;
 
-pub(super) async fn answer(user: User, kind: &str, body: Body) -> ApiResult<Response> {
-    let asked = json_of(body).await?;
+pub(super) async fn answer(user: User, kind: &str, call: &Call, body: Body) -> ApiResult<Response> {
+    let asked = json_of(call, body).await?;
     let status = if kind == "SelfSubjectReview" {
         json!({ "userInfo": { "username": user.name(), "groups": ["system:authenticated"] } })
     } else {

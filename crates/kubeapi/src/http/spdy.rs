@@ -5,6 +5,7 @@
 
 mod frame;
 mod headers;
+mod upgrade;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use frame::{Frame, read_frame};
 use headers::{Compressor, Decompressor};
+pub(super) use upgrade::Upgrade;
 
 /// Streams at a time.
 const MAX_STREAMS: usize = 512;
@@ -76,6 +78,10 @@ impl Stream {
 }
 
 impl From {
+    pub(super) fn into_inner(self) -> mpsc::Receiver<Bytes> {
+        self.0
+    }
+
     /// The next bytes; none where the client has finished.
     pub(super) async fn receive(&mut self) -> Option<Bytes> {
         self.0.recv().await
@@ -127,6 +133,16 @@ impl Session {
             accepted,
             tasks: [reading, writing],
         }
+    }
+
+    /// Sends what is waiting, and ends. All streams must be finished or dropped.
+    pub(super) async fn finish(mut self) {
+        let [reading, writing] = &mut self.tasks;
+        reading.abort();
+        let _ = reading.await;
+        self.accepted.close();
+        while self.accepted.try_recv().is_ok() {}
+        let _ = writing.await;
     }
 
     /// The next stream that the client opens; none once the session is over.

@@ -18,7 +18,6 @@ use crate::rules::{
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Document, Key};
 
-const JSON: &[&str] = &["application/json"];
 const PATCHES: &[&str] = &[
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -70,14 +69,6 @@ pub(super) async fn write(
     Ok(json_response(status, &shown))
 }
 
-fn is_json(call: &Call) -> ApiResult<()> {
-    // curl and kubectl's `--raw` say nothing or a form; what they send is JSON all the same.
-    match call.content_type.as_str() {
-        "" | "application/json" | "application/x-www-form-urlencoded" => Ok(()),
-        other => Err(ApiError::unsupported_media_type(other, JSON)),
-    }
-}
-
 async fn create(
     api: &Api,
     call: &Call,
@@ -85,9 +76,8 @@ async fn create(
     writer: Writer,
     body: Body,
 ) -> ApiResult<Document> {
-    is_json(call)?;
     let (kind, namespace) = (target.kind, target.namespace.clone());
-    let body = json_of(body).await?;
+    let body = json_of(call, body).await?;
     if kind.namespaced && namespace.is_empty() {
         return Err(ApiError::method_not_allowed(
             "an object is made within a namespace",
@@ -108,9 +98,8 @@ async fn update(
     writer: Writer,
     body: Body,
 ) -> ApiResult<Document> {
-    is_json(call)?;
     let key = Key::new(target.kind, &target.namespace, &target.name);
-    let body = json_of(body).await?;
+    let body = json_of(call, body).await?;
     api.store
         .write(call.dry_run()?, move |transaction| {
             rules::update(transaction, &key, part, body, &writer)
@@ -220,8 +209,7 @@ fn deletion(call: &Call, body: &Value) -> ApiResult<Deletion> {
 }
 
 async fn delete(api: &Api, call: &Call, target: &Target, body: Body) -> ApiResult<Response> {
-    is_json(call)?;
-    let options = json_of(body).await?;
+    let options = json_of(call, body).await?;
     let deletion = deletion(call, &options)?;
     let dry_run = call.dry_run()? || options["dryRun"][0] == "All";
     if !target.name.is_empty() {

@@ -1,4 +1,10 @@
 //! The server as its clients see it: real `kubectl`, and kube-rs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 mod agent;
 mod churn;
