@@ -240,7 +240,7 @@ async fn resource(
         "portforward" if reaches_in => {
             return portforward::portforward(api, target, parts).await;
         }
-        "proxy" if reaches_in => return proxy::proxy(api, target, parts, body).await,
+        "proxy" => return proxy::proxy(api, target, parts, body).await,
         _ => {}
     }
     match call.method {

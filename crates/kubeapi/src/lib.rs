@@ -2,7 +2,7 @@
 //! run a log platform's runbook, on a socket, so that whatever drives a real region drives one of
 //! the lab by the same code.
 //!
-//! Resources are JSON documents under shared rules, and kinds are rows of a table ([`Kind`]):
+//! Resources are JSON documents under shared rules, and kinds are rows of a table (`kind`):
 //! adding one is adding data. The server holds no opinion about what a Deployment *does*; that
 //! belongs to controllers, which are clients of it like any other.
 //!
@@ -17,9 +17,10 @@
 //! - Tokens with roles; refusals in Kubernetes' own words.
 //!
 //! # What is left out
-//! Admission, quotas, protobuf, YAML bodies other than JSON, versions to convert between, schemas
-//! (so unknown fields are kept, and `fieldValidation` finds nothing), `attach`, ephemeral
-//! containers, HTTP/2.
+//! Admission, quotas, YAML bodies other than JSON, protobuf but for what `kubectl create` and
+//! `kubectl auth` send of the simplest kinds, versions to convert between, schemas (so unknown
+//! fields are kept, `fieldValidation` finds nothing, and a pod's spec may be changed), `attach`,
+//! ephemeral containers, `events.k8s.io`, HTTP/2.
 //!
 //! # Layout
 //! - `kind`: the table of kinds and their columns; `selector`, `patch`, `managed`: pure functions
@@ -47,7 +48,6 @@ mod store;
 mod tls;
 
 pub use access::{Access, Role, Rule};
-pub use kind::{Cell, Column, Kind, ListRule};
 pub use kubeconfig::{Context, Kubeconfig, KubeconfigError};
 pub use runtime::{
     Attachment, ByteStream, ExecRequest, Input, LogOptions, Output, PodName, PodRuntime,

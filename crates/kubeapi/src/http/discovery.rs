@@ -85,6 +85,10 @@ fn verbs() -> Value {
     ])
 }
 
+fn proxy_verbs() -> Value {
+    json!(["create", "delete", "get", "patch", "update"])
+}
+
 /// Subresource, kind of its documents (group, version, kind), verbs.
 type Sub = (
     &'static str,
@@ -108,8 +112,11 @@ fn subresources(kind: &Kind) -> Vec<Sub> {
         subs.push(("exec", core("PodExecOptions"), json!(["create", "get"])));
         let forward = core("PodPortForwardOptions");
         subs.push(("portforward", forward, json!(["create", "get"])));
-        let verbs = json!(["create", "delete", "get", "patch", "update"]);
-        subs.push(("proxy", core("PodProxyOptions"), verbs));
+        subs.push(("proxy", core("PodProxyOptions"), proxy_verbs()));
+    }
+    if kind.kind == "Service" {
+        let options = ("", "v1", "ServiceProxyOptions");
+        subs.push(("proxy", options, proxy_verbs()));
     }
     subs
 }

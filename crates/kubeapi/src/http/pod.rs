@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde_json::Value;
 
@@ -73,6 +74,18 @@ pub(super) fn any_container(pod: &Value) -> ApiResult<PodName> {
     container(pod, first)
 }
 
+/// How many seconds back the log is wanted, also where it is given as a moment.
+fn since(call: &Call) -> ApiResult<Option<u64>> {
+    let moment = call.parameter("sinceTime");
+    if moment.is_empty() {
+        return call.number("sinceSeconds");
+    }
+    let moment = DateTime::parse_from_rfc3339(moment)
+        .map_err(|error| ApiError::bad_request(format!("sinceTime: {moment:?}: {error}")))?;
+    let seconds = (Utc::now() - moment.to_utc()).num_seconds();
+    Ok(Some(u64::try_from(seconds).unwrap_or(0)))
+}
+
 pub(super) async fn log(api: &Api, call: &Call, target: &Target) -> ApiResult<Response> {
     if call.method != axum::http::Method::GET {
         return Err(ApiError::method_not_allowed(call.method.as_str()));
@@ -84,7 +97,7 @@ pub(super) async fn log(api: &Api, call: &Call, target: &Target) -> ApiResult<Re
         previous: call.flag("previous"),
         timestamps: call.flag("timestamps"),
         tail_lines: call.number("tailLines")?,
-        since_seconds: call.number("sinceSeconds")?,
+        since_seconds: since(call)?,
         limit_bytes: call.number("limitBytes")?,
     };
     let lines = api.runtime.logs(&container, &options).await?;

@@ -270,7 +270,8 @@ fn route(path: &str) -> ApiResult<Route> {
         "" => true,
         "status" => kind.status,
         "scale" => kind.scale,
-        "log" | "exec" | "portforward" | "proxy" => kind.plural == "pods",
+        "log" | "exec" | "portforward" => kind.plural == "pods",
+        "proxy" => matches!(kind.plural, "pods" | "services"),
         _ => false,
     };
     if !known || (!rest.is_empty() && subresource != "proxy") {

@@ -112,6 +112,15 @@ fn a_patch_that_doubles_the_document_is_stopped() {
     let patch: Vec<Value> = std::iter::repeat_n(twice, 200).collect();
     let error = Patch::Json(json!(patch)).apply(pods(), &json!({ "a": 1 }));
     assert_eq!(error.unwrap_err().code, 422);
+    let mut deep = json!(1);
+    for _ in 0..90 {
+        deep = json!({ "a": deep });
+    }
+    let patch: Vec<Value> = (0..100)
+        .map(|n| json!({ "op": "replace", "path": "/a".repeat(1 + 90 * n), "value": deep }))
+        .collect();
+    let error = Patch::Json(json!(patch)).apply(pods(), &json!({ "a": 1 }));
+    assert_eq!(error.unwrap_err().code, 422);
     let wide = json!({ "op": "copy", "from": "/a", "path": "/a/-" });
     let patch: Vec<Value> = std::iter::repeat_n(wide, 90).collect();
     let document = json!({ "a": ["x".repeat(100_000)] });

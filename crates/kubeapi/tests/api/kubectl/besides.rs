@@ -78,6 +78,29 @@ async fn a_port_is_forwarded_and_proxied() {
         .kubectl("get --raw /api/v1/namespaces/logging/pods/logscale-core-abcde:http/proxy/api/v1/status")
         .await;
     assert_eq!(by_name, "OK");
+
+    // By way of a service: to a pod that is behind it, or nowhere.
+    let service = "get --raw /api/v1/namespaces/logging/services/logscale:8080/proxy/api/v1/status";
+    let nowhere = region.refused(service).await;
+    assert!(
+        nowhere.contains("no endpoints available for service"),
+        "{nowhere}"
+    );
+    let endpoints = json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": { "name": "logscale", "namespace": "logging" },
+        "subsets": [{
+            "addresses": [{
+                "ip": "127.0.0.1",
+                "targetRef": { "kind": "Pod", "name": "logscale-core-abcde" },
+            }],
+            "ports": [{ "port": port }],
+        }],
+    });
+    region
+        .kubectl_with("apply -f -", &endpoints.to_string())
+        .await;
+    assert_eq!(region.kubectl(service).await, "OK");
     region.stop().await;
 }
 
