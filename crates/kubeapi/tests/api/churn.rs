@@ -154,7 +154,19 @@ async fn two_watchers_of_a_thousand_objects_miss_nothing_and_never_go_back() {
             }
         };
         let _ = tokio::time::timeout(HANG, same).await;
-        assert_eq!(*seen.lock().unwrap(), listed);
+        let seen = seen.lock().unwrap().clone();
+        let missed: Vec<_> = listed
+            .iter()
+            .filter(|(name, is)| seen.get(*name) != Some(is))
+            .collect();
+        let stale: Vec<_> = seen
+            .keys()
+            .filter(|name| !listed.contains_key(*name))
+            .collect();
+        assert!(
+            missed.is_empty() && stale.is_empty(),
+            "missed {missed:?}, stale {stale:?}"
+        );
         assert!(!task.is_finished());
         task.abort();
     }

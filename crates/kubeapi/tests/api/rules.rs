@@ -11,7 +11,7 @@ use kube::api::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::region::Region;
+use crate::region::{HANG, Region};
 
 /// Requests as they are, without a client's care.
 struct Raw {
@@ -464,4 +464,26 @@ async fn a_collection_is_deleted_by_selector() {
     let left = maps.list(&ListParams::default()).await.unwrap();
     assert_eq!(left.items.len(), 1);
     region.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_in_time_and_with_the_server() {
+    let region = Region::start().await;
+    let raw = Raw::new(&region, "admin");
+    let (status, body) = raw
+        .get(&format!(
+            "{MAPS}?watch=1&resourceVersion=1&timeoutSeconds=1"
+        ))
+        .await;
+    assert_eq!((status, body), (StatusCode::OK, json!("")));
+
+    let maps: Api<ConfigMap> = Api::namespaced(region.client().await, "default");
+    let mut events = maps
+        .watch(&WatchParams::default(), "1")
+        .await
+        .unwrap()
+        .boxed();
+    region.stop().await;
+    let ended = async { while let Some(Ok(_)) = events.next().await {} };
+    tokio::time::timeout(HANG, ended).await.unwrap();
 }

@@ -36,15 +36,13 @@ async fn a_port_is_forwarded_and_proxied() {
         let mut forward = region.command("bash");
         forward.args([
             "-c",
-            &format!("{way} exec kubectl port-forward pod/logscale-core-abcde :{port} :1"),
+            &format!("{way} exec kubectl port-forward pod/logscale-core-abcde :1 :{port}"),
         ]);
         let mut forward = forward.spawn().unwrap();
-        let lines = until(&mut forward, "-> 1").await;
+        let wanted = format!("-> {port}");
+        let lines = until(&mut forward, &wanted).await;
         let local = |line: &str| line.split(&[':', ' '][..]).nth(3).unwrap().to_owned();
-        let to_humio = lines
-            .iter()
-            .find(|line| line.starts_with("Forwarding from 127.0.0.1"));
-        let good = local(to_humio.unwrap());
+        let (good, bad) = (local(lines.last().unwrap()), local(&lines[0]));
         // Several at a time, over one session.
         let requests = (0..8).map(|_| {
             let url = format!("http://127.0.0.1:{good}/api/v1/status");
@@ -54,12 +52,6 @@ async fn a_port_is_forwarded_and_proxied() {
             assert_eq!(answer, "OK", "{way}");
         }
         // Nothing listens on the other port, and that ends nothing else.
-        let bad = local(
-            lines
-                .iter()
-                .rfind(|line| line.contains("127.0.0.1"))
-                .unwrap(),
-        );
         assert!(
             reqwest::get(format!("http://127.0.0.1:{bad}/"))
                 .await
