@@ -29,9 +29,8 @@ mod serve;
 mod server;
 mod state;
 pub mod status;
-mod token;
 
+pub use backstay_token::TokenError;
 pub use config::{ConfigError, Limits, NameServer, TrafficConfig, VantagePoint};
 pub use server::{Addresses, TrafficError, TrafficManager};
 pub use state::StateError;
-pub use token::TokenError;

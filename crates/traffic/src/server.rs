@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use backstay_token::{FileToken, TokenError};
 use hickory_proto::ProtoError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
@@ -20,7 +21,6 @@ use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::state::{StateError, StateFile};
-use crate::token::{Token, TokenError};
 use crate::{arm, dns, observe, prober, serve};
 
 /// File descriptors that are not probes': connections, listeners, files.
@@ -112,7 +112,7 @@ impl TrafficManager {
         let terminate = signal(SignalKind::terminate()).map_err(TrafficError::Signal)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(TrafficError::Signal)?;
         config.max_probes = with_files(config.max_probes);
-        let token = Token::at(&config.token)?;
+        let token = FileToken::at(&config.token, "--token-file")?;
         let tls = match &config.tls {
             None => None,
             Some((certificate, key)) => {

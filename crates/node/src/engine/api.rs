@@ -176,7 +176,7 @@ impl fmt::Display for Phase {
 pub enum EngineError {
     /// The admin token cannot be kept.
     #[error(transparent)]
-    Token(#[from] super::token::TokenError),
+    Token(#[from] backstay_token::TokenError),
     /// The data folder cannot be used.
     #[error("{path}: the data folder cannot be made: {source}; set DIRECTORY to a writable folder")]
     DataDir {

@@ -29,7 +29,6 @@ mod startup;
 mod status;
 mod tails;
 mod takeover;
-mod token;
 mod view;
 
 use std::sync::{Arc, OnceLock};
@@ -37,6 +36,7 @@ use std::time::Instant;
 
 use backstay_global::GlobalLog;
 use backstay_search::{Event, Limits, Progress, Query, QueryResult, TimeRange};
+use backstay_token::FileToken;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
@@ -48,6 +48,7 @@ pub use api::{
     SearchError, Status, StatusPart,
 };
 pub use backstay_search::Row;
+pub use backstay_token::TokenError;
 pub use keeper::RoundError;
 pub use publish::PublishError;
 pub use record::RecordError;
@@ -55,12 +56,10 @@ pub use snapshots::SnapshotError;
 pub use startup::StartError;
 pub use tails::FollowError;
 pub use takeover::TakeoverError;
-pub use token::TokenError;
 
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
 use running::Running;
-use token::AdminToken;
 
 /// The engine of one node. Cheap to clone. It exists from the first moment, in
 /// [`Phase::Starting`]; what needs the state answers `NotReady` until it is [`Phase::Ready`].
@@ -72,7 +71,7 @@ pub struct Engine {
 struct Inner {
     config: Arc<NodeConfig>,
     metrics: Arc<Metrics>,
-    token: AdminToken,
+    token: FileToken,
     phase: watch::Sender<Phase>,
     running: OnceLock<Arc<Running>>,
     /// Ends the background.
@@ -87,7 +86,7 @@ impl Engine {
     /// # Errors
     /// When the data folder cannot be used.
     pub fn new(config: NodeConfig) -> Result<Self, EngineError> {
-        let token = AdminToken::at(&config.admin_token_file)?;
+        let token = FileToken::at(&config.admin_token_file, "BACKSTAY_ADMIN_TOKEN_FILE")?;
         std::fs::create_dir_all(&config.data_dir).map_err(|source| EngineError::DataDir {
             path: config.data_dir.clone(),
             source,

@@ -19,10 +19,10 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, ETAG};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use backstay_token::FileToken;
 use serde_json::Value;
 
 use crate::manager::Manager;
-use crate::token::Token;
 use error::ArmError;
 use path::{Place, parse};
 
@@ -50,7 +50,7 @@ const BODY: usize = 8 << 20;
 #[derive(Clone)]
 struct Arm {
     manager: Arc<Manager>,
-    token: Arc<Token>,
+    token: Arc<FileToken>,
 }
 
 /// What is answered to a request that was carried out.
@@ -71,7 +71,7 @@ impl Done {
 }
 
 /// The API.
-pub(crate) fn router(manager: Arc<Manager>, token: Token) -> Router {
+pub(crate) fn router(manager: Arc<Manager>, token: FileToken) -> Router {
     let token = Arc::new(token);
     Router::new()
         .fallback(handle)
@@ -151,7 +151,7 @@ async fn answer(arm: &Arm, request: Request) -> Result<Done, ArmError> {
 }
 
 /// The token comes first: who has none learns nothing, not even what there is.
-fn authenticate(token: &Token, headers: &HeaderMap) -> Result<(), ArmError> {
+fn authenticate(token: &FileToken, headers: &HeaderMap) -> Result<(), ArmError> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Err(ArmError::unauthorized(
             "AuthenticationFailed",

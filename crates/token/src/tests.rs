@@ -8,13 +8,14 @@ use super::*;
 fn it_is_made_once_and_only_the_owner_can_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data/admin-token.txt");
-    let made = AdminToken::at(&path).unwrap();
+    let made = FileToken::at(&path, "--here").unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(made.matches(text.trim()));
     assert!(!made.matches("another"));
-    assert_eq!(AdminToken::at(&path).unwrap(), made);
+    let again = FileToken::at(&path, "--here").unwrap();
+    assert!(again.matches(text.trim()));
     let others = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
     assert_eq!(others, 1, "nothing else is left behind");
 }
@@ -24,13 +25,22 @@ fn an_empty_file_is_not_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin-token.txt");
     std::fs::write(&path, "\n").unwrap();
-    let error = AdminToken::at(&path).unwrap_err();
+    let error = FileToken::at(&path, "--here").unwrap_err();
     assert!(error.to_string().contains("admin-token.txt"));
+}
+
+#[test]
+fn a_place_that_cannot_be_used_is_told_with_what_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let error = FileToken::at(&file.join("token"), "--here").unwrap_err();
+    assert!(error.to_string().contains("--here"), "{error}");
 }
 
 #[test]
 fn debug_shows_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let token = AdminToken::at(&folder.path().join("t")).unwrap();
-    assert_eq!(format!("{token:?}"), "AdminToken(***)");
+    let token = FileToken::at(&folder.path().join("t"), "--here").unwrap();
+    assert_eq!(format!("{token:?}"), "FileToken(***)");
 }

@@ -1,5 +1,7 @@
-//! The token of the Resource Manager API: made at first start, kept in a file that only the owner
-//! can read, and in memory only as its hash.
+//! A server's own token: made at first start, kept in a file that only its owner can read, and in
+//! memory only as its hash.
+//!
+//! The node's administrator and the traffic manager's Resource Manager API are let in by one.
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -16,11 +18,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub enum TokenError {
     /// The file cannot be made or read.
     #[error(
-        "{path}: the token cannot be kept here: {source}; make the folder writable or give another file with --token-file"
+        "{path}: the token cannot be kept here: {source}; make the folder writable or name another file with {named_by}"
     )]
     File {
         /// The file.
         path: PathBuf,
+        /// The flag or variable that names it.
+        named_by: &'static str,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -36,13 +40,18 @@ pub enum TokenError {
 /// What is needed to recognise the token: its hash, so that comparing takes the same time for
 /// every wrong token and a dump of memory shows none.
 #[derive(Clone)]
-pub(crate) struct Token(Digest);
+pub struct FileToken(Digest);
 
-impl Token {
-    /// Reads the token from `path`, or makes a new one there with mode 0600.
-    pub(crate) fn at(path: &Path) -> Result<Self, TokenError> {
+impl FileToken {
+    /// Reads the token from `path`, or makes a new one there with mode 0600. `named_by` is the
+    /// flag or variable that names the file, for the error.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or holds nothing.
+    pub fn at(path: &Path, named_by: &'static str) -> Result<Self, TokenError> {
         let file = |source| TokenError::File {
             path: path.to_owned(),
+            named_by,
             source,
         };
         if let Some(folder) = path.parent() {
@@ -61,8 +70,14 @@ impl Token {
     }
 
     /// Whether it is this one.
-    pub(crate) fn matches(&self, token: &str) -> bool {
+    pub fn matches(&self, token: &str) -> bool {
         digest(&SHA256, token.as_bytes()).as_ref() == self.0.as_ref()
+    }
+}
+
+impl fmt::Debug for FileToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileToken(***)")
     }
 }
 
@@ -92,8 +107,5 @@ fn make(path: &Path) -> std::io::Result<()> {
     written.and(removed)
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(***)")
-    }
-}
+#[cfg(test)]
+mod tests;
