@@ -14,6 +14,22 @@
 //!
 //! Keys are relative to the object key prefix, which is put in front of them as it is: with the
 //! prefix `z072ef-drpri/`, the key `globalsnapshots/x` is the object `z072ef-drpri/globalsnapshots/x`.
+//!
+//! # Example
+//! ```
+//! use backstay_bucket::{Bucket, BucketConfig, Created, Role, Secret};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let config = BucketConfig::local(folder.path(), Secret::new("a generated secret"), Role::Own);
+//! let bucket = Bucket::open(config).await?;
+//! assert_eq!(bucket.put_if_absent("slot", "first".into()).await?, Created::New);
+//! assert_ne!(bucket.put_if_absent("slot", "second".into()).await?, Created::New);
+//! assert_eq!(bucket.get("slot").await?, "first");
+//! # Ok(())
+//! # }
+//! ```
 
 mod bucket;
 mod config;

@@ -1,4 +1,6 @@
 //! The arguments.
+// What stands in brackets here is for the reader of `--help`: clap shows comments as they are.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

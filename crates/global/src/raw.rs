@@ -3,7 +3,7 @@
 //! A snapshot may come from a newer version, or from one with more features. Fields without a
 //! name here are kept as the text they were written in, so that a standby that recovers, patches
 //! and writes a snapshot again changes nothing that it does not mean to change. Serde's `flatten`
-//! would buffer and re-format them; the [`entity!`] macro writes plain visitors instead.
+//! would buffer and re-format them; the `entity!` macro writes plain visitors instead.
 
 use std::borrow::Cow;
 use std::fmt;

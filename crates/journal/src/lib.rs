@@ -39,6 +39,32 @@
 //!
 //! `tests/model.rs` checks these rules exhaustively for small bounds, and shows for each rule that
 //! leaving it out loses or reorders something.
+//!
+//! # Example
+//! A writer, and another one that takes its stream over:
+//! ```
+//! use std::sync::Arc;
+//! use backstay_journal::simulated::MemoryStore;
+//! use backstay_journal::{CommitError, CommitOptions, Journal, StreamId, WriterId};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(MemoryStore::new());
+//! let (east, west) = (
+//!     Journal::new(store.clone(), WriterId("east".to_owned())),
+//!     Journal::new(store, WriterId("west".to_owned())),
+//! );
+//! let stream = StreamId::Partition(0);
+//! let sealed = east.seal(stream, 0, 1, "east").await?;
+//! let writer = east.writer(stream, sealed, CommitOptions::default());
+//! writer.append("an event".into()).await?;
+//!
+//! west.seal(stream, 0, 2, "west").await?;
+//! let late = writer.append("too late".into()).await.unwrap_err();
+//! assert_eq!(late, CommitError::Fenced { by: "west".to_owned(), term: 2 });
+//! # Ok(())
+//! # }
+//! ```
 
 mod backoff;
 mod entry;

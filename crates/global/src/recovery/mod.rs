@@ -1,6 +1,6 @@
 //! The state to start from: the own one, or another cluster's, patched.
 //!
-//! [`choose`] and [`patch`] are pure decisions; [`loader`] reads, seals and writes. The words of
+//! [`choose`] and [`mod@patch`] are pure decisions; [`loader`] reads, seals and writes. The words of
 //! the log lines are those of LogScale's `DataSnapshotLoader` (target `DataSnapshotLoader`), in
 //! its order: operators and runbooks look for them.
 

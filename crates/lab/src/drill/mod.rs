@@ -1,7 +1,7 @@
 //! The drill: ingest into a primary, kill it with SIGKILL in mid-ingest, start a standby from its
 //! bucket alone, and compare what is found there with what was acknowledged.
 //!
-//! [`play`] is the story, step by step; [`report`] what came of it, judged; [`timeline`] and
+//! `play` is the story, step by step; [`report`] what came of it, judged; [`timeline`] and
 //! [`html`] are its pictures; [`progress`] tells the person who waits.
 
 pub mod html;

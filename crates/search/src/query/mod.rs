@@ -57,6 +57,16 @@ pub struct ParseError {
 impl Query {
     /// Parses a query.
     ///
+    /// ```
+    /// use backstay_search::Query;
+    ///
+    /// let query = Query::parse("DataSnapshotLoader | #kind != threaddumps | count()")?;
+    /// assert!(query.is_aggregate());
+    /// let error = Query::parse("a | b(").unwrap_err();
+    /// assert_eq!(error.at, 4);
+    /// # Ok::<(), backstay_search::ParseError>(())
+    /// ```
+    ///
     /// # Errors
     /// Says where the text stops being a query and what to do.
     pub fn parse(text: &str) -> Result<Self, ParseError> {

@@ -1,7 +1,7 @@
 //! The name server: answers for the zone, from an immutable picture of it.
 //!
 //! [`query`] reads a query, [`zone`] holds every answer ready as bytes, [`respond()`] puts the two
-//! together; none of them does I/O or takes a lock. [`udp`] and [`tcp`] carry the bytes, [`rate`]
+//! together; none of them does I/O or takes a lock. `udp` and `tcp` carry the bytes, [`rate`]
 //! keeps one source from taking what is everyone's.
 //!
 //! Names are read and written by `hickory-proto`; so is every message in the tests, in which it
