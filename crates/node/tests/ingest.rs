@@ -14,6 +14,8 @@ mod idempotency;
 mod parsers;
 #[path = "ingest/probes.rs"]
 mod probes;
+#[path = "query/python.rs"]
+mod python;
 #[path = "ingest/refusals.rs"]
 mod refusals;
 #[path = "query/server.rs"]

@@ -1,44 +1,11 @@
 //! The libraries that shippers are made of, unmodified, against a node.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use crate::curl::{assert_event, found, one};
+use crate::python;
 use crate::server::Server;
 
-/// The Python that has the libraries.
-fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("BACKSTAY_PYTHON") {
-        return python.into();
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = root.join("target/tools/venv/bin/python");
-    assert!(
-        python.exists(),
-        "there is no {}; tests/run makes it, or set BACKSTAY_PYTHON to a Python that has what \
-         tests/run installs",
-        python.display()
-    );
-    python
-}
-
-/// Runs a part of the script, which must end well.
 fn run(server: &Server, part: &str, token: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ingest/shippers.py");
-    let python = python();
-    let output = Command::new(&python)
-        .arg(script)
-        .args([server.url().as_str(), token, part])
-        .env("NO_PROXY", "*")
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
-    assert!(
-        output.status.success(),
-        "{part}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    python::run("tests/ingest/shippers.py", server, token, part, &[]);
 }
 
 #[test]
