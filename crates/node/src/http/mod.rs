@@ -4,17 +4,20 @@
 //! - `ingest`: events in, in each of the formats that shippers speak; `parse` turns a raw line
 //!   into fields;
 //! - `query`: searches, streamed or as jobs that are polled;
-//! - `graphql`: administration.
+//! - `graphql`: administration;
+//! - `linger`: what is left of a refused body.
 
 mod auth;
 mod error;
 mod graphql;
 mod ingest;
+mod linger;
 mod parse;
 mod query;
 mod status;
 
 use axum::Router;
+use axum::middleware::map_request;
 
 use crate::Engine;
 
@@ -26,4 +29,5 @@ pub fn router(engine: Engine) -> Router {
         .merge(query::routes())
         .merge(graphql::routes())
         .with_state(engine)
+        .layer(map_request(async |request| linger::linger(request)))
 }

@@ -1,5 +1,8 @@
 //! What is refused: by whom it is sent, by its form, by its size. Nothing of it is stored.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::Value;
 
 use crate::curl::{
@@ -293,6 +296,38 @@ fn a_body_that_is_too_large_is_413_packed_or_not() {
         }
     }
     assert_eq!(found(&server, "*"), [] as [Value; 0]);
+}
+
+/// Shippers send all of a batch before they read what is answered; a connection that is closed
+/// under them has them send the same again for ever.
+#[test]
+fn a_refusal_reaches_a_client_that_sends_its_body_to_the_end() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let length = 64 * MIB;
+    for (token, status) in [(token.as_str(), "413"), ("wrong", "403")] {
+        let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+        write!(
+            stream,
+            "POST {UNSTRUCTURED} HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        // It is answered by now, and the answer lies unread.
+        stream.peek(&mut [0]).unwrap();
+        let piece = vec![b' '; MIB];
+        for sent in 0..64 {
+            let wrote = stream.write_all(&piece);
+            assert!(wrote.is_ok(), "after {sent} MiB: {wrote:?}");
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
 }
 
 /// A body within the limit whose events would not be: what all events of a group share is copied
