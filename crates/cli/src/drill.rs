@@ -98,7 +98,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
             complain(&format!(
                 "{} ends with:\n{}",
                 log.display(),
-                backstay_lab::supervisor::log_tail(&log, 12)
+                backstay_lab::child::log_tail(&log, 12)
             ));
         }
     }

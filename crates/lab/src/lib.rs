@@ -15,8 +15,11 @@
 //!
 //! The fault tests of the binary are made of the same parts.
 
+pub mod child;
 pub mod client;
 pub mod drill;
+pub mod gate;
+pub mod place;
 pub mod region;
 pub mod supervisor;
 pub mod workload;

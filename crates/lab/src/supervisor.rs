@@ -1,44 +1,21 @@
-//! Nodes as child processes.
-//!
-//! A drill that leaves a node behind has changed the machine it ran on, so a child here has three
-//! leashes. The handle kills it when dropped, which covers errors and Ctrl-C. It has its own
-//! process group, so that a Ctrl-C in the terminal reaches the drill first and the drill decides.
-//! And its standard input is a pipe from the parent: `backstay node --exit-with-parent` ends when
-//! that pipe closes, which the kernel sees to even when the parent itself was killed with SIGKILL.
+//! Nodes as child processes, each on a free port: a cluster without a region around it, for tests
+//! that kill nodes.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tokio::process::{Child, ChildStdin, Command};
+use nix::sys::signal::Signal;
 
+use crate::child::{Child, ChildSpec, log_tail};
 use crate::client::{ClientError, NodeClient};
-
-/// Variables of the parent that a child still needs; everything else is withheld, so that the
-/// machine's own `AZURE_STORAGE_*` cannot leak into a drill.
-const INHERITED: [&str; 8] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TZ",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
 
 /// How often a node that starts is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
-
-/// Longest wait for the end of a node that was killed because its handle was dropped.
-const REAP: Duration = Duration::from_secs(1);
 
 /// What to start.
 #[derive(Clone)]
@@ -87,12 +64,14 @@ pub enum SupervisorError {
     #[error("no free port on 127.0.0.1: {0}")]
     Port(#[source] io::Error),
     /// The binary cannot be run.
-    #[error("cannot start the {name} node ({program}): {source}")]
+    #[error("cannot start the {name} node ({program}, log {log}): {source}")]
     Spawn {
         /// Which node.
         name: String,
         /// The binary.
         program: PathBuf,
+        /// Its log.
+        log: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
@@ -157,8 +136,6 @@ pub enum SupervisorError {
 pub struct NodeProcess {
     name: String,
     child: Child,
-    /// Held open: its end is the child's end.
-    _leash: Option<ChildStdin>,
     log_file: PathBuf,
     data_dir: PathBuf,
     client: NodeClient,
@@ -175,46 +152,32 @@ impl NodeProcess {
             move |source| SupervisorError::Prepare { name, path, source }
         };
         std::fs::create_dir_all(&spec.data_dir).map_err(prepare(&spec.data_dir))?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&spec.log_file)
-            .map_err(prepare(&spec.log_file))?;
-        let also = log.try_clone().map_err(prepare(&spec.log_file))?;
         let port = free_port().map_err(SupervisorError::Port)?;
         let url = format!("http://127.0.0.1:{port}/");
         let client = NodeClient::new(&url)?;
-        let mut command = Command::new(&spec.program);
-        command
-            .args(["node", "--exit-with-parent"])
-            .env_clear()
-            .envs(
-                INHERITED
-                    .iter()
-                    .filter_map(|name| std::env::var_os(name).map(|value| (*name, value))),
-            )
-            .envs(&spec.env)
-            .env("DIRECTORY", &spec.data_dir)
-            .env("PORT", port.to_string())
-            .env("BACKSTAY_BIND", "127.0.0.1")
-            .env("PUBLIC_URL", &url)
-            .stdin(Stdio::piped())
-            .stdout(log)
-            .stderr(also)
-            .kill_on_drop(true);
-        #[cfg(unix)]
-        command.process_group(0);
-        let mut child = command.spawn().map_err(|source| SupervisorError::Spawn {
+        let mut environment = spec.env.clone();
+        environment.extend([
+            ("DIRECTORY".to_owned(), spec.data_dir.display().to_string()),
+            ("PORT".to_owned(), port.to_string()),
+            ("BACKSTAY_BIND".to_owned(), "127.0.0.1".to_owned()),
+            ("PUBLIC_URL".to_owned(), url.clone()),
+        ]);
+        let child = Child::start(&ChildSpec {
+            program: spec.program.clone(),
+            arguments: vec!["node".into(), "--exit-with-parent".into()],
+            environment,
+            log: spec.log_file.clone(),
+        })
+        .map_err(|source| SupervisorError::Spawn {
             name: spec.name.clone(),
             program: spec.program.clone(),
+            log: spec.log_file.clone(),
             source,
         })?;
-        let leash = child.stdin.take();
-        tracing::info!(node = %spec.name, pid = child.id(), %url, "node started");
+        tracing::info!(node = %spec.name, pid = child.pid(), %url, "node started");
         Ok(Self {
             name: spec.name.clone(),
             child,
-            _leash: leash,
             log_file: spec.log_file.clone(),
             data_dir: spec.data_dir.clone(),
             client,
@@ -228,7 +191,7 @@ impl NodeProcess {
 
     /// Its process id; `None` once its end was seen.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.child.pid()
     }
 
     /// A client of it.
@@ -263,7 +226,7 @@ impl NodeProcess {
     /// When the system does not tell.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>, SupervisorError> {
         self.child
-            .try_wait()
+            .exited()
             .map_err(|source| self.stop_error(source))
     }
 
@@ -314,11 +277,9 @@ impl NodeProcess {
     /// # Errors
     /// When it cannot be sent.
     pub fn send_kill(&mut self) -> Result<(), SupervisorError> {
-        match self.child.start_kill() {
-            // It was dead already; that is what was wanted.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            other => other.map_err(|source| self.stop_error(source)),
-        }
+        self.child
+            .send_kill()
+            .map_err(|source| self.stop_error(source))
     }
 
     /// SIGTERM: it is to drain and end.
@@ -347,12 +308,7 @@ impl NodeProcess {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), SupervisorError> {
-        // Until its end was seen the id is its own, whatever became of it.
-        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());
-        let sent = match pid {
-            Some(pid) => kill(Pid::from_raw(pid), signal).map_err(io::Error::from),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, "it has ended")),
-        };
+        let sent = self.child.signal(signal);
         sent.map_err(|source| SupervisorError::Signal {
             name: self.name.clone(),
             signal: signal.as_str(),
@@ -393,43 +349,6 @@ impl NodeProcess {
             name: self.name.clone(),
             source,
         }
-    }
-}
-
-impl Drop for NodeProcess {
-    /// Kills it and waits a moment for its end, so that whoever removes its folders next does not
-    /// race with its last writes.
-    fn drop(&mut self) {
-        // An error means that it is dead already.
-        let _ = self.child.start_kill();
-        let start = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < REAP {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-/// The last lines of a log, at most its last 64 KiB. A log that cannot be read says so in its
-/// place: this is called while reporting an error, and must not hide it behind another.
-pub fn log_tail(path: &Path, lines: usize) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(64 << 10)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    match read() {
-        Ok(text) => {
-            let all: Vec<&str> = text.lines().collect();
-            let tail = &all[all.len().saturating_sub(lines)..];
-            tail.iter()
-                .map(|line| format!("  | {line}"))
-                .collect::<Vec<_>>()
-                .join("\n")
-        }
-        Err(error) => format!("  | (cannot read {}: {error})", path.display()),
     }
 }
 

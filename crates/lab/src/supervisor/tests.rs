@@ -31,7 +31,7 @@ fn runs(pid: u32) -> bool {
 async fn a_dropped_handle_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
     let node = NodeProcess::start(&script(&folder, "exec sleep 600")).unwrap();
-    let pid = node.child.id().unwrap();
+    let pid = node.pid().unwrap();
     assert!(runs(pid));
     drop(node);
     assert!(!runs(pid));
@@ -41,7 +41,7 @@ async fn a_dropped_handle_leaves_no_process() {
 async fn a_killed_node_is_dead_when_kill_returns_and_may_be_killed_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = NodeProcess::start(&script(&folder, "exec sleep 600")).unwrap();
-    let pid = node.child.id().unwrap();
+    let pid = node.pid().unwrap();
     node.kill().await.unwrap();
     assert!(!runs(pid));
     assert!(node.exited().unwrap().is_some());

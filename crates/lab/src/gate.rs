@@ -1,0 +1,207 @@
+//! Gates: the wires of the lab, which can be cut.
+//!
+//! Whatever goes between a region and the world, or between a region and a bucket, goes through a
+//! gate: a relay in the supervisor that passes bytes on until it is told not to. So a disaster
+//! needs no privileges and no changes of the machine's network, and what it hits are real
+//! connections of real clients.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// What a gate does with what comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Passes it on.
+    #[default]
+    Open,
+    /// Holds it back. Connections stay open and nothing comes out of them, as when a network
+    /// drops every packet: the worst kind, since nobody is told.
+    Cut,
+    /// Passes on each piece only after so many milliseconds.
+    Slow(u64),
+    /// Answers every HTTP request with 403, as a storage account whose firewall or key has changed.
+    Denied,
+}
+
+/// More connections than this wait.
+const MOST: usize = 2048;
+/// The piece that is passed on at once.
+const PIECE: usize = 64 << 10;
+/// Longest head of a request that is refused.
+const HEAD: usize = 64 << 10;
+/// How long a refused client's body is read, so that it sees the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A relay from an address to another.
+#[derive(Debug)]
+pub struct Gate {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    task: JoinHandle<()>,
+}
+
+impl Gate {
+    /// Listens, and passes on to `to`, whether or not something listens there now.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn open(listen: SocketAddr, to: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let (mode, modes) = watch::channel(Mode::Open);
+        let task = tokio::spawn(accept(listener, to, modes));
+        Ok(Self {
+            address,
+            mode,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it does from now on, with connections that are open too.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// What it does.
+    pub fn mode(&self) -> Mode {
+        *self.mode.borrow()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, modes: watch::Receiver<Mode>) {
+    let places = Arc::new(Semaphore::new(MOST));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((client, _)) => {
+                let modes = modes.clone();
+                connections.spawn(async move {
+                    // Either side's going is the end of a connection and nothing to report.
+                    let _ = connection(client, to, modes).await;
+                    drop(place);
+                });
+            }
+            // The machine is out of something; it may pass.
+            Err(error) => {
+                tracing::warn!(%error, "a gate cannot take a connection");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(
+    mut client: TcpStream,
+    to: SocketAddr,
+    mut modes: watch::Receiver<Mode>,
+) -> io::Result<()> {
+    passable(&mut modes).await;
+    if *modes.borrow() == Mode::Denied {
+        return deny(&mut client).await;
+    }
+    let server = TcpStream::connect(to).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (client_in, client_out) = client.into_split();
+    let (server_in, server_out) = server.into_split();
+    let mut denied = modes.clone();
+    tokio::select! {
+        both = async {
+            tokio::try_join!(
+                relay(client_in, server_out, modes.clone()),
+                relay(server_in, client_out, modes.clone()),
+            )
+        } => both.map(|_| ()),
+        // What is under way breaks off; the client's next request is refused in so many words.
+        _ = denied.wait_for(|mode| *mode == Mode::Denied) => Ok(()),
+    }
+}
+
+/// Waits while the gate is cut.
+async fn passable(modes: &mut watch::Receiver<Mode>) {
+    // An error means that the gate is gone, and with it this task.
+    let _ = modes.wait_for(|mode| *mode != Mode::Cut).await;
+}
+
+async fn relay(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut modes: watch::Receiver<Mode>,
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece).await?;
+        passable(&mut modes).await;
+        let slow = match *modes.borrow() {
+            Mode::Slow(millis) => Some(Duration::from_millis(millis)),
+            _ => None,
+        };
+        if let Some(slow) = slow {
+            sleep(slow).await;
+            passable(&mut modes).await;
+        }
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(piece.get(..read).unwrap_or_default()).await?;
+    }
+}
+
+/// Azure's answer to who may not
+/// (<https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes>).
+async fn deny(client: &mut TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    let mut piece = [0; 4096];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let read = client.read(&mut piece).await?;
+        if read == 0 || head.len() > HEAD {
+            return Ok(());
+        }
+        head.extend_from_slice(piece.get(..read).unwrap_or_default());
+    }
+    let body = Bytes::from_static(
+        b"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthorizationFailure</Code>\
+          <Message>This request is not authorized to perform this operation.</Message></Error>",
+    );
+    let answer = format!(
+        "HTTP/1.1 403 This request is not authorized to perform this operation.\r\n\
+         x-ms-error-code: AuthorizationFailure\r\nContent-Type: application/xml\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    client.write_all(answer.as_bytes()).await?;
+    client.write_all(&body).await?;
+    client.shutdown().await?;
+    let rest = async { while client.read(&mut piece).await.is_ok_and(|read| read > 0) {} };
+    // Whoever still sends after that has the answer, or never looks.
+    let _ = timeout(LINGER, rest).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

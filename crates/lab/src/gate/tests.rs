@@ -1,0 +1,106 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use super::{Gate, Mode};
+use crate::client::http_client;
+
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Longer than a request takes on the slowest machine.
+const LONG: Duration = Duration::from_secs(60);
+/// Long enough to see that nothing comes.
+const NOTHING: Duration = Duration::from_millis(300);
+
+async fn behind() -> (Gate, String) {
+    let listener = TcpListener::bind(ANY).await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let echo = Router::new().route("/", post(async |body: String| body));
+    tokio::spawn(async move { axum::serve(listener, echo).await });
+    let gate = Gate::open(ANY, to).await.unwrap();
+    let url = format!("http://{}/", gate.address());
+    (gate, url)
+}
+
+async fn ask(http: &reqwest::Client, url: &str, body: &str) -> Result<(u16, String), String> {
+    let sent = http.post(url).body(body.to_owned()).send().await;
+    let answer = sent.map_err(|error| error.to_string())?;
+    let status = answer.status().as_u16();
+    Ok((status, answer.text().await.map_err(|it| it.to_string())?))
+}
+
+#[tokio::test]
+async fn an_open_gate_passes_everything_on() {
+    let (_gate, url) = behind().await;
+    let http = http_client().unwrap();
+    let body = "x".repeat(1 << 20);
+    assert_eq!(ask(&http, &url, &body).await, Ok((200, body)));
+}
+
+#[tokio::test]
+async fn a_cut_gate_says_nothing_and_goes_on_when_it_is_opened() {
+    let (gate, url) = behind().await;
+    let http = http_client().unwrap();
+    assert_eq!(ask(&http, &url, "before").await.unwrap().1, "before");
+    gate.set(Mode::Cut);
+    // One over the connection that is there, one over its own.
+    let other = http_client().unwrap();
+    let mut waiting = [
+        Box::pin(ask(&http, &url, "held")),
+        Box::pin(ask(&other, &url, "held")),
+    ];
+    for one in &mut waiting {
+        assert!(timeout(NOTHING, one).await.is_err());
+    }
+    gate.set(Mode::Open);
+    for one in waiting {
+        assert_eq!(timeout(LONG, one).await.unwrap().unwrap().1, "held");
+    }
+}
+
+#[tokio::test]
+async fn a_gate_that_denies_answers_as_azure_does() {
+    let (gate, url) = behind().await;
+    let http = http_client().unwrap();
+    assert_eq!(ask(&http, &url, "before").await.unwrap().0, 200);
+    gate.set(Mode::Denied);
+    for body in ["small".to_owned(), "x".repeat(4 << 20)] {
+        // The connection that was open when it was denied breaks off, and only that one.
+        let answer = match ask(&http, &url, &body).await {
+            Ok(answer) => answer,
+            Err(_) => ask(&http, &url, &body).await.unwrap(),
+        };
+        assert_eq!(answer.0, 403, "{answer:?}");
+        assert!(answer.1.contains("AuthorizationFailure"), "{answer:?}");
+    }
+    gate.set(Mode::Open);
+    assert_eq!(ask(&http, &url, "after").await, Ok((200, "after".into())));
+}
+
+#[tokio::test]
+async fn a_slow_gate_takes_its_time() {
+    let (gate, url) = behind().await;
+    let http = http_client().unwrap();
+    gate.set(Mode::Slow(200));
+    let start = std::time::Instant::now();
+    assert_eq!(ask(&http, &url, "slow").await.unwrap().1, "slow");
+    // There and back; a floor, not a limit.
+    assert!(start.elapsed() >= Duration::from_millis(400));
+}
+
+#[tokio::test]
+async fn nobody_behind_it_is_an_error_at_once() {
+    let listener = TcpListener::bind(ANY).await.unwrap();
+    let nowhere = listener.local_addr().unwrap();
+    drop(listener);
+    let gate = Gate::open(ANY, nowhere).await.unwrap();
+    let url = format!("http://{}/", gate.address());
+    let http = http_client().unwrap();
+    let answer = timeout(LONG, ask(&http, &url, "x")).await;
+    assert!(answer.unwrap().is_err());
+}
