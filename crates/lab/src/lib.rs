@@ -17,9 +17,11 @@
 
 pub mod child;
 pub mod client;
+pub mod control;
 pub mod drill;
 pub mod gate;
 pub mod place;
 pub mod region;
 pub mod supervisor;
+pub mod up;
 pub mod workload;
