@@ -9,8 +9,9 @@
 //! | prefix | `_OBJECT_KEY_PREFIX` | `_OBJECT_KEY_PREFIX` | `_OBJECT_KEY_PREFIX` | `_OBJECT_KEY_PREFIX` |
 //!
 //! The bucket to recover from has the same variables with `_RECOVER_FROM_` in place of
-//! `_STORAGE_`.
+//! `_STORAGE_`. `BACKSTAY_SOURCE_ADDRESS` is for both.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,6 +98,9 @@ pub struct BucketConfig {
     /// How long one request is repeated before it fails as unreachable. A large body gets one
     /// second more for each MiB.
     pub deadline: Duration,
+    /// The local address that requests are sent from, where a machine has several and it matters
+    /// which: `BACKSTAY_SOURCE_ADDRESS`.
+    pub source_address: Option<IpAddr>,
 }
 
 impl BucketConfig {
@@ -110,6 +114,7 @@ impl BucketConfig {
             encryption_key,
             role,
             deadline: DEFAULT_DEADLINE,
+            source_address: None,
         }
     }
 

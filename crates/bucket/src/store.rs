@@ -1,5 +1,6 @@
 //! The object store behind a bucket.
 
+use std::net::IpAddr;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,10 @@ impl Store {
 pub(crate) fn build(config: &BucketConfig) -> Result<Store> {
     // Fails when there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let connector = Connector {
+        source: config.source_address,
+        allow_http: allow_http(config),
+    };
     match &config.provider {
         Provider::Azure {
             account,
@@ -60,7 +65,7 @@ pub(crate) fn build(config: &BucketConfig) -> Result<Store> {
                 .with_container_name(&config.container)
                 .with_client_options(options(config))
                 .with_retry(no_retries())
-                .with_http_connector(Connector);
+                .with_http_connector(connector.clone());
             if let Some(base) = endpoint_base {
                 builder = builder.with_endpoint(azure_endpoint(base, account));
             }
@@ -86,7 +91,7 @@ pub(crate) fn build(config: &BucketConfig) -> Result<Store> {
             .with_disable_bulk_delete(endpoint_base.is_some())
             .with_client_options(options(config))
             .with_retry(no_retries())
-            .with_http_connector(Connector);
+            .with_http_connector(connector.clone());
             if let Some(base) = endpoint_base {
                 builder = builder.with_endpoint(base);
             }
@@ -101,7 +106,7 @@ pub(crate) fn build(config: &BucketConfig) -> Result<Store> {
                 .with_bucket_name(&config.container)
                 .with_client_options(options(config))
                 .with_retry(no_retries())
-                .with_http_connector(Connector);
+                .with_http_connector(connector.clone());
             if let GcpCredentials::ServiceAccountFile(path) = credentials {
                 builder = builder.with_service_account_path(path.to_string_lossy());
             }
@@ -163,10 +168,14 @@ fn azure_endpoint(base: &str, account: &str) -> String {
 
 fn options(config: &BucketConfig) -> ClientOptions {
     ClientOptions::new()
-        .with_allow_http(config.endpoint().starts_with("http://"))
+        .with_allow_http(allow_http(config))
         .with_connect_timeout(CONNECT_TIMEOUT)
         // `retry` has the time limits, which depend on the size of what is moved.
         .with_timeout_disabled()
+}
+
+fn allow_http(config: &BucketConfig) -> bool {
+    config.endpoint().starts_with("http://")
 }
 
 fn no_retries() -> RetryConfig {
@@ -180,14 +189,39 @@ fn no_retries() -> RetryConfig {
 ///
 /// The object store client keeps a response's status and body only in a type that it does not
 /// export; this is the place where both can be had without parsing its error texts.
-#[derive(Debug)]
-struct Connector;
+#[derive(Clone, Debug)]
+struct Connector {
+    source: Option<IpAddr>,
+    allow_http: bool,
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = ReqwestConnector::default().connect(options)?;
+        let inner = match self.source {
+            None => ReqwestConnector::default().connect(options)?,
+            Some(source) => HttpClient::new(from_address(source, self.allow_http)?),
+        };
         Ok(HttpClient::new(Refusals(inner)))
     }
+}
+
+/// The object store client has no option for it; what it would set besides is set in [`options`],
+/// and again here.
+fn from_address(source: IpAddr, allow_http: bool) -> object_store::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .local_address(source)
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A size is what `Content-Length` says, which unpacking would hide.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .https_only(!allow_http)
+        .build()
+        .map_err(|error| object_store::Error::Generic {
+            store: "HTTP client",
+            source: Box::new(error),
+        })
 }
 
 #[derive(Debug)]

@@ -210,6 +210,24 @@ async fn an_endpoint_that_never_answers_is_unreachable() {
     drop(listener);
 }
 
+/// On Linux all of 127.0.0.0/8 is this machine.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn requests_come_from_the_address_that_is_configured() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let source: std::net::IpAddr = "127.0.0.9".parse().unwrap();
+    let config = BucketConfig {
+        source_address: Some(source),
+        deadline: Duration::from_secs(60),
+        ..azure(&endpoint, "logs")
+    };
+    let opening = tokio::spawn(Bucket::open(config));
+    let (_, peer) = listener.accept().await.unwrap();
+    assert_eq!(peer.ip(), source);
+    opening.abort();
+}
+
 fn is_unreachable(error: &Error, endpoint: &str) {
     assert!(
         matches!(error, Error::Unreachable { endpoint: at, .. } if at == endpoint),

@@ -7,6 +7,7 @@
 //! | `AZURE_STORAGE_*`, `S3_STORAGE_*`, `GCP_STORAGE_*`, `LOCAL_STORAGE_*` | | the own bucket; see `backstay_bucket` |
 //! | `AZURE_RECOVER_FROM_*` and the like | none | the bucket to recover from |
 //! | `…_RECOVER_FROM_REPLACE_REGION`, `…_RECOVER_FROM_REPLACE_BUCKET` | none | `from/to`, for patching |
+//! | `BACKSTAY_SOURCE_ADDRESS` | the system's choice | the local address from which buckets are asked |
 //! | `BUCKET_STORAGE_MULTIPLE_ENDPOINTS` | `false` | every bucket keeps its own endpoint |
 //! | `ENABLE_ALERTS` | `true` | whether alerts run |
 //! | `PUBLIC_URL` | `http://localhost:<port>` | how clients and other nodes reach this node |

@@ -1,5 +1,6 @@
 //! From variables to a configuration.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::{
@@ -180,7 +181,21 @@ pub(super) fn read(
         encryption_key: vars.encryption_key()?,
         role,
         deadline: DEFAULT_DEADLINE,
+        source_address: source_address(vars.get)?,
     }))
+}
+
+fn source_address(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<IpAddr>> {
+    let variable = "BACKSTAY_SOURCE_ADDRESS";
+    let Some(text) = get(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| Error::Config {
+        variable: variable.to_owned(),
+        problem: format!(
+            "{text:?} is no IP address; set it to one of this machine's, or remove it"
+        ),
+    })
 }
 
 fn azure(vars: &Vars<'_>) -> Result<(Provider, String)> {
