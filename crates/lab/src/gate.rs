@@ -5,8 +5,9 @@
 //! needs no privileges and no changes of the machine's network, and what it hits are real
 //! connections of real clients.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,36 @@ pub enum Mode {
     Denied,
 }
 
+/// What a gate does, by who comes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// With those who come from these networks, by the first three bytes of their addresses.
+    pub networks: BTreeMap<[u8; 3], Mode>,
+    /// With all others.
+    pub others: Mode,
+}
+
+impl Rules {
+    /// The same for all.
+    pub fn all(mode: Mode) -> Self {
+        Self {
+            networks: BTreeMap::new(),
+            others: mode,
+        }
+    }
+
+    fn mode(&self, from: IpAddr) -> Mode {
+        let network = match from {
+            IpAddr::V4(address) => {
+                let [a, b, c, _] = address.octets();
+                self.networks.get(&[a, b, c])
+            }
+            IpAddr::V6(_) => None,
+        };
+        network.copied().unwrap_or(self.others)
+    }
+}
+
 /// More connections than this wait.
 const MOST: usize = 2048;
 /// The piece that is passed on at once.
@@ -46,7 +77,7 @@ const LINGER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Gate {
     address: SocketAddr,
-    mode: watch::Sender<Mode>,
+    rules: watch::Sender<Rules>,
     task: JoinHandle<()>,
 }
 
@@ -58,11 +89,11 @@ impl Gate {
     pub async fn open(listen: SocketAddr, to: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let (mode, modes) = watch::channel(Mode::Open);
-        let task = tokio::spawn(accept(listener, to, modes));
+        let (rules, known) = watch::channel(Rules::default());
+        let task = tokio::spawn(accept(listener, to, known));
         Ok(Self {
             address,
-            mode,
+            rules,
             task,
         })
     }
@@ -73,13 +104,8 @@ impl Gate {
     }
 
     /// What it does from now on, with connections that are open too.
-    pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
-    }
-
-    /// What it does.
-    pub fn mode(&self) -> Mode {
-        *self.mode.borrow()
+    pub fn set(&self, rules: Rules) {
+        self.rules.send_replace(rules);
     }
 }
 
@@ -89,7 +115,7 @@ impl Drop for Gate {
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, modes: watch::Receiver<Mode>) {
+async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>) {
     let places = Arc::new(Semaphore::new(MOST));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -97,11 +123,14 @@ async fn accept(listener: TcpListener, to: SocketAddr, modes: watch::Receiver<Mo
             return;
         };
         match listener.accept().await {
-            Ok((client, _)) => {
-                let modes = modes.clone();
+            Ok((client, peer)) => {
+                let wire = Wire {
+                    rules: rules.clone(),
+                    from: peer.ip(),
+                };
                 connections.spawn(async move {
                     // Either side's going is the end of a connection and nothing to report.
-                    let _ = connection(client, to, modes).await;
+                    let _ = connection(client, to, wire).await;
                     drop(place);
                 });
             }
@@ -115,13 +144,34 @@ async fn accept(listener: TcpListener, to: SocketAddr, modes: watch::Receiver<Mo
     }
 }
 
-async fn connection(
-    mut client: TcpStream,
-    to: SocketAddr,
-    mut modes: watch::Receiver<Mode>,
-) -> io::Result<()> {
-    passable(&mut modes).await;
-    if *modes.borrow() == Mode::Denied {
+/// What a gate does with one connection.
+#[derive(Clone)]
+struct Wire {
+    rules: watch::Receiver<Rules>,
+    from: IpAddr,
+}
+
+impl Wire {
+    fn mode(&self) -> Mode {
+        self.rules.borrow().mode(self.from)
+    }
+
+    /// Waits until the mode is such.
+    async fn until(&mut self, such: impl Fn(Mode) -> bool) {
+        let from = self.from;
+        // An error means that the gate is gone, and with it this task.
+        let _ = self.rules.wait_for(|rules| such(rules.mode(from))).await;
+    }
+
+    /// Waits while it is cut.
+    async fn passable(&mut self) {
+        self.until(|mode| mode != Mode::Cut).await;
+    }
+}
+
+async fn connection(mut client: TcpStream, to: SocketAddr, mut wire: Wire) -> io::Result<()> {
+    wire.passable().await;
+    if wire.mode() == Mode::Denied {
         return deny(&mut client).await;
     }
     let server = TcpStream::connect(to).await?;
@@ -129,41 +179,35 @@ async fn connection(
     server.set_nodelay(true)?;
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
-    let mut denied = modes.clone();
+    let mut denied = wire.clone();
     tokio::select! {
         both = async {
             tokio::try_join!(
-                relay(client_in, server_out, modes.clone()),
-                relay(server_in, client_out, modes.clone()),
+                relay(client_in, server_out, wire.clone()),
+                relay(server_in, client_out, wire.clone()),
             )
         } => both.map(|_| ()),
         // What is under way breaks off; the client's next request is refused in so many words.
-        _ = denied.wait_for(|mode| *mode == Mode::Denied) => Ok(()),
+        () = denied.until(|mode| mode == Mode::Denied) => Ok(()),
     }
-}
-
-/// Waits while the gate is cut.
-async fn passable(modes: &mut watch::Receiver<Mode>) {
-    // An error means that the gate is gone, and with it this task.
-    let _ = modes.wait_for(|mode| *mode != Mode::Cut).await;
 }
 
 async fn relay(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut modes: watch::Receiver<Mode>,
+    mut wire: Wire,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
         let read = from.read(&mut piece).await?;
-        passable(&mut modes).await;
-        let slow = match *modes.borrow() {
+        wire.passable().await;
+        let slow = match wire.mode() {
             Mode::Slow(millis) => Some(Duration::from_millis(millis)),
             _ => None,
         };
         if let Some(slow) = slow {
             sleep(slow).await;
-            passable(&mut modes).await;
+            wire.passable().await;
         }
         if read == 0 {
             return to.shutdown().await;

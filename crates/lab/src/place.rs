@@ -154,9 +154,9 @@ impl Place {
         self.shared(10000)
     }
 
-    /// The gate by which a region reaches the bucket of a region.
-    pub fn bucket_gate(&self, from: Side, bucket: Side) -> SocketAddr {
-        self.shared(10000 + 10 * u16::from(from.number()) + u16::from(bucket.number()))
+    /// The gate by which the bucket of a region is reached.
+    pub fn bucket_gate(&self, bucket: Side) -> SocketAddr {
+        self.shared(10000 + u16::from(bucket.number()))
     }
 
     /// The Kubernetes API of a region, as the world sees it.
@@ -256,7 +256,7 @@ mod tests {
             all.extend([place.api(side), place.api_gate(side)]);
             all.extend(place.ingress_gates(side));
             all.extend(place.ingress(side));
-            all.extend(Side::BOTH.map(|bucket| place.bucket_gate(side, bucket)));
+            all.push(place.bucket_gate(side));
         }
         let count = all.len();
         assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), count);

@@ -8,7 +8,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{Gate, Mode};
+use super::{Gate, Mode, Rules};
 use crate::client::http_client;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -47,7 +47,7 @@ async fn a_cut_gate_says_nothing_and_goes_on_when_it_is_opened() {
     let (gate, url) = behind().await;
     let http = http_client().unwrap();
     assert_eq!(ask(&http, &url, "before").await.unwrap().1, "before");
-    gate.set(Mode::Cut);
+    gate.set(Rules::all(Mode::Cut));
     // One over the connection that is there, one over its own.
     let other = http_client().unwrap();
     let mut waiting = [
@@ -57,7 +57,7 @@ async fn a_cut_gate_says_nothing_and_goes_on_when_it_is_opened() {
     for one in &mut waiting {
         assert!(timeout(NOTHING, one).await.is_err());
     }
-    gate.set(Mode::Open);
+    gate.set(Rules::all(Mode::Open));
     for one in waiting {
         assert_eq!(timeout(LONG, one).await.unwrap().unwrap().1, "held");
     }
@@ -68,7 +68,7 @@ async fn a_gate_that_denies_answers_as_azure_does() {
     let (gate, url) = behind().await;
     let http = http_client().unwrap();
     assert_eq!(ask(&http, &url, "before").await.unwrap().0, 200);
-    gate.set(Mode::Denied);
+    gate.set(Rules::all(Mode::Denied));
     for body in ["small".to_owned(), "x".repeat(4 << 20)] {
         // The connection that was open when it was denied breaks off, and only that one.
         let answer = match ask(&http, &url, &body).await {
@@ -78,7 +78,7 @@ async fn a_gate_that_denies_answers_as_azure_does() {
         assert_eq!(answer.0, 403, "{answer:?}");
         assert!(answer.1.contains("AuthorizationFailure"), "{answer:?}");
     }
-    gate.set(Mode::Open);
+    gate.set(Rules::all(Mode::Open));
     assert_eq!(ask(&http, &url, "after").await, Ok((200, "after".into())));
 }
 
@@ -86,7 +86,7 @@ async fn a_gate_that_denies_answers_as_azure_does() {
 async fn a_slow_gate_takes_its_time() {
     let (gate, url) = behind().await;
     let http = http_client().unwrap();
-    gate.set(Mode::Slow(200));
+    gate.set(Rules::all(Mode::Slow(200)));
     let start = std::time::Instant::now();
     assert_eq!(ask(&http, &url, "slow").await.unwrap().1, "slow");
     // There and back; a floor, not a limit.
@@ -103,4 +103,24 @@ async fn nobody_behind_it_is_an_error_at_once() {
     let http = http_client().unwrap();
     let answer = timeout(LONG, ask(&http, &url, "x")).await;
     assert!(answer.unwrap().is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_gate_tells_apart_who_comes() {
+    let (gate, url) = behind().await;
+    gate.set(Rules {
+        networks: [([127, 9, 9], Mode::Denied)].into(),
+        others: Mode::Open,
+    });
+    // Installs what TLS is made of, for the clients below too.
+    http_client().unwrap();
+    let from = |address: [u8; 4]| {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .local_address(std::net::IpAddr::from(address));
+        client.build().unwrap()
+    };
+    assert_eq!(ask(&from([127, 9, 9, 1]), &url, "x").await.unwrap().0, 403);
+    assert_eq!(ask(&from([127, 9, 8, 1]), &url, "x").await.unwrap().0, 200);
 }
