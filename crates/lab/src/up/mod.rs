@@ -1,2 +1,6 @@
-//! x
+//! A lab that runs: its parts, its gates, and what is done to them.
+
+pub mod describe;
+pub mod disaster;
+pub mod keys;
 pub mod part;

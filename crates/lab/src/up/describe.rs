@@ -1,0 +1,159 @@
+//! The file that describes a lab's pair: the same `backstay.toml` that a pair in Azure has, with a
+//! lab's addresses in it.
+
+use std::fmt::Write as _;
+
+use crate::place::{Place, Side};
+
+/// Where a lab keeps its logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// A folder for each region.
+    Folder,
+    /// A container for each region in an Azurite that the lab runs.
+    Azurite,
+}
+
+/// The times of a lab. Azure's shortest would make a drill of minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Seconds between two probes of an endpoint.
+    pub interval: u32,
+    /// Failures in a row that do not count yet.
+    pub tolerated_failures: u32,
+    /// Seconds for which a client may keep an answer of DNS.
+    pub ttl: u32,
+    /// The holdoff, in seconds.
+    pub holdoff: u32,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            interval: 1,
+            tolerated_failures: 1,
+            ttl: 1,
+            holdoff: 5,
+        }
+    }
+}
+
+/// The storage account of a region.
+pub fn account(side: Side) -> String {
+    format!("lab{side}acct")
+}
+
+/// The container of a region.
+pub fn container(side: Side) -> String {
+    format!("{side}logs")
+}
+
+/// A lab's subscription.
+pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The name that a lab's clients use, which only its own traffic manager knows.
+pub const GLOBAL_HOST: &str = "logs.trafficmanager.net";
+
+/// The file's text.
+pub fn describe(place: &Place, store: Store, times: Times) -> String {
+    let mut text = format!(
+        r#"# The pair of this lab. It is read when the lab is made; see docs/pair.md for every key.
+
+name = "lab"
+global_host = "{GLOBAL_HOST}"
+tls_secret = "logscale-tls"
+
+[environment]
+# A lab is small, and in a hurry.
+BACKSTAY_HEARTBEAT_MS = "500"
+BACKSTAY_LEASE_MS = "3000"
+BACKSTAY_INGEST_PARTITIONS = "4"
+BACKSTAY_COMMIT_LINGER_MS = "20"
+BACKSTAY_SEGMENT_SECONDS = "5"
+BACKSTAY_SNAPSHOT_SECONDS = "30"
+BACKSTAY_CACHE_BYTES = "1073741824"
+
+[traffic_manager]
+subscription = "{SUBSCRIPTION}"
+resource_group = "lab-dr"
+profile = "lab-logs"
+relative_name = "logs"
+limits = "lab"
+interval = {interval}
+timeout = 1
+tolerated_failures = {tolerated}
+ttl = {ttl}
+probe_protocol = "HTTPS"
+probe_port = {probe_port}
+arm_endpoint = "http://{arm}"
+
+[failover]
+pre_failover_failure_seconds = {holdoff}
+cooldown_seconds = 10
+probe_interval_seconds = 1
+probe_timeout_seconds = 1
+"#,
+        interval = times.interval,
+        tolerated = times.tolerated_failures,
+        ttl = times.ttl,
+        holdoff = times.holdoff,
+        arm = place.arm(),
+        probe_port = place.ingress_gates(Side::Primary)[1].port(),
+    );
+    for side in Side::BOTH {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n{}", region(place, store, side));
+    }
+    text
+}
+
+fn region(place: &Place, store: Store, side: Side) -> String {
+    let [http, https, _] = place.ingress(side);
+    let storage = match store {
+        Store::Folder => format!(
+            "provider = \"folder\"\npath = \"{}\"\n",
+            place.bucket(side).display()
+        ),
+        Store::Azurite => format!(
+            "provider = \"azure\"\naccount = \"{account}\"\ncontainer = \"{container}\"\n\
+             endpoint_base = \"http://{gate}/{account}\"\nobject_key_prefix = \"{side}/\"\n",
+            account = account(side),
+            container = container(side),
+            gate = place.bucket_gate(side),
+        ),
+    };
+    let region = match side {
+        Side::Primary => "centralus",
+        Side::Secondary => "eastus2",
+    };
+    format!(
+        r#"[{side}]
+region = "{region}"
+context = "{context}"
+resource_group = "lab-{side}"
+fqdn = "{side}.lab.internal"
+endpoint_target = "{target}"
+version = "lab"
+replication_factor = 1
+
+[{side}.ingress]
+address = "{address}"
+http_port = {http}
+https_port = {https}
+
+[{side}.sizes]
+digest = 1
+ui = 1
+ingest = 1
+kafka = 1
+
+[{side}.storage]
+{storage}"#,
+        context = side.context(),
+        target = place.ingress_address(side),
+        address = http.ip(),
+        http = http.port(),
+        https = https.port(),
+    )
+}

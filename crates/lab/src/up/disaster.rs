@@ -1,0 +1,179 @@
+//! What can be done to a region.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::gate::{Mode, Rules};
+use crate::place::{Place, Side};
+
+/// Something that befalls a region, until it is restored.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disaster {
+    /// Its API server, its pods and its ingress are killed with SIGKILL, and stay dead.
+    Kill,
+    /// It lives, but the world and the other region's bucket neither see it nor are seen.
+    Partition,
+    /// All its processes are stopped in the midst of what they do (SIGSTOP), and do not know it.
+    Freeze,
+    /// Its bucket takes so many milliseconds longer for each piece, for whoever asks.
+    SlowBucket(u64),
+    /// Its bucket answers it, and nobody else, with 403.
+    DenyBucket,
+}
+
+impl Disaster {
+    /// Whether it can be done to a folder: there is no wire to a folder that could be cut.
+    pub fn needs_azurite(self) -> bool {
+        matches!(self, Self::SlowBucket(_) | Self::DenyBucket)
+    }
+}
+
+impl fmt::Display for Disaster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill => f.write_str("killed"),
+            Self::Partition => f.write_str("partitioned"),
+            Self::Freeze => f.write_str("frozen"),
+            Self::SlowBucket(millis) => write!(f, "bucket slow by {millis} ms"),
+            Self::DenyBucket => f.write_str("bucket denied"),
+        }
+    }
+}
+
+/// What has befallen which region.
+pub type Disasters = BTreeMap<Side, BTreeSet<Disaster>>;
+
+/// Adds one; a bucket is slow in one way only.
+pub fn add(disasters: &mut Disasters, side: Side, disaster: Disaster) {
+    let of_side = disasters.entry(side).or_default();
+    if matches!(disaster, Disaster::SlowBucket(_)) {
+        of_side.retain(|it| !matches!(it, Disaster::SlowBucket(_)));
+    }
+    of_side.insert(disaster);
+}
+
+fn befell(disasters: &Disasters, side: Side, disaster: Disaster) -> bool {
+    disasters
+        .get(&side)
+        .is_some_and(|all| all.contains(&disaster))
+}
+
+/// What the gates between a region and the world do.
+pub fn world_gate(disasters: &Disasters, side: Side) -> Rules {
+    Rules::all(if befell(disasters, side, Disaster::Partition) {
+        Mode::Cut
+    } else {
+        Mode::Open
+    })
+}
+
+/// What the gate to the bucket of a region does.
+pub fn bucket_gate(disasters: &Disasters, place: &Place, bucket: Side) -> Rules {
+    let slow = disasters.get(&bucket).into_iter().flatten();
+    let slow = slow.filter_map(|disaster| match disaster {
+        Disaster::SlowBucket(millis) => Some(Mode::Slow(*millis)),
+        _ => None,
+    });
+    let mut rules = Rules::all(slow.last().unwrap_or(Mode::Open));
+    if befell(disasters, bucket, Disaster::DenyBucket) {
+        rules.networks.insert(place.pods(bucket), Mode::Denied);
+    }
+    // A region that is cut off still reaches its own bucket: it is in the same region.
+    let other = bucket.other();
+    if befell(disasters, other, Disaster::Partition) {
+        rules.networks.insert(place.pods(other), Mode::Cut);
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::path::PathBuf;
+
+    use super::{Disaster, Disasters, add, bucket_gate, world_gate};
+    use crate::gate::{Mode, Rules};
+    use crate::place::{Place, Side};
+
+    fn with(all: &[(Side, Disaster)]) -> Disasters {
+        let mut disasters = Disasters::new();
+        for (side, disaster) in all {
+            add(&mut disasters, *side, *disaster);
+        }
+        disasters
+    }
+
+    #[test]
+    fn the_gates_follow_the_disasters() {
+        use Disaster::{DenyBucket, Freeze, Kill, Partition, SlowBucket};
+        use Side::{Primary, Secondary};
+        let place = Place {
+            folder: PathBuf::new(),
+            block: 71,
+        };
+        let (east, west) = ([127, 71, 11], [127, 71, 12]);
+        let open = Rules::all(Mode::Open);
+        let only = |network: [u8; 3], mode| Rules {
+            networks: [(network, mode)].into(),
+            others: Mode::Open,
+        };
+        // What befell, then: the world's gate to the primary, the gates to the buckets of the
+        // primary and of the secondary.
+        let table: [(&[(Side, Disaster)], Rules, Rules, Rules); 7] = [
+            (&[], open.clone(), open.clone(), open.clone()),
+            (
+                &[(Primary, Kill), (Primary, Freeze)],
+                open.clone(),
+                open.clone(),
+                open.clone(),
+            ),
+            (
+                &[(Primary, Partition)],
+                Rules::all(Mode::Cut),
+                open.clone(),
+                only(east, Mode::Cut),
+            ),
+            (
+                &[(Secondary, Partition)],
+                open.clone(),
+                only(west, Mode::Cut),
+                open.clone(),
+            ),
+            (
+                &[(Primary, DenyBucket)],
+                open.clone(),
+                only(east, Mode::Denied),
+                open.clone(),
+            ),
+            (
+                &[(Primary, SlowBucket(50)), (Primary, SlowBucket(20))],
+                open.clone(),
+                Rules::all(Mode::Slow(20)),
+                open.clone(),
+            ),
+            (
+                &[(Secondary, DenyBucket), (Secondary, SlowBucket(9))],
+                open.clone(),
+                open.clone(),
+                Rules {
+                    networks: [(west, Mode::Denied)].into(),
+                    others: Mode::Slow(9),
+                },
+            ),
+        ];
+        for (all, world, primary, secondary) in table {
+            let disasters = with(all);
+            assert_eq!(world_gate(&disasters, Primary), world, "{all:?}");
+            assert_eq!(bucket_gate(&disasters, &place, Primary), primary, "{all:?}");
+            assert_eq!(
+                bucket_gate(&disasters, &place, Secondary),
+                secondary,
+                "{all:?}"
+            );
+        }
+    }
+}
