@@ -68,6 +68,8 @@ pub enum AzuriteError {
 pub struct Azurite {
     url: String,
     path: String,
+    account: String,
+    key: String,
     http: reqwest::Client,
 }
 
@@ -85,6 +87,14 @@ impl Azurite {
     /// # Errors
     /// When it is no URL.
     pub fn new(url: &str) -> Result<Self, AzuriteError> {
+        Self::with_account(url, ACCOUNT, KEY)
+    }
+
+    /// The same with another account than Azurite's own, such as `AZURITE_ACCOUNTS` names.
+    ///
+    /// # Errors
+    /// When it is no URL.
+    pub fn with_account(url: &str, account: &str, key: &str) -> Result<Self, AzuriteError> {
         let wrong = |problem: String| AzuriteError::Url {
             url: url.to_owned(),
             problem,
@@ -96,13 +106,15 @@ impl Azurite {
             return Err(wrong("it is not http:// or https://".to_owned()));
         }
         let path = parsed.path().trim_matches('/');
-        if !path.is_empty() && path != ACCOUNT {
-            return Err(wrong(format!("its path is neither empty nor /{ACCOUNT}")));
+        if !path.is_empty() && path != account {
+            return Err(wrong(format!("its path is neither empty nor /{account}")));
         }
         let origin = parsed.origin().ascii_serialization();
         Ok(Self {
-            url: format!("{origin}/{ACCOUNT}"),
-            path: format!("/{ACCOUNT}"),
+            url: format!("{origin}/{account}"),
+            path: format!("/{account}"),
+            account: account.to_owned(),
+            key: key.to_owned(),
             http: http_client().map_err(|error| wrong(error.to_string()))?,
         })
     }
@@ -135,12 +147,12 @@ impl Azurite {
 
     /// The account.
     pub fn account(&self) -> &str {
-        ACCOUNT
+        &self.account
     }
 
     /// Its key.
     pub fn key(&self) -> &str {
-        KEY
+        &self.key
     }
 
     /// Makes a container; one that exists is an error, as another run may be using it.
@@ -163,7 +175,7 @@ impl Azurite {
         let date = chrono::Utc::now()
             .format("%a, %d %b %Y %H:%M:%S GMT")
             .to_string();
-        let signature = sign(method.as_str(), &self.path, container, &date);
+        let signature = self.sign(method.as_str(), container, &date);
         let response = self
             .http
             .request(
@@ -173,7 +185,10 @@ impl Azurite {
             .header("x-ms-date", &date)
             .header("x-ms-version", VERSION)
             .header("Content-Length", 0)
-            .header("Authorization", format!("SharedKey {ACCOUNT}:{signature}"))
+            .header(
+                "Authorization",
+                format!("SharedKey {}:{signature}", self.account),
+            )
             .send()
             .await
             .map_err(|source| AzuriteError::Unreachable {
@@ -192,19 +207,20 @@ impl Azurite {
             body: body.chars().take(300).collect(),
         })
     }
-}
 
-/// The signature of a container call without a body.
-fn sign(method: &str, path: &str, container: &str, date: &str) -> String {
-    // Eleven standard headers, all empty: a length of zero is signed as nothing.
-    let empty = "\n".repeat(11);
-    let text = format!(
-        "{method}\n{empty}x-ms-date:{date}\nx-ms-version:{VERSION}\n/{ACCOUNT}{path}/{container}\nrestype:container"
-    );
-    // The key is a constant; were it wrong, Azurite would answer 403.
-    let key = STANDARD.decode(KEY).unwrap_or_default();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    STANDARD.encode(hmac::sign(&key, text.as_bytes()))
+    /// The signature of a container call without a body.
+    fn sign(&self, method: &str, container: &str, date: &str) -> String {
+        let Self { account, path, .. } = self;
+        // Eleven standard headers, all empty: a length of zero is signed as nothing.
+        let empty = "\n".repeat(11);
+        let text = format!(
+            "{method}\n{empty}x-ms-date:{date}\nx-ms-version:{VERSION}\n/{account}{path}/{container}\nrestype:container"
+        );
+        // With a key that is none, Azurite answers 403.
+        let key = STANDARD.decode(&self.key).unwrap_or_default();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        STANDARD.encode(hmac::sign(&key, text.as_bytes()))
+    }
 }
 
 #[cfg(test)]

@@ -3,17 +3,8 @@
 
 use std::fmt::Write as _;
 
+use super::store::Store;
 use crate::place::{Place, Side};
-
-/// Where a lab keeps its logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Store {
-    /// A folder for each region.
-    Folder,
-    /// A container for each region in an Azurite that the lab runs.
-    Azurite,
-}
 
 /// The times of a lab. Azure's shortest would make a drill of minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +30,6 @@ impl Default for Times {
     }
 }
 
-/// The storage account of a region.
-pub fn account(side: Side) -> String {
-    format!("lab{side}acct")
-}
-
-/// The container of a region.
-pub fn container(side: Side) -> String {
-    format!("{side}logs")
-}
-
 /// A lab's subscription.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -56,7 +37,7 @@ pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 pub const GLOBAL_HOST: &str = "logs.trafficmanager.net";
 
 /// The file's text.
-pub fn describe(place: &Place, store: Store, times: Times) -> String {
+pub fn describe(place: &Place, store: &Store, times: Times) -> String {
     let mut text = format!(
         r#"# The pair of this lab. It is read when the lab is made; see docs/pair.md for every key.
 
@@ -108,18 +89,18 @@ probe_timeout_seconds = 1
     text
 }
 
-fn region(place: &Place, store: Store, side: Side) -> String {
+fn region(place: &Place, store: &Store, side: Side) -> String {
     let [http, https, _] = place.ingress(side);
     let storage = match store {
         Store::Folder => format!(
             "provider = \"folder\"\npath = \"{}\"\n",
             place.bucket(side).display()
         ),
-        Store::Azurite => format!(
+        Store::Azurite(blobs) => format!(
             "provider = \"azure\"\naccount = \"{account}\"\ncontainer = \"{container}\"\n\
              endpoint_base = \"http://{gate}/{account}\"\nobject_key_prefix = \"{side}/\"\n",
-            account = account(side),
-            container = container(side),
+            account = blobs.account(side),
+            container = blobs.container(side),
             gate = place.bucket_gate(side),
         ),
     };
