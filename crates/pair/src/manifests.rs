@@ -1,0 +1,224 @@
+//! The documents that a region's Kubernetes is given. They are complete and carry no secret: the
+//! secrets that [`Derived::secrets`] names must be there.
+//!
+//! The Deployments are those of the lab, whose operators and ingress are Backstay's own. A cluster
+//! of AKS has the real ones, from their own charts; it takes HumioCluster, Services and Ingress.
+
+use serde_json::{Map, Value, json};
+
+use crate::derive::{Derived, NodePool, Side};
+use crate::environment::EnvVar;
+use crate::pair::{Pair, Region};
+
+/// The Deployment whose replicas decide whether a standby sleeps.
+pub const HUMIO_OPERATOR: &str = "humio-operator";
+/// The Deployment of Kafka's operator.
+pub const STRIMZI_OPERATOR: &str = "strimzi-cluster-operator";
+/// The Deployment of the ingress.
+pub const INGRESS_CONTROLLER: &str = "ingress-nginx-controller";
+
+/// LogScale's internal port.
+const HTTP: u16 = 8080;
+/// Where the ingress controller answers `/healthz`, as ingress-nginx has it.
+const INGRESS_HEALTH: u16 = 10_254;
+
+/// What clients send events to. The paths of a single repository (`/api/v1/repositories/…/ingest`)
+/// have its name in their midst, which no prefix can say; they go where searches go.
+const INGEST_PATHS: [&str; 2] = ["/api/v1/ingest", "/services/collector"];
+
+/// A Kubernetes document.
+pub type Manifest = Value;
+
+/// Everything that a region is made of, in an order in which it can be applied.
+pub fn manifests(pair: &Pair, derived: &Derived) -> Vec<Manifest> {
+    let region = pair.region(derived.side);
+    let mut all = vec![namespace(&pair.namespace)];
+    if pair.ingress_namespace != pair.namespace {
+        all.push(namespace(&pair.ingress_namespace));
+    }
+    if derived.kafka_replicas > 0 {
+        all.push(operator(
+            pair,
+            region,
+            STRIMZI_OPERATOR,
+            "strimzi-operator",
+            1,
+        ));
+        all.push(kafka(pair, derived));
+    }
+    all.push(operator(
+        pair,
+        region,
+        HUMIO_OPERATOR,
+        "humio-operator",
+        derived.operator_replicas,
+    ));
+    all.push(humio_cluster(pair, region, derived));
+    all.push(service(pair, "ui", &derived.selectors.ui));
+    all.push(service(pair, "ingest", &derived.selectors.ingest));
+    all.push(ingress(pair, derived.side));
+    all.push(ingress_controller(pair, region));
+    all
+}
+
+fn namespace(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
+}
+
+fn operator(pair: &Pair, region: &Region, name: &str, image: &str, replicas: u32) -> Value {
+    let container = json!({
+        "name": name,
+        "image": format!("backstay/{image}:{}", region.version),
+        "env": [{
+            "name": "WATCH_NAMESPACE",
+            "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } },
+        }],
+    });
+    deployment(&pair.namespace, name, replicas, container)
+}
+
+fn ingress_controller(pair: &Pair, region: &Region) -> Value {
+    let listen = |port: u16| std::net::SocketAddr::new(region.ingress.address, port).to_string();
+    let mut env = vec![
+        json!({ "name": "POD_IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }),
+        json!({
+            "name": "BACKSTAY_INGRESS_HEALTH",
+            "value": format!("$(POD_IP):{INGRESS_HEALTH}"),
+        }),
+        json!({ "name": "BACKSTAY_INGRESS_HTTP", "value": listen(region.ingress.http_port) }),
+    ];
+    if pair.tls_secret.is_some() {
+        env.push(json!({
+            "name": "BACKSTAY_INGRESS_HTTPS",
+            "value": listen(region.ingress.https_port),
+        }));
+    }
+    let container = json!({
+        "name": "controller",
+        "image": format!("backstay/ingress:{}", region.version),
+        "env": env,
+        "readinessProbe": {
+            "httpGet": { "path": "/healthz", "port": INGRESS_HEALTH },
+            "periodSeconds": 1,
+        },
+    });
+    deployment(&pair.ingress_namespace, INGRESS_CONTROLLER, 1, container)
+}
+
+/// The label is not `app.kubernetes.io/name=humio`: services and the runbook select nodes by it.
+fn deployment(namespace: &str, name: &str, replicas: u32, container: Value) -> Value {
+    let labels = json!({ "app": name });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name, "namespace": namespace, "labels": labels },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "serviceAccountName": name, "containers": [container] },
+            },
+        },
+    })
+}
+
+fn kafka(pair: &Pair, derived: &Derived) -> Value {
+    json!({
+        "apiVersion": "kafka.strimzi.io/v1beta2",
+        "kind": "Kafka",
+        "metadata": { "name": pair.cluster, "namespace": pair.namespace },
+        "spec": {
+            "kafka": {
+                "replicas": derived.kafka_replicas,
+                "listeners": [{ "name": "tls", "port": 9093, "type": "internal", "tls": true }],
+                "storage": { "type": "persistent-claim", "size": "10Gi" },
+            },
+        },
+    })
+}
+
+fn humio_cluster(pair: &Pair, region: &Region, derived: &Derived) -> Value {
+    let environment = derived.cluster_environment();
+    let with_role = |role: &str| {
+        let mut all = environment.clone();
+        all.push(EnvVar::value("NODE_ROLES", role));
+        all
+    };
+    let image = format!("backstay/node:{}", region.version);
+    let pool = |pool: &NodePool| {
+        json!({
+            "name": pool.name,
+            "spec": {
+                "image": image,
+                "nodeCount": pool.node_count,
+                "nodeSelector": { "agentpool": pool.agent_pool },
+                "environmentVariables": with_role(pool.node_roles),
+            },
+        })
+    };
+    json!({
+        "apiVersion": "core.humio.com/v1alpha1",
+        "kind": "HumioCluster",
+        "metadata": { "name": pair.cluster, "namespace": pair.namespace },
+        "spec": {
+            "image": image,
+            "nodeCount": derived.node_count,
+            "nodeSelector": { "agentpool": derived.agent_pool },
+            "targetReplicationFactor": derived.target_replication_factor,
+            "autoRebalancePartitions": derived.auto_rebalance_partitions,
+            "environmentVariables": with_role("all"),
+            "nodePools": derived.node_pools.iter().map(pool).collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn service(
+    pair: &Pair,
+    what: &str,
+    selector: &std::collections::BTreeMap<String, String>,
+) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": format!("{}-{what}", pair.cluster), "namespace": pair.namespace },
+        "spec": {
+            "selector": selector,
+            "ports": [{ "name": "http", "port": HTTP, "targetPort": HTTP }],
+        },
+    })
+}
+
+fn ingress(pair: &Pair, side: Side) -> Value {
+    let hosts = [&pair.global_host, &pair.region(side).fqdn];
+    let path = |path: &str, service: &str| {
+        json!({
+            "path": path,
+            "pathType": "Prefix",
+            "backend": {
+                "service": {
+                    "name": format!("{}-{service}", pair.cluster),
+                    "port": { "name": "http" },
+                },
+            },
+        })
+    };
+    let mut paths: Vec<Value> = INGEST_PATHS.iter().map(|it| path(it, "ingest")).collect();
+    paths.push(path("/", "ui"));
+    let mut spec = Map::new();
+    spec.insert("ingressClassName".to_owned(), json!("nginx"));
+    if let Some(secret) = &pair.tls_secret {
+        spec.insert(
+            "tls".to_owned(),
+            json!([{ "hosts": hosts, "secretName": secret }]),
+        );
+    }
+    let rules = hosts.map(|host| json!({ "host": host, "http": { "paths": paths } }));
+    spec.insert("rules".to_owned(), json!(rules));
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": pair.cluster, "namespace": pair.namespace },
+        "spec": spec,
+    })
+}

@@ -1,0 +1,205 @@
+# Every variable that the manual names has its name here. `Pair::terraform_variables` writes them
+# from a backstay.toml, with all defaults filled in.
+
+variable "side" {
+  description = "Which region this workspace is: primary or secondary."
+  type        = string
+
+  validation {
+    condition     = contains(["primary", "secondary"], var.side)
+    error_message = "side must be primary or secondary."
+  }
+}
+
+variable "dr" {
+  description = "The region's role: active, standby, or empty for a cluster that has no other."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = contains(["active", "standby", ""], var.dr)
+    error_message = "dr must be active, standby or empty."
+  }
+}
+
+variable "dr_use_dedicated_routing" {
+  description = "Services select the UI and ingest pools (true), or any pod (false). A promotion begins with false and ends with true."
+  type        = bool
+  default     = true
+}
+
+variable "dr_keep_recovery_envvars" {
+  description = "An active region that once recovered from the other one keeps the variables for it: it reads its history with them. True for a promoted secondary, and for a primary after a failback with reverse recovery."
+  type        = bool
+  default     = false
+}
+
+variable "cluster_name" {
+  description = "The HumioCluster's name, the same in both regions."
+  type        = string
+  default     = "logscale"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", var.cluster_name))
+    error_message = "cluster_name has at most 40 lower-case letters, digits and hyphens, begins with a letter and ends with a letter or digit."
+  }
+}
+
+variable "tls_secret" {
+  description = "The Kubernetes secret with the certificate for the global name; null for no HTTPS."
+  type        = string
+  default     = null
+}
+
+variable "environment" {
+  description = "Further variables for every node. Those that are derived here may not be among them."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = alltrue([
+      for name in keys(var.environment) :
+      !contains(["BUCKET_STORAGE_MULTIPLE_ENDPOINTS", "ENABLE_ALERTS", "NODE_ROLES"], name) &&
+      !can(regex("^(AZURE|S3|GCP|LOCAL)_(STORAGE|RECOVER_FROM)_", name))
+    ])
+    error_message = "environment has a variable that is derived; the operator refuses a name that is there twice. Remove it."
+  }
+}
+
+variable "primary" {
+  description = "The region that is active in peace."
+  type = object({
+    region          = string
+    resource_group  = string
+    endpoint_name   = optional(string, "primary")
+    endpoint_target = string
+    storage = object({
+      provider          = optional(string, "azure")
+      account           = optional(string)
+      container         = string
+      endpoint_base     = optional(string)
+      path              = optional(string)
+      object_key_prefix = optional(string, "")
+      account_key       = optional(object({ secret = string, key = string }))
+      encryption_key    = optional(object({ secret = string, key = string }))
+    })
+    digest_node_count  = number
+    ui_node_count      = number
+    ingest_node_count  = number
+    kafka_node_count   = number
+    replication_factor = number
+  })
+
+  validation {
+    condition     = contains(["azure", "folder"], var.primary.storage.provider)
+    error_message = "primary.storage.provider must be azure or folder."
+  }
+  validation {
+    condition     = var.primary.storage.provider != "azure" || var.primary.storage.account != null
+    error_message = "primary.storage.account is missing; set it to the storage account's name."
+  }
+  validation {
+    condition     = var.primary.storage.provider != "folder" || var.primary.storage.path != null
+    error_message = "primary.storage.path is missing; set it to the folder."
+  }
+}
+
+variable "secondary" {
+  description = "The region that stands by."
+  type = object({
+    region          = string
+    resource_group  = string
+    endpoint_name   = optional(string, "secondary")
+    endpoint_target = string
+    storage = object({
+      provider          = optional(string, "azure")
+      account           = optional(string)
+      container         = string
+      endpoint_base     = optional(string)
+      path              = optional(string)
+      object_key_prefix = optional(string, "")
+      account_key       = optional(object({ secret = string, key = string }))
+      encryption_key    = optional(object({ secret = string, key = string }))
+    })
+    digest_node_count  = number
+    ui_node_count      = number
+    ingest_node_count  = number
+    kafka_node_count   = number
+    replication_factor = number
+  })
+
+  validation {
+    condition     = contains(["azure", "folder"], var.secondary.storage.provider)
+    error_message = "secondary.storage.provider must be azure or folder."
+  }
+  validation {
+    condition     = var.secondary.storage.provider != "azure" || var.secondary.storage.account != null
+    error_message = "secondary.storage.account is missing; set it to the storage account's name."
+  }
+  validation {
+    condition     = var.secondary.storage.provider != "folder" || var.secondary.storage.path != null
+    error_message = "secondary.storage.path is missing; set it to the folder."
+  }
+  validation {
+    condition     = var.secondary.region != var.primary.region
+    error_message = "secondary.region is that of the primary; a pair has two regions."
+  }
+  validation {
+    condition     = var.secondary.storage.provider == var.primary.storage.provider
+    error_message = "secondary.storage.provider is not that of the primary; both regions have buckets of one kind."
+  }
+  validation {
+    # Each would read and delete the other's objects.
+    condition = (
+      (
+        var.secondary.storage.account != var.primary.storage.account ||
+        var.secondary.storage.path != var.primary.storage.path ||
+        (
+          var.secondary.storage.provider == "azure" &&
+          var.secondary.storage.container != var.primary.storage.container
+        )
+      ) ||
+      !(
+        startswith(var.secondary.storage.object_key_prefix, var.primary.storage.object_key_prefix) ||
+        startswith(var.primary.storage.object_key_prefix, var.secondary.storage.object_key_prefix)
+      )
+    )
+    error_message = "Both regions have one container or folder, and one's object_key_prefix begins with the other's; give each its own."
+  }
+}
+
+variable "dr_failover_alert_name" {
+  description = "The alert that wakes the failover function."
+  type        = string
+  default     = "dr-failover-alert"
+}
+
+variable "traffic_manager_health_check_interval" {
+  description = "Seconds between two probes."
+  type        = number
+  default     = 30
+}
+
+variable "traffic_manager_tolerated_failures" {
+  description = "Failures in a row that do not count yet."
+  type        = number
+  default     = 3
+}
+
+variable "traffic_manager_ttl" {
+  description = "Seconds for which a resolver may keep an answer."
+  type        = number
+  default     = 60
+}
+
+variable "dr_failover_function_pre_failover_failure_seconds" {
+  description = "The holdoff: seconds of failure in a row before the function acts."
+  type        = number
+  default     = 180
+}
+
+variable "dr_failover_function_cooldown_seconds" {
+  description = "Seconds after a failover in which there is no other."
+  type        = number
+  default     = 300
+}

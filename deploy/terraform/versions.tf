@@ -1,0 +1,4 @@
+terraform {
+  # `optional` with defaults, and validations that look at other variables.
+  required_version = ">= 1.9"
+}
