@@ -1,0 +1,343 @@
+//! The agent: hears of pods and gives each a worker.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::claims::Claims;
+use crate::network::Addresses;
+use crate::nodes;
+use crate::options::AgentOptions;
+use crate::pod::Worker;
+use crate::probe::Prober;
+use crate::runtime::{AgentError, Runtime};
+use crate::sources::{Sources, events};
+use crate::volumes::VolumeError;
+
+/// What all pods of an agent share.
+pub(crate) struct Context {
+    pub client: Client,
+    pub runtime: Arc<Runtime>,
+    pub options: AgentOptions,
+    pub sources: Sources,
+    pub claims: Claims,
+    pub prober: Prober,
+    pub addresses: Mutex<Addresses>,
+    /// An address may be free.
+    pub freed: Notify,
+    /// A claim may be gone, or no pod have it any more.
+    pub unclaimed: Notify,
+    pub shutdown: CancellationToken,
+}
+
+impl Context {
+    /// The pod is gone, and whatever it held is free.
+    pub fn release(&self, uid: &str) {
+        self.addresses.lock().release(uid);
+        self.freed.notify_waiters();
+        self.claims.release(uid);
+        self.unclaimed.notify_one();
+    }
+}
+
+/// A running node agent: it stands for all nodes of its API server.
+pub struct Agent {
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Agent {
+    /// Runs the pods that are placed on any node. A pod's processes end with the agent.
+    ///
+    /// # Errors
+    /// When its folder cannot be used, or no client for probes can be made.
+    pub fn start(
+        client: Client,
+        runtime: Arc<Runtime>,
+        options: AgentOptions,
+    ) -> Result<Self, AgentError> {
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (sources, watching) = Sources::new(client.clone());
+        let claims = Claims::new(client.clone(), &runtime.folder).map_err(|error| match error {
+            VolumeError::File { path, source } => AgentError::Folder { path, source },
+            other => AgentError::Folder {
+                path: runtime.folder.clone(),
+                source: io::Error::other(other),
+            },
+        })?;
+        let context = Arc::new(Context {
+            sources,
+            claims,
+            prober: Prober::new(runtime.groups.clone())?,
+            addresses: Mutex::new(Addresses::new(options.network)),
+            freed: Notify::new(),
+            unclaimed: Notify::new(),
+            shutdown: shutdown.clone(),
+            client,
+            runtime,
+            options,
+        });
+        let until_stopped = |task: futures::future::BoxFuture<'static, ()>| {
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                shutdown.run_until_cancelled(task).await;
+            });
+        };
+        until_stopped(Box::pin(watching));
+        until_stopped(Box::pin(nodes::keep(context.clone())));
+        until_stopped(Box::pin(collect_claims(context.clone())));
+        until_stopped(Box::pin(hear(context, tasks.clone())));
+        Ok(Self { shutdown, tasks })
+    }
+
+    /// Ends all processes and waits for their end. The pods stay: the next agent starts them again.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+async fn collect_claims(context: Arc<Context>) {
+    let mut changes = context.sources.changes();
+    loop {
+        if let Err(error) = context.claims.collect().await {
+            tracing::warn!(%error, "volumes of claims that are gone are kept for now");
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() {
+                return;
+            },
+            () = context.unclaimed.notified() => {}
+        }
+    }
+}
+
+/// A pod's worker, as far as it is told of the pod.
+struct Told {
+    pod: watch::Sender<Arc<Pod>>,
+    gone: CancellationToken,
+}
+
+/// Hears of pods. A pod's object that is no pod does not hinder the others: each is read by
+/// itself.
+async fn hear(context: Arc<Context>, tasks: TaskTracker) {
+    let resource = ApiResource::erase::<Pod>(&());
+    let pods: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
+    let mut events = Box::pin(events(watcher(pods, watcher::Config::default())));
+    let mut ward = Ward {
+        context,
+        tasks,
+        told: HashMap::new(),
+    };
+    let mut listed = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(pod) => listed.push(pod),
+            watcher::Event::InitDone => ward.all(std::mem::take(&mut listed)),
+            watcher::Event::Apply(pod) => ward.one(&pod),
+            watcher::Event::Delete(pod) => ward.gone(&pod.uid().unwrap_or_default()),
+        }
+    }
+}
+
+struct Ward {
+    context: Arc<Context>,
+    tasks: TaskTracker,
+    told: HashMap<String, Told>,
+}
+
+impl Ward {
+    /// These are all pods that there are.
+    fn all(&mut self, pods: Vec<DynamicObject>) {
+        let there: HashSet<String> = pods.iter().filter_map(|pod| pod.uid()).collect();
+        let told = self.told.keys().filter(|uid| !there.contains(*uid));
+        for uid in told.cloned().collect::<Vec<_>>() {
+            self.gone(&uid);
+        }
+        // Before any of them gets a new one.
+        for pod in &pods {
+            let address = pod.data.pointer("/status/podIP").and_then(|ip| ip.as_str());
+            let address = address.and_then(|ip| ip.parse::<Ipv4Addr>().ok());
+            if let (Some(uid), Some(address)) = (pod.uid(), address) {
+                self.context.addresses.lock().keep(&uid, address);
+            }
+        }
+        let folder = self.context.runtime.pods_folder();
+        if let Err(error) = remove_others(&folder, &there, &self.told) {
+            tracing::warn!(%error, "folders of pods that are gone are kept for now");
+        }
+        for pod in &pods {
+            self.one(pod);
+        }
+    }
+
+    fn gone(&mut self, uid: &str) {
+        if let Some(told) = self.told.remove(uid) {
+            told.gone.cancel();
+        }
+    }
+
+    fn one(&mut self, object: &DynamicObject) {
+        let uid = object.uid().unwrap_or_default();
+        let parsed = object.clone().try_parse::<Pod>();
+        let parsed = parsed.map_err(|error| error.to_string()).and_then(checked);
+        match (self.told.get(&uid), parsed) {
+            (Some(told), Ok(pod)) => tell(told, pod),
+            // What runs goes on as it is; but it can be deleted.
+            (Some(told), Err(_)) => {
+                let before = told.pod.borrow().clone();
+                let pod = Pod {
+                    metadata: object.metadata.clone(),
+                    ..Pod::clone(&before)
+                };
+                tell(told, pod);
+            }
+            (None, Ok(pod)) => {
+                let placed = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+                if placed.is_some_and(|node| !node.is_empty()) {
+                    self.start(uid, pod);
+                }
+            }
+            (None, Err(why)) => {
+                let context = self.context.clone();
+                let object = object.clone();
+                self.tasks.spawn(async move {
+                    let shutdown = context.shutdown.clone();
+                    let refusing = refuse(&context.client, &object, &why);
+                    shutdown.run_until_cancelled(refusing).await;
+                });
+            }
+        }
+    }
+
+    fn start(&mut self, uid: String, pod: Pod) {
+        let (sender, receiver) = watch::channel(Arc::new(pod));
+        let gone = CancellationToken::new();
+        let worker = Worker::new(self.context.clone(), receiver, gone.clone());
+        self.tasks.spawn(worker.run());
+        self.told.insert(uid, Told { pod: sender, gone });
+    }
+}
+
+/// Tells a worker of its pod, unless nothing has changed but the status, which is the worker's own.
+fn tell(told: &Told, pod: Pod) {
+    told.pod.send_if_modified(|before| {
+        let (old, new) = (&before.metadata, &pod.metadata);
+        let same = before.spec == pod.spec
+            && old.labels == new.labels
+            && old.annotations == new.annotations
+            && old.deletion_timestamp == new.deletion_timestamp
+            && old.deletion_grace_period_seconds == new.deletion_grace_period_seconds;
+        if !same {
+            *before = Arc::new(pod);
+        }
+        !same
+    });
+}
+
+/// A pod that can be run here, or why it cannot.
+fn checked(pod: Pod) -> Result<Pod, String> {
+    let Some(spec) = &pod.spec else {
+        return Err("it has no spec".to_owned());
+    };
+    check(spec)?;
+    Ok(pod)
+}
+
+fn check(spec: &PodSpec) -> Result<(), String> {
+    if spec
+        .init_containers
+        .as_ref()
+        .is_some_and(|all| !all.is_empty())
+    {
+        return Err("init containers are not supported; use containers only".to_owned());
+    }
+    let mut names = HashSet::new();
+    for container in &spec.containers {
+        let name = container.name.as_str();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if name.is_empty() || !name.chars().all(plain) {
+            return Err(format!(
+                "container name {name:?} must be of letters, digits and -"
+            ));
+        }
+        if !names.insert(name) {
+            return Err(format!("there are two containers called {name:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Says why a pod is not run; and lets it go when it is deleted, since there is nothing to end.
+async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
+    let namespace = object.namespace().unwrap_or_default();
+    let pods: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &namespace, &ApiResource::erase::<Pod>(&()));
+    let name = object.name_any();
+    let done = if object.metadata.deletion_timestamp.is_some() {
+        let now = DeleteParams::default().grace_period(0);
+        pods.delete(&name, &now).await.map(drop)
+    } else {
+        let message = format!("the pod cannot be run: {why}");
+        let told = object.data.pointer("/status/message");
+        if told.and_then(|told| told.as_str()) == Some(&message) {
+            return;
+        }
+        let status = json!({
+            "metadata": { "uid": object.metadata.uid },
+            "status": { "phase": "Pending", "reason": "InvalidPod", "message": message },
+        });
+        let merge = Patch::Merge(&status);
+        let parameters = PatchParams::default();
+        let patched = pods.patch_status(&name, &parameters, &merge).await;
+        patched.map(drop)
+    };
+    if let Err(error) = done {
+        tracing::warn!(%error, pod = %name, why, "a pod that cannot be run");
+    }
+}
+
+/// Removes the folders of pods that are gone: of those that are not there and have no worker.
+fn remove_others(
+    folder: &Path,
+    there: &HashSet<String>,
+    told: &HashMap<String, Told>,
+) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        if !there.contains(&name) && !told.contains_key(&name) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The process groups of pods: recorded, so that an agent that comes after one that was killed
+//! ends what is left of them; and frozen and thawed together.
+//!
+//! A record is a file whose name is the id of the group's leader and when that was started, in a
+//! folder for each start of the machine. So an id that means another process by now is not hit.
+//! What has left its group, or was started in the moment before its record, is known by a variable
+//! ([`MARK`]) that all processes of a pod inherit.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::proc::{self, Process};
+
+/// The variable by which a process of a pod is known: the folder of its container.
+pub(crate) const MARK: &str = "BACKSTAY_POD";
+
+/// Until something killed is gone.
+const DYING: Duration = Duration::from_millis(5);
+/// How often something is killed that does not go, or goes on making more of itself.
+const TRIES: u32 = 400;
+
+/// All groups of one agent.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    records: PathBuf,
+    /// By the leader's id, when it was started. The lock is held while signals are sent to all, so
+    /// that none is missed.
+    alive: Mutex<BTreeMap<i32, u64>>,
+    frozen: watch::Sender<bool>,
+}
+
+impl Groups {
+    /// Ends what an agent before this one has left in `folder`.
+    pub fn open(folder: &Path) -> io::Result<Arc<Self>> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let all = folder.join("groups");
+        let records = all.join(format!("boot-{}", boot.trim()));
+        fs::create_dir_all(&records)?;
+        let mut left = Vec::new();
+        for entry in fs::read_dir(&records)? {
+            left.extend(entry?.file_name().to_str().and_then(parse));
+        }
+        end_groups(&left);
+        sweep(&folder.display().to_string());
+        fs::remove_dir_all(&all)?;
+        fs::create_dir_all(&records)?;
+        Ok(Arc::new(Self {
+            records,
+            alive: Mutex::default(),
+            frozen: watch::Sender::new(false),
+        }))
+    }
+
+    /// Records the group that this process leads, or is about to.
+    pub fn adopt(self: &Arc<Self>, pid: u32) -> io::Result<Group> {
+        let leader = i32::try_from(pid)
+            .ok()
+            .and_then(proc::process)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in /proc"))?;
+        fs::write(self.records.join(name(leader.pid, leader.start)), "")?;
+        let group = Group {
+            pid: leader.pid,
+            start: leader.start,
+            left: false,
+            groups: self.clone(),
+        };
+        let mut alive = self.alive.lock();
+        alive.insert(group.pid, group.start);
+        if *self.frozen.borrow() {
+            group.signal(Signal::SIGSTOP);
+        }
+        Ok(group)
+    }
+
+    /// The ids of all groups.
+    pub fn ids(&self) -> Vec<i32> {
+        self.alive.lock().keys().copied().collect()
+    }
+
+    /// Stops all groups, and those that come, or lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        let alive = self.alive.lock();
+        self.frozen.send_replace(frozen);
+        let signal = if frozen {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        for (pid, start) in alive.iter() {
+            send(*pid, *start, signal);
+        }
+    }
+
+    /// Whether all groups are frozen.
+    pub fn frozen(&self) -> watch::Receiver<bool> {
+        self.frozen.subscribe()
+    }
+}
+
+/// One recorded group. When dropped, what is left of it is killed.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pid: i32,
+    start: u64,
+    left: bool,
+    groups: Arc<Groups>,
+}
+
+impl Group {
+    /// To all of it.
+    pub fn signal(&self, signal: Signal) {
+        send(self.pid, self.start, signal);
+    }
+
+    /// To its leader only, which is what ends a container.
+    pub fn signal_leader(&self, signal: Signal) {
+        if is_or_was(self.pid, self.start) {
+            // Where that fails, it has ended.
+            let _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+
+    /// Lets go of the group, whose leader has ended: what is left of it is known by its mark.
+    pub fn leave(mut self) {
+        self.left = true;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.left {
+            self.signal(Signal::SIGKILL);
+        }
+        self.groups.alive.lock().remove(&self.pid);
+        let record = self.groups.records.join(name(self.pid, self.start));
+        if let Err(error) = fs::remove_file(&record) {
+            tracing::warn!(%error, record = %record.display(), "a record of a process group stays");
+        }
+    }
+}
+
+/// Whether an id still is the process that was started then, or nobody's.
+fn is_or_was(pid: i32, start: u64) -> bool {
+    proc::process(pid).is_none_or(|process| process.start == start)
+}
+
+fn send(pid: i32, start: u64, signal: Signal) {
+    if is_or_was(pid, start) && killpg(Pid::from_raw(pid), signal) == Err(Errno::ESRCH) {
+        // It is about to lead a group.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+fn name(pid: i32, start: u64) -> String {
+    format!("{pid}-{start}")
+}
+
+fn parse(name: &str) -> Option<(i32, u64)> {
+    let (pid, start) = name.split_once('-')?;
+    let pid = pid.parse().ok()?;
+    // 0 and below mean other things to kill(2); 1 is the machine.
+    (pid > 1).then_some((pid, start.parse().ok()?))
+}
+
+/// The processes in groups whose recorded leader still is the one that was recorded. A group whose
+/// leader has gone may be another by now.
+fn members(recorded: &[(i32, u64)], processes: &[Process]) -> Vec<i32> {
+    let led: Vec<i32> = processes
+        .iter()
+        .filter(|process| recorded.contains(&(process.pid, process.start)))
+        .map(|leader| leader.pid)
+        .collect();
+    let inside = |process: &&Process| led.contains(&process.pid) || led.contains(&process.group);
+    processes
+        .iter()
+        .filter(inside)
+        .map(|process| process.pid)
+        .collect()
+}
+
+/// The leaders last: with them goes the knowledge whose group it is.
+fn end_groups(recorded: &[(i32, u64)]) {
+    if recorded.is_empty() {
+        return;
+    }
+    let mut doomed = members(recorded, &proc::processes());
+    doomed.sort_by_key(|pid| recorded.iter().any(|(leader, _)| leader == pid));
+    for pid in doomed {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// Kills every process that is marked with this folder, or one in it, until there is none.
+pub(crate) fn sweep(folder: &str) {
+    let inside = |value: &[u8]| {
+        value
+            .strip_prefix(folder.as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    for _ in 0..TRIES {
+        let mut found = false;
+        for process in proc::processes() {
+            if proc::was_given(process.pid, MARK, inside) {
+                found = true;
+                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+            }
+        }
+        if !found {
+            return;
+        }
+        std::thread::sleep(DYING);
+    }
+    tracing::error!(folder, "processes of pods do not end");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::Read as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, Stdio};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+
+fn process(pid: i32, group: i32, start: u64) -> Process {
+    Process { pid, group, start }
+}
+
+#[test]
+fn only_groups_whose_leader_is_the_recorded_one_are_ended() {
+    let processes = [
+        process(10, 10, 500),
+        process(11, 10, 501),
+        process(12, 12, 502),
+        process(13, 12, 503),
+        process(21, 20, 700),
+        process(30, 1, 900),
+    ];
+    for (recorded, doomed) in [
+        (vec![], vec![]),
+        (vec![(10, 500)], vec![10, 11]),
+        // The id means another process by now.
+        (vec![(10, 499)], vec![]),
+        (vec![(12, 500), (10, 500)], vec![10, 11]),
+        // The leader has gone: what has its group now may be anybody.
+        (vec![(20, 650)], vec![]),
+        // Before it became the leader of its group.
+        (vec![(30, 900)], vec![30]),
+    ] {
+        assert_eq!(members(&recorded, &processes), doomed, "{recorded:?}");
+    }
+}
+
+#[test]
+fn names_of_records_are_read_back_and_others_are_none() {
+    assert_eq!(parse(&name(4711, 99)), Some((4711, 99)));
+    for wrong in [
+        "",
+        "-",
+        "1-5",
+        "0-5",
+        "-1-5",
+        "x-5",
+        "5-x",
+        "5",
+        "99999999999-1",
+    ] {
+        assert_eq!(parse(wrong), None, "{wrong}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_hit_but_by_a_record(
+        processes in prop::collection::vec((2_i32..30, 2_i32..30, 0_u64..4), 0..30),
+        recorded in prop::collection::vec((2_i32..30, 0_u64..4), 0..6),
+    ) {
+        let processes: Vec<Process> = processes
+            .into_iter()
+            .map(|(pid, group, start)| process(pid, group, start))
+            .collect();
+        for pid in members(&recorded, &processes) {
+            let sound = processes.iter().filter(|process| process.pid == pid).any(|hit| {
+                let leader = |of: i32| processes.iter().any(|p| p.pid == of && recorded.contains(&(of, p.start)));
+                leader(hit.pid) || leader(hit.group)
+            });
+            prop_assert!(sound);
+        }
+    }
+
+    #[test]
+    fn any_name_is_read(text in any::<String>()) {
+        let _ = parse(&text);
+    }
+}
+
+fn shell(script: &str, mark: Option<&Path>) -> Child {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .process_group(0)
+        .stdout(Stdio::piped());
+    match mark {
+        Some(mark) => command.env(MARK, mark),
+        None => command.env_remove(MARK),
+    };
+    command.spawn().unwrap()
+}
+
+/// Reads to the end, which comes when all that hold the other end are dead.
+fn drained(child: &mut Child) {
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+}
+
+fn killed(mut child: Child) -> bool {
+    child.wait().unwrap().signal() == Some(9)
+}
+
+#[test]
+fn the_next_agent_ends_what_is_left_of_this_one() {
+    let folder = TempDir::new().unwrap();
+    let groups = Groups::open(folder.path()).unwrap();
+    // Children in the group, without the mark; and one that has left the group, with it.
+    let mut plain = shell("env -i sleep 600 & exec sleep 600", None);
+    let mut left = shell(
+        "setsid sleep 600 & exit",
+        Some(&folder.path().join("pods/u/c")),
+    );
+    let other = TempDir::new().unwrap();
+    let mut foreign = shell("exec sleep 600", Some(other.path()));
+    // As when the agent is killed: nothing is dropped.
+    std::mem::forget(groups.adopt(plain.id()).unwrap());
+    std::mem::forget(groups.adopt(left.id()).unwrap());
+    assert_eq!(groups.ids().len(), 2);
+    left.wait().unwrap();
+
+    let next = Groups::open(folder.path()).unwrap();
+    drained(&mut plain);
+    drained(&mut left);
+    assert!(killed(plain));
+    assert!(next.ids().is_empty());
+    assert!(foreign.try_wait().unwrap().is_none());
+    foreign.kill().unwrap();
+    foreign.wait().unwrap();
+}
+
+fn state(pid: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')')
+        .unwrap()
+        .1
+        .trim()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+fn until_state(pid: u32, wanted: &str) {
+    let since = std::time::Instant::now();
+    while state(pid) != wanted {
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "{pid} is {}",
+            state(pid)
+        );
+        std::thread::sleep(DYING);
+    }
+}
+
+#[test]
+fn all_are_frozen_also_those_that_come() {
+    let folder = TempDir::new().unwrap();
+    let groups = Groups::open(folder.path()).unwrap();
+    let first = shell("exec sleep 600", None);
+    let one = groups.adopt(first.id()).unwrap();
+    groups.freeze(true);
+    assert!(*groups.frozen().borrow());
+    until_state(first.id(), "T");
+    let second = shell("exec sleep 600", None);
+    let two = groups.adopt(second.id()).unwrap();
+    until_state(second.id(), "T");
+    groups.freeze(false);
+    until_state(first.id(), "S");
+    until_state(second.id(), "S");
+    groups.freeze(true);
+    // Dropped is killed, frozen or not, and the record goes.
+    drop((one, two));
+    assert!(killed(first) && killed(second));
+    assert!(groups.ids().is_empty());
+    assert_eq!(std::fs::read_dir(&groups.records).unwrap().count(), 0);
+}

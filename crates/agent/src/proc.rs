@@ -1,0 +1,93 @@
+//! The processes of this machine, as `/proc` shows them (`proc(5)`).
+
+/// A process, and what tells it from a later one of the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub pid: i32,
+    /// Its process group.
+    pub group: i32,
+    /// When it was started, in ticks since the machine was.
+    pub start: u64,
+}
+
+/// The process with this id, also when it has ended and nobody has taken note of it.
+pub(crate) fn process(pid: i32) -> Option<Process> {
+    parse(
+        pid,
+        &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
+    )
+}
+
+fn parse(pid: i32, stat: &str) -> Option<Process> {
+    // The name, in parentheses, may contain anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // State, parent, group; the start is the 22nd field of all, the group the 5th.
+    let group = fields.nth(2)?.parse().ok()?;
+    let start = fields.nth(16)?.parse().ok()?;
+    Some(Process { pid, group, start })
+}
+
+/// All processes.
+pub(crate) fn processes() -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(process)
+        .collect()
+}
+
+/// Whether a process was started with a variable whose value fits.
+pub(crate) fn was_given(pid: i32, name: &str, fits: impl Fn(&[u8]) -> bool) -> bool {
+    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    environment.split(|byte| *byte == 0).any(|variable| {
+        variable
+            .strip_prefix(name.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="))
+            .is_some_and(&fits)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_the_rest() {
+        let stat = "77 (a) S 1 (b) S 1 55 7 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
+        assert_eq!(
+            parse(77, stat),
+            Some(Process {
+                pid: 77,
+                group: 55,
+                start: 987_654
+            })
+        );
+    }
+
+    #[test]
+    fn this_process_is_there() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let this = process(pid).unwrap();
+        assert!(this.start > 0);
+        assert!(processes().contains(&this));
+        let path = std::env::var("PATH").unwrap();
+        assert!(was_given(pid, "PATH", |value| value == path.as_bytes()));
+        assert!(!was_given(pid, "PAT", |_| true));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(stat in any::<String>()) {
+            let _ = parse(1, &stat);
+        }
+    }
+}
