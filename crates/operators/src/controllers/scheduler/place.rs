@@ -1,0 +1,80 @@
+//! Which node a pod gets.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::controllers::ControllerOptions;
+
+/// AKS' label of a node's pool, and the old one that is as common
+/// (<https://learn.microsoft.com/azure/aks/use-labels>).
+const POOL: [&str; 2] = ["agentpool", "kubernetes.azure.com/agentpool"];
+/// What AKS allows for a Linux pool: letters and digits, a letter first. It allows twelve; names
+/// of the runbook are longer, so a node's name sets the limit here.
+const LONGEST: usize = 40;
+
+/// A node, there or to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub node: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The node for a pod with this `nodeSelector`, or why there can be none.
+pub(super) fn choose(
+    selector: Option<&Value>,
+    options: &ControllerOptions,
+) -> Result<Place, String> {
+    let wanted: BTreeMap<String, String> = match selector {
+        None | Some(Value::Null) => BTreeMap::new(),
+        Some(selector) => serde_json::from_value(selector.clone())
+            .map_err(|error| format!("spec.nodeSelector: {error}; quote the values"))?,
+    };
+    let pool = POOL
+        .iter()
+        .find_map(|label| wanted.get(*label))
+        .unwrap_or(&options.default_pool);
+    let fits = pool.len() <= LONGEST
+        && pool
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_lowercase())
+        && pool
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !fits {
+        return Err(format!(
+            "spec.nodeSelector: {pool:?} cannot be a node pool; use lower case letters and digits, a letter first, at most {LONGEST}"
+        ));
+    }
+    let place = node(pool, &options.region);
+    let missing = wanted
+        .iter()
+        .find(|(key, value)| place.labels.get(*key) != Some(value));
+    match missing {
+        None => Ok(place),
+        Some((key, value)) => Err(format!(
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector: no node of pool {pool} has {key}={value}"
+        )),
+    }
+}
+
+fn node(pool: &str, region: &str) -> Place {
+    let node = format!("aks-{pool}-0");
+    let mut labels = BTreeMap::from([
+        ("kubernetes.io/hostname".to_owned(), node.clone()),
+        ("kubernetes.io/os".to_owned(), "linux".to_owned()),
+        (
+            "topology.kubernetes.io/region".to_owned(),
+            region.to_owned(),
+        ),
+        (super::nodes::MADE.to_owned(), "true".to_owned()),
+    ]);
+    for label in POOL {
+        labels.insert(label.to_owned(), pool.to_owned());
+    }
+    Place { node, labels }
+}
+
+#[cfg(test)]
+mod tests;

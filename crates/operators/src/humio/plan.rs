@@ -1,0 +1,90 @@
+//! Which pods of a pool are made and which deleted next.
+
+use super::spec::UpdateType;
+use crate::pod::Life;
+
+/// What a pool should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub count: usize,
+    pub hash: String,
+    pub update: UpdateType,
+}
+
+/// A pod of the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub name: String,
+    /// The specification that it was made by.
+    pub hash: String,
+    pub life: Life,
+    /// When it was made, in seconds.
+    pub made: i64,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// So many pods of the wanted hash.
+    pub create: usize,
+    /// These, by their places.
+    pub delete: Vec<usize>,
+}
+
+/// Whether a pool is as it should be, but for pods of an older specification. While one is not,
+/// no pod is replaced that serves.
+pub(super) fn is_settled(wanted: &Wanted, pods: &[Seen]) -> bool {
+    pods.len() == wanted.count
+        && pods.iter().all(|pod| match pod.life {
+            Life::Ready => true,
+            Life::Unready => pod.hash != wanted.hash,
+            Life::Finished | Life::Terminating => false,
+        })
+}
+
+/// The next step from `pods` to what is wanted. `may_roll`: all other pools are settled.
+///
+/// A pod that is going takes its place until it is gone. With `ReplaceAllOnUpdate`, no new one
+/// comes before all of the older specification are gone.
+pub(super) fn plan(wanted: &Wanted, pods: &[Seen], may_roll: bool) -> Plan {
+    let is_old = |pod: &Seen| pod.hash != wanted.hash;
+    let mut delete = Vec::new();
+    let mut kept = Vec::new();
+    for (at, pod) in pods.iter().enumerate() {
+        match pod.life {
+            Life::Terminating => {}
+            Life::Finished => delete.push(at),
+            _ if is_old(pod) && wanted.update == UpdateType::ReplaceAllOnUpdate => delete.push(at),
+            Life::Ready | Life::Unready => kept.push((at, pod)),
+        }
+    }
+
+    // Too many: those of an older specification go first, then those not ready, then the newest.
+    kept.sort_by_key(|(_, pod)| {
+        let ready = pod.life == Life::Ready;
+        (!is_old(pod), ready, -pod.made, &pod.name)
+    });
+    let surplus = kept.len().saturating_sub(wanted.count);
+    delete.extend(kept.drain(..surplus).map(|(at, _)| at));
+
+    let rolls = wanted.update == UpdateType::RollingUpdate && may_roll;
+    if rolls && delete.is_empty() && is_settled(wanted, pods) {
+        // The first is one that does not serve, if there is any; else the oldest.
+        let next = kept
+            .iter()
+            .filter(|(_, pod)| is_old(pod))
+            .min_by_key(|(_, pod)| (pod.life == Life::Ready, pod.made, &pod.name));
+        delete.extend(next.map(|(at, _)| *at));
+    }
+
+    let waits = wanted.update == UpdateType::ReplaceAllOnUpdate && pods.iter().any(is_old);
+    let create = if waits {
+        0
+    } else {
+        wanted.count.saturating_sub(pods.len())
+    };
+    Plan { create, delete }
+}
+
+#[cfg(test)]
+mod tests;

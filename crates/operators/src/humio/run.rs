@@ -1,0 +1,275 @@
+//! One run over a cluster: read, do one thing, read again, until there is nothing to do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::api::{DynamicObject, ListParams};
+use kube::runtime::controller::Action;
+use serde_json::Value;
+
+use super::plan::{self, Seen, Wanted};
+use super::spec::{Pool, UpdateType, pools};
+use super::status::{self, PodState, PoolState};
+use super::support;
+use super::template::{HASH, INSTANCE, Identity, POOL, Template};
+use crate::api::{CLAIM, Exact, HUMIO_CLUSTER, Objects, POD, RunError, text};
+use crate::{fingerprint, pod};
+
+/// A run that has not ended after so many steps leaves the rest to the next.
+const STEPS: usize = 64;
+const LATER: Duration = Duration::from_millis(50);
+/// As humio-operator: `<pool>-core-` and so many letters.
+const LETTERS: usize = 6;
+
+/// A pool as it should be.
+struct Desired {
+    pool: Pool,
+    template: Template,
+    revision: i64,
+}
+
+pub(super) async fn reconcile(
+    known: Arc<DynamicObject>,
+    objects: Arc<Objects>,
+) -> Result<Action, RunError> {
+    let Some(cluster) = objects.fresh(HUMIO_CLUSTER, &known).await? else {
+        return Ok(Action::await_change());
+    };
+    let name = cluster.name_any();
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    let before = &cluster.data["status"];
+    let desired = match pools(&name, &cluster.data["spec"]) {
+        Ok(pools) => desired(&name, before, pools),
+        Err(why) => {
+            let status = status::refused(before, generation, &why);
+            objects
+                .write_status(HUMIO_CLUSTER, &cluster, status)
+                .await?;
+            return Ok(Action::await_change());
+        }
+    };
+    support::ensure(&objects, &cluster).await?;
+
+    let mut taken = Vec::new();
+    for _ in 0..STEPS {
+        let pods = pods_of(&objects, &cluster).await?;
+        let states = states(&desired, &pods);
+        if step(&objects, &cluster, &desired, &pods, &states, &mut taken).await? {
+            continue;
+        }
+        let status = status::of(before, generation, &states);
+        objects
+            .write_status(HUMIO_CLUSTER, &cluster, status)
+            .await?;
+        return Ok(Action::await_change());
+    }
+    Ok(Action::requeue(LATER))
+}
+
+fn desired(cluster: &str, before: &Value, pools: Vec<Pool>) -> Vec<Desired> {
+    let each = pools.into_iter();
+    each.map(|pool| {
+        let template = Template::new(cluster, &pool);
+        let revision = status::revision(before, &pool.name, &template.hash);
+        Desired {
+            pool,
+            template,
+            revision,
+        }
+    })
+    .collect()
+}
+
+/// All pods that bear the cluster's labels, whoever owns them: one that an older cluster of this
+/// name has left still writes.
+async fn pods_of(
+    objects: &Objects,
+    cluster: &DynamicObject,
+) -> Result<Vec<DynamicObject>, RunError> {
+    let selector = format!(
+        "{INSTANCE}={},app.kubernetes.io/managed-by=humio-operator",
+        cluster.name_any()
+    );
+    let namespace = cluster.namespace().unwrap_or_default();
+    let how = ListParams::default().labels(&selector);
+    objects.list(POD, &namespace, &how).await
+}
+
+fn seen(pod: &DynamicObject) -> Seen {
+    Seen {
+        name: pod.name_any(),
+        hash: pod::annotation(pod, HASH).to_owned(),
+        life: pod::life(pod),
+        made: pod::age_rank(pod),
+    }
+}
+
+fn pod_state(pod: &DynamicObject) -> PodState {
+    PodState {
+        seen: seen(pod),
+        image: text(&pod.data, "/spec/containers/0/image").to_owned(),
+        node: text(&pod.data, "/spec/nodeName").to_owned(),
+        claim: pod::claims(pod).next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn states(desired: &[Desired], pods: &[DynamicObject]) -> Vec<PoolState> {
+    let each = desired.iter();
+    each.map(|desired| {
+        let name = &desired.pool.name;
+        let own = pods.iter().filter(|pod| pod::label(pod, POOL) == name);
+        PoolState {
+            name: name.clone(),
+            wanted: Wanted {
+                count: desired.pool.count,
+                hash: desired.template.hash.clone(),
+                update: desired.pool.update,
+            },
+            image: desired.template.image().to_owned(),
+            revision: desired.revision,
+            pods: own.map(pod_state).collect(),
+        }
+    })
+    .collect()
+}
+
+/// What comes next, over all pools. `false` when there is nothing to do.
+async fn step(
+    objects: &Objects,
+    cluster: &DynamicObject,
+    desired: &[Desired],
+    pods: &[DynamicObject],
+    states: &[PoolState],
+    taken: &mut Vec<String>,
+) -> Result<bool, RunError> {
+    let mut doomed: Vec<(&str, &str)> = of_no_pool(desired, pods);
+    let mut missing = None;
+    // Of several pools that roll, one does at a time.
+    let mut rolling = false;
+    for (at, (state, desired)) in states.iter().zip(desired).enumerate() {
+        let mut others = states.iter().enumerate().filter(|(other, _)| *other != at);
+        let may_roll = !rolling
+            && doomed.is_empty()
+            && others.all(|(_, other)| plan::is_settled(&other.wanted, &other.seen()));
+        let plan = plan::plan(&state.wanted, &state.seen(), may_roll);
+        rolling |= state.wanted.update == UpdateType::RollingUpdate && !plan.delete.is_empty();
+        for place in plan.delete {
+            if let Some(pod) = state.pods.get(place) {
+                let why = if pod.seen.hash == state.wanted.hash {
+                    "there are more than wanted"
+                } else {
+                    "of an older specification"
+                };
+                doomed.push((&pod.seen.name, why));
+            }
+        }
+        if plan.create > 0 && missing.is_none() {
+            missing = Some(desired);
+        }
+    }
+    let worked = !doomed.is_empty() || missing.is_some();
+    for (name, why) in doomed {
+        if let Some(pod) = pods
+            .iter()
+            .find(|pod| pod.metadata.name.as_deref() == Some(name))
+        {
+            objects.delete(POD, &Exact::of(pod), why).await?;
+        }
+    }
+    if let Some(desired) = missing {
+        create(objects, cluster, desired, pods, taken).await?;
+    }
+    Ok(worked)
+}
+
+/// Pods of pools that are no more.
+fn of_no_pool<'a>(desired: &[Desired], pods: &'a [DynamicObject]) -> Vec<(&'a str, &'static str)> {
+    let known: BTreeSet<&str> = desired.iter().map(|d| d.pool.name.as_str()).collect();
+    pods.iter()
+        .filter(|pod| !known.contains(pod::label(pod, POOL)))
+        .filter(|pod| pod::life(pod) != pod::Life::Terminating)
+        .filter_map(|pod| pod.metadata.name.as_deref())
+        .map(|name| (name, "its pool is no more"))
+        .collect()
+}
+
+/// Makes one pod, and before it the claim of its data.
+async fn create(
+    objects: &Objects,
+    cluster: &DynamicObject,
+    desired: &Desired,
+    pods: &[DynamicObject],
+    taken: &mut Vec<String>,
+) -> Result<(), RunError> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let name = next_name(cluster, &desired.pool.name, pods, taken);
+    let claim = match &desired.pool.claim {
+        None => None,
+        Some(template) => {
+            let free = free_claim(objects, cluster, &desired.pool.name, pods).await?;
+            Some(match free {
+                Some(claim) => claim,
+                None => {
+                    let document = desired.template.claim(cluster, &name, template);
+                    if !objects.create(CLAIM, &namespace, document).await? {
+                        // Somebody's claim of this name, or another operator's just now.
+                        taken.push(name);
+                        return Ok(());
+                    }
+                    name.clone()
+                }
+            })
+        }
+    };
+    let identity = Identity {
+        name: name.clone(),
+        revision: desired.revision,
+        claim,
+    };
+    let document = desired.template.pod(cluster, &identity);
+    if !objects.create(POD, &namespace, document).await? {
+        taken.push(name);
+    }
+    Ok(())
+}
+
+fn next_name(
+    cluster: &DynamicObject,
+    pool: &str,
+    pods: &[DynamicObject],
+    taken: &[String],
+) -> String {
+    let uid = cluster.uid().unwrap_or_default();
+    // So that a pod does not come back under the name of one that is gone.
+    let version = cluster.resource_version().unwrap_or_default();
+    let own = pods.iter().filter(|pod| pod::label(pod, POOL) == pool);
+    let uids: Vec<String> = own.filter_map(ResourceExt::uid).collect();
+    let seed: Vec<&str> = [uid.as_str(), version.as_str()]
+        .into_iter()
+        .chain(uids.iter().map(String::as_str))
+        .collect();
+    fingerprint::name(&format!("{pool}-core-"), LETTERS, &seed, taken)
+}
+
+/// A claim of the pool that no pod mounts: its pod is gone, and another goes on with its data.
+async fn free_claim(
+    objects: &Objects,
+    cluster: &DynamicObject,
+    pool: &str,
+    pods: &[DynamicObject],
+) -> Result<Option<String>, RunError> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let how = ListParams::default().labels(&format!("{POOL}={pool}"));
+    let claims = objects.list(CLAIM, &namespace, &how).await?;
+    let used: BTreeSet<&str> = pods.iter().flat_map(pod::claims).collect();
+    let mut free: Vec<String> = claims
+        .iter()
+        .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+        .map(ResourceExt::name_any)
+        .filter(|name| !used.contains(name.as_str()))
+        .collect();
+    free.sort();
+    Ok(free.into_iter().next())
+}

@@ -1,0 +1,244 @@
+//! A `HumioCluster`'s specification, read and checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// More nodes than this in a pool are taken for a slip of the hand.
+const MOST_NODES: usize = 1000;
+/// A label's value may have 63 characters.
+const LONGEST_POOL: usize = 63;
+/// What runs when the specification names no image.
+const IMAGE: &str = "backstay/node";
+
+/// How pods of an older specification are replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum UpdateType {
+    /// All at once.
+    #[default]
+    ReplaceAllOnUpdate,
+    /// One at a time, the next when it is ready.
+    RollingUpdate,
+    /// When somebody deletes them.
+    OnDelete,
+}
+
+/// What each pod of a pool is like; fields as humio-operator calls them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeSpec {
+    node_count: Option<i64>,
+    image: Option<String>,
+    image_pull_policy: Option<String>,
+    update_strategy: Option<UpdateStrategy>,
+    environment_variables: Option<Vec<Value>>,
+    environment_variables_source: Option<Vec<Value>>,
+    node_selector: Option<BTreeMap<String, String>>,
+    affinity: Option<Value>,
+    tolerations: Option<Value>,
+    resources: Option<Value>,
+    data_volume_source: Option<Map<String, Value>>,
+    data_volume_persistent_volume_claim_spec_template: Option<Map<String, Value>>,
+    humio_service_account_name: Option<String>,
+    termination_grace_period_seconds: Option<i64>,
+    pod_labels: Option<BTreeMap<String, String>>,
+    pod_annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct UpdateStrategy {
+    #[serde(default, rename = "type")]
+    kind: UpdateType,
+}
+
+/// A pool of nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pool {
+    /// The value of its pods' label, and how their names begin.
+    pub name: String,
+    pub count: usize,
+    pub update: UpdateType,
+    pub image: String,
+    pub image_pull_policy: Option<String>,
+    /// Common ones and its own.
+    pub environment: Vec<Value>,
+    pub environment_from: Option<Vec<Value>>,
+    pub node_selector: Option<BTreeMap<String, String>>,
+    pub affinity: Option<Value>,
+    pub tolerations: Option<Value>,
+    pub resources: Option<Value>,
+    /// The volume of its data, unless each pod has a claim.
+    pub data: Option<Map<String, Value>>,
+    /// What each pod's claim asks for.
+    pub claim: Option<Map<String, Value>>,
+    pub service_account: Option<String>,
+    /// Seconds that a node is given to end; it writes what it has by then.
+    pub grace: i64,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a pool has to itself: not taken over from the cluster.
+const OWN: [&str; 5] = [
+    "nodeCount",
+    "environmentVariables",
+    "environmentVariablesSource",
+    "commonEnvironmentVariables",
+    "nodePools",
+];
+
+/// The pools of a cluster, or why there are none, in words for whoever wrote the specification.
+///
+/// A pool is as the cluster says, where it does not say otherwise itself, but for its number of
+/// nodes and its environment.
+pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, String> {
+    let Some(whole) = spec.as_object() else {
+        return Err("spec: missing; give it at least nodeCount".to_owned());
+    };
+    let common = list(whole, "spec.commonEnvironmentVariables")?;
+    check_environment("spec.commonEnvironmentVariables", &common)?;
+    let extra = list(whole, "spec.nodePools")?;
+    let mut own = whole.clone();
+    if !extra.is_empty() && own.get("nodeCount").is_none_or(Value::is_null) {
+        own.insert("nodeCount".to_owned(), Value::from(0));
+    }
+    let mut pools = vec![pool(cluster.to_owned(), "spec", own, &common)?];
+    let mut names = BTreeSet::new();
+    for (at, entry) in extra.iter().enumerate() {
+        let place = format!("spec.nodePools[{at}]");
+        let name = entry
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !is_label(name) {
+            return Err(format!(
+                "{place}.name: {name:?} is no name; use lower case letters, digits and dashes"
+            ));
+        }
+        if !names.insert(name) {
+            return Err(format!(
+                "{place}.name: a pool {name:?} is there already; rename one"
+            ));
+        }
+        let Some(fields) = entry.get("spec").and_then(Value::as_object) else {
+            return Err(format!("{place}.spec: missing; give it at least nodeCount"));
+        };
+        let mut merged = whole.clone();
+        merged.retain(|field, _| !OWN.contains(&field.as_str()));
+        merged.extend(fields.clone());
+        let name = format!("{cluster}-{name}");
+        pools.push(pool(name, &format!("{place}.spec"), merged, &common)?);
+    }
+    Ok(pools)
+}
+
+fn list(spec: &Map<String, Value>, place: &str) -> Result<Vec<Value>, String> {
+    let field = place.rsplit('.').next().unwrap_or_default();
+    match spec.get(field) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(list)) => Ok(list.clone()),
+        Some(_) => Err(format!("{place}: not a list")),
+    }
+}
+
+fn pool(
+    name: String,
+    place: &str,
+    fields: Map<String, Value>,
+    common: &[Value],
+) -> Result<Pool, String> {
+    if name.len() > LONGEST_POOL || !is_label(&name) {
+        return Err(format!(
+            "metadata.name: {name:?} cannot be the label of a pool; use at most {LONGEST_POOL} lower case letters, digits and dashes"
+        ));
+    }
+    let spec: NodeSpec = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| format!("{place}: {error}"))?;
+    let Some(count) = spec.node_count else {
+        return Err(format!(
+            "{place}.nodeCount: missing; say how many nodes there should be"
+        ));
+    };
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|count| *count <= MOST_NODES)
+        .ok_or_else(|| format!("{place}.nodeCount: {count} is not within 0 and {MOST_NODES}"))?;
+    let own = spec.environment_variables.unwrap_or_default();
+    check_environment(&format!("{place}.environmentVariables"), &own)?;
+    let claim = spec.data_volume_persistent_volume_claim_spec_template;
+    Ok(Pool {
+        name,
+        count,
+        update: spec.update_strategy.unwrap_or_default().kind,
+        image: spec
+            .image
+            .filter(|image| !image.is_empty())
+            .unwrap_or_else(|| IMAGE.to_owned()),
+        image_pull_policy: spec.image_pull_policy,
+        environment: merged(common, own),
+        environment_from: spec.environment_variables_source,
+        node_selector: spec.node_selector,
+        affinity: spec.affinity,
+        tolerations: spec.tolerations,
+        resources: spec.resources,
+        data: spec.data_volume_source.filter(|source| !source.is_empty()),
+        claim: claim.filter(|template| !template.is_empty()),
+        service_account: spec.humio_service_account_name,
+        // As humio-operator.
+        grace: spec.termination_grace_period_seconds.unwrap_or(300).max(0),
+        labels: spec.pod_labels.unwrap_or_default(),
+        annotations: spec.pod_annotations.unwrap_or_default(),
+    })
+}
+
+/// A pool's own variable hides the common one of its name.
+fn merged(common: &[Value], own: Vec<Value>) -> Vec<Value> {
+    let hidden: BTreeSet<String> = own.iter().map(|v| variable_name(v).to_owned()).collect();
+    let shown = common.iter().filter(|v| !hidden.contains(variable_name(v)));
+    shown.cloned().chain(own).collect()
+}
+
+/// The name of an environment variable.
+pub(super) fn variable_name(variable: &Value) -> &str {
+    crate::api::text(variable, "/name")
+}
+
+/// The real operator rejects a list with a name twice: the later one would win unseen.
+fn check_environment(place: &str, list: &[Value]) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    for (at, variable) in list.iter().enumerate() {
+        let name = variable_name(variable);
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(format!("{place}[{at}]: it has no usable name"));
+        }
+        if !names.insert(name) {
+            return Err(format!(
+                "{place}: {name} is there twice; remove one of them"
+            ));
+        }
+        let is_text = |value: Option<&Value>| value.is_none_or(|v| v.is_string() || v.is_null());
+        if !is_text(variable.get("value")) {
+            return Err(format!(
+                "{place}: the value of {name} is not a text; quote it"
+            ));
+        }
+        let source = variable.get("valueFrom");
+        if !source.is_none_or(|source| source.is_object() || source.is_null()) {
+            return Err(format!("{place}: valueFrom of {name} is not an object"));
+        }
+    }
+    Ok(())
+}
+
+/// Fit for a part of a pod's name and for a label.
+fn is_label(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    !name.is_empty()
+        && name.bytes().all(|byte| inside(byte) || byte == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_pool_is_as_the_cluster_says_but_for_what_it_has_to_itself() {
+    let spec = json!({
+        "nodeCount": 3,
+        "image": "backstay/node:1",
+        "updateStrategy": { "type": "RollingUpdate" },
+        "commonEnvironmentVariables": [{ "name": "A", "value": "common" }, { "name": "B", "value": "b" }],
+        "environmentVariables": [{ "name": "C", "value": "c" }],
+        "nodePools": [
+            { "name": "ui", "spec": {
+                "nodeCount": 2,
+                "nodeSelector": { "agentpool": "lsuinode" },
+                "environmentVariables": [
+                    { "name": "A", "value": "own" },
+                    { "name": "NODE_ROLES", "value": "httponly" },
+                ],
+            }},
+            { "name": "ingest", "spec": { "nodeCount": 0, "image": "backstay/node:2",
+                "updateStrategy": { "type": "OnDelete" } } },
+        ],
+    });
+    let pools = pools("logscale", &spec).unwrap();
+    let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
+    assert_eq!(names, ["logscale", "logscale-ui", "logscale-ingest"]);
+    let counts: Vec<usize> = pools.iter().map(|pool| pool.count).collect();
+    assert_eq!(counts, [3, 2, 0]);
+    let values = |pool: &Pool| -> Vec<String> {
+        let each = pool.environment.iter();
+        each.map(|v| format!("{}={}", variable_name(v), v["value"].as_str().unwrap()))
+            .collect()
+    };
+    assert_eq!(values(&pools[0]), ["A=common", "B=b", "C=c"]);
+    assert_eq!(values(&pools[1]), ["B=b", "A=own", "NODE_ROLES=httponly"]);
+    assert_eq!(values(&pools[2]), ["A=common", "B=b"]);
+    assert_eq!(pools[1].update, UpdateType::RollingUpdate);
+    assert_eq!(pools[2].update, UpdateType::OnDelete);
+    assert_eq!(pools[1].image, "backstay/node:1");
+    assert_eq!(pools[2].image, "backstay/node:2");
+    assert_eq!(
+        pools[1].node_selector.as_ref().unwrap()["agentpool"],
+        "lsuinode"
+    );
+    assert_eq!(pools[0].node_selector, None);
+    assert_eq!(pools[0].grace, 300);
+}
+
+#[test]
+fn only_pools() {
+    let spec = json!({ "nodePools": [{ "name": "a", "spec": { "nodeCount": 1 } }] });
+    let pools = pools("c", &spec).unwrap();
+    assert_eq!((pools[0].count, pools[1].count), (0, 1));
+    assert_eq!(pools[1].update, UpdateType::ReplaceAllOnUpdate);
+    assert_eq!(pools[1].image, "backstay/node");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let variables = |list: Value| json!({ "nodeCount": 1, "environmentVariables": list });
+    let pool = |pool: Value| json!({ "nodeCount": 1, "nodePools": [pool] });
+    for (spec, wanted) in [
+        (json!(null), "spec: missing"),
+        (json!({}), "spec.nodeCount: missing"),
+        (json!({ "nodeCount": -1 }), "spec.nodeCount: -1"),
+        (
+            json!({ "nodeCount": 4_000_000_000_u64 }),
+            "within 0 and 1000",
+        ),
+        (json!({ "nodeCount": "many" }), "spec: invalid type"),
+        (json!({ "nodeCount": 1, "image": 3 }), "spec: invalid type"),
+        (
+            json!({ "nodeCount": 1, "updateStrategy": { "type": "Never" } }),
+            "unknown variant `Never`",
+        ),
+        (
+            variables(json!([{ "name": "A", "value": "1" }, { "name": "A", "value": "1" }])),
+            "spec.environmentVariables: A is there twice",
+        ),
+        (
+            variables(json!([{ "name": "A", "value": true }])),
+            "the value of A is not a text; quote it",
+        ),
+        (
+            variables(json!([{ "value": "x" }])),
+            "spec.environmentVariables[0]",
+        ),
+        (
+            variables(json!([{ "name": "A=B" }])),
+            "spec.environmentVariables[0]",
+        ),
+        (variables(json!([3])), "spec.environmentVariables[0]"),
+        (
+            variables(json!([{ "name": "A", "valueFrom": "secret" }])),
+            "valueFrom of A",
+        ),
+        (
+            json!({ "nodeCount": 1, "commonEnvironmentVariables": [{ "name": "A" }, { "name": "A" }] }),
+            "spec.commonEnvironmentVariables: A",
+        ),
+        (
+            json!({ "nodeCount": 1, "commonEnvironmentVariables": 1 }),
+            "not a list",
+        ),
+        (
+            pool(json!({ "name": "UI", "spec": { "nodeCount": 1 } })),
+            "spec.nodePools[0].name: \"UI\"",
+        ),
+        (
+            pool(json!({ "name": "ui" })),
+            "spec.nodePools[0].spec: missing",
+        ),
+        (
+            pool(json!({ "name": "ui", "spec": {} })),
+            "spec.nodePools[0].spec.nodeCount: missing",
+        ),
+        (
+            pool(json!({ "name": "a".repeat(60), "spec": { "nodeCount": 1 } })),
+            "at most 63",
+        ),
+        (
+            json!({ "nodeCount": 1, "nodePools": [
+            { "name": "a", "spec": { "nodeCount": 1 } }, { "name": "a", "spec": { "nodeCount": 1 } },
+        ] }),
+            "spec.nodePools[1].name: a pool \"a\" is there already",
+        ),
+    ] {
+        let why = pools("logscale", &spec).unwrap_err();
+        assert!(why.contains(wanted), "{spec}: {why}");
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z]{0,3}".prop_map(Value::from),
+    ];
+    let field = prop_oneof![
+        Just("nodeCount".to_owned()),
+        Just("nodePools".to_owned()),
+        Just("name".to_owned()),
+        Just("spec".to_owned()),
+        Just("environmentVariables".to_owned()),
+        Just("updateStrategy".to_owned()),
+        Just("dataVolumeSource".to_owned()),
+    ];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(field.clone(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(spec in any_json()) {
+        if let Ok(pools) = pools("c", &spec) {
+            prop_assert!(!pools.is_empty());
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A `Kafka`'s specification, read and checked.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+const MOST_BROKERS: usize = 100;
+const IMAGE: &str = "backstay/kafka";
+
+/// What there should be of a Kafka cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Brokers {
+    pub count: usize,
+    pub image: String,
+    pub version: Option<String>,
+    pub storage: Storage,
+    pub resources: Option<Value>,
+    pub pod: PodTemplate,
+}
+
+/// Where a broker keeps its log.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Storage {
+    /// It goes with the pod.
+    Ephemeral,
+    /// It stays, in a claim.
+    Claim {
+        size: Option<String>,
+        class: Option<String>,
+        /// The claim goes with the `Kafka`.
+        goes_with_owner: bool,
+    },
+}
+
+/// What `spec.kafka.template.pod` may say.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodTemplate {
+    pub affinity: Option<Value>,
+    pub tolerations: Option<Value>,
+    pub termination_grace_period_seconds: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct KafkaSpec {
+    replicas: Option<i64>,
+    image: Option<String>,
+    version: Option<String>,
+    storage: Option<StorageSpec>,
+    resources: Option<Value>,
+    template: Option<Template>,
+}
+
+#[derive(Deserialize)]
+struct Template {
+    pod: Option<PodTemplate>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageSpec {
+    #[serde(rename = "type")]
+    kind: String,
+    size: Option<String>,
+    class: Option<String>,
+    delete_claim: Option<bool>,
+}
+
+/// Reads `spec`, or says what is wrong with it.
+pub(super) fn read(spec: &Value) -> Result<Brokers, String> {
+    let Some(kafka) = spec.get("kafka").and_then(Value::as_object) else {
+        return Err("spec.kafka: missing; give it at least replicas".to_owned());
+    };
+    let kafka: KafkaSpec = from(kafka).map_err(|error| format!("spec.kafka: {error}"))?;
+    let Some(count) = kafka.replicas else {
+        return Err(
+            "spec.kafka.replicas: missing; say how many brokers there should be".to_owned(),
+        );
+    };
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|count| (1..=MOST_BROKERS).contains(count))
+        .ok_or_else(|| {
+            format!("spec.kafka.replicas: {count} is not within 1 and {MOST_BROKERS}")
+        })?;
+    Ok(Brokers {
+        count,
+        image: kafka
+            .image
+            .filter(|image| !image.is_empty())
+            .unwrap_or_else(|| IMAGE.to_owned()),
+        version: kafka.version,
+        storage: storage(kafka.storage)?,
+        resources: kafka.resources.filter(|resources| !resources.is_null()),
+        pod: kafka
+            .template
+            .and_then(|template| template.pod)
+            .unwrap_or_default(),
+    })
+}
+
+fn from(map: &Map<String, Value>) -> Result<KafkaSpec, serde_json::Error> {
+    serde_json::from_value(Value::Object(map.clone()))
+}
+
+fn storage(spec: Option<StorageSpec>) -> Result<Storage, String> {
+    let Some(spec) = spec else {
+        return Ok(Storage::Claim {
+            size: None,
+            class: None,
+            goes_with_owner: false,
+        });
+    };
+    match spec.kind.as_str() {
+        "ephemeral" => Ok(Storage::Ephemeral),
+        "persistent-claim" => Ok(Storage::Claim {
+            size: spec.size,
+            class: spec.class,
+            goes_with_owner: spec.delete_claim.unwrap_or(false),
+        }),
+        other => Err(format!(
+            "spec.kafka.storage.type: {other:?} is not known; use persistent-claim or ephemeral"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;
