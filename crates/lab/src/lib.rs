@@ -17,9 +17,11 @@
 
 pub mod child;
 pub mod client;
+pub mod cluster;
 pub mod control;
 pub mod drill;
 pub mod gate;
+pub mod name;
 pub mod place;
 pub mod region;
 pub mod supervisor;

@@ -5,11 +5,11 @@
 //! as they do in Azure. Ports are the usual ones, so that a lab looks like what it stands for;
 //! none is below 1024, which only root may take.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+
+use backstay_pair::Side;
 
 /// The block of a lab that is not told another.
 pub const BLOCK: u8 = 71;
@@ -17,68 +17,18 @@ pub const BLOCK: u8 = 71;
 /// Blocks that a lab takes when any will do: a drill's, a test's.
 const ANY: std::ops::Range<u8> = 100..250;
 
-/// One of the two regions.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// Where the traffic goes at first.
-    Primary,
-    /// The standby.
-    Secondary,
-}
-
-impl Side {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::Primary, Self::Secondary];
-
-    /// As in commands and folders.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Secondary => "secondary",
-        }
-    }
-
-    /// Its context in the kubeconfig.
-    pub fn context(self) -> &'static str {
-        match self {
-            Self::Primary => "aks-primary",
-            Self::Secondary => "aks-secondary",
-        }
-    }
-
-    /// The other one.
-    pub fn other(self) -> Self {
-        match self {
-            Self::Primary => Self::Secondary,
-            Self::Secondary => Self::Primary,
-        }
-    }
-
-    fn number(self) -> u8 {
-        match self {
-            Self::Primary => 1,
-            Self::Secondary => 2,
-        }
+/// A region's context in the lab's kubeconfig.
+pub fn context(side: Side) -> &'static str {
+    match side {
+        Side::Primary => "aks-primary",
+        Side::Secondary => "aks-secondary",
     }
 }
 
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Side {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::BOTH
-            .into_iter()
-            .find(|side| side.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no region of a lab; say primary or secondary"))
+fn number(side: Side) -> u8 {
+    match side {
+        Side::Primary => 1,
+        Side::Secondary => 2,
     }
 }
 
@@ -131,7 +81,7 @@ impl Place {
     }
 
     fn of(&self, side: Side, host: u8, port: u16) -> SocketAddr {
-        (Ipv4Addr::new(127, self.block, side.number(), host), port).into()
+        (Ipv4Addr::new(127, self.block, number(side), host), port).into()
     }
 
     /// The traffic manager's DNS.
@@ -156,7 +106,7 @@ impl Place {
 
     /// The gate by which the bucket of a region is reached.
     pub fn bucket_gate(&self, bucket: Side) -> SocketAddr {
-        self.shared(10000 + u16::from(bucket.number()))
+        self.shared(10000 + u16::from(number(bucket)))
     }
 
     /// The Kubernetes API of a region, as the world sees it.
@@ -186,7 +136,7 @@ impl Place {
 
     /// The first three bytes of the addresses of a region's pods.
     pub fn pods(&self, side: Side) -> [u8; 3] {
-        [127, self.block, 10 + side.number()]
+        [127, self.block, 10 + number(side)]
     }
 
     /// The folder of a region.
@@ -243,7 +193,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
-    use super::{Place, Side, default_folder};
+    use backstay_pair::Side;
+
+    use super::{Place, default_folder};
 
     #[test]
     fn no_two_parts_share_an_address() {
@@ -274,13 +226,5 @@ mod tests {
         );
         assert_eq!(with("XDG_STATE_HOME", "/s"), Some("/s/backstay/lab".into()));
         assert_eq!(with("XDG_STATE_HOME", "relative"), None);
-    }
-
-    #[test]
-    fn sides_are_read_as_they_are_written() {
-        for side in Side::BOTH {
-            assert_eq!(side.to_string().parse(), Ok(side));
-        }
-        assert!("east".parse::<Side>().unwrap_err().contains("primary"));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::environment::EnvVar;
 use crate::error::PairError;
@@ -18,7 +18,8 @@ const POOL_LABEL: &str = "humio.com/node-pool";
 const ANY_POD: (&str, &str) = ("app.kubernetes.io/name", "humio");
 
 /// Which of the two regions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The region that is active in peace.
     Primary,
@@ -27,6 +28,9 @@ pub enum Side {
 }
 
 impl Side {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Primary, Self::Secondary];
+
     /// The other one.
     pub fn other(self) -> Self {
         match self {
@@ -119,12 +123,6 @@ impl fmt::Display for Side {
 impl fmt::Display for Dr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Side {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 
+use backstay_pair::Side;
+
 use super::store::Store;
-use crate::place::{Place, Side};
+use crate::place::{Place, context};
 
 /// The times of a lab. Azure's shortest would make a drill of minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +133,7 @@ kafka = 1
 
 [{side}.storage]
 {storage}"#,
-        context = side.context(),
+        context = context(side),
         target = place.ingress_address(side),
         address = http.ip(),
         http = http.port(),

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use backstay_pair::Side;
+
 use crate::gate::{Mode, Rules};
-use crate::place::{Place, Side};
+use crate::place::Place;
 
 /// Something that befalls a region, until it is restored.
 #[derive(
@@ -95,9 +97,11 @@ mod tests {
 
     use std::path::PathBuf;
 
+    use backstay_pair::Side;
+
     use super::{Disaster, Disasters, add, bucket_gate, world_gate};
     use crate::gate::{Mode, Rules};
-    use crate::place::{Place, Side};
+    use crate::place::Place;
 
     fn with(all: &[(Side, Disaster)]) -> Disasters {
         let mut disasters = Disasters::new();
@@ -111,6 +115,7 @@ mod tests {
     fn the_gates_follow_the_disasters() {
         use Disaster::{DenyBucket, Freeze, Kill, Partition, SlowBucket};
         use Side::{Primary, Secondary};
+        use backstay_pair::Side;
         let place = Place {
             folder: PathBuf::new(),
             block: 71,

@@ -7,12 +7,11 @@ use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use backstay_pair::Side;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rand::RngExt as _;
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
-
-use crate::place::Side;
 
 /// Why a lab has no secrets.
 #[derive(Debug, thiserror::Error)]
@@ -153,8 +152,9 @@ mod tests {
 
     use std::os::unix::fs::PermissionsExt;
 
+    use backstay_pair::Side;
+
     use super::Keys;
-    use crate::place::Side;
 
     #[test]
     fn they_are_made_once_and_are_its_owners() {

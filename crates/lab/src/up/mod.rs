@@ -1,8 +1,399 @@
 //! A lab that runs: its parts, its gates, and what is done to them.
+//!
+//! [`Lab`] is the supervisor. It starts the traffic manager, an Azurite where there is one, and a
+//! process for each region, furnishes them, and keeps them running. All wires go through its
+//! [gates](crate::gate). Others reach it by a socket in its folder ([`Request`]).
 
 pub mod arm;
 pub mod describe;
 pub mod disaster;
+mod error;
+pub mod furnish;
 pub mod keys;
 pub mod part;
+mod start;
+pub mod status;
 pub mod store;
+pub mod sweep;
+pub mod view;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstay_pair::{Pair, Side};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+
+pub use error::LabError;
+pub use status::LabStatus;
+
+use crate::cluster::{self, Answer};
+use crate::control::{self, Control, ControlError};
+use crate::gate::Gate;
+use crate::name::Names;
+use crate::place::Place;
+use arm::Arm;
+use describe::Times;
+use disaster::{Disaster, Disasters};
+use keys::Keys;
+use part::Part;
+use store::{Store, Wanted};
+use view::View;
+
+/// How often a region is looked at while it is waited for.
+const TICK: Duration = Duration::from_millis(50);
+/// Longest wait for a region to do what it was told.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Longest wait for a region's own process to answer.
+const REGION: Duration = Duration::from_secs(5);
+
+/// What a lab is told.
+#[derive(Clone, Debug)]
+pub struct LabOptions {
+    /// Where it is.
+    pub place: Place,
+    /// The `backstay` binary that its parts run.
+    pub program: PathBuf,
+    /// Where it keeps its logs.
+    pub store: Wanted,
+    /// The times of a new lab.
+    pub times: Times,
+}
+
+/// What a lab is asked by its socket.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// How it is.
+    Status,
+    /// Answer when both regions do what they were told.
+    Ready,
+    /// Something befalls a region.
+    Befall(Side, Disaster),
+    /// Everything that befell this region, or both, is over.
+    Restore(Option<Side>),
+    /// End.
+    Down,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// How it is.
+    Status(Box<LabStatus>),
+}
+
+/// Two regions that run. Dropping it ends them.
+#[derive(Debug)]
+pub struct Lab {
+    inner: Arc<Inner>,
+    _control: Control,
+}
+
+struct Inner {
+    place: Place,
+    pair: Pair,
+    store: Store,
+    keys: Keys,
+    arm: Arm,
+    names: Names,
+    clients: BTreeMap<Side, kube::Client>,
+    /// Those of both regions, and those that both share. Taken when the lab ends.
+    regions: BTreeMap<Side, Part>,
+    shared: Vec<Part>,
+    world_gates: BTreeMap<Side, Vec<Gate>>,
+    bucket_gates: BTreeMap<Side, Gate>,
+    state: Mutex<State>,
+    down: tokio_util::sync::CancellationToken,
+    _lock: std::fs::File,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    disasters: Disasters,
+    /// Process groups of the pods of regions that are frozen, and cannot tell.
+    frozen: BTreeMap<Side, Vec<i32>>,
+}
+
+impl Lab {
+    /// Starts a lab, or goes on with the one in the folder; `tell` is told what it is at. It is
+    /// reachable afterwards, but not yet [ready](Self::ready).
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn start(options: &LabOptions, tell: &(dyn Fn(&str) + Sync)) -> Result<Self, LabError> {
+        let inner = Arc::new(start::start(options, tell).await?);
+        let asked = Arc::clone(&inner);
+        let socket = inner.place.socket();
+        let control = Control::serve(&socket, move |request: Request| {
+            let inner = Arc::clone(&asked);
+            async move { inner.answer(request).await.map_err(|it| it.to_string()) }
+        })?;
+        Ok(Self {
+            inner,
+            _control: control,
+        })
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.inner.place
+    }
+
+    /// The pair that it is.
+    pub fn pair(&self) -> &Pair {
+        &self.inner.pair
+    }
+
+    /// `azurite` or `folder`.
+    pub fn store(&self) -> &'static str {
+        self.inner.store.as_str()
+    }
+
+    /// A client of a region's API, as its admin and from outside.
+    pub fn client(&self, side: Side) -> &kube::Client {
+        // Both were made at the start.
+        &self.inner.clients[&side]
+    }
+
+    /// Its Resource Manager.
+    pub fn arm(&self) -> &Arm {
+        &self.inner.arm
+    }
+
+    /// What its DNS says.
+    pub fn names(&self) -> &Names {
+        &self.inner.names
+    }
+
+    /// Where a region's ingress is, for HTTP, seen from outside.
+    pub fn ingress(&self, side: Side) -> SocketAddr {
+        self.inner.place.ingress_gates(side)[0]
+    }
+
+    /// The variables by which a region's bucket is opened to look into it.
+    ///
+    /// # Errors
+    /// When there are none: a fault of this crate.
+    pub fn bucket(&self, side: Side) -> Result<BTreeMap<String, String>, LabError> {
+        self.inner.bucket(side)
+    }
+
+    /// Returns when both regions do what they were told.
+    ///
+    /// # Errors
+    /// When they take too long; with what they wait for.
+    pub async fn ready(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
+        self.inner.ready(tell).await
+    }
+
+    /// How it is.
+    pub async fn status(&self) -> LabStatus {
+        self.inner.status().await
+    }
+
+    /// Something befalls a region, from now on.
+    ///
+    /// # Errors
+    /// When it cannot be done to this lab.
+    pub async fn befall(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {
+        self.inner.befall(side, disaster).await
+    }
+
+    /// Whatever befell a region, or both, is over.
+    ///
+    /// # Errors
+    /// When a region cannot be reached.
+    pub async fn restore(&self, side: Option<Side>) -> Result<(), LabError> {
+        self.inner.restore(side).await
+    }
+
+    /// Resolves when somebody asked it to end.
+    pub async fn told_to_end(&self) {
+        self.inner.down.cancelled().await;
+    }
+
+    /// Ends all parts. What they kept stays; containers in an Azurite of others go when `remove`.
+    pub async fn stop(self, remove: bool) {
+        let Self { inner, _control } = self;
+        if let (true, Store::Azurite(blobs)) = (remove, &inner.store) {
+            if let Err(error) = blobs.remove_containers(&inner.keys).await {
+                tracing::warn!(%error, "a container of the lab was left behind");
+            }
+        }
+        inner.end().await;
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Request) -> Result<Reply, LabError> {
+        match request {
+            Request::Status => Ok(Reply::Status(Box::new(self.status().await))),
+            Request::Ready => self.ready(&|_| {}).await.map(|()| Reply::Done),
+            Request::Befall(side, disaster) => {
+                self.befall(side, disaster).await.map(|()| Reply::Done)
+            }
+            Request::Restore(side) => self.restore(side).await.map(|()| Reply::Done),
+            Request::Down => {
+                self.down.cancel();
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    async fn look(&self, side: Side) -> View {
+        let Some(client) = self.clients.get(&side) else {
+            return View::default();
+        };
+        let [ingress, _] = self.place.ingress_gates(side);
+        // A region that is cut off does not answer at all.
+        timeout(REGION, view::look(client, &self.pair, ingress))
+            .await
+            .unwrap_or_default()
+    }
+
+    async fn ready(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
+        let start = tokio::time::Instant::now();
+        loop {
+            let waits: Vec<(Side, String)> = {
+                let (primary, secondary) =
+                    tokio::join!(self.look(Side::Primary), self.look(Side::Secondary));
+                let views = [(Side::Primary, primary), (Side::Secondary, secondary)];
+                views
+                    .into_iter()
+                    .filter_map(|(side, view)| Some((side, view.missing()?)))
+                    .collect()
+            };
+            let Some((side, missing)) = waits.first() else {
+                return Ok(());
+            };
+            tell(&format!("waiting for {missing} of the {side} region"));
+            if start.elapsed() > PATIENCE {
+                return Err(LabError::NotReady {
+                    side: *side,
+                    missing: missing.clone(),
+                    seconds: PATIENCE.as_secs(),
+                    folder: self.place.region(*side),
+                });
+            }
+            sleep(TICK).await;
+        }
+    }
+
+    async fn befall(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {
+        if disaster.needs_azurite() && self.store == Store::Folder {
+            return Err(LabError::NeedsAzurite(disaster));
+        }
+        disaster::add(&mut self.state.lock().disasters, side, disaster);
+        self.set_gates();
+        match disaster {
+            Disaster::Kill => self.kill(side).await,
+            Disaster::Freeze => self.freeze(side).await?,
+            Disaster::Partition | Disaster::SlowBucket(_) | Disaster::DenyBucket => {}
+        }
+        tracing::warn!(%side, %disaster, "a disaster");
+        Ok(())
+    }
+
+    async fn restore(&self, side: Option<Side>) -> Result<(), LabError> {
+        for side in side.map_or(Side::BOTH.to_vec(), |side| vec![side]) {
+            let (befell, frozen) = {
+                let mut state = self.state.lock();
+                (state.disasters.remove(&side), state.frozen.remove(&side))
+            };
+            self.set_gates();
+            let Some(part) = self.regions.get(&side) else {
+                continue;
+            };
+            if frozen.is_some() && !befell.is_some_and(|it| it.contains(&Disaster::Kill)) {
+                part.signal(Signal::SIGCONT)
+                    .map_err(|source| LabError::Signal { side, source })?;
+                self.region(side, cluster::Request::Thaw).await?;
+            }
+            part.up();
+            tracing::info!(%side, "restored");
+        }
+        Ok(())
+    }
+
+    fn set_gates(&self) {
+        let disasters = &self.state.lock().disasters;
+        for (side, gates) in &self.world_gates {
+            for gate in gates {
+                gate.set(disaster::world_gate(disasters, *side));
+            }
+        }
+        for (side, gate) in &self.bucket_gates {
+            gate.set(disaster::bucket_gate(disasters, &self.place, *side));
+        }
+    }
+
+    async fn region(&self, side: Side, request: cluster::Request) -> Result<Answer, ControlError> {
+        let socket = cluster::socket(&self.place, side);
+        control::ask(&socket, &request).await
+    }
+
+    /// The process groups of a region's pods; none when it cannot say.
+    async fn groups(&self, side: Side) -> Vec<i32> {
+        if let Some(known) = self.state.lock().frozen.get(&side) {
+            return known.clone();
+        }
+        match timeout(REGION, self.region(side, cluster::Request::Groups)).await {
+            Ok(Ok(Answer::Groups(groups))) => groups,
+            _ => Vec::new(),
+        }
+    }
+
+    /// All at once: nothing of it may live longer than the rest and tidy up.
+    async fn kill(&self, side: Side) {
+        let groups = self.groups(side).await;
+        if let Some(part) = self.regions.get(&side) {
+            part.down();
+        }
+        for group in groups {
+            // It may have ended by itself.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+
+    async fn freeze(&self, side: Side) -> Result<(), LabError> {
+        let groups = self.groups(side).await;
+        self.region(side, cluster::Request::Freeze).await?;
+        self.state.lock().frozen.insert(side, groups);
+        match self.regions.get(&side) {
+            Some(part) => part
+                .signal(Signal::SIGSTOP)
+                .map_err(|source| LabError::Signal { side, source }),
+            None => Ok(()),
+        }
+    }
+
+    async fn end(&self) {
+        // What is frozen cannot end by itself.
+        let frozen: Vec<Side> = self.state.lock().frozen.keys().copied().collect();
+        for side in frozen {
+            self.kill(side).await;
+        }
+        let regions = self.regions.values().map(Part::end);
+        futures::future::join_all(regions).await;
+        let shared = self.shared.iter().map(Part::end);
+        futures::future::join_all(shared).await;
+        sweep::sweep(&self.place.folder);
+    }
+}

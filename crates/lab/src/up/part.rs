@@ -115,7 +115,7 @@ impl Part {
     }
 
     /// SIGTERM; SIGKILL when it takes too long. It is not started again.
-    pub async fn stop(self) {
+    pub async fn end(&self) {
         self.wanted.send_replace(false);
         let _ = self.signal(Signal::SIGTERM);
         let start = Instant::now();

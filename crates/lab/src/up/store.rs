@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use backstay_pair::Side;
 use rand::RngExt as _;
 
 use super::keys::Keys;
 use crate::child::ChildSpec;
-use crate::place::{Place, Side};
+use crate::place::Place;
 use crate::region::{Azurite, AzuriteError};
 
 /// What Azurite is called where npm installs it.

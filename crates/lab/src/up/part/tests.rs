@@ -54,7 +54,7 @@ async fn what_ends_is_started_again_and_what_is_taken_down_is_not() {
     assert_eq!(part.status().pid, None);
     part.up();
     let third = pid(&part, Some(second)).await;
-    part.stop().await;
+    part.end().await;
     assert!(![first, second, third].into_iter().any(runs));
 }
 
