@@ -13,7 +13,8 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
-use crate::region::{HANG, Region};
+use crate::region::Region;
+use crate::shell::HANG;
 
 const OBJECTS: usize = 1000;
 const CHANGES: usize = 500;

@@ -3,15 +3,12 @@
 
 mod besides;
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 
 use crate::agent::NODE;
 use crate::pod;
-use crate::region::{HANG, Region, no_kubectl};
+use crate::region::Region;
+use crate::shell::{no_kubectl, until};
 
 /// What the runbook's commands find: namespaces, operators, a cluster, its secret, services, nodes.
 async fn provision(region: &Region) {
@@ -127,33 +124,6 @@ async fn kafka(region: &Region) {
     region.kubectl_with("apply -f -", &list.to_string()).await;
 }
 
-/// Lines of a command that does not end by itself, until one contains `wanted`.
-async fn until(child: &mut Child, wanted: &str) -> Vec<String> {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut seen = Vec::new();
-    let read = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            let found = line.contains(wanted);
-            seen.push(line);
-            if found {
-                return true;
-            }
-        }
-        false
-    };
-    let found = tokio::time::timeout(HANG, read).await;
-    assert_eq!(found, Ok(true), "{wanted:?} is not in {seen:#?}");
-    // A closed pipe would end it.
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    seen
-}
-
-fn spawn(region: &Region, arguments: &[&str]) -> Child {
-    let mut command: Command = region.command("kubectl");
-    command.args(arguments).stderr(Stdio::inherit());
-    command.spawn().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runbook_verbatim() {
     if no_kubectl() {
@@ -183,18 +153,15 @@ async fn the_runbook_verbatim() {
         .await;
     assert_eq!(nothing.code, Some(0));
     assert_eq!(nothing.err, "No resources found in logging namespace.\n");
-    let mut watched = spawn(
-        &region,
-        &[
-            "--context",
-            "aks-secondary",
-            "-n",
-            "logging",
-            "get",
-            "pods",
-            "--watch",
-        ],
-    );
+    let mut watched = region.spawn(&[
+        "--context",
+        "aks-secondary",
+        "-n",
+        "logging",
+        "get",
+        "pods",
+        "--watch",
+    ]);
     humio_pod(&region, "logscale-core-abcde", port).await;
     let seen = until(&mut watched, "Running").await;
     watched.kill().await.unwrap();
@@ -222,18 +189,15 @@ async fn the_runbook_verbatim() {
 
     // Stage 3: node pools, services.
     for pool in ["lsuinode", "lsingestnode"] {
-        let mut watched = spawn(
-            &region,
-            &[
-                "--context",
-                "aks-secondary",
-                "get",
-                "nodes",
-                "-l",
-                &format!("agentpool={pool}"),
-                "--watch",
-            ],
-        );
+        let mut watched = region.spawn(&[
+            "--context",
+            "aks-secondary",
+            "get",
+            "nodes",
+            "-l",
+            &format!("agentpool={pool}"),
+            "--watch",
+        ]);
         until(&mut watched, &format!("aks-{pool}-0")).await;
         watched.kill().await.unwrap();
     }

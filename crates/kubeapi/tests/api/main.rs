@@ -14,3 +14,4 @@ mod pod;
 mod processes;
 mod region;
 mod rules;
+mod shell;

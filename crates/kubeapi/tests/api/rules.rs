@@ -11,7 +11,8 @@ use kube::api::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::region::{HANG, Region};
+use crate::region::Region;
+use crate::shell::HANG;
 
 /// Requests as they are, without a client's care.
 struct Raw {

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{humio_pod, kafka, provision, spawn, until};
+use super::{humio_pod, kafka, provision};
 use crate::pod;
-use crate::region::{Region, no_kubectl};
+use crate::region::Region;
+use crate::shell::{no_kubectl, until};
 
 /// How `kubectl` may be told to talk: as its version does, and as those before 1.31 did.
 const WAYS: [&str; 2] = [
@@ -28,7 +29,7 @@ async fn a_port_is_forwarded_and_proxied() {
         .kubectl("wait pod logscale-core-abcde --for=condition=Ready --timeout=60s")
         .await;
     // The program says so once it listens.
-    let mut log = spawn(&region, &["logs", "-f", "logscale-core-abcde"]);
+    let mut log = region.spawn(&["logs", "-f", "logscale-core-abcde"]);
     until(&mut log, "DataSnapshotLoader").await;
     log.kill().await.unwrap();
 
@@ -209,7 +210,7 @@ async fn what_people_use_besides() {
         wide.contains("SELECTOR") && wide.contains("app=humio-operator"),
         "{wide}"
     );
-    let mut watched = spawn(&region, &["get", "cm", "settings", "-o", "yaml", "--watch"]);
+    let mut watched = region.spawn(&["get", "cm", "settings", "-o", "yaml", "--watch"]);
     until(&mut watched, "b: kept").await;
     watched.kill().await.unwrap();
 
