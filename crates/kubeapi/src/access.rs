@@ -122,6 +122,16 @@ impl Role {
         ],
     };
 
+    /// The ingress proxy: it reads where requests go, and the certificates it shows.
+    pub const INGRESS: Self = Self {
+        name: "ingress",
+        namespace: Some("logging"),
+        rules: &[
+            rule(READ, &[""], &["services", "endpoints", "secrets"]),
+            rule(READ, &["networking.k8s.io"], &["ingresses"]),
+        ],
+    };
+
     fn allows(&self, act: &Act<'_>) -> bool {
         let in_place = self.namespace.is_none_or(|place| place == act.namespace);
         let has = |list: &[&str], wanted: &str| list.contains(&"*") || list.contains(&wanted);

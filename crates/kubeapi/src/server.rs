@@ -70,12 +70,17 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// On any free loopback port, with the roles admin, operator and dr-function.
+    /// On any free loopback port, with the roles admin, operator, dr-function and ingress.
     pub fn new(folder: PathBuf, runtime: Arc<dyn PodRuntime>) -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             folder,
-            roles: vec![Role::ADMIN, Role::OPERATOR, Role::DR_FUNCTION],
+            roles: vec![
+                Role::ADMIN,
+                Role::OPERATOR,
+                Role::DR_FUNCTION,
+                Role::INGRESS,
+            ],
             runtime,
             history: 8192,
             max_bytes: 256 << 20,

@@ -64,6 +64,33 @@ fn the_failover_function_may_do_what_it_needs_and_no_more() {
 }
 
 #[test]
+fn the_ingress_reads_what_it_routes_by_and_nothing_else() {
+    const READS: [(&str, &str); 4] = [
+        ("", "services"),
+        ("", "endpoints"),
+        ("", "secrets"),
+        ("networking.k8s.io", "ingresses"),
+    ];
+    for kind in &crate::kind::KINDS {
+        let read = READS.contains(&(kind.group, kind.plural));
+        for verb in ["get", "list", "watch"] {
+            let allowed = may(Role::INGRESS, verb, kind.group, kind.plural, "logging");
+            assert_eq!(allowed, read, "{verb} {}", kind.plural);
+            assert!(!may(Role::INGRESS, verb, kind.group, kind.plural, "other"));
+        }
+        for verb in ["create", "update", "patch", "delete", "deletecollection"] {
+            for part in ["", "/status", "/proxy", "/exec"] {
+                let resource = format!("{}{part}", kind.plural);
+                assert!(
+                    !may(Role::INGRESS, verb, kind.group, &resource, "logging"),
+                    "{verb} {resource}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn an_operator_may_not_exec_nor_touch_nodes() {
     assert!(may(Role::OPERATOR, "delete", "", "pods", "logging"));
     assert!(may(

@@ -153,16 +153,22 @@ pub(super) fn pod_restarts(pod: &Value) -> Value {
     }
 }
 
-pub(super) fn service_external(service: &Value) -> Value {
-    let ingress: Vec<String> = array(service, "/status/loadBalancer/ingress")
+/// Where a balancer lets the world in.
+fn balanced_at(document: &Value) -> String {
+    let places: Vec<&str> = array(document, "/status/loadBalancer/ingress")
         .iter()
         .map(|entry| match text(entry, "/ip") {
-            "" => text(entry, "/hostname").to_owned(),
-            ip => ip.to_owned(),
+            "" => text(entry, "/hostname"),
+            ip => ip,
         })
         .collect();
-    if !ingress.is_empty() {
-        return json!(ingress.join(","));
+    places.join(",")
+}
+
+pub(super) fn service_external(service: &Value) -> Value {
+    let balanced = balanced_at(service);
+    if !balanced.is_empty() {
+        return json!(balanced);
     }
     let external = strings(service, "/spec/externalIPs");
     if !external.is_empty() {
@@ -362,4 +368,34 @@ pub(super) fn slice_endpoints(slice: &Value) -> Value {
         .iter()
         .flat_map(|endpoint| strings(endpoint, "/addresses"));
     joined(addresses.map(str::to_owned).collect())
+}
+
+pub(super) fn ingress_hosts(ingress: &Value) -> Value {
+    let rules = array(ingress, "/spec/rules");
+    let hosts: Vec<&str> = rules
+        .iter()
+        .map(|rule| text(rule, "/host"))
+        .filter(|host| !host.is_empty())
+        .collect();
+    match hosts.len() {
+        0 => json!("*"),
+        1..=3 => json!(hosts.join(",")),
+        // As kubectl counts it: rules, not hosts.
+        _ => json!(format!(
+            "{} + {} more...",
+            hosts[..3].join(","),
+            rules.len() - 3
+        )),
+    }
+}
+
+pub(super) fn ingress_address(ingress: &Value) -> Value {
+    json!(balanced_at(ingress))
+}
+
+pub(super) fn ingress_ports(ingress: &Value) -> Value {
+    match array(ingress, "/spec/tls").len() {
+        0 => json!("80"),
+        _ => json!("80, 443"),
+    }
 }

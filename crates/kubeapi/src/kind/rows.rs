@@ -76,7 +76,7 @@ const fn wide(name: &'static str, cell: super::Cell) -> Column {
 }
 
 /// Every kind that is served. The order is that of discovery.
-pub(crate) static KINDS: [Kind; 19] = [
+pub(crate) static KINDS: [Kind; 20] = [
     Kind {
         kind: "Namespace",
         plural: "namespaces",
@@ -334,6 +334,24 @@ pub(crate) static KINDS: [Kind; 19] = [
             text("AddressType", At("/addressType")),
             text("Ports", Of(columns::slice_ports)),
             text("Endpoints", Of(columns::slice_endpoints)),
+        ],
+        ..ROW
+    },
+    Kind {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        plural: "ingresses",
+        singular: "ingress",
+        short_names: &["ing"],
+        status: true,
+        generation: true,
+        defaults: r#"{"status":{"loadBalancer":{}}}"#,
+        required: &["/spec"],
+        columns: &[
+            text("Class", AtOr("/spec/ingressClassName", "<none>")),
+            text("Hosts", Of(columns::ingress_hosts)),
+            text("Address", Of(columns::ingress_address)),
+            text("Ports", Of(columns::ingress_ports)),
         ],
         ..ROW
     },

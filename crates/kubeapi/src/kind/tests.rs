@@ -83,3 +83,29 @@ fn a_pod_shows_why_it_is_not_running() {
     });
     assert_eq!(status(ending), "Terminating");
 }
+
+#[test]
+fn an_ingress_shows_its_hosts_address_and_ports() {
+    let rules = |hosts: &[&str]| {
+        let rules: Vec<Value> = hosts
+            .iter()
+            .map(|host| match *host {
+                "" => json!({ "http": {} }),
+                host => json!({ "host": host }),
+            })
+            .collect();
+        columns::ingress_hosts(&json!({ "spec": { "rules": rules } }))
+    };
+    assert_eq!(rules(&[]), "*");
+    assert_eq!(rules(&[""]), "*");
+    assert_eq!(rules(&["a", "", "b"]), "a,b");
+    assert_eq!(rules(&["a", "b", "c", "d", ""]), "a,b,c + 2 more...");
+    let ingress = json!({
+        "spec": { "tls": [{ "secretName": "s" }] },
+        "status": { "loadBalancer": { "ingress": [{ "ip": "127.0.0.2" }, { "hostname": "h" }] } },
+    });
+    assert_eq!(columns::ingress_address(&ingress), "127.0.0.2,h");
+    assert_eq!(columns::ingress_ports(&ingress), "80, 443");
+    assert_eq!(columns::ingress_address(&json!({})), "");
+    assert_eq!(columns::ingress_ports(&json!({})), "80");
+}

@@ -50,6 +50,7 @@ impl Region {
             region.context("aks-secondary", "admin"),
             region.context("operator", "operator"),
             region.context("function", "dr-function"),
+            region.context("ingress", "ingress"),
         ];
         Kubeconfig { contexts }.write(&region.kubeconfig()).unwrap();
         region

@@ -334,3 +334,78 @@ async fn what_people_use_besides() {
     );
     region.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingress_is_applied_shown_and_read_by_its_role() {
+    if no_kubectl() {
+        return;
+    }
+    let region = Region::start().await;
+    region.kubectl("create namespace logging").await;
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": { "name": "logscale" },
+        "spec": {
+            "ingressClassName": "nginx",
+            "tls": [{ "hosts": ["logs.example.com"], "secretName": "logs-tls" }],
+            "rules": [{
+                "host": "logs.example.com",
+                "http": { "paths": [{
+                    "path": "/", "pathType": "Prefix",
+                    "backend": { "service": { "name": "logscale-ui", "port": { "number": 8080 } } },
+                }] },
+            }],
+        },
+    });
+    region
+        .kubectl_with("apply -f -", &ingress.to_string())
+        .await;
+    region
+        .kubectl(r#"patch ing logscale --subresource=status --type=merge -p '{"status":{"loadBalancer":{"ingress":[{"ip":"127.71.1.2"}]}}}'"#)
+        .await;
+    let shown = region.kubectl("get ingress").await;
+    let lines: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        lines[0],
+        ["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"]
+    );
+    assert_eq!(
+        lines[1][..6],
+        [
+            "logscale",
+            "nginx",
+            "logs.example.com",
+            "127.71.1.2",
+            "80,",
+            "443"
+        ]
+    );
+    let described = region.kubectl("describe ingress logscale").await;
+    assert!(described.contains("logscale-ui:8080"), "{described}");
+    let kinds = region
+        .kubectl("api-resources --api-group=networking.k8s.io -o name")
+        .await;
+    assert_eq!(kinds, "ingresses.networking.k8s.io\n");
+    for may in ["ingresses", "services", "endpoints", "secrets"] {
+        region
+            .kubectl(&format!("--context ingress get {may}"))
+            .await;
+    }
+    let refused = region.refused("--context ingress get pods").await;
+    assert!(
+        refused.contains("User \"ingress\" cannot list resource \"pods\""),
+        "{refused}"
+    );
+    let refused = region
+        .refused("--context ingress delete ingress logscale")
+        .await;
+    assert!(
+        refused.contains("cannot delete resource \"ingresses\""),
+        "{refused}"
+    );
+    region.kubectl("delete ingress logscale").await;
+    region.stop().await;
+}
