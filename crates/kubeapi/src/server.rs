@@ -4,18 +4,11 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use backstay_listen::{Limits as Connections, Tls, serve};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Role};
@@ -27,11 +20,6 @@ use crate::tls::{self, TlsError};
 
 /// More connections than this wait until others end.
 const MAX_CONNECTIONS: usize = 1024;
-/// Connections that wait to be taken over after their handshake.
-const MAX_READY: usize = 64;
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// What open requests get to end after [`Server::stop`].
-const STOP: Duration = Duration::from_secs(5);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -139,15 +127,17 @@ impl Server {
         let api = Api::new(store, access.clone(), options.runtime, stopping.clone());
         api.make_namespaces(&["default", "kube-system"]).await;
         tokio::spawn(http::expire(api.clone()));
-        let listener = TlsListener::new(listener, certificates.config, stopping.clone());
-        let stopped = stopping.clone();
-        let serving = tokio::spawn(async move {
-            let served = axum::serve(listener, http::router(api))
-                .with_graceful_shutdown(stopped.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the Kubernetes API has ended");
-            }
-        });
+        let connections = Connections {
+            connections: MAX_CONNECTIONS,
+            ..Connections::default()
+        };
+        let serving = tokio::spawn(serve(
+            listener,
+            Some(Tls::new(certificates.config)),
+            http::router(api),
+            connections,
+            stopping.clone(),
+        ));
         Ok(Self {
             address,
             access,
@@ -177,115 +167,8 @@ impl Server {
     /// Ends watches and connections, and listens no more.
     pub async fn stop(self) {
         self.stopping.cancel();
-        let mut serving = self.serving;
-        if tokio::time::timeout(STOP, &mut serving).await.is_err() {
-            serving.abort();
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the Kubernetes API has ended");
         }
-    }
-}
-
-/// A connection, and its place among those there may be.
-struct Connection {
-    stream: TlsStream<TcpStream>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// Hands out connections whose handshake is done; a slow one holds up no other.
-struct TlsListener {
-    ready: mpsc::Receiver<(Connection, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl TlsListener {
-    fn new(
-        listener: TcpListener,
-        config: Arc<rustls::ServerConfig>,
-        stopping: CancellationToken,
-    ) -> Self {
-        let address = listener
-            .local_addr()
-            .unwrap_or_else(|_| (Ipv4Addr::LOCALHOST, 0).into());
-        let (done, ready) = mpsc::channel(MAX_READY);
-        let acceptor = TlsAcceptor::from(config);
-        tokio::spawn(async move {
-            let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-            loop {
-                let Ok(place) = places.clone().acquire_owned().await else {
-                    return;
-                };
-                let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted,
-                    () = stopping.cancelled() => return,
-                };
-                let (stream, peer) = match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        // Out of file descriptors, mostly: others must end first.
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                };
-                // Watches send small lines that must not wait for each other.
-                let _ = stream.set_nodelay(true);
-                let (acceptor, done) = (acceptor.clone(), done.clone());
-                tokio::spawn(async move {
-                    let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
-                    if let Ok(Ok(stream)) = shaken {
-                        let connection = Connection {
-                            stream,
-                            _place: place,
-                        };
-                        let _ = done.send((connection, peer)).await;
-                    }
-                });
-            }
-        });
-        Self { ready, address }
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The listener has ended, and so will the server.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
     }
 }

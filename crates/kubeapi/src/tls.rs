@@ -79,18 +79,11 @@ pub(crate) fn certificates(folder: &Path, address: IpAddr) -> Result<Certificate
         .map_err(|error| unusable(error.to_string()))?;
     let key =
         PrivateKeyDer::from_pem_slice(&read(KEY)?).map_err(|error| unusable(error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| unusable(error.to_string()))?;
-    // WebSockets need HTTP/1.1, and watches of a lab do not need HTTP/2.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config =
+        backstay_listen::server_config(chain, key).map_err(|error| unusable(error.to_string()))?;
     Ok(Certificates {
         authority_pem,
-        config: Arc::new(config),
+        config,
     })
 }
 

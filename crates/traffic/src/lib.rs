@@ -25,10 +25,10 @@ pub mod probe;
 mod prober;
 pub mod profile;
 pub mod schedule;
-mod serve;
 mod server;
 mod state;
 pub mod status;
+mod tls;
 
 pub use backstay_token::TokenError;
 pub use config::{ConfigError, Limits, NameServer, TrafficConfig, VantagePoint};

@@ -159,7 +159,7 @@ impl Prober {
             resolver: resolver
                 .map(Arc::new)
                 .map_err(|error| Arc::from(error.to_string())),
-            tls: TlsConnector::from(Arc::new(crate::serve::tls_of_probes()?)),
+            tls: TlsConnector::from(Arc::new(crate::tls::of_probes()?)),
         })
     }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use backstay_listen::{Limits, Tls, allow_files, serve};
 use backstay_token::{FileToken, TokenError};
 use hickory_proto::ProtoError;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use socket2::Socket;
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::state::{StateError, StateFile};
-use crate::{arm, dns, observe, prober, serve};
+use crate::{arm, dns, observe, prober, tls};
 
 /// File descriptors that are not probes': connections, listeners, files.
 const OTHER_FILES: u64 = 1_024;
@@ -95,7 +95,7 @@ pub struct Addresses {
 pub struct TrafficManager {
     addresses: Addresses,
     stop: CancellationToken,
-    tasks: JoinSet<Result<(), TrafficError>>,
+    tasks: JoinSet<()>,
     threads: Vec<thread::JoinHandle<()>>,
     terminate: Signal,
     interrupt: Signal,
@@ -116,7 +116,8 @@ impl TrafficManager {
         let tls = match &config.tls {
             None => None,
             Some((certificate, key)) => {
-                Some(serve::tls_of_server(certificate, key).map_err(TrafficError::Tls)?)
+                let config = tls::of_server(certificate, key).map_err(TrafficError::Tls)?;
+                Some(Tls::new(config))
             }
         };
         let probes = Prober::new().map_err(TrafficError::Probes)?;
@@ -155,32 +156,20 @@ impl TrafficManager {
                 threads.push(udp_thread(socket, &manager, &config, &stop)?);
             }
             let zone = Arc::clone(manager.zone());
-            let serving = dns::tcp::serve(tcp, zone, Arc::clone(&metrics), stop.clone());
-            tasks.spawn(async move {
-                serving.await;
-                Ok(())
-            });
+            tasks.spawn(dns::tcp::serve(
+                tcp,
+                zone,
+                Arc::clone(&metrics),
+                stop.clone(),
+            ));
         }
-        let router = arm::router(Arc::clone(&manager), token);
-        tasks.spawn(http(
-            "the Resource Manager API",
-            serve::serve(arm_listener, tls, router, stop.clone()),
-        ));
-        let router = observe::router(Arc::clone(&manager), stop.clone());
-        tasks.spawn(http(
-            "metrics and events",
-            serve::serve(observe_listener, None, router, stop.clone()),
-        ));
-        let probing = prober::run(Arc::clone(&manager), probes, stop.clone());
-        tasks.spawn(async move {
-            probing.await;
-            Ok(())
-        });
-        let keeping = manager.run(stop.clone());
-        tasks.spawn(async move {
-            keeping.await;
-            Ok(())
-        });
+        let arm = arm::router(Arc::clone(&manager), token);
+        let observe = observe::router(Arc::clone(&manager), stop.clone());
+        let limits = Limits::default();
+        tasks.spawn(serve(arm_listener, tls, arm, limits, stop.clone()));
+        tasks.spawn(serve(observe_listener, None, observe, limits, stop.clone()));
+        tasks.spawn(prober::run(Arc::clone(&manager), probes, stop.clone()));
+        tasks.spawn(manager.run(stop.clone()));
         Ok(Self {
             addresses,
             stop,
@@ -202,38 +191,28 @@ impl TrafficManager {
     /// When a part of it ends by itself.
     pub async fn run_until_signal(mut self) -> Result<(), TrafficError> {
         let ended = tokio::select! {
-            _ = self.terminate.recv() => None,
-            _ = self.interrupt.recv() => None,
-            ended = self.tasks.join_next() => ended,
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => false,
+            _ = self.tasks.join_next() => true,
         };
-        let stopped = self.shut_down().await;
-        match ended {
-            None => stopped,
-            Some(Ok(Err(error))) => Err(error),
-            Some(_) => Err(TrafficError::Ended {
+        self.shut_down().await;
+        if ended {
+            return Err(TrafficError::Ended {
                 what: "a part of the traffic manager",
                 source: io::Error::other("it should not have"),
-            }),
+            });
         }
+        Ok(())
     }
 
     /// Stops everything, and writes down what is known of endpoints.
-    ///
-    /// # Errors
-    /// When a listener broke.
-    pub async fn shut_down(mut self) -> Result<(), TrafficError> {
+    pub async fn shut_down(mut self) {
         self.stop.cancel();
-        let mut result = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Ok(Err(error)) = ended {
-                result = Err(error);
-            }
-        }
+        while self.tasks.join_next().await.is_some() {}
         for thread in std::mem::take(&mut self.threads) {
             // It looks for the end several times a second.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        result
     }
 }
 
@@ -241,15 +220,6 @@ impl Drop for TrafficManager {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-async fn http(
-    what: &'static str,
-    serving: impl Future<Output = io::Result<()>>,
-) -> Result<(), TrafficError> {
-    serving
-        .await
-        .map_err(|source| TrafficError::Ended { what, source })
 }
 
 fn udp_thread(
@@ -329,22 +299,15 @@ async fn bind(
 /// room for.
 fn with_files(probes: usize) -> usize {
     let wanted = (probes as u64).saturating_add(OTHER_FILES);
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return probes;
-    };
-    if soft >= wanted {
+    let files = allow_files(wanted);
+    if files >= wanted {
         return probes;
     }
-    let raised = wanted.min(hard);
-    if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_err() || raised < wanted {
-        let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(soft, |(soft, _)| soft);
-        let left = files.saturating_sub(OTHER_FILES.min(files / 2)).max(1);
-        tracing::warn!(
-            files,
-            probes = left,
-            "the limit of open files allows fewer probes at a time than --max-probes"
-        );
-        return usize::try_from(left).unwrap_or(probes).min(probes);
-    }
-    probes
+    let left = files.saturating_sub(OTHER_FILES.min(files / 2)).max(1);
+    tracing::warn!(
+        files,
+        probes = left,
+        "the limit of open files allows fewer probes at a time than --max-probes"
+    );
+    usize::try_from(left).unwrap_or(probes).min(probes)
 }

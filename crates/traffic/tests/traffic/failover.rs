@@ -264,7 +264,7 @@ async fn a_restart_remembers_profiles_and_who_was_dead() {
         after["properties"]["dnsConfig"],
         before["properties"]["dnsConfig"]
     );
-    manager.shut_down().await.unwrap();
+    manager.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,7 @@ impl Server {
 
     pub async fn stop(self) -> tempfile::TempDir {
         let stopped = tokio::time::timeout(HANG, self.manager.shut_down()).await;
-        stopped.expect("it does not stop").unwrap();
+        stopped.expect("it does not stop");
         self.folder
     }
 }
