@@ -9,7 +9,8 @@ use std::str::FromStr;
 pub enum Limits {
     /// Azure's: an interval of 30 or 10 seconds, a timeout of 5 to 10 or 5 to 9.
     Azure,
-    /// Any whole seconds, for drills: an interval of 1 to 3600, a timeout up to it.
+    /// Any whole seconds, for drills: an interval of 1 to 3600, a timeout up to it; alerts are
+    /// evaluated every second to once a day.
     Lab,
 }
 
@@ -103,7 +104,7 @@ pub struct TrafficConfig {
     pub arm: SocketAddr,
     /// Where metrics, events and the picture for the console are.
     pub observe: SocketAddr,
-    /// The file with the configuration.
+    /// The file with the profiles; alerts are kept in one beside it.
     pub state: PathBuf,
     /// The file with the token of the Resource Manager API.
     pub token: PathBuf,
@@ -119,8 +120,10 @@ pub struct TrafficConfig {
     pub quorum: Option<usize>,
     /// Probes on their way at the same time, at most.
     pub max_probes: usize,
-    /// Which monitor settings clients may choose.
+    /// Which monitor settings clients may choose, and how often alerts are evaluated.
     pub limits: Limits,
+    /// The file with the storage accounts whose keys are handed out.
+    pub storage_accounts: Option<PathBuf>,
 }
 
 impl TrafficConfig {

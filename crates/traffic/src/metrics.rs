@@ -56,6 +56,11 @@ struct StatusLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabel {
+    condition: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabel {
     code: u16,
 }
@@ -78,6 +83,10 @@ pub(crate) struct Metrics {
     pub(crate) pictures: Counter,
     requests: Family<CodeLabel, Counter>,
     pub(crate) writes: Counter,
+    alerts: Family<ConditionLabel, Counter>,
+    alerts_fired: Gauge,
+    notifications: Family<ResultLabel, Counter>,
+    notifications_pending: Gauge,
 }
 
 impl Metrics {
@@ -140,6 +149,22 @@ impl Metrics {
                 Family<CodeLabel, Counter>
             ),
             writes: register!("state_writes", "Times the state was made durable", Counter),
+            alerts: register!(
+                "alerts",
+                "Times an alert fired or resolved",
+                Family<ConditionLabel, Counter>
+            ),
+            alerts_fired: register!("alerts_fired", "Alerts not resolved yet", Gauge),
+            notifications: register!(
+                "notifications",
+                "Calls of webhooks, by what came of them",
+                Family<ResultLabel, Counter>
+            ),
+            notifications_pending: register!(
+                "notifications_pending",
+                "Notifications not delivered yet",
+                Gauge
+            ),
             registry,
         }
     }
@@ -172,6 +197,28 @@ impl Metrics {
 
     pub(crate) fn requested(&self, code: u16) {
         self.requests.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// An alert has fired, or resolved.
+    pub(crate) fn turned(&self, fired: bool) {
+        let condition = if fired { "Fired" } else { "Resolved" };
+        self.alerts
+            .get_or_create(&ConditionLabel { condition })
+            .inc();
+    }
+
+    /// How many alerts are not resolved, and how many notifications not delivered.
+    pub(crate) fn alerted(&self, fired: usize, pending: usize) {
+        let count = |it| i64::try_from(it).unwrap_or(i64::MAX);
+        self.alerts_fired.set(count(fired));
+        self.notifications_pending.set(count(pending));
+    }
+
+    /// A call of a webhook has ended.
+    pub(crate) fn notified(&self, result: &'static str) {
+        self.notifications
+            .get_or_create(&ResultLabel { result })
+            .inc();
     }
 
     /// Endpoints by status, all at once.

@@ -16,11 +16,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::{self, Alerts};
+use crate::arm::Arm;
 use crate::config::{ConfigError, TrafficConfig};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::state::{StateError, StateFile};
+use crate::storage::{StorageAccounts, StorageError};
 use crate::{arm, dns, observe, prober, tls};
 
 /// File descriptors that are not probes': connections, listeners, files.
@@ -56,6 +59,9 @@ pub enum TrafficError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The storage accounts cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -121,8 +127,14 @@ impl TrafficManager {
             }
         };
         let probes = Prober::new().map_err(TrafficError::Probes)?;
+        let accounts = match &config.storage_accounts {
+            None => StorageAccounts::default(),
+            Some(path) => StorageAccounts::read(path)?,
+        };
         let (file, saved) = StateFile::open(&config.state)?;
         let metrics = Arc::new(Metrics::new());
+        let alerts_at = alerts::path_beside(&config.state);
+        let alerts = Alerts::open(&alerts_at, Arc::clone(&metrics))?;
         let manager = Manager::new(config.clone(), file, saved, Arc::clone(&metrics))?;
 
         let mut sockets = Vec::new();
@@ -163,13 +175,23 @@ impl TrafficManager {
                 stop.clone(),
             ));
         }
-        let arm = arm::router(Arc::clone(&manager), token);
+        let router = arm::router(Arm {
+            manager: Arc::clone(&manager),
+            alerts: Arc::clone(&alerts),
+            accounts: Arc::new(accounts),
+            token: Arc::new(token),
+        });
         let observe = observe::router(Arc::clone(&manager), stop.clone());
         let limits = Limits::default();
-        tasks.spawn(serve(arm_listener, tls, arm, limits, stop.clone()));
+        tasks.spawn(serve(arm_listener, tls, router, limits, stop.clone()));
         tasks.spawn(serve(observe_listener, None, observe, limits, stop.clone()));
         tasks.spawn(prober::run(Arc::clone(&manager), probes, stop.clone()));
-        tasks.spawn(manager.run(stop.clone()));
+        let watching = alerts::watch(Arc::clone(&alerts), Arc::clone(&manager), stop.clone());
+        let delivering = alerts::deliver(alerts, stop.clone());
+        let keeping = manager.run(stop.clone());
+        tasks.spawn(async move {
+            tokio::join!(watching, delivering, keeping);
+        });
         Ok(Self {
             addresses,
             stop,

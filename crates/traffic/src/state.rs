@@ -1,4 +1,4 @@
-//! The configuration on disk: one file, always whole.
+//! What must survive a restart: one file for each part of it, always whole.
 //!
 //! A change is written to a file beside it, synced, and renamed over it, and the folder is synced:
 //! whenever the process is killed, the file is the old or the new one. A lock beside it keeps a
@@ -7,15 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::profile::Profile;
 
-/// The form of the file; another one is refused instead of being misread.
+/// The form of the files; another one is refused instead of being misread.
 const VERSION: u32 = 1;
 
 /// Why the state cannot be used.
@@ -52,7 +54,30 @@ pub enum StateError {
     },
 }
 
-/// What is on disk.
+/// Why a change could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError<E> {
+    /// It was refused.
+    #[error("{0}")]
+    Refused(E),
+    /// It could not be made durable.
+    #[error("the state cannot be written: {0}")]
+    Write(#[source] io::Error),
+    /// It ended in the middle.
+    #[error("the change was broken off")]
+    BrokenOff,
+}
+
+/// What is kept in a file.
+pub(crate) trait Content: Default + Send + 'static {
+    /// As it is written.
+    fn written(&self, version: u32) -> serde_json::Result<Vec<u8>>;
+
+    /// From what was written.
+    fn read(bytes: &[u8]) -> serde_json::Result<Self>;
+}
+
+/// Profiles, and what was known of their endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Saved {
     /// By resource id in lower case.
@@ -71,22 +96,48 @@ struct Written<'a> {
 
 #[derive(Deserialize)]
 struct Read {
-    version: u32,
     profiles: Vec<Profile>,
     degraded: BTreeSet<String>,
 }
 
-/// The file, for this process alone.
+impl Content for Saved {
+    fn written(&self, version: u32) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&Written {
+            version,
+            profiles: self.profiles.values().map(Arc::as_ref).collect(),
+            degraded: &self.degraded,
+        })
+    }
+
+    fn read(bytes: &[u8]) -> serde_json::Result<Self> {
+        let read: Read = serde_json::from_slice(bytes)?;
+        let profiles = read.profiles.into_iter();
+        Ok(Self {
+            profiles: profiles
+                .map(|it| (it.id().to_ascii_lowercase(), Arc::new(it)))
+                .collect(),
+            degraded: read.degraded,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
+/// A file, for this process alone.
 #[derive(Debug)]
-pub(crate) struct StateFile {
+pub(crate) struct StateFile<C> {
     path: PathBuf,
+    content: PhantomData<fn() -> C>,
     /// Held as long as this lives; the system frees it when the process ends, however it ends.
     _lock: File,
 }
 
-impl StateFile {
+impl<C: Content> StateFile<C> {
     /// Takes the file, and reads it if it is there.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Saved), StateError> {
+    pub(crate) fn open(path: &Path) -> Result<(Self, C), StateError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| StateError::File { path, source }
@@ -109,23 +160,20 @@ impl StateFile {
                 path: path.to_owned(),
                 problem,
             })?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Saved::default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => C::default(),
             Err(source) => return Err(at(path)(source)),
         };
         let file = Self {
             path: path.to_owned(),
+            content: PhantomData,
             _lock: lock,
         };
         Ok((file, saved))
     }
 
     /// Makes this durable. When it returns, it survives anything that the disk survives.
-    pub(crate) fn save(&self, saved: &Saved) -> io::Result<()> {
-        let bytes = serde_json::to_vec(&Written {
-            version: VERSION,
-            profiles: saved.profiles.values().map(Arc::as_ref).collect(),
-            degraded: &saved.degraded,
-        })?;
+    pub(crate) fn save(&self, content: &C) -> io::Result<()> {
+        let bytes = content.written(VERSION)?;
         let new = beside(&self.path, "new");
         let mut file = private().create(true).truncate(true).open(&new)?;
         file.write_all(&bytes)?;
@@ -136,7 +184,16 @@ impl StateFile {
     }
 }
 
-/// Custom headers may hold credentials, so the file is its owner's alone.
+/// Writes on a thread that may wait for the disk.
+pub(crate) async fn save<C: Content>(
+    file: OwnedMutexGuard<StateFile<C>>,
+    content: C,
+) -> io::Result<OwnedMutexGuard<StateFile<C>>> {
+    let written = tokio::task::spawn_blocking(move || file.save(&content).map(|()| file));
+    written.await.map_err(io::Error::other)?
+}
+
+/// Custom headers and webhooks may hold credentials, so the file is its owner's alone.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
@@ -157,21 +214,15 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn parse(bytes: &[u8]) -> Result<Saved, String> {
-    let read: Read = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if read.version != VERSION {
+fn parse<C: Content>(bytes: &[u8]) -> Result<C, String> {
+    let form: Form = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if form.version != VERSION {
         return Err(format!(
             "its form is {}, and this program knows {VERSION}",
-            read.version
+            form.version
         ));
     }
-    let profiles = read.profiles.into_iter();
-    Ok(Saved {
-        profiles: profiles
-            .map(|it| (it.id().to_ascii_lowercase(), Arc::new(it)))
-            .collect(),
-        degraded: read.degraded,
-    })
+    C::read(bytes).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

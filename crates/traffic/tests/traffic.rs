@@ -7,6 +7,10 @@
     missing_docs
 )]
 
+#[path = "traffic/alerts.rs"]
+mod alerts;
+#[path = "traffic/alerts_kill.rs"]
+mod alerts_kill;
 #[path = "traffic/az.rs"]
 mod az;
 #[path = "traffic/clients.rs"]
@@ -21,5 +25,9 @@ mod faults;
 mod kill;
 #[path = "traffic/load.rs"]
 mod load;
+#[path = "traffic/receiver.rs"]
+mod receiver;
 #[path = "traffic/server.rs"]
 mod server;
+#[path = "traffic/storage.rs"]
+mod storage;

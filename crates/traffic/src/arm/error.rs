@@ -6,8 +6,8 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::manager::ChangeError;
 use crate::profile::Invalid;
+use crate::state::ChangeError;
 
 /// A request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,152 +1,150 @@
-//! Azure's Resource Manager API, as much of it as concerns Traffic Manager with external
-//! endpoints.
+//! Azure's Resource Manager API, as much of it as a failover needs: Traffic Manager with external
+//! endpoints, metric alerts on them, action groups, the alerts that have fired, and the keys of
+//! storage accounts.
 //!
-//! Source: <https://learn.microsoft.com/rest/api/trafficmanager/> (api-version 2022-04-01), and
-//! for what is common to all resources
+//! Sources: <https://learn.microsoft.com/rest/api/trafficmanager/>,
+//! <https://learn.microsoft.com/rest/api/monitor/metric-alerts>,
+//! <https://learn.microsoft.com/rest/api/monitor/action-groups>,
+//! <https://learn.microsoft.com/rest/api/monitor/alertsmanagement/alerts>,
+//! <https://learn.microsoft.com/rest/api/storagerp/storage-accounts/list-keys>, and for what is
+//! common to all resources
 //! <https://learn.microsoft.com/rest/api/azure/#components-of-a-rest-api-requestresponse> and
 //! <https://github.com/microsoft/api-guidelines/blob/vNext/azure/Guidelines.md> (errors, ETags).
 
+mod alerts;
+mod configured;
 mod error;
 mod etag;
+mod frame;
 mod path;
 mod profiles;
+mod storage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, ETAG};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backstay_token::FileToken;
-use serde_json::Value;
+use serde_json::{Value, json};
+use url::form_urlencoded;
 
+use crate::alerts::{ActionGroup, Alerts, MetricAlert};
 use crate::manager::Manager;
+use crate::profile::shown;
+use crate::resource::{Kind, Scope};
+use crate::storage::StorageAccounts;
 use error::ArmError;
+use frame::{Done, on};
 use path::{Place, parse};
-
-/// The versions of the API that are answered, all in the same way. The newest stable one that is
-/// documented is 2022-04-01; 2026-09-01 is what the `az` of autumn 2026 asks for.
-const VERSIONS: [&str; 13] = [
-    "2015-11-01",
-    "2017-03-01",
-    "2017-05-01",
-    "2017-09-01-preview",
-    "2018-02-01",
-    "2018-03-01",
-    "2018-04-01",
-    "2018-08-01",
-    "2020-08-01",
-    "2022-04-01",
-    "2022-04-01-preview",
-    "2024-04-01-preview",
-    "2026-09-01",
-];
 
 /// The largest body: two hundred endpoints with eight long headers each fit.
 const BODY: usize = 8 << 20;
 
+/// What the API is about.
 #[derive(Clone)]
-struct Arm {
-    manager: Arc<Manager>,
-    token: Arc<FileToken>,
-}
-
-/// What is answered to a request that was carried out.
-struct Done {
-    status: StatusCode,
-    body: Option<Value>,
-    etag: Option<String>,
-}
-
-impl Done {
-    fn ok(body: Value) -> Self {
-        Self {
-            status: StatusCode::OK,
-            body: Some(body),
-            etag: None,
-        }
-    }
+pub(crate) struct Arm {
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) alerts: Arc<Alerts>,
+    pub(crate) accounts: Arc<StorageAccounts>,
+    pub(crate) token: Arc<FileToken>,
 }
 
 /// The API.
-pub(crate) fn router(manager: Arc<Manager>, token: FileToken) -> Router {
-    let token = Arc::new(token);
-    Router::new()
-        .fallback(handle)
-        .with_state(Arm { manager, token })
+pub(crate) fn router(arm: Arm) -> Router {
+    Router::new().fallback(handle).with_state(arm)
 }
 
 async fn handle(State(arm): State<Arm>, request: Request) -> Response {
-    let metrics = Arc::clone(arm.manager.metrics());
     let response = match answer(&arm, request).await {
-        Ok(done) => {
-            let mut response = match done.body {
-                Some(body) => (done.status, axum::Json(body)).into_response(),
-                None => done.status.into_response(),
-            };
-            if let Some(etag) = done.etag.and_then(|it| HeaderValue::try_from(it).ok()) {
-                response.headers_mut().insert(ETAG, etag);
-            }
-            response
-        }
+        Ok(done) => done.into_response(),
         Err(error) => error.into_response(),
     };
-    metrics.requested(response.status().as_u16());
+    arm.manager.metrics().requested(response.status().as_u16());
     response
 }
 
 async fn answer(arm: &Arm, request: Request) -> Result<Done, ArmError> {
     authenticate(&arm.token, request.headers())?;
     let place = parse(request.uri().path())?;
-    let version = api_version(request.uri())?;
-    let (method, headers) = (request.method().clone(), request.headers().clone());
-    let manager = &arm.manager;
+    let query = Query::of(request.uri().query().unwrap_or_default());
+    query.check_version(&place)?;
+    let method = request.method().clone();
     match place {
-        Place::Subscriptions => match method {
-            Method::GET => Ok(Done::ok(profiles::subscriptions(manager))),
-            other => Err(ArmError::method(&other)),
-        },
-        Place::Profiles {
-            subscription,
-            resource_group,
-        } => {
-            known(&version)?;
-            match method {
-                Method::GET => Ok(Done::ok(profiles::list(
-                    manager,
-                    &subscription,
-                    resource_group.as_deref(),
-                ))),
-                other => Err(ArmError::method(&other)),
-            }
+        Place::Subscriptions => only(&method, Method::GET, || Ok(subscriptions(arm))),
+        Place::Collection(kind, scope) => {
+            only(&method, Method::GET, || Ok(list(arm, kind, &scope)))
         }
-        Place::Profile(id) => {
-            known(&version)?;
-            match method {
-                Method::GET => profiles::get(manager, &id),
-                Method::DELETE => profiles::delete(manager, id, &headers).await,
-                Method::PUT | Method::PATCH => {
-                    let body = body(request.into_body()).await?;
-                    profiles::put(manager, id, &headers, method == Method::PATCH, body).await
-                }
-                other => Err(ArmError::method(&other)),
-            }
+        Place::Resource(Kind::Profile, id) => on(profiles::ProfileAt(id), arm, request).await,
+        Place::Endpoint(id, endpoint) => on(profiles::EndpointAt(id, endpoint), arm, request).await,
+        Place::Resource(Kind::MetricAlert, id) => {
+            on(configured::At::<MetricAlert>::new(id), arm, request).await
         }
-        Place::Endpoint(id, endpoint) => {
-            known(&version)?;
-            match method {
-                Method::GET => profiles::get_endpoint(manager, &id, &endpoint),
-                Method::DELETE => profiles::delete_endpoint(manager, id, endpoint, &headers).await,
-                Method::PUT | Method::PATCH => {
-                    let body = body(request.into_body()).await?;
-                    let patch = method == Method::PATCH;
-                    profiles::put_endpoint(manager, id, endpoint, &headers, patch, body).await
-                }
-                other => Err(ArmError::method(&other)),
-            }
+        Place::Resource(Kind::ActionGroup, id) => {
+            on(configured::At::<ActionGroup>::new(id), arm, request).await
         }
+        Place::Resource(Kind::StorageAccount, id) => {
+            only(&method, Method::GET, || storage::get(&arm.accounts, &id))
+        }
+        Place::ListKeys(id) => only(&method, Method::POST, || storage::keys(&arm.accounts, &id)),
+        Place::Alerts(subscription) => only(&method, Method::GET, || {
+            alerts::list(&arm.alerts, &subscription, &query)
+        }),
+        Place::Alert(subscription, id, about) => {
+            alerts::one(&arm.alerts, &subscription, &id, about, &method, &query).await
+        }
+    }
+}
+
+/// Answers one method, and says of any other that it is not allowed.
+fn only(
+    method: &Method,
+    wanted: Method,
+    answer: impl FnOnce() -> Result<Done, ArmError>,
+) -> Result<Done, ArmError> {
+    if *method == wanted {
+        answer()
+    } else {
+        Err(ArmError::method(method))
+    }
+}
+
+/// The subscriptions in which there is anything: what a client lists when it logs in.
+fn subscriptions(arm: &Arm) -> Done {
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    let profiles = arm.manager.profiles(|_| true);
+    ids.extend(
+        profiles
+            .iter()
+            .map(|(it, _)| it.subscription.to_ascii_lowercase()),
+    );
+    let state = arm.alerts.state();
+    let rules = state.rules.values().map(|it| &it.id);
+    let configured = rules
+        .chain(state.groups.values().map(|it| &it.id))
+        .chain(arm.accounts.all().map(|it| &it.id));
+    ids.extend(configured.map(|it| it.subscription.to_ascii_lowercase()));
+    let shown = ids.iter().map(|id| {
+        json!({
+            "id": format!("/subscriptions/{id}"),
+            "subscriptionId": id,
+            "displayName": id,
+            "state": "Enabled",
+        })
+    });
+    Done::list(shown.collect())
+}
+
+fn list(arm: &Arm, kind: Kind, scope: &Scope) -> Done {
+    match kind {
+        Kind::Profile => profiles::list(&arm.manager, scope),
+        Kind::MetricAlert => configured::list::<MetricAlert>(&arm.alerts, scope),
+        Kind::ActionGroup => configured::list::<ActionGroup>(&arm.alerts, scope),
+        Kind::StorageAccount => storage::list(&arm.accounts, scope),
     }
 }
 
@@ -172,37 +170,51 @@ fn authenticate(token: &FileToken, headers: &HeaderMap) -> Result<(), ArmError> 
     }
 }
 
-fn api_version(uri: &Uri) -> Result<String, ArmError> {
-    let pairs = uri.query().unwrap_or_default().split('&');
-    let mut versions = pairs
-        .filter_map(|it| it.split_once('='))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("api-version"))
-        .map(|(_, value)| value.to_owned());
-    versions.next().filter(|it| !it.is_empty()).ok_or_else(|| {
-        ArmError::bad(
-            "MissingApiVersionParameter",
-            "The api-version query parameter (?api-version=) is required for all requests.",
-        )
-    })
-}
+/// The parameters of a request, by their names in lower case.
+struct Query(Vec<(String, String)>);
 
-fn known(version: &str) -> Result<(), ArmError> {
-    if VERSIONS.iter().any(|it| it.eq_ignore_ascii_case(version)) {
-        return Ok(());
+impl Query {
+    fn of(text: &str) -> Self {
+        let pairs = form_urlencoded::parse(text.as_bytes());
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+                .collect(),
+        )
     }
-    let shown: String = version
-        .chars()
-        .take(40)
-        .flat_map(char::escape_debug)
-        .collect();
-    Err(ArmError::bad(
-        "InvalidResourceType",
-        format!(
-            "The resource type 'trafficManagerProfiles' could not be found in the namespace \
-             'Microsoft.Network' for api version '{shown}'. The supported api-versions are '{}'.",
-            VERSIONS.join(",")
-        ),
-    ))
+
+    /// The value of a parameter, whose name is given in lower case; an empty one is none.
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(it, _)| it == name);
+        found
+            .next()
+            .map(|(_, value)| value.as_str())
+            .filter(|it| !it.is_empty())
+    }
+
+    fn check_version(&self, place: &Place) -> Result<(), ArmError> {
+        let Some(version) = self.get("api-version") else {
+            return Err(ArmError::bad(
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+            ));
+        };
+        match place.versions() {
+            Some((kind, known)) if !known.iter().any(|it| it.eq_ignore_ascii_case(version)) => {
+                let (provider, name) = kind.split_once('/').unwrap_or_default();
+                Err(ArmError::bad(
+                    "InvalidResourceType",
+                    format!(
+                        "The resource type '{name}' could not be found in the namespace \
+                         '{provider}' for api version '{}'. The supported api-versions are '{}'.",
+                        shown(version),
+                        known.join(",")
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 async fn body(body: Body) -> Result<Value, ArmError> {

@@ -1,206 +1,165 @@
 //! Profiles and endpoints: read, listed, made, changed, deleted.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use axum::http::StatusCode;
 
-use super::Done;
+use super::Arm;
 use super::error::ArmError;
-use super::etag::{Conditions, etag};
-use super::path::ProfileId;
+use super::etag::Conditions;
+use super::frame::{Done, Resource, Wanted, not_found};
 use crate::config::NameServer;
 use crate::manager::{Manager, Profiles};
 use crate::profile::{
     Context, MAX_PROFILES, MAX_PROFILES_PER_SUBSCRIPTION, Profile, check_resource_name,
-    endpoint_json, merge, parse_endpoint, parse_profile, profile_json,
+    endpoint_json, parse_endpoint, parse_profile, profile_json,
 };
+use crate::resource::{Kind, ResourceId, Scope};
 use crate::status::EndpointMonitorStatus;
 
-/// The subscriptions in which there are profiles: what a client lists when it logs in.
-pub(super) fn subscriptions(manager: &Manager) -> Value {
-    let profiles = manager.profiles(|_| true);
-    let ids: BTreeSet<String> = profiles
-        .iter()
-        .map(|(it, _)| it.subscription.to_ascii_lowercase())
-        .collect();
-    let value: Vec<Value> = ids
-        .iter()
-        .map(|id| {
-            json!({
-                "id": format!("/subscriptions/{id}"),
-                "subscriptionId": id,
-                "displayName": id,
-                "state": "Enabled",
-            })
-        })
-        .collect();
-    json!({ "value": value })
-}
+/// A profile, there or not.
+pub(super) struct ProfileAt(pub(super) ResourceId);
 
-pub(super) fn list(manager: &Manager, subscription: &str, group: Option<&str>) -> Value {
-    let profiles = manager.profiles(|it| {
-        it.subscription.eq_ignore_ascii_case(subscription)
-            && group.is_none_or(|group| it.resource_group.eq_ignore_ascii_case(group))
-    });
+/// An endpoint of a profile, likewise.
+pub(super) struct EndpointAt(pub(super) ResourceId, pub(super) String);
+
+pub(super) fn list(manager: &Manager, scope: &Scope) -> Done {
+    let profiles = manager.profiles(|it| scope.holds(&it.subscription, &it.resource_group));
     let zone = &manager.config().zone;
-    let value: Vec<Value> = profiles
-        .iter()
-        .map(|(profile, statuses)| profile_json(profile, zone, statuses))
-        .collect();
-    json!({ "value": value })
+    let shown = profiles.iter();
+    Done::list(
+        shown
+            .map(|(profile, statuses)| profile_json(profile, zone, statuses))
+            .collect(),
+    )
 }
 
-pub(super) fn get(manager: &Manager, id: &ProfileId) -> Result<Done, ArmError> {
-    show(manager, id, StatusCode::OK)
-}
+impl Resource for ProfileAt {
+    async fn get(self, arm: &Arm) -> Result<Done, ArmError> {
+        show(&arm.manager, &self.0, StatusCode::OK)
+    }
 
-pub(super) fn get_endpoint(
-    manager: &Manager,
-    id: &ProfileId,
-    endpoint: &str,
-) -> Result<Done, ArmError> {
-    show_endpoint(manager, id, endpoint, StatusCode::OK)
-}
-
-/// Makes or changes a profile.
-pub(super) async fn put(
-    manager: &Arc<Manager>,
-    id: ProfileId,
-    headers: &HeaderMap,
-    patch: bool,
-    body: Value,
-) -> Result<Done, ArmError> {
-    let conditions = Conditions::of(headers)?;
-    check_resource_name(&id.name, "profile")?;
-    check_resource_name(&id.resource_group, "resource group")?;
-    check_resource_name(&id.subscription, "subscription")?;
-    let (zone, limits) = (manager.config().zone.clone(), manager.config().limits);
-    let servers = manager.config().name_servers.clone();
-    let place = id.clone();
-    let status = manager
-        .change(move |profiles| {
-            let key = id.key();
-            let old = profiles.get(&key).cloned();
-            conditions.hold(old.as_deref())?;
-            let body = match (&old, patch) {
-                (None, true) => return Err(not_found(&id)),
-                (Some(old), true) => {
-                    // What is read-only is not read back.
+    async fn put(self, arm: &Arm, wanted: Wanted) -> Result<Done, ArmError> {
+        let (id, manager) = (self.0, &arm.manager);
+        check_resource_name(&id.name, "profile")?;
+        check_resource_name(&id.resource_group, "resource group")?;
+        check_resource_name(&id.subscription, "subscription")?;
+        let (zone, limits) = (manager.config().zone.clone(), manager.config().limits);
+        let servers = manager.config().name_servers.clone();
+        let place = id.clone();
+        let status = manager
+            .change(move |profiles| {
+                let key = id.key(Kind::Profile);
+                let old = profiles.get(&key).cloned();
+                // What is read-only is not read back.
+                let online = |old: &Profile| {
                     let statuses = vec![EndpointMonitorStatus::Online; old.endpoints.len()];
-                    merge(profile_json(old, &zone, &statuses), body)
-                }
-                (_, false) => body,
-            };
-            // Names keep the case in which they were made.
-            let (subscription, resource_group, name) = match &old {
-                Some(old) => (&old.subscription, &old.resource_group, &old.name),
-                None => (&id.subscription, &id.resource_group, &id.name),
-            };
-            let context = Context {
-                subscription,
-                resource_group,
-                profile: name,
-                zone: &zone,
-                limits,
-            };
-            let profile = parse_profile(context, body)?;
-            check_place(profiles, &servers, &key, &profile, &zone)?;
-            let created = old.is_none();
-            keep(profiles, key, old, profile);
-            Ok(if created {
-                StatusCode::CREATED
-            } else {
-                StatusCode::OK
+                    profile_json(old, &zone, &statuses)
+                };
+                let missing = || not_found(Kind::Profile, &id, "");
+                let (body, status) = wanted.of(old.as_deref(), online, missing)?;
+                // Names keep the case in which they were made.
+                let (subscription, resource_group, name) = match &old {
+                    Some(old) => (&old.subscription, &old.resource_group, &old.name),
+                    None => (&id.subscription, &id.resource_group, &id.name),
+                };
+                let context = Context {
+                    subscription,
+                    resource_group,
+                    profile: name,
+                    zone: &zone,
+                    limits,
+                };
+                let profile = parse_profile(context, body)?;
+                check_place(profiles, &servers, &key, &profile, &zone)?;
+                keep(profiles, key, old, profile);
+                Ok::<_, ArmError>(status)
             })
-        })
-        .await?;
-    show(manager, &place, status)
-}
+            .await?;
+        show(manager, &place, status)
+    }
 
-pub(super) async fn delete(
-    manager: &Arc<Manager>,
-    id: ProfileId,
-    headers: &HeaderMap,
-) -> Result<Done, ArmError> {
-    let conditions = Conditions::of(headers)?;
-    let deleted = manager
-        .change(move |profiles: &mut Profiles| {
-            let key = id.key();
+    async fn delete(self, arm: &Arm, conditions: Conditions) -> Result<Done, ArmError> {
+        let key = self.0.key(Kind::Profile);
+        let delete = move |profiles: &mut Profiles| {
             conditions.hold(profiles.get(&key).map(Arc::as_ref))?;
             Ok::<_, ArmError>(profiles.remove(&key).is_some())
-        })
-        .await?;
-    Ok(gone(deleted))
+        };
+        Ok(Done::gone(arm.manager.change(delete).await?))
+    }
 }
 
-/// Makes or changes an endpoint.
-pub(super) async fn put_endpoint(
-    manager: &Arc<Manager>,
-    id: ProfileId,
-    endpoint: String,
-    headers: &HeaderMap,
-    patch: bool,
-    body: Value,
-) -> Result<Done, ArmError> {
-    let conditions = Conditions::of(headers)?;
-    let zone = manager.config().zone.clone();
-    let place = (id.clone(), endpoint.clone());
-    let status = manager
-        .change(move |profiles| {
-            let key = id.key();
-            let Some(profile) = profiles.get(&key).cloned() else {
-                return Err(no_parent(&id, &endpoint));
-            };
-            let old = profile.endpoint(&endpoint);
-            conditions.hold(old)?;
-            let body = match (old, patch) {
-                (None, true) => return Err(no_endpoint(&id, &endpoint)),
-                (Some(old), true) => {
-                    let online = EndpointMonitorStatus::Online;
-                    merge(endpoint_json(&profile, old, online), body)
-                }
-                (_, false) => body,
-            };
-            let changed = parse_endpoint(&profile, &endpoint, body, &zone)?;
-            let created = old.is_none();
-            keep(profiles, key, Some(profile), changed);
-            Ok(if created {
-                StatusCode::CREATED
-            } else {
-                StatusCode::OK
+impl Resource for EndpointAt {
+    async fn get(self, arm: &Arm) -> Result<Done, ArmError> {
+        show_endpoint(&arm.manager, &self, StatusCode::OK)
+    }
+
+    async fn put(self, arm: &Arm, wanted: Wanted) -> Result<Done, ArmError> {
+        let zone = arm.manager.config().zone.clone();
+        let place = Self(self.0.clone(), self.1.clone());
+        let status = arm
+            .manager
+            .change(move |profiles: &mut Profiles| {
+                let key = self.0.key(Kind::Profile);
+                let profile = profiles
+                    .get(&key)
+                    .cloned()
+                    .ok_or_else(|| self.no_parent())?;
+                let old = profile.endpoint(&self.1);
+                let online = |it: &_| endpoint_json(&profile, it, EndpointMonitorStatus::Online);
+                let (body, status) = wanted.of(old, online, || self.missing())?;
+                let changed = parse_endpoint(&profile, &self.1, body, &zone)?;
+                keep(profiles, key, Some(profile), changed);
+                Ok::<_, ArmError>(status)
             })
-        })
-        .await?;
-    show_endpoint(manager, &place.0, &place.1, status)
-}
+            .await?;
+        show_endpoint(&arm.manager, &place, status)
+    }
 
-pub(super) async fn delete_endpoint(
-    manager: &Arc<Manager>,
-    id: ProfileId,
-    endpoint: String,
-    headers: &HeaderMap,
-) -> Result<Done, ArmError> {
-    let conditions = Conditions::of(headers)?;
-    let deleted = manager
-        .change(move |profiles: &mut Profiles| {
-            let key = id.key();
-            let Some(profile) = profiles.get(&key).cloned() else {
-                return Err(no_parent(&id, &endpoint));
-            };
-            let old = profile.endpoint(&endpoint);
+    async fn delete(self, arm: &Arm, conditions: Conditions) -> Result<Done, ArmError> {
+        let delete = move |profiles: &mut Profiles| {
+            let key = self.0.key(Kind::Profile);
+            let profile = profiles
+                .get(&key)
+                .cloned()
+                .ok_or_else(|| self.no_parent())?;
+            let old = profile.endpoint(&self.1);
             conditions.hold(old)?;
             let mut changed = Profile::clone(&profile);
             changed
                 .endpoints
-                .retain(|it| !it.name.eq_ignore_ascii_case(&endpoint));
+                .retain(|it| !it.name.eq_ignore_ascii_case(&self.1));
             let deleted = old.is_some();
             keep(profiles, key, Some(profile), changed);
-            Ok(deleted)
-        })
-        .await?;
-    Ok(gone(deleted))
+            Ok::<_, ArmError>(deleted)
+        };
+        Ok(Done::gone(arm.manager.change(delete).await?))
+    }
+}
+
+impl EndpointAt {
+    fn missing(&self) -> ArmError {
+        not_found(
+            Kind::Profile,
+            &self.0,
+            &format!("/externalEndpoints/{}", self.1),
+        )
+    }
+
+    fn no_parent(&self) -> ArmError {
+        let Self(profile, endpoint) = self;
+        ArmError::new(
+            StatusCode::NOT_FOUND,
+            "ParentResourceNotFound",
+            format!(
+                "Failed to perform the operation on nested resource '{endpoint}': its parent \
+                 '{}/{}' under resource group '{}' was not found.",
+                Kind::Profile,
+                profile.name,
+                profile.resource_group
+            ),
+        )
+    }
 }
 
 /// Puts a profile in its place; one that is the same leaves everything as it is.
@@ -243,78 +202,23 @@ fn check_place(
     Ok(())
 }
 
-fn show(manager: &Manager, id: &ProfileId, status: StatusCode) -> Result<Done, ArmError> {
-    let found = manager.profile(&id.key());
-    let (profile, statuses) = found.ok_or_else(|| not_found(id))?;
-    Ok(Done {
-        status,
-        body: Some(profile_json(&profile, &manager.config().zone, &statuses)),
-        etag: Some(etag(profile.as_ref())),
-    })
+fn show(manager: &Manager, id: &ResourceId, status: StatusCode) -> Result<Done, ArmError> {
+    let found = manager.profile(&id.key(Kind::Profile));
+    let (profile, statuses) = found.ok_or_else(|| not_found(Kind::Profile, id, ""))?;
+    let shown = profile_json(&profile, &manager.config().zone, &statuses);
+    Ok(Done::resource(status, shown, profile.as_ref()))
 }
 
 fn show_endpoint(
     manager: &Manager,
-    id: &ProfileId,
-    name: &str,
+    place: &EndpointAt,
     status: StatusCode,
 ) -> Result<Done, ArmError> {
-    let found = manager.profile(&id.key());
-    let (profile, statuses) = found.ok_or_else(|| no_parent(id, name))?;
+    let found = manager.profile(&place.0.key(Kind::Profile));
+    let (profile, statuses) = found.ok_or_else(|| place.no_parent())?;
     let mut endpoints = profile.endpoints.iter().zip(statuses);
-    let found = endpoints.find(|(it, _)| it.name.eq_ignore_ascii_case(name));
-    let (endpoint, known) = found.ok_or_else(|| no_endpoint(id, name))?;
-    Ok(Done {
-        status,
-        body: Some(endpoint_json(&profile, endpoint, known)),
-        etag: Some(etag(endpoint)),
-    })
-}
-
-fn gone(deleted: bool) -> Done {
-    Done {
-        status: if deleted {
-            StatusCode::OK
-        } else {
-            StatusCode::NO_CONTENT
-        },
-        body: deleted.then(|| json!({})),
-        etag: None,
-    }
-}
-
-fn not_found(id: &ProfileId) -> ArmError {
-    ArmError::new(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFound",
-        format!(
-            "The Resource 'Microsoft.Network/trafficManagerProfiles/{}' under resource group '{}' \
-             was not found.",
-            id.name, id.resource_group
-        ),
-    )
-}
-
-fn no_endpoint(id: &ProfileId, endpoint: &str) -> ArmError {
-    ArmError::new(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFound",
-        format!(
-            "The Resource 'Microsoft.Network/trafficManagerProfiles/{}/externalEndpoints/{endpoint}' \
-             under resource group '{}' was not found.",
-            id.name, id.resource_group
-        ),
-    )
-}
-
-fn no_parent(id: &ProfileId, endpoint: &str) -> ArmError {
-    ArmError::new(
-        StatusCode::NOT_FOUND,
-        "ParentResourceNotFound",
-        format!(
-            "Failed to perform the operation on nested resource '{endpoint}': its parent \
-             'Microsoft.Network/trafficManagerProfiles/{}' under resource group '{}' was not found.",
-            id.name, id.resource_group
-        ),
-    )
+    let found = endpoints.find(|(it, _)| it.name.eq_ignore_ascii_case(&place.1));
+    let (endpoint, known) = found.ok_or_else(|| place.missing())?;
+    let shown = endpoint_json(&profile, endpoint, known);
+    Ok(Done::resource(status, shown, endpoint))
 }

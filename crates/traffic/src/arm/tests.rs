@@ -5,12 +5,13 @@ use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use proptest::prelude::*;
 
 use super::etag::{Conditions, etag};
-use super::path::{Place, ProfileId};
+use super::path::Place;
 use super::*;
+use crate::resource::ResourceId;
 
 #[test]
 fn paths_are_the_same_in_either_case() {
-    let id = ProfileId {
+    let id = ResourceId {
         subscription: "S-1".to_owned(),
         resource_group: "My Group".to_owned(),
         name: "P".to_owned(),
@@ -22,10 +23,13 @@ fn paths_are_the_same_in_either_case() {
         "TRAFFICMANAGERPROFILES",
     ] {
         let profile = format!("{base}/{kind}/P");
-        assert_eq!(parse(&profile).unwrap(), Place::Profile(id.clone()));
+        assert_eq!(
+            parse(&profile).unwrap(),
+            Place::Resource(Kind::Profile, id.clone())
+        );
         assert_eq!(
             parse(&format!("{profile}/")).unwrap(),
-            Place::Profile(id.clone())
+            Place::Resource(Kind::Profile, id.clone())
         );
         for endpoints in [
             "externalEndpoints",
@@ -35,10 +39,11 @@ fn paths_are_the_same_in_either_case() {
             let place = parse(&format!("{profile}/{endpoints}/E")).unwrap();
             assert_eq!(place, Place::Endpoint(id.clone(), "E".to_owned()));
         }
-        let group = Place::Profiles {
+        let scope = Scope {
             subscription: "S-1".to_owned(),
             resource_group: Some("My Group".to_owned()),
         };
+        let group = Place::Collection(Kind::Profile, scope);
         assert_eq!(parse(&format!("{base}/{kind}")).unwrap(), group);
     }
     assert_eq!(parse("/Subscriptions").unwrap(), Place::Subscriptions);
@@ -99,7 +104,7 @@ fn conditions_hold_or_they_do_not() {
 
 proptest! {
     #[test]
-    fn no_path_makes_it_panic(path in "(/|%|[a-zA-Z0-9.%é]|subscriptions|resourceGroups|providers|Microsoft.Network|trafficManagerProfiles|externalEndpoints){0,30}") {
+    fn no_path_makes_it_panic(path in "(/|%|[a-zA-Z0-9.%é]|subscriptions|resourceGroups|providers|Microsoft.Network|trafficManagerProfiles|externalEndpoints|Microsoft.AlertsManagement|alerts|listKeys){0,30}") {
         let _ = parse(&path);
     }
 }

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::monitor::majority;
 use crate::probe::{Outcome, Spec};
 use crate::profile::Profile;
-use crate::state::{Saved, StateFile};
+use crate::state::{ChangeError, Saved, StateFile, save};
 use crate::status::{EndpointMonitorStatus, Health};
 
 pub(crate) use watch::{Sample, WatchId};
@@ -37,20 +37,6 @@ pub(crate) type Profiles = BTreeMap<String, Arc<Profile>>;
 /// How long changes of health are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Why a change could not be made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ChangeError<E> {
-    /// It was refused.
-    #[error("{0}")]
-    Refused(E),
-    /// It could not be made durable.
-    #[error("the state cannot be written: {0}")]
-    Write(#[source] std::io::Error),
-    /// It ended in the middle.
-    #[error("the change was broken off")]
-    BrokenOff,
-}
-
 pub(crate) struct Manager {
     config: TrafficConfig,
     quorum: usize,
@@ -59,7 +45,7 @@ pub(crate) struct Manager {
     zone: Arc<ArcSwap<Zone>>,
     inner: Mutex<Inner>,
     /// Changes of the configuration are made one at a time.
-    file: Arc<tokio::sync::Mutex<StateFile>>,
+    file: Arc<tokio::sync::Mutex<StateFile<Saved>>>,
     /// There is something new to probe.
     new: Notify,
     /// The picture of the zone is out of date.
@@ -90,7 +76,7 @@ struct Inner {
 impl Manager {
     pub(crate) fn new(
         config: TrafficConfig,
-        file: StateFile,
+        file: StateFile<Saved>,
         saved: Saved,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, ProtoError> {
@@ -294,14 +280,6 @@ impl Manager {
             ),
         }
     }
-}
-
-type File = tokio::sync::OwnedMutexGuard<StateFile>;
-
-/// Writes on a thread that may wait for the disk.
-async fn save(file: File, saved: Saved) -> std::io::Result<File> {
-    let written = tokio::task::spawn_blocking(move || file.save(&saved).map(|()| file));
-    written.await.map_err(std::io::Error::other)?
 }
 
 impl Inner {

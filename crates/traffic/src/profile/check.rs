@@ -10,6 +10,7 @@ use super::{
     Header, MAX_HEADERS, MAX_RANGES, MonitorConfig, Profile, Protocol, StatusRange, Switch,
 };
 use crate::config::Limits;
+use crate::resource::Kind;
 
 /// Why a request is refused: an Azure error code and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,25 +92,7 @@ struct WireMonitor {
 /// When Azure would refuse it, or when it needs what is not built.
 pub fn parse_profile(context: Context<'_>, body: Value) -> Result<Profile, Invalid> {
     let wire: WireProfile = read(body)?;
-    match wire.location.as_deref() {
-        None => {
-            return Err(Invalid {
-                code: "LocationRequired",
-                message: "The location property is required for this definition.".to_owned(),
-            });
-        }
-        Some(location) if location.eq_ignore_ascii_case("global") => {}
-        Some(location) => {
-            return Err(Invalid {
-                code: "LocationNotAvailableForResourceType",
-                message: format!(
-                    "The provided location '{location}' is not available for resource type \
-                     'Microsoft.Network/trafficmanagerprofiles'. List of available regions for the \
-                     resource type is 'global'."
-                ),
-            });
-        }
-    }
+    check_location(wire.location.as_deref(), Kind::Profile)?;
     let properties = wire
         .properties
         .ok_or_else(|| Invalid::bad("'properties' is missing."))?;
@@ -171,7 +154,26 @@ pub fn parse_profile(context: Context<'_>, body: Value) -> Result<Profile, Inval
     Ok(profile)
 }
 
-pub(super) fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Invalid> {
+/// Whether it is where such resources are.
+pub(crate) fn check_location(location: Option<&str>, kind: Kind) -> Result<(), Invalid> {
+    match location {
+        None => Err(Invalid {
+            code: "LocationRequired",
+            message: "The location property is required for this definition.".to_owned(),
+        }),
+        Some(location) if location.eq_ignore_ascii_case("global") => Ok(()),
+        Some(location) => Err(Invalid {
+            code: "LocationNotAvailableForResourceType",
+            message: format!(
+                "The provided location '{}' is not available for resource type '{kind}'. List of \
+                 available regions for the resource type is 'global'.",
+                shown(location)
+            ),
+        }),
+    }
+}
+
+pub(crate) fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Invalid> {
     serde_json::from_value(body).map_err(|error| Invalid {
         code: "InvalidRequestContent",
         message: format!(
@@ -388,7 +390,7 @@ pub(super) fn label(text: &str) -> bool {
 }
 
 /// What a client sent, short enough and plain enough for a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars()
         .take(100)
         .flat_map(char::escape_debug)

@@ -18,8 +18,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use check::check_resource_name;
 pub use check::{Context, Invalid, parse_profile};
+pub(crate) use check::{check_location, check_resource_name, read, shown};
 pub use endpoints::{next_priority, parse_endpoint};
 pub use wire::{endpoint_json, merge, profile_json};
 

@@ -3,6 +3,8 @@
 use super::*;
 use crate::profile::tests::profile;
 
+type StateFile = super::StateFile<Saved>;
+
 fn saved() -> Saved {
     let profile = Arc::new(profile(3));
     Saved {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::server::{GROUP, Server, VERSION, profile};
 
 /// Whether a program is here. Where it must be, in CI, its absence is a failure.
-fn has(program: &str) -> bool {
+pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|it| it.join(program).is_file());
     assert!(
@@ -200,7 +200,7 @@ impl Curl {
     }
 }
 
-fn code(body: &Value) -> &str {
+pub fn code(body: &Value) -> &str {
     assert!(body["error"]["message"].is_string(), "{body}");
     body["error"]["code"].as_str().unwrap()
 }

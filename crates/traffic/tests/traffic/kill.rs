@@ -43,13 +43,13 @@ fn child() {
     });
 }
 
-struct Process {
+pub struct Process {
     child: Child,
-    api: Api,
+    pub api: Api,
 }
 
 impl Process {
-    async fn start(folder: &Path) -> Self {
+    pub async fn start(folder: &Path) -> Self {
         let told = folder.join("addresses");
         let _ = std::fs::remove_file(&told);
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -81,7 +81,7 @@ impl Process {
         Self { child, api }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(id, signal).unwrap();
     }

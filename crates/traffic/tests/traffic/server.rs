@@ -20,6 +20,11 @@ pub const GROUP: &str =
     "/subscriptions/5e55/resourceGroups/dr/providers/Microsoft.Network/trafficManagerProfiles";
 pub const VERSION: &str = "2022-04-01";
 
+/// The resource group's providers.
+pub fn providers() -> &'static str {
+    GROUP.split("/Microsoft.Network").next().unwrap()
+}
+
 pub fn config(folder: &std::path::Path) -> TrafficConfig {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     TrafficConfig {
@@ -40,6 +45,7 @@ pub fn config(folder: &std::path::Path) -> TrafficConfig {
         quorum: None,
         max_probes: 256,
         limits: Limits::Lab,
+        storage_accounts: None,
     }
 }
 
@@ -116,7 +122,17 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<(StatusCode, Value)> {
-        let url = format!("{}{path}?api-version={VERSION}", self.addresses.arm);
+        self.try_ask_version(method, path, VERSION, body).await
+    }
+
+    pub async fn try_ask_version(
+        &self,
+        method: Method,
+        path: &str,
+        version: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<(StatusCode, Value)> {
+        let url = format!("{}{path}?api-version={version}", self.addresses.arm);
         let mut request = self.http.request(method, url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
@@ -169,6 +185,15 @@ impl Api {
             request = request.header("last-event-id", after);
         }
         request.send().await.unwrap()
+    }
+
+    /// Makes a resource below the resource group's providers.
+    pub async fn make(&self, path: &str, version: &str, body: Value) -> Value {
+        let path = format!("{}/{path}", providers());
+        let made = self.try_ask_version(Method::PUT, &path, version, Some(body));
+        let (status, answer) = made.await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        answer
     }
 
     /// The monitor status of endpoints, in their order.

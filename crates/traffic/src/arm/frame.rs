@@ -1,0 +1,155 @@
+//! What all resources have in common: how one is read, made, changed and deleted.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{ETAG, WARNING};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Arm;
+use super::body;
+use super::error::ArmError;
+use super::etag::{Conditions, etag};
+use crate::profile::merge;
+use crate::resource::{Kind, ResourceId};
+
+/// What is answered to a request that was carried out.
+pub(super) struct Done {
+    status: StatusCode,
+    body: Option<Value>,
+    etag: Option<String>,
+    warnings: Vec<String>,
+}
+
+impl Done {
+    pub(super) fn ok(body: Value) -> Self {
+        Self {
+            status: StatusCode::OK,
+            body: Some(body),
+            etag: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A resource, in the state that its ETag stands for.
+    pub(super) fn resource(status: StatusCode, shown: Value, state: &impl Serialize) -> Self {
+        Self {
+            status,
+            etag: Some(etag(state)),
+            ..Self::ok(shown)
+        }
+    }
+
+    pub(super) fn list(value: Vec<Value>) -> Self {
+        Self::ok(json!({ "value": value }))
+    }
+
+    /// A resource is not there, and whether it was before.
+    pub(super) fn gone(deleted: bool) -> Self {
+        if deleted {
+            return Self::ok(json!({}));
+        }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: None,
+            ..Self::ok(Value::Null)
+        }
+    }
+
+    /// Says besides what was accepted and will not do what it looks like.
+    pub(super) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+}
+
+impl IntoResponse for Done {
+    fn into_response(self) -> Response {
+        let mut response = match self.body {
+            Some(body) => (self.status, axum::Json(body)).into_response(),
+            None => self.status.into_response(),
+        };
+        let headers = response.headers_mut();
+        if let Some(etag) = self.etag.and_then(|it| HeaderValue::try_from(it).ok()) {
+            headers.insert(ETAG, etag);
+        }
+        for warning in self.warnings {
+            // 299 is a "miscellaneous persistent warning" (RFC 7234, 5.5.7).
+            let text = warning.replace(['"', '\\'], "'");
+            if let Ok(value) = HeaderValue::try_from(format!("299 backstay \"{text}\"")) {
+                headers.append(WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+/// What a client wants of a resource.
+pub(super) struct Wanted {
+    conditions: Conditions,
+    patch: bool,
+    body: Value,
+}
+
+impl Wanted {
+    /// The whole of the resource that is asked for, and the status code of its making or change:
+    /// the body of a PUT, or what a PATCH makes of what was there.
+    pub(super) fn of<R: Serialize>(
+        self,
+        old: Option<&R>,
+        shown: impl FnOnce(&R) -> Value,
+        missing: impl FnOnce() -> ArmError,
+    ) -> Result<(Value, StatusCode), ArmError> {
+        self.conditions.hold(old)?;
+        match old {
+            None if self.patch => Err(missing()),
+            None => Ok((self.body, StatusCode::CREATED)),
+            Some(old) if self.patch => Ok((merge(shown(old), self.body), StatusCode::OK)),
+            Some(_) => Ok((self.body, StatusCode::OK)),
+        }
+    }
+}
+
+/// What is read, made, changed and deleted at one URL.
+pub(super) trait Resource {
+    async fn get(self, arm: &Arm) -> Result<Done, ArmError>;
+    async fn put(self, arm: &Arm, wanted: Wanted) -> Result<Done, ArmError>;
+    async fn delete(self, arm: &Arm, conditions: Conditions) -> Result<Done, ArmError>;
+}
+
+/// Does with a resource what the request says.
+pub(super) async fn on<R: Resource>(
+    resource: R,
+    arm: &Arm,
+    request: Request<Body>,
+) -> Result<Done, ArmError> {
+    let conditions = Conditions::of(request.headers())?;
+    let method = request.method().clone();
+    match method {
+        Method::GET => resource.get(arm).await,
+        Method::DELETE => resource.delete(arm, conditions).await,
+        Method::PUT | Method::PATCH => {
+            let wanted = Wanted {
+                conditions,
+                patch: method == Method::PATCH,
+                body: body(request.into_body()).await?,
+            };
+            resource.put(arm, wanted).await
+        }
+        other => Err(ArmError::method(&other)),
+    }
+}
+
+pub(super) fn not_found(kind: Kind, id: &ResourceId, below: &str) -> ArmError {
+    ArmError::new(
+        StatusCode::NOT_FOUND,
+        "ResourceNotFound",
+        format!(
+            "The Resource '{kind}/{}{below}' under resource group '{}' was not found.",
+            id.name, id.resource_group
+        ),
+    )
+}
