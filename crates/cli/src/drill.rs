@@ -5,10 +5,9 @@ use std::path::Path;
 
 use backstay_lab::drill::timeline::{self, Look};
 use backstay_lab::drill::{self, Failure, Options, Progress, Report, html};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{DrillFlags, Output};
-use crate::{Exit, complain, logging, say};
+use crate::{Exit, complain, json, logging, say, stopped};
 
 /// Runs a drill, and tells what came of it.
 pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
@@ -25,6 +24,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
     }
     let options = Options {
         program,
+        node: None,
         logs: flags.logs.clone(),
         events: flags.events,
         azurite: flags.azurite.clone(),
@@ -35,7 +35,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
     if flags.dry_run {
         return dry_run(&options, output);
     }
-    let progress = Progress::detect();
+    let progress = Progress::detect("drill");
     match drill::run(&options, &progress, stopped()).await {
         Ok(report) => tell(&report, flags.report.as_deref(), output),
         Err(failure) => failed(&failure, output),
@@ -78,10 +78,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
         }
     }
     if let Some(path) = &report.work_dir {
-        complain(&format!(
-            "the nodes' buckets, data and logs are in {}",
-            path.display()
-        ));
+        complain(&format!("the lab is in {}", path.display()));
     }
     if report.ok {
         return exit;
@@ -94,7 +91,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
     }
     if let Some(work) = &report.work_dir {
         for name in ["primary", "secondary"] {
-            let log = work.join(format!("{name}.log"));
+            let log = work.join("lab/logs").join(format!("{name}.log"));
             complain(&format!(
                 "{} ends with:\n{}",
                 log.display(),
@@ -116,19 +113,6 @@ fn failed(failure: &Failure, output: Output) -> Exit {
         }));
     }
     Exit::Failed
-}
-
-fn json(value: &impl serde::Serialize) -> Exit {
-    match serde_json::to_vec(value) {
-        Ok(mut text) => {
-            text.push(b'\n');
-            say(&text)
-        }
-        Err(error) => {
-            complain(&format!("cannot write the result as JSON: {error}"));
-            Exit::Failed
-        }
-    }
 }
 
 /// Why no file can be written there: better said before a drill than after it.
@@ -156,21 +140,6 @@ fn unwritable(path: &Path) -> Option<String> {
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) >> 32
-}
-
-/// Resolves at Ctrl-C or SIGTERM.
-async fn stopped() {
-    let wait = async |kind| match signal(kind) {
-        Ok(mut signal) => {
-            signal.recv().await;
-        }
-        // Without a handler the signal ends the process, and the nodes with it.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-    }
 }
 
 #[cfg(test)]

@@ -6,14 +6,17 @@
 
 mod args;
 mod drill;
+mod lab;
 mod logging;
 mod node;
+mod part;
 mod traffic;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Arguments, Command};
 
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Node(flags) => runtime.block_on(node::run(&flags)),
         Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
+        Command::Lab(flags) => runtime.block_on(lab::run(&flags, arguments.output)),
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
     };
@@ -82,4 +86,33 @@ fn say(result: &[u8]) -> Exit {
 /// Writes an error to standard error; if that fails, nobody is left to be told.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "backstay: {text}");
+}
+
+/// Writes a result to standard output as one JSON object.
+fn json(value: &impl serde::Serialize) -> Exit {
+    match serde_json::to_vec(value) {
+        Ok(mut text) => {
+            text.push(b'\n');
+            say(&text)
+        }
+        Err(error) => {
+            complain(&format!("cannot write the result as JSON: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+async fn stopped() {
+    let wait = async |kind| match signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        // Without a handler the signal ends the process, and the nodes with it.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
 }

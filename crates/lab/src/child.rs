@@ -114,7 +114,13 @@ impl Child {
     /// # Errors
     /// When the system does not tell.
     pub fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        let ran = self.pid().is_some();
+        let ended = self.child.try_wait()?;
+        if let (true, Some(_), Some(group)) = (ran, &ended, self.group) {
+            // What it started and left behind; nobody else can have its id so soon.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        Ok(ended)
     }
 
     /// Waits for its end.

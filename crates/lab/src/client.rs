@@ -3,6 +3,7 @@
 //! It is deliberately not the node's own code: the drill must see what any client would see.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Once;
 use std::time::Duration;
@@ -120,6 +121,31 @@ impl NodeClient {
         }
         let http = http_client().map_err(|error| wrong(error.to_string()))?;
         Ok(Self { http, base: url })
+    }
+
+    /// The same, where its host name is at this address and nowhere else.
+    ///
+    /// # Errors
+    /// When it is no URL with a host.
+    pub fn at_address(base: &str, address: IpAddr) -> Result<Self, ClientError> {
+        let known = Self::new(base)?;
+        let wrong = |problem: String| ClientError::Url {
+            url: base.to_owned(),
+            problem,
+        };
+        let host = known
+            .base
+            .host_str()
+            .ok_or_else(|| wrong("it has no host".to_owned()))?;
+        let http = http_builder()
+            // The port is that of the URL.
+            .resolve(host, (address, 0).into())
+            .build()
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok(Self {
+            http,
+            base: known.base.clone(),
+        })
     }
 
     /// The base URL.
@@ -417,6 +443,10 @@ fn excerpt(text: &str) -> String {
 
 /// An HTTP client with no proxy: everything here is on this machine.
 pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    http_builder().build()
+}
+
+fn http_builder() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that one is installed already.
@@ -425,7 +455,6 @@ pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .no_proxy()
         .connect_timeout(Duration::from_secs(2))
-        .build()
 }
 
 #[cfg(test)]

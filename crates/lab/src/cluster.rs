@@ -81,12 +81,15 @@ const NAMESPACE: &str = "logging";
 const ACCOUNTS: [(&str, Role); 3] = [
     (backstay_pair::HUMIO_OPERATOR, Role::OPERATOR),
     (backstay_pair::STRIMZI_OPERATOR, Role::OPERATOR),
-    (backstay_pair::INGRESS_CONTROLLER, Role::OPERATOR),
+    (backstay_pair::INGRESS_CONTROLLER, Role::INGRESS),
 ];
+
+/// The image of a node.
+const NODE: &str = "backstay/node";
 
 /// What each image stands for: a command of this program.
 const IMAGES: [(&str, &[&str]); 5] = [
-    ("backstay/node", &["node", "--exit-with-parent"]),
+    (NODE, &["node", "--exit-with-parent"]),
     ("backstay/humio-operator", &["lab", "operator", "humio"]),
     ("backstay/strimzi-operator", &["lab", "operator", "strimzi"]),
     ("backstay/ingress", &["lab", "ingress"]),
@@ -133,7 +136,8 @@ pub fn socket(place: &Place, side: Side) -> PathBuf {
     place.region(side).join("region.sock")
 }
 
-/// Runs a region until `stop` resolves. `region` is Azure's name of it, for the labels of nodes.
+/// Runs a region until `stop` resolves. `region` is Azure's name of it, for the labels of nodes;
+/// `node` is what its pods run as nodes, where that is another program.
 ///
 /// # Errors
 /// When a part of it cannot be started.
@@ -142,6 +146,7 @@ pub async fn run(
     side: Side,
     region: String,
     program: &Path,
+    node: Option<&Path>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ClusterError> {
     let folder = place.region(side);
@@ -151,13 +156,13 @@ pub async fn run(
         source,
     })?;
     let kubeconfig = |account: &str| accounts.join(account);
-    let options = agent_options(place, side, program, &kubeconfig)?;
+    let options = agent_options(place, side, program, node, &kubeconfig)?;
     let runtime = Runtime::new(&options)?;
 
     let pods: Arc<dyn PodRuntime> = runtime.clone();
     let mut server_options = ServerOptions::new(folder.join("api"), pods);
     server_options.listen = place.api(side);
-    server_options.roles.push(Role::OPERATOR);
+    server_options.roles.push(Role::INGRESS);
     let server = Server::start(server_options).await?;
     for (account, role) in ACCOUNTS {
         let context = context(&server, side, role)?;
@@ -216,13 +221,14 @@ fn agent_options(
     place: &Place,
     side: Side,
     program: &Path,
+    node: Option<&Path>,
     kubeconfig: &dyn Fn(&str) -> PathBuf,
 ) -> Result<AgentOptions, ClusterError> {
     let [a, b, c] = place.pods(side);
     let network: Network = format!("{a}.{b}.{c}.0/24").parse()?;
-    let program = program.display().to_string();
     let images = IMAGES.map(|(image, arguments)| {
-        let mut command = vec![program.clone()];
+        let other = node.filter(|_| image == NODE);
+        let mut command = vec![other.unwrap_or(program).display().to_string()];
         command.extend(arguments.iter().map(ToString::to_string));
         (image.to_owned(), command)
     });

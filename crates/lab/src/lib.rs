@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod control;
 pub mod drill;
 pub mod gate;
+pub mod leash;
 pub mod name;
 pub mod place;
 pub mod region;

@@ -1,5 +1,6 @@
-//! The drill: ingest into a primary, kill it with SIGKILL in mid-ingest, start a standby from its
-//! bucket alone, and compare what is found there with what was acknowledged.
+//! The drill: in a lab of its own, ingest into the primary region by the global name, kill all of it
+//! with SIGKILL in mid-ingest, let the standby start from its bucket alone and take the name, and
+//! compare what is found there with what was acknowledged.
 //!
 //! `play` is the story, step by step; [`report`] what came of it, judged; [`timeline`] and
 //! [`html`] are its pictures; [`progress`] tells the person who waits.
@@ -7,15 +8,18 @@
 pub mod html;
 mod play;
 pub mod progress;
+mod region;
 pub mod report;
 mod stage;
 pub mod timeline;
+mod traffic;
 
 use std::path::PathBuf;
 
+use backstay_pair::Side;
+
 use crate::client::ClientError;
-use crate::region::{AzuriteError, RegionError};
-use crate::supervisor::SupervisorError;
+use crate::up::LabError;
 use crate::workload::lines::LinesError;
 use crate::workload::sender::SendError;
 
@@ -32,8 +36,11 @@ pub const FEWEST_EVENTS: u64 = 1_000;
 /// What a drill is told.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The `backstay` binary that the nodes run.
+    /// The `backstay` binary that the lab's parts run.
     pub program: PathBuf,
+    /// What its pods run as nodes, where that is another program: one that cheats, so that it is
+    /// seen that the drill finds it out.
+    pub node: Option<PathBuf>,
     /// Files and folders of logs; none means generated lines.
     pub logs: Vec<PathBuf>,
     /// How many events; `None` means [`EVENTS`], or all lines of the given logs.
@@ -71,17 +78,20 @@ pub enum DrillError {
     /// The lines cannot be read.
     #[error(transparent)]
     Lines(#[from] LinesError),
-    /// A bucket cannot be had or read.
+    /// There are no addresses for a lab.
+    #[error("no addresses for a lab: {0}")]
+    Addresses(#[source] std::io::Error),
+    /// The lab.
     #[error(transparent)]
-    Region(#[from] RegionError),
-    /// A node is not there.
+    Lab(#[from] LabError),
+    /// A bucket cannot be read.
     #[error(transparent)]
-    Node(#[from] SupervisorError),
+    Bucket(#[from] backstay_bucket::Error),
     /// A call of a node's API failed.
-    #[error("the {node} node: {source}")]
+    #[error("the {side} region: {source}")]
     Call {
-        /// Which node.
-        node: String,
+        /// Which region.
+        side: Side,
         /// Why.
         #[source]
         source: ClientError,
@@ -90,7 +100,7 @@ pub enum DrillError {
     #[error(transparent)]
     Send(#[from] SendError),
     /// A person or the system asked for an end.
-    #[error("interrupted; the nodes are stopped")]
+    #[error("interrupted; the lab is stopped")]
     Interrupted,
     /// Something that had to happen did not.
     #[error("{what} did not happen within {seconds} s; {detail}")]
@@ -104,12 +114,6 @@ pub enum DrillError {
     },
 }
 
-impl From<AzuriteError> for DrillError {
-    fn from(error: AzuriteError) -> Self {
-        Self::Region(error.into())
-    }
-}
-
 /// A drill that came to no verdict, with where to look.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", look(.work_dir))]
@@ -117,14 +121,14 @@ pub struct Failure {
     /// Why.
     #[source]
     pub error: DrillError,
-    /// The working folder with the nodes' logs, if there is one.
+    /// The working folder with the lab, if there is one.
     pub work_dir: Option<PathBuf>,
 }
 
 fn look(work_dir: &Option<PathBuf>) -> String {
     match work_dir {
         None => String::new(),
-        Some(path) => format!("\nthe nodes' logs and data are in {}", path.display()),
+        Some(path) => format!("\nthe lab's logs and data are in {}", path.display()),
     }
 }
 
@@ -147,24 +151,24 @@ pub fn plan(options: &Options) -> Vec<String> {
         (None, false) => "all".to_owned(),
     };
     let buckets = match &options.azurite {
-        None => "two folders in a temporary folder".to_owned(),
-        Some(url) => format!("two new containers in the Azurite at {url}"),
+        None => "logs in folders".to_owned(),
+        Some(url) => format!("logs in two new containers in the Azurite at {url}"),
     };
     let end = if options.keep {
-        "stop the nodes and leave the working folder"
+        "stop the lab and leave its folder"
     } else {
-        "stop the nodes and remove what was made (kept if the drill fails)"
+        "stop the lab and remove what was made (kept if the drill fails)"
     };
     vec![
-        format!("make two encrypted buckets: {buckets}"),
-        "start a primary node on a free port of 127.0.0.1; create a repository and an ingest token".to_owned(),
-        format!("send {events} events out of {source}, with {} clients that retry", options.senders),
+        format!("start a lab of two regions in a temporary folder, {buckets}"),
+        "create a repository and an ingest token in the primary region".to_owned(),
+        format!("send {events} events out of {source} to the global name, with {} clients that retry", options.senders),
         "wait until a part of them is in segments in the primary's bucket".to_owned(),
-        "kill the primary with SIGKILL while requests are on their way".to_owned(),
-        "start a standby in another region from the primary's bucket alone".to_owned(),
-        "point the clients to it, and wait for its first acknowledgement and its first complete search".to_owned(),
+        "kill all of the primary region with SIGKILL while requests are on their way".to_owned(),
+        "scale the standby's humio-operator to 1, and disable the primary's endpoint".to_owned(),
+        "wait until the global name points to the standby, for its first acknowledgement and its first complete search".to_owned(),
         "send the rest, and wait until it is in segments in the standby's bucket".to_owned(),
-        "start the old primary again on its old data; it must refuse every event".to_owned(),
+        "start the old primary region again as it was; it must refuse every event".to_owned(),
         "search for everything: each acknowledged event once, and nothing that was not sent".to_owned(),
         end.to_owned(),
     ]

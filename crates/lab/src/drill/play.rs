@@ -6,22 +6,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backstay_pair::Side;
 use chrono::Utc;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use super::region::{admin_token, fail_over, nodes, segments};
 use super::report::{Measured, OldPrimary, Report, Segments};
-use super::stage::{Clock, PARTITIONS, PATIENCE, Wait, regions, source, spec};
+use super::stage::{Clock, Lines, PARTITIONS, Wait, lab_options, source};
+use super::traffic::Lookup;
 use super::{DrillError, Failure, Options, Progress, report};
-use crate::client::ClientError;
-use crate::region::Region;
-use crate::supervisor::NodeProcess;
+use crate::client::{ClientError, NodeClient};
+use crate::up::Lab;
+use crate::up::disaster::Disaster;
+use crate::up::sweep::sweep;
 use crate::workload::RunName;
 use crate::workload::feed::{Feed, body};
 use crate::workload::ledger::Ledger;
 use crate::workload::lines::stamp;
 use crate::workload::sender::{Address, Senders, Sending};
-use crate::workload::verdict::{Tally, judge};
+use crate::workload::verdict::{Tally, Verdict, judge};
 
 /// The repository of the drill.
 const REPOSITORY: &str = "drill";
@@ -67,18 +71,16 @@ pub async fn run(
                 source,
             })
         })?;
-    let mut made = Vec::new();
     let ended = tokio::select! {
-        ended = play(options, progress, work.path(), &mut made) => ended,
+        ended = play(options, progress, work.path()) => ended,
         () = stop => Err(DrillError::Interrupted),
     };
     progress.end();
+    // The lab went with the play; what ended in the midst of starting one is swept up.
+    sweep(&work.path().canonicalize().unwrap_or_default().join("lab"));
     let interrupted = matches!(ended, Err(DrillError::Interrupted));
     let failed = !interrupted && !matches!(&ended, Ok(report) if report.ok);
     let keep = options.keep || failed;
-    if !keep {
-        remove(&made).await;
-    }
     let work_dir = leave(work, keep);
     match ended {
         Ok(mut report) => {
@@ -86,14 +88,6 @@ pub async fn run(
             Ok(report)
         }
         Err(error) => Err(Failure { error, work_dir }),
-    }
-}
-
-async fn remove(regions: &[Region]) {
-    for region in regions {
-        if let Err(error) = region.remove().await {
-            tracing::warn!(%error, region = region.name(), "a bucket of the drill was left behind");
-        }
     }
 }
 
@@ -108,131 +102,119 @@ fn leave(work: TempDir, keep: bool) -> Option<PathBuf> {
     None
 }
 
-fn call<'a>(node: &'a NodeProcess) -> impl Fn(ClientError) -> DrillError + 'a {
-    |source| DrillError::Call {
-        node: node.name().to_owned(),
-        source,
-    }
+fn call(side: Side) -> impl Fn(ClientError) -> DrillError {
+    move |source| DrillError::Call { side, source }
 }
 
-async fn play(
-    options: &Options,
-    progress: &Progress,
-    work: &Path,
-    made: &mut Vec<Region>,
-) -> Result<Report, DrillError> {
+async fn play(options: &Options, progress: &Progress, work: &Path) -> Result<Report, DrillError> {
     let (lines, events, source) = source(options)?;
     let run = RunName::new(options.seed, Utc::now().timestamp_millis());
     let batch = (events / 200).clamp(1, 500);
     let ledger = Arc::new(Ledger::new(Instant::now(), events, batch));
     let mut clock = Clock::new(ledger.clone(), progress);
 
-    clock.begin("provision the primary", None);
-    let (primary_region, standby_region) = regions(options, &run, work, made).await?;
-    let primary_spec = spec(options, work, "primary", primary_region.own());
-    let mut primary = NodeProcess::start(&primary_spec)?;
-    primary.ready(PATIENCE).await?;
-    let admin = primary.admin_token()?;
+    clock.begin("start both regions", None);
+    let lab = Lab::start(&lab_options(options, work)?, &|what| progress.note(what)).await?;
+    let played = in_lab(options, &lab, &run, &mut clock, lines).await;
+    let remove = !options.keep
+        && matches!(&played, Ok((measured, verdict)) if report::judge(measured.clone(), verdict.clone()).ok);
+    lab.stop(remove).await;
+    let (mut measured, verdict) = played?;
+    clock.end();
+    measured.phases = clock.phases;
+    measured.duration_ms = ledger.now_ms();
+    measured.seed = options.seed;
+    measured.source = source;
+    Ok(report::judge(measured, verdict))
+}
+
+/// The story itself.
+async fn in_lab(
+    options: &Options,
+    lab: &Lab,
+    run: &RunName,
+    clock: &mut Clock<'_>,
+    lines: Lines,
+) -> Result<(Measured, Verdict), DrillError> {
+    let (ledger, progress) = (clock.ledger.clone(), clock.progress);
+    let events = ledger.events();
+    lab.ready(&|what| progress.note(what)).await?;
+    let ingress = lab.ingress(Side::Primary);
+    let base = format!("http://{}:{}/", lab.pair().global_host, ingress.port());
+    let (_lookup, name) =
+        Lookup::start(lab.names(), &base, ingress.ip()).map_err(call(Side::Primary))?;
+    let admin = admin_token(lab, Side::Primary).await?;
+    let primary = name.borrow().node.clone();
     primary
-        .client()
         .create_repository(&admin, REPOSITORY)
         .await
-        .map_err(call(&primary))?;
+        .map_err(call(Side::Primary))?;
     let token: Arc<str> = primary
-        .client()
         .create_ingest_token(&admin, REPOSITORY, "drill")
         .await
-        .map_err(call(&primary))?
+        .map_err(call(Side::Primary))?
         .into();
 
-    let (name, resolver) = watch::channel(Address {
-        generation: 0,
-        node: primary.client().clone(),
-    });
     let (allow, allowed) = watch::channel(events * HISTORY / 100);
     let sending = Sending {
         run: run.clone(),
         token: token.clone(),
         feed: Feed::new(run.clone(), ledger.clone(), lines),
         ledger: ledger.clone(),
-        name: resolver,
+        name: name.clone(),
         allowed,
     };
     let mut senders = Senders::start(options.senders, &sending);
+    ingest_history(clock, lab, &mut senders, &allow).await?;
+    let (kill_ms, in_flight_at_kill) = kill_in_mid_ingest(clock, lab, &mut senders, &allow).await?;
 
-    ingest_history(
-        &mut clock,
-        &mut primary,
-        &mut senders,
-        &primary_region,
-        &allow,
-    )
-    .await?;
-    let (kill_ms, in_flight_at_kill) =
-        kill_in_mid_ingest(&mut clock, &mut primary, &mut senders, &allow).await?;
-
-    clock.begin("standby recovers", None);
-    let at_kill = segment_keys(&primary_region).await?;
-    let env = standby_region
-        .own()
-        .into_iter()
-        .chain(primary_region.recover_from(&standby_region));
-    let standby_spec = spec(options, work, "secondary", env.collect());
-    let mut standby = NodeProcess::start(&standby_spec)?;
-    standby.ready(PATIENCE).await?;
+    clock.begin("fail over", None);
+    let at_kill = segments(lab, Side::Primary).await?;
     let acknowledged_before_kill = ledger.acknowledged_events();
+    fail_over(lab).await?;
+    clock.begin("standby recovers", None);
+    lab.ready_side(Side::Secondary, &|what| progress.note(what))
+        .await?;
 
     clock.begin("clients move over", None);
-    name.send_replace(Address {
-        generation: 1,
-        node: standby.client().clone(),
-    });
-    let standby_admin = standby.admin_token()?;
-    let first_search_ms = moved_over(
-        &ledger,
-        &mut standby,
-        &mut senders,
-        &standby_admin,
-        acknowledged_before_kill,
-    )
-    .await?;
+    let admin = admin_token(lab, Side::Secondary).await?;
+    let first_search_ms =
+        moved_over(clock, &name, &mut senders, &admin, acknowledged_before_kill).await?;
     let first_ack_ms = ledger.first_ack_ms(1).unwrap_or(first_search_ms);
 
     clock.begin("ingest the rest", Some(events));
     let wait = Wait::new("the acknowledgement of all events");
     while !senders.finished()? {
-        standby.must_run()?;
         progress.at(ledger.acknowledged_events());
-        wait.tick(TICK, || known(&ledger, &standby)).await?;
+        wait.tick(TICK, || known(&ledger, lab)).await?;
     }
     clock.begin("new segments are written", None);
     let wait = Wait::new("a segment in the standby's bucket");
-    while segment_keys(&standby_region).await?.is_empty() {
-        standby.must_run()?;
-        wait.tick(SLOW_TICK, || known(&ledger, &standby)).await?;
+    while segments(lab, Side::Secondary).await?.is_empty() {
+        wait.tick(SLOW_TICK, || known(&ledger, lab)).await?;
     }
 
     clock.begin("the old primary returns", None);
-    let mut returned = NodeProcess::start(&primary_spec)?;
-    let old_primary = offer_to(&mut returned, &run, &token, events).await?;
+    lab.restore(Some(Side::Primary)).await?;
+    let old_primary = offer_to_all(lab, run, &token, events).await?;
 
     clock.begin("check every event", Some(events));
+    let standby = name.borrow().node.clone();
     let mut tally = Tally::new(&ledger);
     let rows = standby
-        .client()
-        .query(&standby_admin, REPOSITORY, "*")
+        .query(&admin, REPOSITORY, "*")
         .await
-        .map_err(call(&standby))?;
+        .map_err(call(Side::Secondary))?;
     let seen = |count| progress.at(count);
     tally
-        .take(&run, &ledger, rows, &seen)
+        .take(run, &ledger, rows, &seen)
         .await
-        .map_err(call(&standby))?;
-    let verdict = judge(&run, &ledger, &tally);
-    let segments = compare(
+        .map_err(call(Side::Secondary))?;
+    let verdict = judge(run, &ledger, &tally);
+    let found = compare(
         &at_kill,
-        &segment_keys(&primary_region).await?,
-        &segment_keys(&standby_region).await?,
+        &segments(lab, Side::Primary).await?,
+        &segments(lab, Side::Secondary).await?,
     );
     clock.end();
 
@@ -247,45 +229,30 @@ async fn play(
         kill_ms,
         first_ack_ms,
         first_search_ms,
-        segments,
+        segments: found,
         old_primary,
-        phases: clock.phases,
         rate: ledger.rate(RATE_INTERVAL_MS),
         rate_interval_ms: RATE_INTERVAL_MS,
-        duration_ms: ledger.now_ms(),
-        seed: options.seed,
-        source,
-        store: if options.azurite.is_some() {
-            "azurite"
-        } else {
-            "folder"
-        },
+        store: lab.store(),
+        ..Measured::default()
     };
-    returned.kill().await?;
-    standby.kill().await?;
-    Ok(report::judge(measured, verdict))
+    Ok((measured, verdict))
 }
 
-fn known(ledger: &Ledger, node: &NodeProcess) -> String {
+fn known(ledger: &Ledger, lab: &Lab) -> String {
     format!(
-        "{} of {} events are acknowledged; the {} node's log ends with:\n{}",
+        "{} of {} events are acknowledged; the regions' logs are in {}",
         ledger.acknowledged_events(),
         ledger.events(),
-        node.name(),
-        node.log_tail(12)
+        lab.place().folder.display(),
     )
-}
-
-async fn segment_keys(region: &Region) -> Result<BTreeSet<String>, DrillError> {
-    Ok(region.keys("segments/").await?.into_iter().collect())
 }
 
 /// Sends a part at full speed, and then a trickle until enough of it is in segments.
 async fn ingest_history(
     clock: &mut Clock<'_>,
-    primary: &mut NodeProcess,
+    lab: &Lab,
     senders: &mut Senders,
-    region: &Region,
     allow: &watch::Sender<u64>,
 ) -> Result<(), DrillError> {
     let ledger = clock.ledger.clone();
@@ -296,10 +263,9 @@ async fn ingest_history(
     clock.begin("ingest", Some(goal));
     let wait = Wait::new("the acknowledgement of the first events");
     while ledger.acknowledged_events() < goal {
-        primary.must_run()?;
         senders.finished()?;
         clock.progress.at(ledger.acknowledged_events());
-        wait.tick(TICK, || known(&ledger, primary)).await?;
+        wait.tick(TICK, || known(&ledger, lab)).await?;
     }
     clock.begin("history goes into segments", None);
     let most = events * TRICKLE_TO / 100;
@@ -307,12 +273,11 @@ async fn ingest_history(
     let wait = Wait::new("history in segments");
     let mut still = 0;
     loop {
-        primary.must_run()?;
         senders.finished()?;
-        let segments = segment_keys(region).await?.len();
+        let count = segments(lab, Side::Primary).await?.len();
         // More segments than partitions: some partition is at its second, so that its first is
         // not only uploaded but published.
-        if segments > PARTITIONS || (segments > 0 && still > 80) {
+        if count > PARTITIONS || (count > 0 && still > 80) {
             return Ok(());
         }
         let now = *allow.borrow();
@@ -320,7 +285,7 @@ async fn ingest_history(
             still += 1;
         }
         allow.send_replace((now + step).min(most));
-        wait.tick(SLOW_TICK, || known(&ledger, primary)).await?;
+        wait.tick(SLOW_TICK, || known(&ledger, lab)).await?;
     }
 }
 
@@ -328,7 +293,7 @@ async fn ingest_history(
 /// and how many waited.
 async fn kill_in_mid_ingest(
     clock: &mut Clock<'_>,
-    primary: &mut NodeProcess,
+    lab: &Lab,
     senders: &mut Senders,
     allow: &watch::Sender<u64>,
 ) -> Result<(u64, u64), DrillError> {
@@ -339,16 +304,15 @@ async fn kill_in_mid_ingest(
     allow.send_replace(events);
     let wait = Wait::new("the acknowledgement of the events before the kill");
     loop {
-        primary.must_run()?;
         senders.finished()?;
         let in_flight = ledger.in_flight();
         if ledger.acknowledged_events() >= goal && in_flight > 0 {
             let kill_ms = ledger.now_ms();
-            primary.kill().await?;
+            lab.befall(Side::Primary, Disaster::Kill).await?;
             return Ok((kill_ms, in_flight));
         }
         clock.progress.at(ledger.acknowledged_events());
-        wait.tick(TICK, || known(&ledger, primary)).await?;
+        wait.tick(TICK, || known(&ledger, lab)).await?;
     }
 }
 
@@ -356,20 +320,23 @@ async fn kill_in_mid_ingest(
 /// the search ended. Complete is a search that counts as many events as had been acknowledged;
 /// whether they are the same ones is told by the check at the end.
 async fn moved_over(
-    ledger: &Ledger,
-    standby: &mut NodeProcess,
+    clock: &Clock<'_>,
+    name: &watch::Receiver<Address>,
     senders: &mut Senders,
     admin: &str,
     acknowledged: u64,
 ) -> Result<u64, DrillError> {
+    let ledger = &clock.ledger;
     let wait = Wait::new("the standby's first acknowledgement and its first complete search");
     let mut searched: Option<u64> = None;
     loop {
-        standby.must_run()?;
         senders.finished()?;
         let mut last = "it has not acknowledged any event".to_owned();
-        if searched.is_none() {
-            match standby.client().count(admin, REPOSITORY).await {
+        let address = name.borrow().clone();
+        if address.generation == 0 {
+            "the global name still points to the primary".clone_into(&mut last);
+        } else if searched.is_none() {
+            match address.node.count(admin, REPOSITORY).await {
                 Ok(count) if count >= acknowledged => searched = Some(ledger.now_ms()),
                 Ok(count) => last = format!("it finds {count} of {acknowledged} events"),
                 Err(error) => last = error.to_string(),
@@ -378,52 +345,75 @@ async fn moved_over(
         if let (Some(at), Some(_)) = (searched, ledger.first_ack_ms(1)) {
             return Ok(at);
         }
-        wait.tick(TICK, || {
-            format!("{last}; its log ends with:\n{}", standby.log_tail(12))
-        })
-        .await?;
+        wait.tick(TICK, || last).await?;
     }
 }
 
-/// Offers batches to the old primary from its start until it says that it is fenced, and some
-/// more. Their identities are in no ledger: found anywhere, they are phantoms.
-async fn offer_to(
-    node: &mut NodeProcess,
+/// Offers batches to every node of the old primary, past its ingress. What came of it is that of
+/// the worst of them.
+async fn offer_to_all(
+    lab: &Lab,
     run: &RunName,
     token: &str,
     events: u64,
+) -> Result<OldPrimary, DrillError> {
+    let wait = Wait::new("the old primary's return");
+    let found = loop {
+        // Its API comes back with it.
+        match nodes(lab, Side::Primary).await {
+            Ok(found) if !found.is_empty() => break found,
+            Ok(_) => wait.tick(SLOW_TICK, || "it has no pods".to_owned()).await?,
+            Err(error) => wait.tick(SLOW_TICK, || error.to_string()).await?,
+        }
+    };
+    let mut all = OldPrimary {
+        says_fenced: true,
+        ..OldPrimary::default()
+    };
+    for (pod, node) in found {
+        let one = offer_to(&pod, &node, run, token, events + all.offered).await?;
+        all.offered += one.offered;
+        all.accepted += one.accepted;
+        all.says_fenced &= one.says_fenced;
+        all.last_answer = one.last_answer;
+    }
+    Ok(all)
+}
+
+/// Offers batches to a node of the old primary until it says that it is fenced, and some more.
+/// Their identities are in no ledger: found anywhere, they are phantoms.
+async fn offer_to(
+    pod: &str,
+    node: &NodeClient,
+    run: &RunName,
+    token: &str,
+    first: u64,
 ) -> Result<OldPrimary, DrillError> {
     let wait = Wait::new("the old primary's word that it is fenced");
     let mut old = OldPrimary::default();
     let mut offers_left = OFFERS;
     while offers_left > 0 {
-        let ended = node.exited()?;
-        if let Some(status) = ended {
-            old.last_answer = format!("it ended by itself ({status})");
-            old.says_fenced |= node.log_tail(40).to_lowercase().contains("fenced");
-        } else if let Ok(answer) = node.client().status().await {
-            old.says_fenced |= !answer.ok && answer.body.to_lowercase().contains("fenced");
-            old.last_answer = answer.to_string();
+        match node.status().await {
+            Ok(answer) => {
+                old.says_fenced |= !answer.ok && answer.body.to_lowercase().contains("fenced");
+                old.last_answer = answer.to_string();
+            }
+            // It has not started yet.
+            Err(error) => old.last_answer = error.to_string(),
         }
-        let identity = run.identity(events + old.offered);
+        let identity = run.identity(first + old.offered);
         let text = stamp("offered to the old primary", &identity);
         let batch = body(Utc::now().timestamp_millis(), &[("offer", identity, text)]);
-        let key = format!("{}-offer-{}", run.as_str(), old.offered);
+        let key = format!("{}-offer-{}", run.as_str(), first + old.offered);
         old.offered += 1;
-        if node.client().ingest(token, &key, batch).await.is_ok() {
+        if node.ingest(token, &key, batch).await.is_ok() {
             old.accepted += 1;
         }
-        if old.says_fenced || ended.is_some() || old.accepted > 0 {
+        if old.says_fenced || old.accepted > 0 {
             offers_left -= 1;
         }
-        wait.tick(SLOW_TICK, || {
-            format!(
-                "it answers {}; its log ends with:\n{}",
-                old.last_answer,
-                node.log_tail(12)
-            )
-        })
-        .await?;
+        wait.tick(SLOW_TICK, || format!("{pod} answers {}", old.last_answer))
+            .await?;
     }
     Ok(old)
 }

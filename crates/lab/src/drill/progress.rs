@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 
 /// How the progress of a drill is shown.
 pub struct Progress {
+    who: &'static str,
     shown: Shown,
+    noted: Mutex<String>,
 }
 
 enum Shown {
@@ -19,22 +21,44 @@ enum Shown {
 }
 
 impl Progress {
-    /// Bars if standard error is a terminal, else lines.
-    pub fn detect() -> Self {
+    /// Bars if standard error is a terminal, else lines that begin with `who`.
+    pub fn detect(who: &'static str) -> Self {
         let terminal = io::stderr().is_terminal();
         Self {
+            who,
             shown: if terminal {
                 Shown::Bars(Mutex::new(None))
             } else {
                 Shown::Lines
             },
+            noted: Mutex::default(),
         }
     }
 
     /// Nothing at all, for tests.
     pub fn silent() -> Self {
         Self {
+            who: "",
             shown: Shown::Nothing,
+            noted: Mutex::default(),
+        }
+    }
+
+    /// What it is at, where that changes too often to be steps. Told once as long as it is the
+    /// same.
+    pub fn note(&self, what: &str) {
+        let mut noted = self.noted.lock();
+        if *noted == what {
+            return;
+        }
+        what.clone_into(&mut noted);
+        match &self.shown {
+            Shown::Bars(held) if held.lock().is_some() => {
+                if let Some(bar) = held.lock().as_ref() {
+                    bar.set_message(what.to_owned());
+                }
+            }
+            _ => self.step(what, None),
         }
     }
 
@@ -43,7 +67,7 @@ impl Progress {
         match &self.shown {
             Shown::Nothing => {}
             // Nobody can be told that nobody can be told anything.
-            Shown::Lines => drop(writeln!(io::stderr(), "drill: {name}")),
+            Shown::Lines => drop(writeln!(io::stderr(), "{}: {name}", self.who)),
             Shown::Bars(held) => {
                 let bar = match goal {
                     Some(goal) => ProgressBar::new(goal).with_style(style(

@@ -1,7 +1,6 @@
 //! What the story is played with: the lines, the two regions, the nodes' settings, the clock, and
 //! waits that end.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,13 +9,14 @@ use chrono::Utc;
 
 use super::report::Phase;
 use super::{DrillError, EVENTS, FEWEST_EVENTS, Options, Progress};
-use crate::region::{Azurite, Region};
-use crate::supervisor::NodeSpec;
-use crate::workload::RunName;
+use crate::place::Place;
+use crate::up::LabOptions;
+use crate::up::describe::Times;
+use crate::up::store::Wanted;
 use crate::workload::ledger::Ledger;
 use crate::workload::lines::{Files, Generator, Line, LinesError};
 
-/// Ingest partitions of the drill's clusters.
+/// Ingest partitions of a lab's clusters.
 pub(super) const PARTITIONS: usize = 4;
 
 /// Longest wait for any one thing.
@@ -55,55 +55,20 @@ pub(super) fn source(options: &Options) -> Result<(Lines, u64, String), DrillErr
     Ok((lines, events, source))
 }
 
-/// Two regions with a bucket each. They are put into `made` as they are made, so that they can be
-/// removed whatever happens next.
-pub(super) async fn regions(
-    options: &Options,
-    run: &RunName,
-    work: &Path,
-    made: &mut Vec<Region>,
-) -> Result<(Region, Region), DrillError> {
-    for name in ["primary", "secondary"] {
-        let region = match &options.azurite {
-            None => Region::folder(name, work.join(format!("{name}-bucket")))?,
-            Some(url) => Region::azurite(name, &Azurite::new(url)?, run).await?,
-        };
-        made.push(region);
-    }
-    Ok((made[0].clone(), made[1].clone()))
-}
-
-/// Variables that every node of the drill has: small segments and short intervals, so that a drill
-/// of seconds goes through what takes minutes in production.
-fn tuning() -> BTreeMap<String, String> {
-    let partitions = PARTITIONS.to_string();
-    [
-        ("BACKSTAY_INGEST_PARTITIONS", partitions.as_str()),
-        ("BACKSTAY_COMMIT_LINGER_MS", "20"),
-        ("BACKSTAY_SEGMENT_SECONDS", "1"),
-        ("BACKSTAY_SEGMENT_BYTES", "1048576"),
-        ("BACKSTAY_SNAPSHOT_SECONDS", "2"),
-        ("BACKSTAY_LOG", "info"),
-        ("NO_COLOR", "1"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
-}
-
-pub(super) fn spec(
-    options: &Options,
-    work: &Path,
-    name: &str,
-    env: BTreeMap<String, String>,
-) -> NodeSpec {
-    NodeSpec {
-        name: name.to_owned(),
+/// The lab that the drill is played in: of its own, so that it disturbs none that runs.
+pub(super) fn lab_options(options: &Options, work: &Path) -> Result<LabOptions, DrillError> {
+    let place = Place::with_any_block(work.join("lab")).map_err(DrillError::Addresses)?;
+    Ok(LabOptions {
+        place,
         program: options.program.clone(),
-        env: tuning().into_iter().chain(env).collect(),
-        data_dir: work.join(format!("{name}-data")),
-        log_file: work.join(format!("{name}.log")),
-    }
+        node: options.node.clone(),
+        store: match &options.azurite {
+            None => Wanted::Folder,
+            Some(url) => Wanted::Azurite(url.clone()),
+        },
+        pools: options.node.is_none(),
+        times: Times::default(),
+    })
 }
 
 /// The clock of the drill: one phase begins where the last ends.

@@ -39,7 +39,7 @@ pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 pub const GLOBAL_HOST: &str = "logs.trafficmanager.net";
 
 /// The file's text.
-pub fn describe(place: &Place, store: &Store, times: Times) -> String {
+pub fn describe(place: &Place, store: &Store, pools: bool, times: Times) -> String {
     let mut text = format!(
         r#"# The pair of this lab. It is read when the lab is made; see docs/pair.md for every key.
 
@@ -53,8 +53,9 @@ BACKSTAY_HEARTBEAT_MS = "500"
 BACKSTAY_LEASE_MS = "3000"
 BACKSTAY_INGEST_PARTITIONS = "4"
 BACKSTAY_COMMIT_LINGER_MS = "20"
-BACKSTAY_SEGMENT_SECONDS = "5"
-BACKSTAY_SNAPSHOT_SECONDS = "30"
+BACKSTAY_SEGMENT_SECONDS = "2"
+BACKSTAY_SEGMENT_BYTES = "4194304"
+BACKSTAY_SNAPSHOT_SECONDS = "5"
 BACKSTAY_CACHE_BYTES = "1073741824"
 
 [traffic_manager]
@@ -86,12 +87,12 @@ probe_timeout_seconds = 1
     );
     for side in Side::BOTH {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n{}", region(place, store, side));
+        let _ = write!(text, "\n{}", region(place, store, pools, side));
     }
     text
 }
 
-fn region(place: &Place, store: &Store, side: Side) -> String {
+fn region(place: &Place, store: &Store, pools: bool, side: Side) -> String {
     let [http, https, _] = place.ingress(side);
     let storage = match store {
         Store::Folder => format!(
@@ -127,12 +128,13 @@ https_port = {https}
 
 [{side}.sizes]
 digest = 1
-ui = 1
-ingest = 1
+ui = {pool}
+ingest = {pool}
 kafka = 1
 
 [{side}.storage]
 {storage}"#,
+        pool = u8::from(pools),
         context = context(side),
         target = place.ingress_address(side),
         address = http.ip(),

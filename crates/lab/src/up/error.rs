@@ -154,7 +154,7 @@ pub enum LabError {
 }
 
 impl LabError {
-    pub(super) fn api(side: Side, source: kube::Error) -> Self {
+    pub(crate) fn api(side: Side, source: kube::Error) -> Self {
         Self::Api {
             side,
             source: Box::new(source),

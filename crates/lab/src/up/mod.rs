@@ -59,8 +59,12 @@ pub struct LabOptions {
     pub place: Place,
     /// The `backstay` binary that its parts run.
     pub program: PathBuf,
+    /// What its pods run as nodes, where that is another program: for tests of the drill.
+    pub node: Option<PathBuf>,
     /// Where it keeps its logs.
     pub store: Wanted,
+    /// Whether an active region has pools of its own for searches and for events.
+    pub pools: bool,
     /// The times of a new lab.
     pub times: Times,
 }
@@ -137,7 +141,10 @@ impl Lab {
     ///
     /// # Errors
     /// When a part of it does not start.
-    pub async fn start(options: &LabOptions, tell: &(dyn Fn(&str) + Sync)) -> Result<Self, LabError> {
+    pub async fn start(
+        options: &LabOptions,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Self, LabError> {
         let inner = Arc::new(start::start(options, tell).await?);
         let asked = Arc::clone(&inner);
         let socket = inner.place.socket();
@@ -201,6 +208,18 @@ impl Lab {
     /// When they take too long; with what they wait for.
     pub async fn ready(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
         self.inner.ready(tell).await
+    }
+
+    /// Returns when one region does what it was told.
+    ///
+    /// # Errors
+    /// When it takes too long; with what it waits for.
+    pub async fn ready_side(
+        &self,
+        side: Side,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), LabError> {
+        self.inner.ready_side(side, tell).await
     }
 
     /// How it is.
@@ -269,31 +288,27 @@ impl Inner {
     }
 
     async fn ready(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
+        for side in Side::BOTH {
+            self.ready_side(side, tell).await?;
+        }
+        Ok(())
+    }
+
+    async fn ready_side(&self, side: Side, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
         let start = tokio::time::Instant::now();
-        loop {
-            let waits: Vec<(Side, String)> = {
-                let (primary, secondary) =
-                    tokio::join!(self.look(Side::Primary), self.look(Side::Secondary));
-                let views = [(Side::Primary, primary), (Side::Secondary, secondary)];
-                views
-                    .into_iter()
-                    .filter_map(|(side, view)| Some((side, view.missing()?)))
-                    .collect()
-            };
-            let Some((side, missing)) = waits.first() else {
-                return Ok(());
-            };
+        while let Some(missing) = self.look(side).await.missing() {
             tell(&format!("waiting for {missing} of the {side} region"));
             if start.elapsed() > PATIENCE {
                 return Err(LabError::NotReady {
-                    side: *side,
-                    missing: missing.clone(),
+                    side,
+                    missing,
                     seconds: PATIENCE.as_secs(),
-                    folder: self.place.region(*side),
+                    folder: self.place.region(side),
                 });
             }
             sleep(TICK).await;
         }
+        Ok(())
     }
 
     async fn befall(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {

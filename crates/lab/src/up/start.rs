@@ -41,7 +41,10 @@ struct Remembered {
     store: Store,
 }
 
-pub(super) async fn start(options: &LabOptions, tell: &(dyn Fn(&str) + Sync)) -> Result<Inner, LabError> {
+pub(super) async fn start(
+    options: &LabOptions,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Inner, LabError> {
     let (folder, lock) = take(&options.place.folder)?;
     // Of a lab that was killed here.
     sweep(&folder);
@@ -189,7 +192,7 @@ async fn remember(options: &LabOptions, given: Place) -> Result<(Place, Store), 
 fn pair(options: &LabOptions, place: &Place, store: &Store) -> Result<Pair, LabError> {
     let path = place.pair();
     if !path.exists() {
-        let text = describe(place, store, options.times);
+        let text = describe(place, store, options.pools, options.times);
         std::fs::write(&path, text).map_err(|source| LabError::File {
             path: path.clone(),
             source,
@@ -275,7 +278,7 @@ fn traffic(options: &LabOptions, place: &Place, accounts: &Path) -> ChildSpec {
 }
 
 fn region(options: &LabOptions, place: &Place, pair: &Pair, side: Side) -> ChildSpec {
-    let arguments = [
+    let mut arguments = vec![
         "lab".to_owned(),
         "region".to_owned(),
         side.to_string(),
@@ -283,11 +286,14 @@ fn region(options: &LabOptions, place: &Place, pair: &Pair, side: Side) -> Child
         format!("--net={}", place.block),
         format!("--name={}", pair.region(side).region),
     ];
+    if let Some(node) = &options.node {
+        arguments.push(format!("--node={}", node.display()));
+    }
     marked(
         place,
         ChildSpec {
             program: options.program.clone(),
-            arguments: arguments.map(Into::into).to_vec(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
             environment: BTreeMap::new(),
             log: place.logs().join(format!("{side}.log")),
         },

@@ -1,9 +1,9 @@
 //! The drill, played with nodes that cheat: each fault that a node could have must fail it, and
 //! fail the check that is meant for it. A check that nobody has seen fail proves nothing.
 //!
-//! This program is also the node: started as `… node`, it is a log store of a few lines that keeps
-//! its journal in a file in its bucket's folder, seals the bucket that it recovers from, and has the
-//! fault that its file name names. Hence no test harness.
+//! This program is also the node that the pods of the drill's lab run: started as `… node`, it is a
+//! log store of a few lines that keeps its journal in a file in its bucket's folder, seals the
+//! bucket that it recovers from, and has the fault that its file name names. Hence no test harness.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::collections::BTreeSet;
@@ -52,7 +52,8 @@ fn main() {
         let program = folder.path().join(fault);
         std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &program).unwrap();
         let options = Options {
-            program,
+            program: env!("CARGO_BIN_EXE_backstay").into(),
+            node: Some(program),
             logs: Vec::new(),
             events: Some(3_000),
             azurite: None,
@@ -80,7 +81,9 @@ fn main() {
         );
         assert_eq!(report.rpo_ms > 0, report.lost > 0, "{fault}");
         if let Some(kept) = report.work_dir {
-            assert!(kept.join("primary.log").exists() && kept.join("secondary.log").exists());
+            for region in ["primary", "secondary"] {
+                assert!(kept.join(format!("lab/logs/{region}.log")).exists());
+            }
             std::fs::remove_dir_all(kept).unwrap();
         }
         eprintln!("drill with a node that has the fault `{fault}` ... ok");
@@ -92,7 +95,8 @@ fn main() {
 /// Ctrl-C ends a drill, its nodes and its folders.
 async fn interrupted(folder: &Path) {
     let options = Options {
-        program: folder.join("none"),
+        program: env!("CARGO_BIN_EXE_backstay").into(),
+        node: Some(folder.join("none")),
         logs: Vec::new(),
         events: Some(3_000),
         azurite: None,
@@ -197,8 +201,6 @@ fn node() {
         std::fs::write(source.join("sealed.txt"), "sealed").unwrap();
         store.cheat(&source);
     }
-    let data = PathBuf::from(variable("DIRECTORY").unwrap());
-    std::fs::write(data.join("admin-token.txt"), "admin\n").unwrap();
     let store = Arc::new(Mutex::new(store));
     std::thread::spawn(|| {
         // The leash: the parent holds the other end.
@@ -226,10 +228,9 @@ fn node() {
 }
 
 async fn serve(store: Shared) {
-    let port = std::env::var("PORT").unwrap();
-    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}"))
-        .await
-        .unwrap();
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let address = format!("{}:{}", variable("BACKSTAY_BIND"), variable("PORT"));
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let router = axum::Router::new()
         .route("/api/v1/status", get(status))
         .route("/graphql", post(graphql))

@@ -1,0 +1,350 @@
+//! `backstay lab`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use backstay_lab::child::log_tail;
+use backstay_lab::control::{self, ControlError};
+use backstay_lab::drill::Progress;
+use backstay_lab::place::{BLOCK, Place, default_folder};
+use backstay_lab::up::describe::Times;
+use backstay_lab::up::disaster::Disaster;
+use backstay_lab::up::store::Wanted;
+use backstay_lab::up::sweep::sweep;
+use backstay_lab::up::{Lab, LabError, LabOptions, LabStatus, Reply, Request};
+use backstay_pair::Side;
+
+use crate::args::{LabCommand, LabFlags, LabUpFlags, Output, SlowFlags};
+use crate::{Exit, complain, json, say, stopped};
+
+/// How often a lab that starts in the background is asked whether it is there.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Runs one of the lab's commands.
+pub async fn run(flags: &LabFlags, output: Output) -> Exit {
+    let folder = match folder(flags) {
+        Ok(folder) => folder,
+        Err(problem) => {
+            complain(&problem);
+            return Exit::Usage;
+        }
+    };
+    match &flags.command {
+        LabCommand::Up(up) if up.dry_run => dry_run(&folder, up, output),
+        LabCommand::Up(up) if up.detach => detach(&folder, up, output).await,
+        LabCommand::Up(up) => foreground(&folder, up, output).await,
+        LabCommand::Down { purge, dry_run } => down(&folder, *purge, *dry_run, output).await,
+        LabCommand::Status => status(&folder, output).await,
+        LabCommand::Kubeconfig => kubeconfig(&folder, output),
+        LabCommand::KillRegion(on) => {
+            befall(&folder, on.region, Disaster::Kill, on.dry_run, output).await
+        }
+        LabCommand::Partition(on) => {
+            befall(&folder, on.region, Disaster::Partition, on.dry_run, output).await
+        }
+        LabCommand::Freeze(on) => {
+            befall(&folder, on.region, Disaster::Freeze, on.dry_run, output).await
+        }
+        LabCommand::SlowBucket(SlowFlags { on, millis }) => {
+            let slow = Disaster::SlowBucket(*millis);
+            befall(&folder, on.region, slow, on.dry_run, output).await
+        }
+        LabCommand::DenyBucket(on) => {
+            befall(&folder, on.region, Disaster::DenyBucket, on.dry_run, output).await
+        }
+        LabCommand::Restore { region, dry_run } => {
+            let what = match region {
+                Some(side) => format!("whatever befell the {side} region is over"),
+                None => "whatever befell either region is over".to_owned(),
+            };
+            change(&folder, &Request::Restore(*region), &what, *dry_run, output).await
+        }
+        LabCommand::Part(part) => crate::part::run(&folder, part).await,
+    }
+}
+
+fn folder(flags: &LabFlags) -> Result<PathBuf, String> {
+    let vars = |name: &str| std::env::var(name).ok();
+    let given = flags.dir.clone().or_else(|| default_folder(&vars));
+    let folder =
+        given.ok_or("neither XDG_STATE_HOME nor HOME is set; say where the lab is with --dir")?;
+    std::path::absolute(&folder).map_err(|error| format!("--dir {}: {error}", folder.display()))
+}
+
+fn options(folder: &Path, up: &LabUpFlags) -> Result<LabOptions, String> {
+    let program = std::env::current_exe()
+        .map_err(|error| format!("cannot find the path of this program: {error}"))?;
+    let store = match (&up.azurite, up.folders) {
+        (Some(url), _) => Wanted::Azurite(url.clone()),
+        (None, true) => Wanted::Folder,
+        (None, false) => Wanted::Any,
+    };
+    Ok(LabOptions {
+        place: Place {
+            folder: folder.to_owned(),
+            block: up.net.unwrap_or(BLOCK),
+        },
+        program,
+        node: None,
+        store,
+        pools: true,
+        times: Times::default(),
+    })
+}
+
+fn dry_run(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
+    let block = up.net.unwrap_or(BLOCK);
+    let steps = [
+        format!("make {} or go on with the lab in it", folder.display()),
+        format!("start the traffic manager, and Azurite where it is installed, on 127.{block}.0.1"),
+        format!(
+            "start the primary region on 127.{block}.1.0/24 and the secondary on 127.{block}.2.0/24"
+        ),
+        "apply the documents of a new pair to both, and make the traffic manager's profile"
+            .to_owned(),
+        "wait until both do what they were told".to_owned(),
+    ];
+    match output {
+        Output::Json => json(&serde_json::json!({ "dry_run": true, "steps": steps })),
+        Output::Text => say((steps.join("\n") + "\n").as_bytes()),
+    }
+}
+
+async fn foreground(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
+    if up.exit_with_parent {
+        crate::node::exit_with_parent();
+    }
+    let options = match options(folder, up) {
+        Ok(options) => options,
+        Err(problem) => {
+            complain(&problem);
+            return Exit::Failed;
+        }
+    };
+    let progress = Progress::detect("lab");
+    let tell = |what: &str| progress.note(what);
+    let started = tokio::select! {
+        started = start(&options, &tell) => started,
+        () = stopped() => {
+            progress.end();
+            complain("interrupted; the lab is stopped");
+            sweep(folder);
+            return Exit::Failed;
+        }
+    };
+    progress.end();
+    let lab = match started {
+        Ok(lab) => lab,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Failed;
+        }
+    };
+    let told = shown(&lab.status().await, output);
+    if told == Exit::Done {
+        tokio::select! {
+            () = lab.told_to_end() => {}
+            () = stopped() => {}
+        }
+    }
+    lab.stop(false).await;
+    told
+}
+
+async fn start(options: &LabOptions, tell: &(dyn Fn(&str) + Sync)) -> Result<Lab, LabError> {
+    let lab = Lab::start(options, tell).await?;
+    lab.ready(tell).await?;
+    Ok(lab)
+}
+
+/// Starts a lab that goes on when this command and its terminal are gone, and returns when both
+/// regions are ready.
+async fn detach(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
+    match spawn(folder, up) {
+        Ok((mut child, log)) => {
+            let progress = Progress::detect("lab");
+            progress.note("starting both regions");
+            let ready = loop {
+                let asked = ask(folder, &Request::Ready).await;
+                match (asked, child.try_wait()) {
+                    (Ok(_), _) => break Ok(()),
+                    (Err(ControlError::NotRunning(_)), Ok(None)) => {
+                        tokio::time::sleep(TICK).await;
+                    }
+                    (_, Ok(Some(status))) => {
+                        break Err(format!(
+                            "the lab ended ({status}); its log {} ends with:\n{}",
+                            log.display(),
+                            log_tail(&log, 12)
+                        ));
+                    }
+                    (Err(error), _) => break Err(error.to_string()),
+                }
+            };
+            progress.end();
+            match ready {
+                Ok(()) => status(folder, output).await,
+                Err(problem) => {
+                    complain(&problem);
+                    Exit::Failed
+                }
+            }
+        }
+        Err(problem) => {
+            complain(&problem);
+            Exit::Failed
+        }
+    }
+}
+
+fn spawn(folder: &Path, up: &LabUpFlags) -> Result<(std::process::Child, PathBuf), String> {
+    use std::os::unix::process::CommandExt as _;
+    let program = options(folder, up)?.program;
+    let logs = folder.join("logs");
+    let log = logs.join("lab.log");
+    let unwritable = |error| format!("cannot write {}: {error}", log.display());
+    std::fs::create_dir_all(&logs).map_err(unwritable)?;
+    let output = std::fs::File::create(&log).map_err(unwritable)?;
+    let also = output.try_clone().map_err(unwritable)?;
+    let mut command = std::process::Command::new(program);
+    command.arg("lab").arg("--dir").arg(folder).arg("up");
+    if let Some(block) = up.net {
+        command.arg(format!("--net={block}"));
+    }
+    if let Some(url) = &up.azurite {
+        command.arg(format!("--azurite={url}"));
+    }
+    if up.folders {
+        command.arg("--folders");
+    }
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(output)
+        .stderr(also)
+        // A Ctrl-C in this terminal is not meant for it.
+        .process_group(0);
+    let child = command
+        .spawn()
+        .map_err(|error| format!("cannot start the lab: {error}"))?;
+    Ok((child, log))
+}
+
+async fn ask(folder: &Path, request: &Request) -> Result<Reply, ControlError> {
+    control::ask(&folder.join("lab.sock"), request).await
+}
+
+async fn status(folder: &Path, output: Output) -> Exit {
+    match ask(folder, &Request::Status).await {
+        Ok(Reply::Status(status)) => shown(&status, output),
+        Ok(Reply::Done) => Exit::Done,
+        Err(error) => {
+            complain(&error.to_string());
+            Exit::Failed
+        }
+    }
+}
+
+fn shown(status: &LabStatus, output: Output) -> Exit {
+    match output {
+        Output::Json => json(status),
+        Output::Text => say(status.table().as_bytes()),
+    }
+}
+
+fn kubeconfig(folder: &Path, output: Output) -> Exit {
+    let path = folder.join("kubeconfig");
+    if !path.exists() {
+        complain(&ControlError::NotRunning(folder.to_owned()).to_string());
+        return Exit::Failed;
+    }
+    match output {
+        Output::Json => json(&serde_json::json!({ "kubeconfig": path })),
+        Output::Text => say(format!("{}\n", path.display()).as_bytes()),
+    }
+}
+
+async fn befall(
+    folder: &Path,
+    side: Side,
+    disaster: Disaster,
+    dry_run: bool,
+    output: Output,
+) -> Exit {
+    let what = format!("the {side} region: {disaster}");
+    change(
+        folder,
+        &Request::Befall(side, disaster),
+        &what,
+        dry_run,
+        output,
+    )
+    .await
+}
+
+async fn change(
+    folder: &Path,
+    request: &Request,
+    what: &str,
+    dry_run: bool,
+    output: Output,
+) -> Exit {
+    if !dry_run {
+        if let Err(error) = ask(folder, request).await {
+            complain(&error.to_string());
+            return Exit::Failed;
+        }
+    }
+    match output {
+        Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
+        Output::Text if dry_run => say(format!("would do: {what}\n").as_bytes()),
+        Output::Text => say(format!("{what}\n").as_bytes()),
+    }
+}
+
+/// Ends the lab, if it runs, and whatever a killed one has left.
+async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit {
+    let gone = if purge {
+        " and its folder is removed"
+    } else {
+        ""
+    };
+    let what = format!("the lab in {} ends{gone}", folder.display());
+    if !dry_run {
+        if purge && folder.exists() && !folder.join("lab.json").exists() {
+            complain(&format!(
+                "{} is no lab's folder (it has no lab.json); nothing is removed",
+                folder.display()
+            ));
+            return Exit::Failed;
+        }
+        match ask(folder, &Request::Down).await {
+            Ok(_) => ended(folder).await,
+            Err(ControlError::NotRunning(_)) => {}
+            Err(error) => complain(&format!("{error}; its processes are killed")),
+        }
+        let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        sweep(&canonical);
+        if purge && folder.exists() {
+            if let Err(error) = std::fs::remove_dir_all(folder) {
+                complain(&format!("cannot remove {}: {error}", folder.display()));
+                return Exit::Failed;
+            }
+        }
+    }
+    match output {
+        Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
+        Output::Text => say(format!("{what}\n").as_bytes()),
+    }
+}
+
+/// Waits until nobody holds the lab's folder any more.
+async fn ended(folder: &Path) {
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_secs(60) {
+        let lock = std::fs::File::open(folder.join("lock"));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            return;
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! A lab as a person has it: the real binary, driven by real `kubectl` and `curl`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![cfg(target_os = "linux")]
+
+#[path = "lab/disasters.rs"]
+mod disasters;
+#[path = "lab/runbook.rs"]
+mod runbook;
+#[path = "lab/world.rs"]
+mod world;
