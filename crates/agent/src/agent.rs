@@ -26,6 +26,7 @@ use crate::probe::Prober;
 use crate::runtime::{AgentError, Runtime};
 use crate::sources::{Sources, events};
 use crate::volumes::VolumeError;
+use crate::warnings::Warnings;
 
 /// What all pods of an agent share.
 pub(crate) struct Context {
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     pub sources: Sources,
     pub claims: Claims,
     pub prober: Prober,
+    pub warnings: Warnings,
     pub addresses: Mutex<Addresses>,
     /// An address may be free.
     pub freed: Notify,
@@ -72,6 +74,7 @@ impl Agent {
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (sources, watching) = Sources::new(client.clone());
+        let (warnings, telling) = Warnings::new(client.clone());
         let claims = Claims::new(client.clone(), &runtime.folder).map_err(|error| match error {
             VolumeError::File { path, source } => AgentError::Folder { path, source },
             other => AgentError::Folder {
@@ -82,6 +85,7 @@ impl Agent {
         let context = Arc::new(Context {
             sources,
             claims,
+            warnings,
             prober: Prober::new(runtime.groups.clone())?,
             addresses: Mutex::new(Addresses::new(options.network)),
             freed: Notify::new(),
@@ -98,6 +102,7 @@ impl Agent {
             });
         };
         until_stopped(Box::pin(watching));
+        until_stopped(Box::pin(telling));
         until_stopped(Box::pin(nodes::keep(context.clone())));
         until_stopped(Box::pin(collect_claims(context.clone())));
         until_stopped(Box::pin(hear(context, tasks.clone())));

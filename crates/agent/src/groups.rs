@@ -6,7 +6,7 @@
 //! What has left its group, or was started in the moment before its record, is known by a variable
 //! ([`MARK`]) that all processes of a pod inherit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,10 @@ pub(crate) struct Groups {
     /// that none is missed.
     alive: Mutex<BTreeMap<i32, u64>>,
     frozen: watch::Sender<bool>,
+    /// The folders of containers that have ended, whose processes nobody has looked for yet.
+    ended: Mutex<HashSet<String>>,
+    /// Held by who looks for processes.
+    looking: tokio::sync::Mutex<()>,
 }
 
 impl Groups {
@@ -51,14 +55,37 @@ impl Groups {
             left.extend(entry?.file_name().to_str().and_then(parse));
         }
         end_groups(&left);
-        sweep(&folder.display().to_string());
+        let folder = folder.display().to_string();
+        sweep(&|mark: &[u8]| {
+            let below = mark.strip_prefix(folder.as_bytes());
+            below.is_some_and(|below| below.starts_with(b"/"))
+        });
         fs::remove_dir_all(&all)?;
         fs::create_dir_all(&records)?;
         Ok(Arc::new(Self {
             records,
             alive: Mutex::default(),
             frozen: watch::Sender::new(false),
+            ended: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// Kills what is left of a container, by the folder that its processes are marked with. When
+    /// many end at a time, all processes of the machine are not looked at for each.
+    pub async fn sweep(&self, folder: String) {
+        self.ended.lock().insert(folder.clone());
+        let _turn = self.looking.lock().await;
+        let all = {
+            let mut ended = self.ended.lock();
+            if !ended.contains(&folder) {
+                // Whoever had the turn before has looked for it, too.
+                return;
+            }
+            std::mem::take(&mut *ended)
+        };
+        let marked = move |mark: &[u8]| std::str::from_utf8(mark).is_ok_and(|m| all.contains(m));
+        let _ = tokio::task::spawn_blocking(move || sweep(&marked)).await;
     }
 
     /// Records the group that this process leads, or is about to.
@@ -200,17 +227,12 @@ fn end_groups(recorded: &[(i32, u64)]) {
     }
 }
 
-/// Kills every process that is marked with this folder, or one in it, until there is none.
-pub(crate) fn sweep(folder: &str) {
-    let inside = |value: &[u8]| {
-        value
-            .strip_prefix(folder.as_bytes())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    };
+/// Kills every process whose mark is one of these, until there is none.
+fn sweep(marked: &dyn Fn(&[u8]) -> bool) {
     for _ in 0..TRIES {
         let mut found = false;
         for process in proc::processes() {
-            if proc::was_given(process.pid, MARK, inside) {
+            if proc::was_given(process.pid, MARK, marked) {
                 found = true;
                 let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
             }
@@ -220,7 +242,7 @@ pub(crate) fn sweep(folder: &str) {
         }
         std::thread::sleep(DYING);
     }
-    tracing::error!(folder, "processes of pods do not end");
+    tracing::error!("processes of pods do not end");
 }
 
 #[cfg(test)]

@@ -25,12 +25,12 @@
 //! Init containers (such a pod is refused, with the reason), container hooks, resource limits,
 //! security contexts, grpc probes, the kinds of volumes other than emptyDir,
 //! persistentVolumeClaim, secret and configMap; a mounted secret does not follow the secret's
-//! changes; events. Linux only: it reads `/proc`.
+//! changes; events other than warnings. Linux only: it reads `/proc`.
 //!
 //! # Layout
 //! Pure: `environment`, `paths`, `back_off`, `status`, `network`, and the deciding parts of
 //! `probe`, `log`, `claims`, `groups`, `launch`. Around them: `agent` hears of pods, `pod` runs
-//! one, `sources`, `volumes`, `claims` and `nodes` talk to the API server, `exec` and `pty` run
+//! one, `sources`, `volumes`, `claims`, `nodes` and `warnings` talk to the API server, `exec` and `pty` run
 //! commands, [`Runtime`] answers the API server. Nothing polls: only probes, back-off, grace and
 //! heartbeats have timers.
 
@@ -54,6 +54,7 @@ mod runtime;
 mod sources;
 mod status;
 mod volumes;
+mod warnings;
 
 pub use agent::Agent;
 pub use back_off::BackOff;

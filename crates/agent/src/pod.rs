@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::api::{Api, DeleteParams, Preconditions};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Preconditions};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use crate::launch::curl_config;
 use crate::runtime::Places;
 use crate::status::{CREATING, ContainerState, PodState, RestartPolicy, State};
 use crate::volumes::{self, Folders, VolumeError};
+use crate::warnings::About;
 
 /// Until something that failed for a reason of this machine's is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -36,9 +37,7 @@ struct Versioned {
 /// A pod that this agent runs.
 pub(crate) struct Worker {
     context: Arc<Context>,
-    namespace: String,
-    name: String,
-    uid: String,
+    about: About,
     folder: PathBuf,
     places: Arc<Places>,
     /// What is wanted of it, as it was last heard.
@@ -82,11 +81,14 @@ impl Worker {
         };
         let folder = context.runtime.pods_folder().join(&uid);
         Self {
-            namespace: text(&metadata.namespace),
-            name: text(&metadata.name),
             places: context.runtime.places(&uid),
+            about: About {
+                namespace: text(&metadata.namespace),
+                pod: text(&metadata.name),
+                uid,
+                node: spec.map(|spec| text(&spec.node_name)).unwrap_or_default(),
+            },
             folder,
-            uid,
             pod,
             gone,
             state: watch::Sender::new(Versioned { version: 1, state }),
@@ -111,8 +113,10 @@ impl Worker {
         }
     }
 
-    fn api(&self) -> Api<Pod> {
-        Api::namespaced(self.context.client.clone(), &self.namespace)
+    /// Of documents: a pod that has become nonsense meanwhile must end all the same.
+    fn api(&self) -> Api<DynamicObject> {
+        let (client, namespace) = (self.context.client.clone(), &self.about.namespace);
+        Api::namespaced_with(client, namespace, &ApiResource::erase::<Pod>(&()))
     }
 
     fn change(&self, change: impl FnOnce(&mut PodState)) -> u64 {
@@ -128,13 +132,19 @@ impl Worker {
         version
     }
 
-    fn change_container(&self, name: &str, change: impl FnOnce(&mut ContainerState)) {
+    /// Answers with whether that makes a difference.
+    fn change_container(&self, name: &str, change: impl FnOnce(&mut ContainerState)) -> bool {
+        // Whatever else changes meanwhile is another container's.
+        let mut changed = false;
         self.change(|state| {
             let mut all = state.containers.iter_mut();
             if let Some(container) = all.find(|container| container.name == name) {
+                let before = container.clone();
                 change(container);
+                changed = *container != before;
             }
         });
+        changed
     }
 
     /// Turns what is heard of the pod, and of the agent, into the moment by which it must end.
@@ -216,7 +226,7 @@ impl Worker {
         let address = loop {
             // Before the look, so that none that is freed after it is missed.
             let freed = self.context.freed.notified();
-            if let Some(address) = self.context.addresses.lock().take(&self.uid) {
+            if let Some(address) = self.context.addresses.lock().take(&self.about.uid) {
                 break address;
             }
             let network = self.context.options.network;
@@ -262,13 +272,23 @@ impl Worker {
     }
 
     fn waits(&self, message: &str) {
-        self.change(|state| {
+        let before = self.state.borrow().version;
+        let version = self.change(|state| {
             for container in &mut state.containers {
                 if matches!(container.state, State::Waiting { .. }) {
                     container.state = State::waiting(CREATING, message);
                 }
             }
         });
+        if version != before {
+            self.warn(None, "FailedMount", message);
+        }
+    }
+
+    /// Tells people, besides the status.
+    fn warn(&self, container: Option<&str>, reason: &str, message: &str) {
+        let warnings = &self.context.warnings;
+        warnings.tell(&self.about, container, reason, message);
     }
 
     /// After its processes have ended: its traces are removed, then its object.
@@ -287,15 +307,15 @@ impl Worker {
         if let Ok(Err(error)) = removed
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, pod = %self.name, "the folder of a pod is not removed");
+            tracing::warn!(%error, pod = %self.about.pod, "the folder of a pod is not removed");
         }
         tokio::select! {
             () = self.delete() => {}
             () = self.gone.cancelled() => {}
             () = self.context.shutdown.cancelled() => return,
         }
-        self.context.runtime.forget(&self.uid);
-        self.context.release(&self.uid);
+        self.context.runtime.forget(&self.about.uid);
+        self.context.release(&self.about.uid);
     }
 
     /// Deletes the object, and waits until it is gone: another's finalizer may hold it.
@@ -303,18 +323,18 @@ impl Worker {
         let now = DeleteParams {
             grace_period_seconds: Some(0),
             preconditions: Some(Preconditions {
-                uid: Some(self.uid.clone()),
+                uid: Some(self.about.uid.clone()),
                 ..Preconditions::default()
             }),
             ..DeleteParams::default()
         };
         loop {
-            match self.api().delete(&self.name, &now).await {
+            match self.api().delete(&self.about.pod, &now).await {
                 Ok(_) => break,
                 // It is gone, or it is another by now.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => break,
                 Err(error) => {
-                    tracing::warn!(%error, pod = %self.name, "a pod cannot be deleted");
+                    tracing::warn!(%error, pod = %self.about.pod, "a pod cannot be deleted");
                     tokio::time::sleep(AGAIN).await;
                 }
             }

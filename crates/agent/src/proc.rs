@@ -40,7 +40,7 @@ pub(crate) fn processes() -> Vec<Process> {
 }
 
 /// Whether a process was started with a variable whose value fits.
-pub(crate) fn was_given(pid: i32, name: &str, fits: impl Fn(&[u8]) -> bool) -> bool {
+pub(crate) fn was_given(pid: i32, name: &str, fits: &dyn Fn(&[u8]) -> bool) -> bool {
     let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else {
         return false;
     };
@@ -48,7 +48,7 @@ pub(crate) fn was_given(pid: i32, name: &str, fits: impl Fn(&[u8]) -> bool) -> b
         variable
             .strip_prefix(name.as_bytes())
             .and_then(|rest| rest.strip_prefix(b"="))
-            .is_some_and(&fits)
+            .is_some_and(fits)
     })
 }
 
@@ -80,8 +80,8 @@ mod tests {
         assert!(this.start > 0);
         assert!(processes().contains(&this));
         let path = std::env::var("PATH").unwrap();
-        assert!(was_given(pid, "PATH", |value| value == path.as_bytes()));
-        assert!(!was_given(pid, "PAT", |_| true));
+        assert!(was_given(pid, "PATH", &|value| value == path.as_bytes()));
+        assert!(!was_given(pid, "PAT", &|_| true));
     }
 
     proptest! {

@@ -110,11 +110,12 @@ impl Worker {
         let message = format!(
             "back-off {} restarting failed container={name} pod={}_{}({})",
             short(wait),
-            self.name,
-            self.namespace,
-            self.uid
+            self.about.pod,
+            self.about.namespace,
+            self.about.uid
         );
         self.places.waits(name, CRASH_LOOP);
+        self.warn(Some(name), "BackOff", &message);
         self.change_container(name, |container| {
             container.state = State::waiting(CRASH_LOOP, message);
             container.last = Some(ended.clone());
@@ -135,10 +136,13 @@ impl Worker {
             };
             let (reason, message) = (not_yet.reason(), not_yet.to_string());
             self.places.waits(name, reason);
-            self.change_container(name, |container| {
-                container.state = State::waiting(reason, message);
+            let changed = self.change_container(name, |container| {
+                container.state = State::waiting(reason, message.clone());
                 container.last = last.cloned();
             });
+            if changed {
+                self.warn(Some(name), "Failed", &format!("Error: {message}"));
+            }
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = respecified.changed() => {}
@@ -166,7 +170,10 @@ impl Worker {
         let mounts = mounts(container, folders)?;
         let mut held = Holders::new();
         for (holder, name) in environment::holders(container) {
-            let read = self.context.sources.read(holder, &self.namespace, &name);
+            let read = self
+                .context
+                .sources
+                .read(holder, &self.about.namespace, &name);
             if let Some(values) = read.await? {
                 held.insert((holder, name), values);
             }
@@ -197,7 +204,7 @@ impl Worker {
     fn given(&self, pod: &Pod) -> std::collections::BTreeMap<String, String> {
         let curl = self.folder.join("curl").display().to_string();
         let mut variables = std::collections::BTreeMap::from([
-            ("HOSTNAME".to_owned(), self.name.clone()),
+            ("HOSTNAME".to_owned(), self.about.pod.clone()),
             ("CURL_HOME".to_owned(), curl),
         ]);
         let account = pod

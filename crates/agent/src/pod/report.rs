@@ -33,7 +33,7 @@ impl Worker {
             let document = current.state.document(&before, Utc::now());
             if document != before {
                 if let Err(error) = self.write(&document).await {
-                    tracing::debug!(%error, pod = %self.name, "a status is not taken");
+                    tracing::debug!(%error, pod = %self.about.pod, "a status is not taken");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                     continue;
@@ -50,10 +50,10 @@ impl Worker {
 
     async fn write(&self, status: &Value) -> Result<(), kube::Error> {
         // With the uid, a pod of the same name that came after this one is not meant.
-        let patch = json!({ "metadata": { "uid": self.uid }, "status": status });
+        let patch = json!({ "metadata": { "uid": self.about.uid }, "status": status });
         let parameters = PatchParams::default();
         self.api()
-            .patch_status(&self.name, &parameters, &Patch::Merge(&patch))
+            .patch_status(&self.about.pod, &parameters, &Patch::Merge(&patch))
             .await
             .map(drop)
     }

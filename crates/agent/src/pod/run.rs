@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Worker;
 use super::container::Prepared;
 use crate::exec::exit_code;
-use crate::groups::{Group, sweep};
+use crate::groups::Group;
 use crate::launch::{self, Started, start_error};
 use crate::log::Log;
 use crate::probe::{Plan, Streak};
@@ -80,9 +80,9 @@ impl Worker {
         // Whatever it has started goes with it, as in a container.
         drop(group);
         let mark = prepared.surroundings.folder.display().to_string();
-        let _ = tokio::task::spawn_blocking(move || sweep(&mark)).await;
+        self.context.runtime.groups.sweep(mark).await;
         if tokio::time::timeout(LOG, log).await.is_err() {
-            tracing::warn!(pod = %self.name, "the output of a container that has ended is held");
+            tracing::warn!(pod = %self.about.pod, "the output of a container that has ended is held");
         }
         self.places.ended(name);
         let ended = ended(status, message, started, id);
@@ -189,7 +189,14 @@ impl Worker {
             let answer = self.ask(&plan, prepared, "readiness").await;
             if let Some(ready) = streak.take(answer.is_ok(), &plan) {
                 was_ready |= ready;
-                self.change_container(&prepared.container.name, |state| state.ready = ready);
+                let name = &prepared.container.name;
+                let changed = self.change_container(name, |state| state.ready = ready);
+                if let Err(why) = answer
+                    && changed
+                {
+                    let message = format!("Readiness probe failed: {why}");
+                    self.warn(Some(name), "Unhealthy", &message);
+                }
             }
             let wait = match was_ready {
                 true => plan.period,
@@ -227,8 +234,10 @@ impl Worker {
                     let why = answer.err().unwrap_or_default();
                     let name = &prepared.container.name;
                     let grace = probe.termination_grace_period_seconds;
+                    let why = format!("Container {name} failed {kind} probe: {why}");
+                    self.warn(Some(name), "Unhealthy", &why);
                     return Err(Unhealthy {
-                        why: format!("Container {name} failed {kind} probe: {why}"),
+                        why,
                         grace: grace
                             .and_then(|s| u64::try_from(s).ok())
                             .map(Duration::from_secs),
@@ -245,7 +254,7 @@ impl Worker {
         let asked = prober.ask(plan, &prepared.container, &prepared.surroundings);
         let answer = asked.await;
         if let Err(why) = &answer {
-            tracing::debug!(pod = %self.name, kind, why, "a probe fails");
+            tracing::debug!(pod = %self.about.pod, kind, why, "a probe fails");
         }
         answer
     }
