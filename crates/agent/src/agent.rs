@@ -320,7 +320,7 @@ async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
         patched.map(drop)
     };
     if let Err(error) = done {
-        tracing::warn!(%error, pod = %name, why, "a pod that cannot be run");
+        tracing::warn!(%error, pod = %name, "a pod that cannot be run is not told so");
     }
 }
 

@@ -54,7 +54,9 @@ impl Groups {
         for entry in fs::read_dir(&records)? {
             left.extend(entry?.file_name().to_str().and_then(parse));
         }
-        end_groups(&left);
+        for (pid, start) in still_there(&left, &proc::processes()) {
+            send(pid, start, Signal::SIGKILL);
+        }
         let folder = folder.display().to_string();
         sweep(&|mark: &[u8]| {
             let below = mark.strip_prefix(folder.as_bytes());
@@ -168,7 +170,11 @@ impl Drop for Group {
         if !self.left {
             self.signal(Signal::SIGKILL);
         }
-        self.groups.alive.lock().remove(&self.pid);
+        let mut alive = self.groups.alive.lock();
+        if alive.get(&self.pid) == Some(&self.start) {
+            alive.remove(&self.pid);
+        }
+        drop(alive);
         let record = self.groups.records.join(name(self.pid, self.start));
         if let Err(error) = fs::remove_file(&record) {
             tracing::warn!(%error, record = %record.display(), "a record of a process group stays");
@@ -199,32 +205,17 @@ fn parse(name: &str) -> Option<(i32, u64)> {
     (pid > 1).then_some((pid, start.parse().ok()?))
 }
 
-/// The processes in groups whose recorded leader still is the one that was recorded. A group whose
-/// leader has gone may be another by now.
-fn members(recorded: &[(i32, u64)], processes: &[Process]) -> Vec<i32> {
-    let led: Vec<i32> = processes
-        .iter()
-        .filter(|process| recorded.contains(&(process.pid, process.start)))
-        .map(|leader| leader.pid)
-        .collect();
-    let inside = |process: &&Process| led.contains(&process.pid) || led.contains(&process.group);
-    processes
-        .iter()
-        .filter(inside)
-        .map(|process| process.pid)
-        .collect()
-}
-
-/// The leaders last: with them goes the knowledge whose group it is.
-fn end_groups(recorded: &[(i32, u64)]) {
-    if recorded.is_empty() {
-        return;
-    }
-    let mut doomed = members(recorded, &proc::processes());
-    doomed.sort_by_key(|pid| recorded.iter().any(|(leader, _)| leader == pid));
-    for pid in doomed {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    }
+/// The recorded leaders that still are the processes that were recorded. A group whose leader has
+/// gone may be another's by now, and only what is marked in it is known to be a pod's.
+fn still_there(recorded: &[(i32, u64)], processes: &[Process]) -> Vec<(i32, u64)> {
+    let there = |(pid, start): &&(i32, u64)| {
+        let recorded = Process {
+            pid: *pid,
+            start: *start,
+        };
+        processes.contains(&recorded)
+    };
+    recorded.iter().filter(there).copied().collect()
 }
 
 /// Kills every process whose mark is one of these, until there is none.

@@ -4,8 +4,6 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub pid: i32,
-    /// Its process group.
-    pub group: i32,
     /// When it was started, in ticks since the machine was.
     pub start: u64,
 }
@@ -21,10 +19,9 @@ pub(crate) fn process(pid: i32) -> Option<Process> {
 fn parse(pid: i32, stat: &str) -> Option<Process> {
     // The name, in parentheses, may contain anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    // State, parent, group; the start is the 22nd field of all, the group the 5th.
-    let group = fields.nth(2)?.parse().ok()?;
-    let start = fields.nth(16)?.parse().ok()?;
-    Some(Process { pid, group, start })
+    // The start is the 22nd field, and the state, which comes after the name, is the 3rd.
+    let start = fields.nth(19)?.parse().ok()?;
+    Some(Process { pid, start })
 }
 
 /// All processes.
@@ -67,7 +64,6 @@ mod tests {
             parse(77, stat),
             Some(Process {
                 pid: 77,
-                group: 55,
                 start: 987_654
             })
         );

@@ -170,7 +170,7 @@ pub(crate) struct PodState {
 }
 
 impl PodState {
-    /// Getphase in the kubelet.
+    /// Where in its life it is.
     pub fn phase(&self) -> &'static str {
         let (mut waiting, mut running, mut stopped, mut succeeded) = (0, 0, 0, 0);
         for container in &self.containers {

@@ -9,32 +9,28 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn process(pid: i32, group: i32, start: u64) -> Process {
-    Process { pid, group, start }
+fn processes(all: &[(i32, u64)]) -> Vec<Process> {
+    let process = |(pid, start): &(i32, u64)| Process {
+        pid: *pid,
+        start: *start,
+    };
+    all.iter().map(process).collect()
 }
 
 #[test]
 fn only_groups_whose_leader_is_the_recorded_one_are_ended() {
-    let processes = [
-        process(10, 10, 500),
-        process(11, 10, 501),
-        process(12, 12, 502),
-        process(13, 12, 503),
-        process(21, 20, 700),
-        process(30, 1, 900),
-    ];
+    let there = processes(&[(10, 500), (11, 501), (12, 502), (30, 900)]);
     for (recorded, doomed) in [
         (vec![], vec![]),
-        (vec![(10, 500)], vec![10, 11]),
+        (vec![(10, 500)], vec![(10, 500)]),
+        (vec![(12, 502), (30, 900)], vec![(12, 502), (30, 900)]),
         // The id means another process by now.
         (vec![(10, 499)], vec![]),
-        (vec![(12, 500), (10, 500)], vec![10, 11]),
+        (vec![(12, 500), (10, 500)], vec![(10, 500)]),
         // The leader has gone: what has its group now may be anybody.
         (vec![(20, 650)], vec![]),
-        // Before it became the leader of its group.
-        (vec![(30, 900)], vec![30]),
     ] {
-        assert_eq!(members(&recorded, &processes), doomed, "{recorded:?}");
+        assert_eq!(still_there(&recorded, &there), doomed, "{recorded:?}");
     }
 }
 
@@ -58,20 +54,14 @@ fn names_of_records_are_read_back_and_others_are_none() {
 
 proptest! {
     #[test]
-    fn nothing_is_hit_but_by_a_record(
-        processes in prop::collection::vec((2_i32..30, 2_i32..30, 0_u64..4), 0..30),
+    fn nothing_is_hit_but_what_is_recorded_and_still_the_same(
+        there in prop::collection::btree_map(2_i32..30, 0_u64..4, 0..30),
         recorded in prop::collection::vec((2_i32..30, 0_u64..4), 0..6),
     ) {
-        let processes: Vec<Process> = processes
-            .into_iter()
-            .map(|(pid, group, start)| process(pid, group, start))
-            .collect();
-        for pid in members(&recorded, &processes) {
-            let sound = processes.iter().filter(|process| process.pid == pid).any(|hit| {
-                let leader = |of: i32| processes.iter().any(|p| p.pid == of && recorded.contains(&(of, p.start)));
-                leader(hit.pid) || leader(hit.group)
-            });
-            prop_assert!(sound);
+        let all: Vec<(i32, u64)> = there.iter().map(|(pid, start)| (*pid, *start)).collect();
+        for (pid, start) in still_there(&recorded, &processes(&all)) {
+            prop_assert!(recorded.contains(&(pid, start)));
+            prop_assert_eq!(there.get(&pid), Some(&start));
         }
     }
 

@@ -224,8 +224,26 @@ fn short(wait: Duration) -> String {
     let (seconds, millis) = (wait.as_secs(), wait.subsec_millis());
     match (seconds / 60, seconds % 60) {
         (0, 0) => format!("{millis}ms"),
-        (0, seconds) if millis > 0 => format!("{seconds}.{millis:03}s"),
+        (0, seconds) if millis > 0 => format!("{}s", f64::from(millis) / 1000.0 + seconds as f64),
         (0, seconds) => format!("{seconds}s"),
         (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_printed_as_kubernetes_prints_them() {
+        for (millis, text) in [
+            (500, "500ms"),
+            (1_500, "1.5s"),
+            (10_000, "10s"),
+            (160_000, "2m40s"),
+            (300_000, "5m0s"),
+        ] {
+            assert_eq!(short(Duration::from_millis(millis)), text);
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::shell::{Shell, client_at};
 
 /// No wait for one thing is longer; a machine that is busy with other tests is slow.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(100);
 
 /// A network that no other test has, as long as this lives.
 pub struct Reserved {
