@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use parking_lot::Mutex;
@@ -199,8 +199,10 @@ impl Ward {
     }
 
     fn gone(&mut self, uid: &str) {
-        if let Some(told) = self.told.remove(uid) {
-            told.gone.cancel();
+        match self.told.remove(uid) {
+            Some(told) => told.gone.cancel(),
+            // It may have had an address from an agent before this one.
+            None => self.context.release(uid),
         }
     }
 
@@ -295,6 +297,18 @@ fn check(spec: &PodSpec) -> Result<(), String> {
     Ok(())
 }
 
+/// The end of this very pod, and of none of the same name that came after it.
+pub(crate) fn at_once(uid: Option<String>) -> DeleteParams {
+    DeleteParams {
+        grace_period_seconds: Some(0),
+        preconditions: Some(Preconditions {
+            uid,
+            ..Preconditions::default()
+        }),
+        ..DeleteParams::default()
+    }
+}
+
 /// Says why a pod is not run; and lets it go when it is deleted, since there is nothing to end.
 async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
     let namespace = object.namespace().unwrap_or_default();
@@ -302,7 +316,7 @@ async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
         Api::namespaced_with(client.clone(), &namespace, &ApiResource::erase::<Pod>(&()));
     let name = object.name_any();
     let done = if object.metadata.deletion_timestamp.is_some() {
-        let now = DeleteParams::default().grace_period(0);
+        let now = at_once(object.metadata.uid.clone());
         pods.delete(&name, &now).await.map(drop)
     } else {
         let message = format!("the pod cannot be run: {why}");

@@ -11,12 +11,12 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Preconditions};
+use kube::api::{Api, ApiResource, DynamicObject};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::Context;
+use crate::agent::{Context, at_once};
 use crate::claims::Claims;
 use crate::launch::curl_config;
 use crate::runtime::Places;
@@ -320,14 +320,7 @@ impl Worker {
 
     /// Deletes the object, and waits until it is gone: another's finalizer may hold it.
     async fn delete(&self) {
-        let now = DeleteParams {
-            grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions {
-                uid: Some(self.about.uid.clone()),
-                ..Preconditions::default()
-            }),
-            ..DeleteParams::default()
-        };
+        let now = at_once(Some(self.about.uid.clone()));
         loop {
             match self.api().delete(&self.about.pod, &now).await {
                 Ok(_) => break,
