@@ -173,3 +173,34 @@ fn all_are_frozen_also_those_that_come() {
     assert!(groups.ids().is_empty());
     assert_eq!(std::fs::read_dir(&groups.records).unwrap().count(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_containers_that_end_at_a_time_are_all_swept() {
+    let folder = TempDir::new().unwrap();
+    let groups = Groups::open(folder.path()).unwrap();
+    let spared = folder.path().join("pods/u1/containers/c");
+    let mut other = shell("exec sleep 600", Some(&spared));
+    let sweeps = (10..22).map(|number| {
+        // One's mark is the beginning of another's, and ends only its own.
+        let mark = folder.path().join(format!("pods/u{number}/containers/c"));
+        let mut left = shell("setsid sleep 600 & exit", Some(&mark));
+        let groups = groups.clone();
+        tokio::spawn(async move {
+            groups.sweep(mark.display().to_string()).await;
+            tokio::task::spawn_blocking(move || {
+                // The shell's end is either's doing; that of its child is not.
+                left.wait().unwrap();
+                drained(&mut left);
+            })
+            .await
+            .unwrap();
+        })
+    });
+    for sweep in sweeps.collect::<Vec<_>>() {
+        let swept = tokio::time::timeout(Duration::from_secs(60), sweep).await;
+        swept.unwrap().unwrap();
+    }
+    assert!(other.try_wait().unwrap().is_none());
+    groups.sweep(spared.display().to_string()).await;
+    assert!(killed(other));
+}
