@@ -7,14 +7,12 @@
 locals {
   standby  = var.dr == "standby"
   in_pair  = var.dr != ""
-  other    = var.side == "primary" ? "secondary" : "primary"
-  given    = { primary = var.primary, secondary = var.secondary }
-  own      = local.given[var.side]
+  own      = var.regions[var.side]
   families = { azure = "AZURE", folder = "LOCAL" }
 
   # The buckets with their defaults filled in.
   storage = {
-    for side, region in local.given : side => merge(region.storage, {
+    for side, region in var.regions : side => merge(region.storage, {
       family = local.families[region.storage.provider]
       endpoint_base = coalesce(
         region.storage.endpoint_base,
@@ -67,7 +65,7 @@ locals {
       local.bucket_envvars[source]["RECOVER_FROM"],
       [{
         name  = "${local.storage[source].family}_RECOVER_FROM_REPLACE_REGION"
-        value = "${local.given[source].region}/${local.given[side].region}"
+        value = "${var.regions[source].region}/${var.regions[side].region}"
       }],
     )
   }
@@ -142,7 +140,7 @@ locals {
     resource_group            = local.own.resource_group
     object_key_prefix         = local.own.storage.object_key_prefix
     endpoint = local.in_pair ? {
-      name     = local.own.endpoint_name
+      name     = coalesce(local.own.endpoint_name, var.side)
       target   = local.own.endpoint_target
       priority = var.side == "primary" ? 1 : 2
     } : null

@@ -66,104 +66,65 @@ variable "environment" {
   }
 }
 
-variable "primary" {
-  description = "The region that is active in peace."
-  type = object({
+variable "regions" {
+  description = "The two regions, `primary` (active in peace) and `secondary`; the same in both workspaces."
+  type = map(object({
     region          = string
     resource_group  = string
-    endpoint_name   = optional(string, "primary")
+    endpoint_name   = optional(string) # by default the side
     endpoint_target = string
     storage = object({
       provider          = optional(string, "azure")
       account           = optional(string)
       container         = string
-      endpoint_base     = optional(string)
-      path              = optional(string)
+      endpoint_base     = optional(string) # by default the account's public one
+      path              = optional(string) # of a folder
       object_key_prefix = optional(string, "")
-      account_key       = optional(object({ secret = string, key = string }))
-      encryption_key    = optional(object({ secret = string, key = string }))
+      # By default the keys account-key and encryption-key of <cluster_name>-<side>-storage.
+      account_key    = optional(object({ secret = string, key = string }))
+      encryption_key = optional(object({ secret = string, key = string }))
     })
     digest_node_count  = number
     ui_node_count      = number
     ingest_node_count  = number
     kafka_node_count   = number
     replication_factor = number
-  })
+  }))
 
   validation {
-    condition     = contains(["azure", "folder"], var.primary.storage.provider)
-    error_message = "primary.storage.provider must be azure or folder."
+    condition     = toset(keys(var.regions)) == toset(["primary", "secondary"])
+    error_message = "regions must have primary and secondary, and nothing else."
   }
   validation {
-    condition     = var.primary.storage.provider != "azure" || var.primary.storage.account != null
-    error_message = "primary.storage.account is missing; set it to the storage account's name."
+    condition     = length(distinct([for it in var.regions : it.region])) == length(var.regions)
+    error_message = "Both regions have the same region; a pair has two."
   }
   validation {
-    condition     = var.primary.storage.provider != "folder" || var.primary.storage.path != null
-    error_message = "primary.storage.path is missing; set it to the folder."
-  }
-}
-
-variable "secondary" {
-  description = "The region that stands by."
-  type = object({
-    region          = string
-    resource_group  = string
-    endpoint_name   = optional(string, "secondary")
-    endpoint_target = string
-    storage = object({
-      provider          = optional(string, "azure")
-      account           = optional(string)
-      container         = string
-      endpoint_base     = optional(string)
-      path              = optional(string)
-      object_key_prefix = optional(string, "")
-      account_key       = optional(object({ secret = string, key = string }))
-      encryption_key    = optional(object({ secret = string, key = string }))
-    })
-    digest_node_count  = number
-    ui_node_count      = number
-    ingest_node_count  = number
-    kafka_node_count   = number
-    replication_factor = number
-  })
-
-  validation {
-    condition     = contains(["azure", "folder"], var.secondary.storage.provider)
-    error_message = "secondary.storage.provider must be azure or folder."
+    condition     = alltrue([for it in var.regions : contains(["azure", "folder"], it.storage.provider)])
+    error_message = "storage.provider must be azure or folder."
   }
   validation {
-    condition     = var.secondary.storage.provider != "azure" || var.secondary.storage.account != null
-    error_message = "secondary.storage.account is missing; set it to the storage account's name."
+    condition     = length(distinct([for it in var.regions : it.storage.provider])) == 1
+    error_message = "Both regions must have buckets of one kind: storage.provider differs."
   }
   validation {
-    condition     = var.secondary.storage.provider != "folder" || var.secondary.storage.path != null
-    error_message = "secondary.storage.path is missing; set it to the folder."
+    condition     = alltrue([for it in var.regions : it.storage.account != null || it.storage.provider != "azure"])
+    error_message = "storage.account is missing; set it to the storage account's name."
   }
   validation {
-    condition     = var.secondary.region != var.primary.region
-    error_message = "secondary.region is that of the primary; a pair has two regions."
+    condition     = alltrue([for it in var.regions : it.storage.path != null || it.storage.provider != "folder"])
+    error_message = "storage.path is missing; set it to the folder."
   }
   validation {
-    condition     = var.secondary.storage.provider == var.primary.storage.provider
-    error_message = "secondary.storage.provider is not that of the primary; both regions have buckets of one kind."
-  }
-  validation {
-    # Each would read and delete the other's objects.
-    condition = (
-      (
-        var.secondary.storage.account != var.primary.storage.account ||
-        var.secondary.storage.path != var.primary.storage.path ||
-        (
-          var.secondary.storage.provider == "azure" &&
-          var.secondary.storage.container != var.primary.storage.container
-        )
-      ) ||
-      !(
-        startswith(var.secondary.storage.object_key_prefix, var.primary.storage.object_key_prefix) ||
-        startswith(var.primary.storage.object_key_prefix, var.secondary.storage.object_key_prefix)
-      )
-    )
+    # In one place, each would read and delete the other's objects.
+    condition = alltrue(flatten([
+      for side, one in var.regions : [
+        for other_side, other in var.regions : side == other_side ||
+        !startswith(one.storage.object_key_prefix, other.storage.object_key_prefix) ||
+        jsonencode([one.storage.account, one.storage.path]) != jsonencode([other.storage.account, other.storage.path]) ||
+        (one.storage.provider == "azure" && one.storage.container != other.storage.container)
+      ]
+    ]))
     error_message = "Both regions have one container or folder, and one's object_key_prefix begins with the other's; give each its own."
   }
 }

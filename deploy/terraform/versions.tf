@@ -1,4 +1,4 @@
 terraform {
-  # `optional` with defaults, and validations that look at other variables.
+  # The tests run it with 1.11.
   required_version = ">= 1.9"
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::derive::{Side, derive};
+use crate::derive::derive;
 use crate::pair::{Pair, Protocol, TrafficManager};
+use crate::role::Side;
 
 impl TrafficManager {
     /// The profile's resource id.

@@ -36,6 +36,9 @@ pub(crate) struct Entry {
     pub(crate) line: usize,
 }
 
+/// More of them are not listed: the file is another one then.
+const MOST_QUOTED: usize = 20;
+
 /// All keys, tables among them.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
@@ -71,6 +74,9 @@ impl Document {
             };
             let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || !name.chars().all(bare) {
+                if self.quoted.len() == MOST_QUOTED {
+                    continue;
+                }
                 self.quoted.push(Problem {
                     origin: Origin::Line(line),
                     key: parent.to_owned(),

@@ -7,7 +7,7 @@
 //!
 //! - [`Pair::read`] reads the file: strictly, with every problem at once, each with its line;
 //!   variables of the environment may override single keys.
-//! - [`derive`] says what a region is told in its role; [`derive_file`] is both in one call.
+//! - [`derive()`] says what a region is told in its role; [`derive_file`] is both in one call.
 //! - [`manifests`] turns that into Kubernetes' documents, [`traffic_manager_profile`] into Azure's.
 //! - [`reverse_recovery`] and [`merge_environment`] are what a failback does to the primary.
 //!
@@ -22,12 +22,13 @@ mod manifests;
 mod names;
 mod pair;
 mod reader;
+mod role;
 mod terraform;
 
 pub use azure::traffic_manager_profile;
 pub use derive::{
-    Derived, Dr, Endpoint, NeededSecret, NodePool, NotARole, Selectors, Side, Timing, derive,
-    derive_file, reverse_recovery,
+    Derived, Endpoint, NeededSecret, NodePool, Selectors, Timing, derive, derive_file,
+    reverse_recovery,
 };
 pub use environment::{EnvSource, EnvVar, merge_environment};
 pub use error::{Origin, PairError, Problem};
@@ -37,3 +38,4 @@ pub use pair::{
     TrafficManager,
 };
 pub use reader::OVERRIDE_PREFIX;
+pub use role::{Dr, NotARole, Side};

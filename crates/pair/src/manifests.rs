@@ -6,9 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::derive::{Derived, NodePool, Side};
+use crate::derive::{Derived, NodePool};
 use crate::environment::EnvVar;
 use crate::pair::{Pair, Region};
+use crate::role::Side;
 
 /// The Deployment whose replicas decide whether a standby sleeps.
 pub const HUMIO_OPERATOR: &str = "humio-operator";

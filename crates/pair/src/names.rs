@@ -53,8 +53,11 @@ fn is_dns_name(text: &str) -> bool {
 
 /// A host's full name.
 pub(crate) fn host(text: &str) -> Result<(), String> {
+    // Clients take a name whose last label is a number for an address.
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let numeric = last.chars().all(|c| c.is_ascii_digit());
     must(
-        is_dns_name(text) && text.contains('.') && text.parse::<IpAddr>().is_err(),
+        is_dns_name(text) && text.contains('.') && !numeric,
         "a full host name in lower case without a dot at its end, like logscale.example.com",
     )
 }

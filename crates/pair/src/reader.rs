@@ -55,6 +55,17 @@ impl Reader {
             }
             let variable = format!("{OVERRIDE_PREFIX}{rest}");
             let key = key_of(rest);
+            // Otherwise two variables could mean one key.
+            if !is_capital(rest) {
+                problems.push(Problem {
+                    origin: Origin::Variable(shortened(&variable)),
+                    key: String::new(),
+                    message: "the name of a variable that overrides a key is in capitals, with \
+                              two underscores for each dot; correct or remove it"
+                        .to_owned(),
+                });
+                continue;
+            }
             match value.into_string() {
                 Ok(value) => {
                     overrides.insert(key, Override { variable, value });
@@ -409,6 +420,14 @@ fn key_of(rest: &str) -> String {
         .map(str::to_ascii_lowercase)
         .collect::<Vec<_>>()
         .join(".")
+}
+
+/// The names of an open table are written as they are.
+fn is_capital(rest: &str) -> bool {
+    OPEN_TABLES
+        .iter()
+        .any(|table| rest.starts_with(&format!("{}__", table.to_ascii_uppercase())))
+        || !rest.contains(|c: char| c.is_ascii_lowercase())
 }
 
 fn variable_of(key: &str) -> String {

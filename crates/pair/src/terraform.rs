@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::derive::{Dr, Side};
 use crate::pair::{Pair, Place, Region, SecretKey, Storage};
+use crate::role::{Dr, Side};
 
 impl Pair {
     /// A `.tfvars.json` for `deploy/terraform`. Times, sizes and names are those of the file with
@@ -17,8 +17,10 @@ impl Pair {
             "cluster_name": self.cluster,
             "tls_secret": self.tls_secret,
             "environment": self.environment,
-            "primary": region(&self.primary, &manager.primary_endpoint),
-            "secondary": region(&self.secondary, &manager.secondary_endpoint),
+            "regions": {
+                "primary": region(&self.primary, &manager.primary_endpoint),
+                "secondary": region(&self.secondary, &manager.secondary_endpoint),
+            },
             "dr_failover_alert_name": manager.alert_name,
             "traffic_manager_health_check_interval": manager.interval,
             "traffic_manager_tolerated_failures": manager.tolerated_failures,

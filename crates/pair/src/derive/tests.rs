@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Derived, Dr, Side, derive, derive_file, reverse_recovery};
+use super::{Derived, derive, derive_file, reverse_recovery};
 use crate::environment::{EnvSource, EnvVar};
 use crate::pair::Pair;
+use crate::role::{Dr, Side};
 
 fn file(provider: &str) -> std::path::PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pair");

@@ -1,9 +1,11 @@
 //! What must hold between keys. Most of it is about the two regions staying apart: two clusters
 //! that write to one place, or delete each other's snapshots, are what a pair must never be.
 
-use super::{Limits, Pair, Place, Protocol};
-use crate::derive::Side;
+use std::net::IpAddr;
+
+use super::{Limits, Pair, Place, Protocol, Region};
 use crate::reader::Reader;
+use crate::role::Side;
 
 pub(super) fn whole(pair: &Pair, read: &mut Reader) {
     apart(pair, read);
@@ -37,10 +39,7 @@ fn apart(pair: &Pair, read: &mut Reader) {
         ("region", one.region == two.region),
         ("context", one.context == two.context),
         ("fqdn", one.fqdn == two.fqdn),
-        (
-            "endpoint_target",
-            one.endpoint_target == two.endpoint_target,
-        ),
+        ("endpoint_target", same_target(one, two)),
     ];
     for (name, same) in same {
         if same {
@@ -56,6 +55,18 @@ fn apart(pair: &Pair, read: &mut Reader) {
             "is that of the primary too; a pair has two regions, give each its own",
         );
     }
+    if target_kind(one) != target_kind(two) {
+        read.problem(
+            "secondary.endpoint_target",
+            format!(
+                "is {}, and that of the primary {}; a traffic manager's endpoints have targets of \
+                 one kind, give both of one (by default the fqdn)",
+                target_kind(two),
+                target_kind(one)
+            ),
+        );
+    }
+    let own = format!("{}.trafficmanager.net", pair.traffic_manager.relative_name);
     for (side, region) in [(Side::Primary, one), (Side::Secondary, two)] {
         if region.fqdn == pair.global_host {
             read.problem(
@@ -63,7 +74,7 @@ fn apart(pair: &Pair, read: &mut Reader) {
                 "is the global name, which points to either region; give the region a name of its own",
             );
         }
-        if region.endpoint_target == pair.global_host {
+        if region.endpoint_target == pair.global_host || region.endpoint_target == own {
             read.problem(
                 &format!("{side}.endpoint_target"),
                 "is the global name, which would point to itself; point it at the region",
@@ -79,6 +90,26 @@ fn apart(pair: &Pair, read: &mut Reader) {
             "traffic_manager.secondary_endpoint",
             "is the primary's too; give each endpoint its own name",
         );
+    }
+}
+
+fn address(region: &Region) -> Option<IpAddr> {
+    region.endpoint_target.parse().ok()
+}
+
+fn same_target(one: &Region, two: &Region) -> bool {
+    match (address(one), address(two)) {
+        (Some(one), Some(two)) => one == two,
+        _ => one.endpoint_target == two.endpoint_target,
+    }
+}
+
+/// Azure: <https://learn.microsoft.com/azure/traffic-manager/traffic-manager-faqs>.
+fn target_kind(region: &Region) -> &'static str {
+    match address(region) {
+        None => "a name",
+        Some(IpAddr::V4(_)) => "an IPv4 address",
+        Some(IpAddr::V6(_)) => "an IPv6 address",
     }
 }
 

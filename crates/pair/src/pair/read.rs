@@ -9,11 +9,11 @@ use super::{
     Failover, IngressAddress, Limits, Pair, Place, Protocol, Region, SecretKey, Sizes, Storage,
     TrafficManager, check,
 };
-use crate::derive::Side;
 use crate::document::Document;
 use crate::error::PairError;
 use crate::names;
 use crate::reader::Reader;
+use crate::role::Side;
 
 /// The most that is read. The example, with all its comments, has a twentieth.
 const LIMIT: u64 = 256 << 10;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod apart;
 mod faults;
 
 use std::collections::BTreeSet;

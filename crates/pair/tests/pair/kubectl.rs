@@ -48,13 +48,7 @@ struct Region {
 impl Region {
     /// `None` where there is no `kubectl`. On CI that is a failure.
     async fn start() -> Option<Self> {
-        let here = Command::new("kubectl")
-            .args(["version", "--client"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !here {
+        if !cases::is_here("kubectl", &["version", "--client"]) {
             assert!(
                 std::env::var("CI").is_err(),
                 "kubectl is missing, and this is CI, where no test may be left out"

@@ -4,4 +4,5 @@
 mod cases;
 mod golden;
 mod kubectl;
+mod readers;
 mod terraform;

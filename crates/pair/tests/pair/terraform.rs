@@ -11,16 +11,11 @@ use crate::cases::{self, Case};
 
 /// Without `terraform`, these tests are left out with a word, on CI too.
 fn no_terraform() -> bool {
-    let here = Command::new("terraform")
-        .arg("version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !here {
+    let missing = !cases::is_here("terraform", &["version"]);
+    if missing {
         eprintln!("left out: terraform is not installed");
     }
-    !here
+    missing
 }
 
 /// A copy of the module, since Terraform writes beside it.
@@ -146,51 +141,55 @@ fn same(case: &Case, derived: &Derived, outputs: &Value) {
     );
 }
 
-/// As a configuration of AKS uses it: a module of a root that passes its outputs on.
+/// What the README tells people to write.
 #[test]
-fn a_root_module_passes_the_outputs_on_by_the_manuals_names() {
+fn the_readme_example_works() {
     if no_terraform() {
         return;
     }
     let folder = module();
-    let pair = cases::pair("azure");
-    let variables = pair.terraform_variables(Side::Primary, Dr::Active, true);
-    let arguments: String = variables
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(|name| format!("  {name} = local.given.{name}\n"))
+    let readme = std::fs::read_to_string(cases::deploy().join("terraform/README.md")).unwrap();
+    let examples: Vec<&str> = readme
+        .split("```hcl\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    let read_by_the_manual = [
-        "reverse_recovery_envvars",
-        "AZURE_STORAGE_OBJECT_KEY_PREFIX",
-        "dr-failover-alert_name",
-        "azure-load-balancer-resource-group",
-    ];
-    let passed_on: String = read_by_the_manual
-        .iter()
-        .map(|name| format!("output \"{name}\" {{\n  value = module.dr[\"{name}\"]\n}}\n"))
-        .collect();
+    let source = "git::https://github.com/backstay/backstay.git//deploy/terraform";
+    let standby = examples.concat().replace(source, "./..");
+    assert_ne!(standby, examples.concat());
+    let primary = standby.replace("= \"secondary\"", "= \"primary\"");
+    assert_ne!(primary, standby);
     let root = folder.path().join("root");
     std::fs::create_dir(&root).unwrap();
-    std::fs::write(root.join("case.json"), variables.to_string()).unwrap();
-    std::fs::write(
-        root.join("main.tf"),
-        format!(
-            "locals {{\n  given = jsondecode(file(\"case.json\"))\n}}\n\
-             module \"dr\" {{\n  source = \"./..\"\n{arguments}}}\n{passed_on}"
-        ),
-    )
-    .unwrap();
-    terraform(&root, &["init", "-input=false"]);
-    terraform(&root, &["apply", "-auto-approve", "-input=false"]);
+    let apply = |text: &str, dr: &str| {
+        let declared = "variable \"dr\" {}\nvariable \"dr_use_dedicated_routing\" {}\n";
+        std::fs::write(root.join("main.tf"), format!("{declared}{text}")).unwrap();
+        terraform(&root, &["init", "-input=false"]);
+        let dr = format!("-var=dr={dr}");
+        let arguments = ["-input=false", "-var=dr_use_dedicated_routing=false", &dr];
+        terraform(
+            &root,
+            &[&["apply", "-auto-approve"], &arguments[..]].concat(),
+        );
+    };
     let raw = |name: &str| terraform(&root, &["output", "-raw", name]);
+    let reverse = || {
+        let text = terraform(&root, &["output", "-json", "reverse_recovery_envvars"]);
+        serde_json::from_str::<Vec<EnvVar>>(&text).unwrap()
+    };
+    apply(&standby, "standby");
+    assert_eq!(raw("AZURE_STORAGE_OBJECT_KEY_PREFIX"), "k41b9c-drsec/");
+    assert_eq!(raw("dr-failover-alert_name"), "dr-failover-alert");
+    assert_eq!(
+        raw("azure-load-balancer-resource-group"),
+        "logscale-eastus2"
+    );
+    assert_eq!(reverse(), []);
+    apply(&primary, "active");
     assert_eq!(raw("AZURE_STORAGE_OBJECT_KEY_PREFIX"), "z072ef-drpri/");
-    assert_eq!(raw("dr-failover-alert_name"), "an alert");
-    assert_eq!(raw("azure-load-balancer-resource-group"), "rg-pri");
-    let recovery = terraform(&root, &["output", "-json", "reverse_recovery_envvars"]);
-    let recovery: Vec<EnvVar> = serde_json::from_str(&recovery).unwrap();
-    assert_eq!(recovery, reverse_recovery(&pair));
+    // The example of the pair's file describes the same regions.
+    let pair = Pair::read(&cases::deploy().join("backstay.example.toml"), []).unwrap();
+    assert_eq!(reverse(), reverse_recovery(&pair));
 }
 
 #[test]
@@ -216,11 +215,13 @@ fn what_the_file_leaves_to_defaults_the_module_does_too() {
         assert!(object.remove(name).is_some(), "{name}");
     }
     for region in ["primary", "secondary"] {
-        object[region]
+        object["regions"][region]
             .as_object_mut()
             .unwrap()
             .remove("endpoint_name");
-        let storage = object[region]["storage"].as_object_mut().unwrap();
+        let storage = object["regions"][region]["storage"]
+            .as_object_mut()
+            .unwrap();
         for name in ["provider", "endpoint_base", "account_key", "encryption_key"] {
             assert!(storage.remove(name).is_some(), "{name}");
         }
@@ -236,24 +237,30 @@ fn what_cannot_be_a_pair_is_refused() {
     let folder = module();
     let good = cases::pair("azure").terraform_variables(Side::Primary, Dr::Active, true);
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
         ("dr must be", |it| it["dr"] = "passive".into()),
         ("side must be", |it| it["side"] = "tertiary".into()),
-        ("a pair has two regions", |it| {
-            it["secondary"]["region"] = it["primary"]["region"].clone();
+        ("a pair has two", |it| {
+            let regions = &mut it["regions"];
+            regions["secondary"]["region"] = regions["primary"]["region"].clone();
+        }),
+        ("must have primary and secondary", |it| {
+            it["regions"].as_object_mut().unwrap().remove("secondary");
         }),
         ("is derived", |it| {
             it["environment"]["AZURE_RECOVER_FROM_REPLACE_BUCKET"] = "a/b".into();
         }),
-        ("primary.storage.account is missing", |it| {
-            it["primary"]["storage"]["account"] = Value::Null;
+        ("storage.account is missing", |it| {
+            it["regions"]["primary"]["storage"]["account"] = Value::Null;
         }),
         ("give each its own", |it| {
-            it["secondary"]["storage"] = it["primary"]["storage"].clone();
+            let regions = &mut it["regions"];
+            regions["secondary"]["storage"] = regions["primary"]["storage"].clone();
         }),
         ("buckets of one kind", |it| {
-            it["secondary"]["storage"]["provider"] = "folder".into();
-            it["secondary"]["storage"]["path"] = "/a".into();
+            let storage = &mut it["regions"]["secondary"]["storage"];
+            storage["provider"] = "folder".into();
+            storage["path"] = "/a".into();
         }),
     ];
     for (expected, change) in changes {
