@@ -10,7 +10,7 @@ impl TrafficManager {
     /// The profile's resource id.
     pub fn profile_id(&self) -> String {
         format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/trafficmanagerprofiles/{}",
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/trafficManagerProfiles/{}",
             self.subscription, self.resource_group, self.profile
         )
     }

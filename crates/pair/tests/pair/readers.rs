@@ -113,11 +113,9 @@ fn profile(pair: &Pair) -> Profile {
 fn the_traffic_manager_takes_the_profile() {
     for provider in ["azure", "folder"] {
         let pair = cases::pair(provider);
-        let names: Vec<String> = profile(&pair)
-            .endpoints
-            .iter()
-            .map(|it| it.name.clone())
-            .collect();
+        let profile = profile(&pair);
+        assert_eq!(profile.id(), pair.traffic_manager.profile_id());
+        let names: Vec<String> = profile.endpoints.iter().map(|it| it.name.clone()).collect();
         let manager = &pair.traffic_manager;
         assert_eq!(
             names,
