@@ -1,0 +1,255 @@
+//! The ingress proxy of a region: what the world sends to the region's address goes to the pods
+//! that are ready for it.
+//!
+//! It watches ingresses, services, endpoints and TLS secrets of one namespace by the Kubernetes API
+//! and makes a table of routes of them (`table`), which is exchanged as a whole: a request takes no
+//! lock and sees one moment. While the API is away, requests go by what was known last.
+//!
+//! - No endpoint is ready, or none takes a connection: 503 with `Retry-After`, and nothing was
+//!   done. No rule for the host or path: 404. The connection broke after something was sent: 502,
+//!   and whether it was done is not known. Silence: 504 of an endpoint, 408 of the client.
+//! - Which endpoint, and whether a request may be sent again, are functions without I/O
+//!   (`choose`). What may have been acted on is sent again only when it is a `GET` or `HEAD`.
+//! - A pod that goes gets no new requests; those under way end.
+//! - Bodies are passed on as they come, both ways.
+//! - `X-Forwarded-For`, `-Proto` and `-Host` say what the proxy knows; what a client says of itself
+//!   in them is not passed on.
+//!
+//! HTTP/1.1 on both sides. Left out: HTTP/2, upgrades to other protocols (a request for one is
+//! passed on without it), TLS to pods, rewriting, annotations, `status.loadBalancer` (its role may
+//! only read), services of type `ExternalName`, cross-namespace routes.
+
+mod body;
+mod certificates;
+mod choose;
+mod endpoint;
+mod headers;
+mod health;
+mod host;
+mod metrics;
+mod problem;
+mod proxy;
+mod table;
+mod watch;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstay_listen::{Limits, Tls, allow_files, serve};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::certificates::Certificates;
+use crate::proxy::Proxy;
+
+/// Files besides connections.
+const OTHER_FILES: u64 = 256;
+
+/// How to route.
+#[derive(Clone, Debug)]
+pub struct IngressOptions {
+    /// Where to listen for HTTP.
+    pub http: SocketAddr,
+    /// Where to listen for HTTPS.
+    pub https: Option<SocketAddr>,
+    /// Where to answer `/healthz` and `/metrics`.
+    pub health: Option<SocketAddr>,
+    /// Where the ingresses, and all that they name, are.
+    pub namespace: String,
+    /// The class of the ingresses. Those that name no class are served too.
+    pub class: String,
+    /// Connections of clients at the same time, on each address; more wait.
+    pub connections: usize,
+    /// How long the head of a request may take, and a connection rest between requests.
+    pub head: Duration,
+    /// How long a connection to an endpoint may take.
+    pub connect: Duration,
+    /// How long either side may be silent while a request is under way.
+    pub quiet: Duration,
+    /// What requests under way get to end when the proxy is to stop.
+    pub end: Duration,
+}
+
+impl IngressOptions {
+    /// For HTTP on this address, in the namespace `logging`.
+    pub fn new(http: SocketAddr) -> Self {
+        Self {
+            http,
+            https: None,
+            health: None,
+            namespace: "logging".to_owned(),
+            class: "nginx".to_owned(),
+            connections: 4096,
+            head: Duration::from_secs(60),
+            connect: Duration::from_secs(2),
+            quiet: Duration::from_secs(60),
+            // A pod has 30 s by default.
+            end: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Why the proxy does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum IngressError {
+    /// An address.
+    #[error(
+        "cannot listen on {address} for {what}: {source}; stop what listens there, or choose another"
+    )]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What for.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// TLS.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Where a proxy listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// For HTTP.
+    pub http: SocketAddr,
+    /// For HTTPS.
+    pub https: Option<SocketAddr>,
+    /// For `/healthz` and `/metrics`.
+    pub health: Option<SocketAddr>,
+}
+
+/// A proxy that has its addresses, and serves once it [runs](Self::run).
+#[derive(Debug)]
+pub struct Ingress {
+    options: IngressOptions,
+    addresses: Addresses,
+    http: TcpListener,
+    https: Option<TcpListener>,
+    health: Option<TcpListener>,
+    tls: Tls,
+}
+
+impl Ingress {
+    /// Takes its addresses.
+    ///
+    /// # Errors
+    /// When one cannot be had.
+    pub async fn bind(options: IngressOptions) -> Result<Self, IngressError> {
+        let nothing = Arc::new(Certificates::default());
+        let tls = backstay_listen::server_config_by(nothing).map_err(IngressError::Tls)?;
+        let (http, http_at) = listen(options.http, "HTTP").await?;
+        let (https, https_at) = listen_where_asked(options.https, "HTTPS").await?;
+        let (health, health_at) = listen_where_asked(options.health, "health").await?;
+        Ok(Self {
+            options,
+            addresses: Addresses {
+                http: http_at,
+                https: https_at,
+                health: health_at,
+            },
+            http,
+            https,
+            health,
+            tls: Tls::new(tls),
+        })
+    }
+
+    /// Where it listens (of interest when a port was given as 0).
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Routes until `stop`, then takes no more, and returns when requests under way have ended.
+    pub async fn run(self, client: kube::Client, stop: CancellationToken) {
+        let options = self.options;
+        let proxy = Arc::new(Proxy::new(options.connect, options.quiet));
+        let limits = Limits {
+            connections: options.connections,
+            head: options.head,
+            stalled: Some(options.quiet),
+            end: options.end,
+            ..Limits::default()
+        };
+        // Each request has two connections.
+        let wanted = (options.connections as u64).saturating_mul(4) + OTHER_FILES;
+        let files = allow_files(wanted);
+        if files < wanted {
+            tracing::warn!(
+                files,
+                wanted,
+                "the limit of open files is low; connections may wait"
+            );
+        }
+        // Until the last request has ended.
+        let ended = CancellationToken::new();
+        let watching = watch::run(
+            client,
+            options.namespace,
+            options.class,
+            Arc::clone(&proxy),
+            self.tls.clone(),
+        );
+        let watching = ended.run_until_cancelled(watching);
+        let router = Arc::clone(&proxy).router();
+        let http = serve(self.http, None, router.clone(), limits, stop.clone());
+        let https = async {
+            if let Some(listener) = self.https {
+                serve(listener, Some(self.tls), router, limits, stop.clone()).await;
+            }
+        };
+        let serving = async {
+            tokio::join!(http, https);
+            ended.cancel();
+        };
+        let health = async {
+            if let Some(listener) = self.health {
+                let router = health::router(Arc::clone(&proxy), stop.clone());
+                serve(listener, None, router, Limits::default(), ended.clone()).await;
+            }
+        };
+        tokio::join!(watching, serving, health);
+    }
+}
+
+/// [Binds](Ingress::bind) and [runs](Ingress::run).
+///
+/// # Errors
+/// When an address cannot be had.
+pub async fn run(
+    options: IngressOptions,
+    client: kube::Client,
+    stop: CancellationToken,
+) -> Result<(), IngressError> {
+    Ingress::bind(options).await?.run(client, stop).await;
+    Ok(())
+}
+
+async fn listen_where_asked(
+    address: Option<SocketAddr>,
+    what: &'static str,
+) -> Result<(Option<TcpListener>, Option<SocketAddr>), IngressError> {
+    let Some(address) = address else {
+        return Ok((None, None));
+    };
+    let (listener, at) = listen(address, what).await?;
+    Ok((Some(listener), Some(at)))
+}
+
+async fn listen(
+    address: SocketAddr,
+    what: &'static str,
+) -> Result<(TcpListener, SocketAddr), IngressError> {
+    let failed = |source| IngressError::Listen {
+        address,
+        what,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let at = listener.local_addr().map_err(failed)?;
+    Ok((listener, at))
+}
