@@ -22,6 +22,7 @@
 mod body;
 mod certificates;
 mod choose;
+mod connection;
 mod endpoint;
 mod headers;
 mod health;

@@ -16,13 +16,13 @@ use axum::response::Response;
 use axum::{Extension, Router};
 use backstay_listen::Peer;
 use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
 use crate::body::{Download, Lent, Upload};
 use crate::choose::{Failure, again};
+use crate::connection::{self, Connector};
 use crate::endpoint::{Endpoint, InFlight};
 use crate::headers;
 use crate::host;
@@ -41,16 +41,14 @@ pub(crate) struct Proxy {
     /// `None` until the first is known.
     pub table: ArcSwapOption<Table>,
     pub metrics: Metrics,
-    client: Client<HttpConnector, Lent>,
+    client: Client<Connector, Lent>,
     quiet: Duration,
 }
 
 impl Proxy {
     /// `connect` is the deadline for a connection to an endpoint, `quiet` for either side to move.
     pub(crate) fn new(connect: Duration, quiet: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(connect));
-        connector.set_nodelay(true);
+        let connector = connection::connector(connect);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

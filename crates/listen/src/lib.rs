@@ -8,6 +8,8 @@
 //!   connections are open ([`Tls`]);
 //! - a deadline and a limit for the head of a request, and one for a client that takes nothing of
 //!   what it is sent;
+//! - a client that is refused in the midst of its request is read on for a while, so that it gets to
+//!   see the refusal;
 //! - an end: nothing new is accepted, requests under way are answered, what is still open at the
 //!   deadline is cut.
 //!
@@ -15,6 +17,7 @@
 
 mod connection;
 mod files;
+mod rest;
 mod tls;
 
 use std::convert::Infallible;
@@ -39,6 +42,7 @@ use tower::Service as _;
 
 use connection::Connection;
 pub use files::allow_files;
+use rest::Rest;
 pub use tls::{Tls, server_config, server_config_by};
 
 /// How long to wait when the system has no connection to give: others must end first.
@@ -184,7 +188,7 @@ impl One {
             request.extensions_mut().insert(peer);
             let mut router = router.clone();
             async move {
-                let response = router.call(request.map(Body::new)).await;
+                let response = router.call(Rest::of(request).map(Body::new)).await;
                 response.map_err(|never: Infallible| never)
             }
         });

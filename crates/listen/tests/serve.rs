@@ -292,3 +292,27 @@ async fn a_server_that_is_dropped_cuts_its_connections() {
     let read = tokio::time::timeout(HANG, client.read_to_end(&mut rest)).await;
     assert!(read.unwrap().is_err() || rest.is_empty());
 }
+
+#[tokio::test]
+async fn who_is_refused_in_the_midst_of_a_request_gets_to_see_it() {
+    // Nobody reads what is sent.
+    let served = Served::start(plain(), None, limits()).await;
+    let length = 16 << 20;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let mut client = served.connect().await;
+    client.write_all(head.as_bytes()).await.unwrap();
+    // All of it is taken, although the answer is there before.
+    client.write_all(&vec![0; length]).await.unwrap();
+    let answer = ask(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
+#[tokio::test]
+async fn who_asks_before_it_sends_is_not_told_to_send_what_nobody_wants() {
+    let served = Served::start(plain(), None, limits()).await;
+    let mut client = served.connect().await;
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    client.write_all(head).await.unwrap();
+    let answer = read_to_end(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}

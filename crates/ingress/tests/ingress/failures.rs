@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
 use axum::routing::any;
 use futures::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -274,5 +275,31 @@ async fn a_client_that_goes_away_frees_its_pod() {
             proxy.metric("requests_in_flight").await == 0
         })
         .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_in_the_midst_of_an_upload_is_told_why() {
+    let region = Region::start().await;
+    // It answers before it has read anything.
+    let early = any(|| async { (StatusCode::SERVICE_UNAVAILABLE, "not now") });
+    let pod = Pod::serve(Router::new().route("/early", early)).await;
+    for service in ["ui", "empty"] {
+        region.service(service, service).await;
+    }
+    region.add("ui", &pod).await;
+    let rules = [("a", "/early", "ui"), ("a", "/empty", "empty")];
+    region.ingress("ui", &rules).await;
+    let proxy = Proxy::start(&region).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(8 << 20).unwrap();
+    let file = format!("@{}", file.path().display());
+    // Not asking first, as most that send logs do not.
+    let upload = ["--data-binary", &file, "-H", "Expect:", "-H", "Host: a"];
+    for (path, status) in [("/none", 404), ("/empty", 503), ("/early", 503)] {
+        for round in 0..20 {
+            let answer = proxy.curl(path, &upload).await;
+            assert_eq!(answer.status, status, "{path} {round}: {answer:?}");
+        }
     }
 }
