@@ -83,7 +83,8 @@ impl IngressOptions {
             namespace: "logging".to_owned(),
             class: "nginx".to_owned(),
             connections: 4096,
-            head: Duration::from_secs(60),
+            // Longer than clients keep a connection: Go's and hyper's do for 90 s.
+            head: Duration::from_secs(100),
             connect: Duration::from_secs(2),
             quiet: Duration::from_secs(60),
             // A pod has 30 s by default.

@@ -149,6 +149,26 @@ async fn an_answer_that_breaks_off_is_seen_to_have_broken_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_go_on_is_cut_off() {
+    let region = Region::with_ui().await;
+    let pod = Pod::raw(Arc::default(), |mut stream| async move {
+        read_request(&mut stream).await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nthe beginning";
+        stream.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    region.add("ui", &pod).await;
+    let proxy = Proxy::with(&region, |options| {
+        options.quiet = Duration::from_secs(1);
+    })
+    .await;
+    let answer = proxy.curl("/", &[]).await;
+    assert_eq!(answer.body, "the beginning");
+    assert_eq!(answer.code, 18);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nonsense_for_an_answer_is_502() {
     let region = Region::with_ui().await;
     let pod = Pod::raw(Arc::default(), |mut stream| async move {
