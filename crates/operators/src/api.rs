@@ -7,6 +7,7 @@ use kube::api::{
     Preconditions,
 };
 use kube::{Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A kind of document.
@@ -310,6 +311,17 @@ impl Exact {
 pub(crate) fn controller(document: &DynamicObject) -> Option<&OwnerReference> {
     let owners = document.metadata.owner_references.as_deref();
     owners?.iter().find(|owner| owner.controller == Some(true))
+}
+
+/// `value`, which stands at `place`, as a type; or which part of it is wrong, and how.
+pub(crate) fn read<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        match path.as_str() {
+            "." | "?" => format!("{place}: {}", error.inner()),
+            path => format!("{place}.{path}: {}", error.inner()),
+        }
+    })
 }
 
 /// A string below `pointer`, or the empty one.

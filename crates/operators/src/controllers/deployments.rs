@@ -3,6 +3,7 @@
 mod plan;
 mod status;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,24 +85,26 @@ async fn reconcile(known: Arc<DynamicObject>, objects: Arc<Objects>) -> Result<A
 /// What a deployment wants, and what selects its pods.
 fn read(deployment: &DynamicObject) -> Result<(Wanted, ListParams), String> {
     let spec = &deployment.data["spec"];
-    let selector: LabelSelector = serde_json::from_value(spec["selector"].clone())
-        .map_err(|error| format!("spec.selector: {error}"))?;
+    let selector: LabelSelector = api::read("spec.selector", spec["selector"].clone())?;
     let selector =
         Selector::try_from(selector).map_err(|error| format!("spec.selector: {error}"))?;
     if selector.selects_all() {
         return Err("spec.selector: it selects every pod; name at least one label".to_owned());
     }
     let template = &spec["template"];
-    let labels: std::collections::BTreeMap<String, String> =
-        serde_json::from_value(template["metadata"]["labels"].clone())
-            .map_err(|error| format!("spec.template.metadata.labels: {error}"))?;
+    let place = "spec.template.metadata.labels";
+    let labels: BTreeMap<String, String> =
+        api::read(place, template["metadata"]["labels"].clone())?;
     if !kube::core::SelectorExt::matches(&selector, &labels) {
         return Err(
             "spec.template.metadata.labels: spec.selector does not select them; give the template the labels of the selector"
                 .to_owned(),
         );
     }
-    let replicas = api::number(spec, "/replicas").unwrap_or(1);
+    let replicas: i64 = match spec.get("replicas") {
+        None | Some(Value::Null) => 1,
+        Some(replicas) => api::read("spec.replicas", replicas.clone())?,
+    };
     let replicas = usize::try_from(replicas)
         .map_err(|_| format!("spec.replicas: {replicas} is not a number of pods"))?;
     let wanted = Wanted {

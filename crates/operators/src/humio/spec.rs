@@ -32,8 +32,6 @@ struct NodeSpec {
     image: Option<String>,
     image_pull_policy: Option<String>,
     update_strategy: Option<UpdateStrategy>,
-    environment_variables: Option<Vec<Value>>,
-    environment_variables_source: Option<Vec<Value>>,
     node_selector: Option<BTreeMap<String, String>>,
     affinity: Option<Value>,
     tolerations: Option<Value>,
@@ -133,6 +131,7 @@ pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, String> {
     Ok(pools)
 }
 
+/// What is in the list is not told when it is none: it may be a key.
 fn list(spec: &Map<String, Value>, place: &str) -> Result<Vec<Value>, String> {
     let field = place.rsplit('.').next().unwrap_or_default();
     match spec.get(field) {
@@ -153,8 +152,10 @@ fn pool(
             "metadata.name: {name:?} cannot be the label of a pool; use at most {LONGEST_POOL} lower case letters, digits and dashes"
         ));
     }
-    let spec: NodeSpec = serde_json::from_value(Value::Object(fields))
-        .map_err(|error| format!("{place}: {error}"))?;
+    let own = list(&fields, &format!("{place}.environmentVariables"))?;
+    check_environment(&format!("{place}.environmentVariables"), &own)?;
+    let sources = list(&fields, &format!("{place}.environmentVariablesSource"))?;
+    let spec: NodeSpec = crate::api::read(place, Value::Object(fields))?;
     let Some(count) = spec.node_count else {
         return Err(format!(
             "{place}.nodeCount: missing; say how many nodes there should be"
@@ -164,8 +165,6 @@ fn pool(
         .ok()
         .filter(|count| *count <= MOST_NODES)
         .ok_or_else(|| format!("{place}.nodeCount: {count} is not within 0 and {MOST_NODES}"))?;
-    let own = spec.environment_variables.unwrap_or_default();
-    check_environment(&format!("{place}.environmentVariables"), &own)?;
     let claim = spec.data_volume_persistent_volume_claim_spec_template;
     Ok(Pool {
         name,
@@ -177,7 +176,7 @@ fn pool(
             .unwrap_or_else(|| IMAGE.to_owned()),
         image_pull_policy: spec.image_pull_policy,
         environment: merged(common, own),
-        environment_from: spec.environment_variables_source,
+        environment_from: (!sources.is_empty()).then_some(sources),
         node_selector: spec.node_selector,
         affinity: spec.affinity,
         tolerations: spec.tolerations,

@@ -1,7 +1,7 @@
 //! A `Kafka`'s specification, read and checked.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 const MOST_BROKERS: usize = 100;
 const IMAGE: &str = "backstay/kafka";
@@ -70,7 +70,7 @@ pub(super) fn read(spec: &Value) -> Result<Brokers, String> {
     let Some(kafka) = spec.get("kafka").and_then(Value::as_object) else {
         return Err("spec.kafka: missing; give it at least replicas".to_owned());
     };
-    let kafka: KafkaSpec = from(kafka).map_err(|error| format!("spec.kafka: {error}"))?;
+    let kafka: KafkaSpec = crate::api::read("spec.kafka", Value::Object(kafka.clone()))?;
     let Some(count) = kafka.replicas else {
         return Err(
             "spec.kafka.replicas: missing; say how many brokers there should be".to_owned(),
@@ -96,10 +96,6 @@ pub(super) fn read(spec: &Value) -> Result<Brokers, String> {
             .and_then(|template| template.pod)
             .unwrap_or_default(),
     })
-}
-
-fn from(map: &Map<String, Value>) -> Result<KafkaSpec, serde_json::Error> {
-    serde_json::from_value(Value::Object(map.clone()))
 }
 
 fn storage(spec: Option<StorageSpec>) -> Result<Storage, String> {

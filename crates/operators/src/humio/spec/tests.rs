@@ -72,7 +72,10 @@ fn what_is_wrong_is_told_with_its_place() {
             json!({ "nodeCount": 4_000_000_000_u64 }),
             "within 0 and 1000",
         ),
-        (json!({ "nodeCount": "many" }), "spec: invalid type"),
+        (
+            json!({ "nodeCount": "many" }),
+            "spec.nodeCount: invalid type",
+        ),
         (json!({ "nodeCount": 1, "image": 3 }), "spec: invalid type"),
         (
             json!({ "nodeCount": 1, "updateStrategy": { "type": "Never" } }),
@@ -132,6 +135,24 @@ fn what_is_wrong_is_told_with_its_place() {
     ] {
         let why = pools("logscale", &spec).unwrap_err();
         assert!(why.contains(wanted), "{spec}: {why}");
+    }
+}
+
+#[test]
+fn no_value_of_a_variable_is_told() {
+    for spec in [
+        json!({ "nodeCount": 1, "environmentVariables": "KEY=hush" }),
+        json!({ "nodeCount": 1, "environmentVariables": { "KEY": "hush" } }),
+        json!({ "nodeCount": 1, "environmentVariables": ["hush"] }),
+        json!({ "nodeCount": 1, "environmentVariables": [{ "name": "KEY", "value": ["hush"] }] }),
+        json!({ "nodeCount": 1, "environmentVariables": [{ "name": "KEY", "valueFrom": "hush" }] }),
+        json!({ "nodeCount": 1, "commonEnvironmentVariables": "hush" }),
+        json!({ "nodeCount": 1, "nodePools": [{ "name": "a", "spec": {
+            "nodeCount": 1, "environmentVariablesSource": "hush",
+        } }] }),
+    ] {
+        let why = pools("c", &spec).unwrap_err();
+        assert!(!why.contains("hush"), "{why}");
     }
 }
 

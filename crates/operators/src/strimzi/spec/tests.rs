@@ -47,7 +47,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (json!({ "kafka": { "replicas": -1 } }), "-1 is not within 1"),
         (
             json!({ "kafka": { "replicas": "3" } }),
-            "spec.kafka: invalid type",
+            "spec.kafka.replicas: invalid type",
         ),
         (
             json!({ "kafka": { "replicas": 1, "storage": { "type": "jbod" } } }),
@@ -55,11 +55,11 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             json!({ "kafka": { "replicas": 1, "storage": 1 } }),
-            "spec.kafka: invalid type",
+            "spec.kafka.storage: invalid type",
         ),
         (
             json!({ "kafka": { "replicas": 1, "template": { "pod": 1 } } }),
-            "spec.kafka: invalid type",
+            "spec.kafka.template.pod: invalid type",
         ),
     ] {
         let why = read(&spec).unwrap_err();
