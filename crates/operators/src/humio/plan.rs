@@ -86,5 +86,42 @@ pub(super) fn plan(wanted: &Wanted, pods: &[Seen], may_roll: bool) -> Plan {
     Plan { create, delete }
 }
 
+/// A pool, and its pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pool {
+    pub wanted: Wanted,
+    pub pods: Vec<Seen>,
+}
+
+/// What to do next over all pools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Step {
+    /// These, by the places of pool and pod.
+    pub delete: Vec<(usize, usize)>,
+    /// The pool that gets a pod.
+    pub create: Option<usize>,
+}
+
+/// The next step over all pools. `leaving`: there are pods of pools that are no more.
+///
+/// One pod is made at a time, so that the next is named by what there is then. Pools do not roll
+/// at the same time: each waits until all others are settled.
+pub(super) fn step(pools: &[Pool], leaving: bool) -> Step {
+    let mut step = Step::default();
+    let mut rolling = leaving;
+    for (at, pool) in pools.iter().enumerate() {
+        let mut others = pools.iter().enumerate().filter(|(other, _)| *other != at);
+        let may_roll = !rolling && others.all(|(_, other)| is_settled(&other.wanted, &other.pods));
+        let plan = plan(&pool.wanted, &pool.pods, may_roll);
+        rolling |= !plan.delete.is_empty();
+        step.delete
+            .extend(plan.delete.into_iter().map(|pod| (at, pod)));
+        if plan.create > 0 {
+            step.create.get_or_insert(at);
+        }
+    }
+    step
+}
+
 #[cfg(test)]
 mod tests;

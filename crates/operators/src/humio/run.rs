@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use serde_json::Value;
 
 use super::plan::{self, Seen, Wanted};
-use super::spec::{Pool, UpdateType, pools};
+use super::spec::{Pool, pools};
 use super::status::{self, PodState, PoolState};
 use super::support;
 use super::template::{HASH, INSTANCE, Identity, POOL, Template};
@@ -145,30 +145,21 @@ async fn step(
     taken: &mut Vec<String>,
 ) -> Result<bool, RunError> {
     let mut doomed: Vec<(&str, &str)> = of_no_pool(desired, pods);
-    let mut missing = None;
-    // Of several pools that roll, one does at a time.
-    let mut rolling = false;
-    for (at, (state, desired)) in states.iter().zip(desired).enumerate() {
-        let mut others = states.iter().enumerate().filter(|(other, _)| *other != at);
-        let may_roll = !rolling
-            && doomed.is_empty()
-            && others.all(|(_, other)| plan::is_settled(&other.wanted, &other.seen()));
-        let plan = plan::plan(&state.wanted, &state.seen(), may_roll);
-        rolling |= state.wanted.update == UpdateType::RollingUpdate && !plan.delete.is_empty();
-        for place in plan.delete {
-            if let Some(pod) = state.pods.get(place) {
-                let why = if pod.seen.hash == state.wanted.hash {
-                    "there are more than wanted"
-                } else {
-                    "of an older specification"
-                };
-                doomed.push((&pod.seen.name, why));
-            }
-        }
-        if plan.create > 0 && missing.is_none() {
-            missing = Some(desired);
+    let pools: Vec<plan::Pool> = states.iter().map(PoolState::pool).collect();
+    let step = plan::step(&pools, !doomed.is_empty());
+    for (pool, place) in step.delete {
+        if let Some(state) = states.get(pool)
+            && let Some(pod) = state.pods.get(place)
+        {
+            let why = if pod.seen.hash == state.wanted.hash {
+                "there are more than wanted"
+            } else {
+                "of an older specification"
+            };
+            doomed.push((&pod.seen.name, why));
         }
     }
+    let missing = step.create.and_then(|pool| desired.get(pool));
     let worked = !doomed.is_empty() || missing.is_some();
     for (name, why) in doomed {
         if let Some(pod) = pods

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::plan::{Seen, Wanted, is_settled};
+use super::plan::{Pool, Seen, Wanted, is_settled};
 use super::spec::UpdateType;
 use crate::api::{array, number, text};
 use crate::pod::Life;
@@ -29,12 +29,16 @@ pub(super) struct PodState {
 }
 
 impl PoolState {
-    pub(super) fn seen(&self) -> Vec<Seen> {
-        self.pods.iter().map(|pod| pod.seen.clone()).collect()
+    /// As the plan sees it.
+    pub(super) fn pool(&self) -> Pool {
+        Pool {
+            wanted: self.wanted.clone(),
+            pods: self.pods.iter().map(|pod| pod.seen.clone()).collect(),
+        }
     }
 
     fn is_settled(&self) -> bool {
-        is_settled(&self.wanted, &self.seen())
+        is_settled(&self.wanted, &self.pool().pods)
     }
 
     /// Pods of an older specification.

@@ -203,6 +203,66 @@ fn what_is_done_next() {
     }
 }
 
+#[test]
+fn pools_take_their_turns() {
+    let pool = |count, strategy, pods| Pool {
+        wanted: wanted(count, strategy),
+        pods,
+    };
+    let old = |made| pod("old", Life::Ready, made);
+    let new = |life| pod("new", life, 9);
+    let rolls = |pods| pool(1, RollingUpdate, pods);
+    for (why, pools, leaving, delete, create) in [
+        (
+            "one rolls",
+            vec![rolls(vec![old(1)]), rolls(vec![old(2)])],
+            false,
+            vec![(0, 0)],
+            None,
+        ),
+        (
+            "then it is waited for",
+            vec![rolls(vec![new(Life::Unready)]), rolls(vec![old(2)])],
+            false,
+            vec![],
+            None,
+        ),
+        (
+            "then the other does",
+            vec![rolls(vec![new(Life::Ready)]), rolls(vec![old(2)])],
+            false,
+            vec![(1, 0)],
+            None,
+        ),
+        (
+            "not while another pool goes",
+            vec![rolls(vec![old(1)])],
+            true,
+            vec![],
+            None,
+        ),
+        (
+            "one is made at a time",
+            vec![rolls(vec![]), pool(2, ReplaceAllOnUpdate, vec![])],
+            false,
+            vec![],
+            Some(0),
+        ),
+        (
+            "all at once, in all pools",
+            vec![
+                pool(1, ReplaceAllOnUpdate, vec![old(1)]),
+                pool(1, ReplaceAllOnUpdate, vec![old(2)]),
+            ],
+            false,
+            vec![(0, 0), (1, 0)],
+            None,
+        ),
+    ] {
+        assert_eq!(step(&pools, leaving), Step { delete, create }, "{why}");
+    }
+}
+
 fn any_life() -> impl Strategy<Value = Life> {
     prop_oneof![
         4 => Just(Life::Ready),
@@ -271,7 +331,16 @@ fn check_step(wanted: &Wanted, pods: &[Seen], plan: &Plan) -> Result<(), TestCas
         ReplaceAllOnUpdate => {
             prop_assert!(plan.create == 0 || pods.iter().all(|pod| pod.hash == wanted.hash));
         }
-        RollingUpdate => prop_assert!(serving_old <= excess.max(1)),
+        RollingUpdate => {
+            prop_assert!(serving_old <= excess.max(1));
+            let calm = |pod: &Seen| pod.life == Life::Ready || pod.hash != wanted.hash;
+            if serving_old > excess {
+                prop_assert!(
+                    pods.iter()
+                        .all(|pod| pod.life != Life::Terminating && calm(pod))
+                );
+            }
+        }
         OnDelete => prop_assert!(serving_old <= excess, "nobody has deleted it"),
     }
     Ok(())

@@ -76,7 +76,10 @@ fn what_is_wrong_is_told_with_its_place() {
             json!({ "nodeCount": "many" }),
             "spec.nodeCount: invalid type",
         ),
-        (json!({ "nodeCount": 1, "image": 3 }), "spec: invalid type"),
+        (
+            json!({ "nodeCount": 1, "image": 3 }),
+            "spec.image: invalid type",
+        ),
         (
             json!({ "nodeCount": 1, "updateStrategy": { "type": "Never" } }),
             "unknown variant `Never`",
