@@ -2,13 +2,14 @@
 //!
 //! As the real one (<https://github.com/humio/humio-operator>) where the runbook can see it:
 //! labels, names, the admin token's secret, pod hashes, update strategies, states. What is its
-//! own: environment and mounts by which `backstay node` runs in the pods ([`template`] lists them).
+//! own: environment and mounts by which `backstay node` runs in the pods (module `template` lists them).
 //!
 //! It runs only while its Deployment has a pod. Without it, pods live on and none is replaced.
 //!
 //! # Rules
 //! - A pod that is going still takes its place: a node that comes finds what the one before it has
 //!   written while it ended.
+//! - A pod with a claim is called as the claim, and a claim is mounted by one pod only.
 //! - A specification that cannot be followed changes nothing but the status, `ConfigError`.
 //! - A pod of the right specification is deleted only when there are more of them than wanted.
 

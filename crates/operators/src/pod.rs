@@ -1,5 +1,7 @@
 //! What the controllers want to know of a pod.
 
+use std::collections::BTreeMap;
+
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
@@ -46,21 +48,17 @@ pub(crate) fn age_rank(pod: &DynamicObject) -> i64 {
 
 /// The value of a label, or the empty text.
 pub(crate) fn label<'a>(document: &'a DynamicObject, name: &str) -> &'a str {
-    document
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(name))
-        .map_or("", String::as_str)
+    named(document.metadata.labels.as_ref(), name)
 }
 
 /// The value of an annotation, or the empty text.
 pub(crate) fn annotation<'a>(document: &'a DynamicObject, name: &str) -> &'a str {
-    document
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(name))
+    named(document.metadata.annotations.as_ref(), name)
+}
+
+fn named<'a>(texts: Option<&'a BTreeMap<String, String>>, name: &str) -> &'a str {
+    texts
+        .and_then(|texts| texts.get(name))
         .map_or("", String::as_str)
 }
 
@@ -70,4 +68,16 @@ pub(crate) fn claims(pod: &DynamicObject) -> impl Iterator<Item = &str> {
         .iter()
         .map(|volume| text(volume, "/persistentVolumeClaim/claimName"))
         .filter(|name| !name.is_empty())
+}
+
+/// Any life, for the property tests of what is planned by it.
+#[cfg(test)]
+pub(crate) fn any_life() -> impl proptest::strategy::Strategy<Value = Life> {
+    proptest::sample::select(vec![
+        Life::Ready,
+        Life::Ready,
+        Life::Unready,
+        Life::Finished,
+        Life::Terminating,
+    ])
 }

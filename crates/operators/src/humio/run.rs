@@ -195,33 +195,34 @@ async fn create(
     taken: &mut Vec<String>,
 ) -> Result<(), RunError> {
     let namespace = cluster.namespace().unwrap_or_default();
-    let name = next_name(cluster, &desired.pool.name, pods, taken);
-    let claim = match &desired.pool.claim {
-        None => None,
-        Some(template) => {
-            let free = free_claim(objects, cluster, &desired.pool.name, pods).await?;
-            Some(match free {
-                Some(claim) => claim,
-                None => {
-                    let document = desired.template.claim(cluster, &name, template);
-                    if !objects.create(CLAIM, &namespace, document).await? {
-                        // Somebody's claim of this name, or another operator's just now.
-                        taken.push(name);
-                        return Ok(());
-                    }
-                    name.clone()
-                }
-            })
-        }
-    };
-    let identity = Identity {
-        name: name.clone(),
+    let mut identity = Identity {
+        name: next_name(cluster, &desired.pool.name, pods, taken),
         revision: desired.revision,
-        claim,
+        claim: None,
     };
+    if let Some(template) = &desired.pool.claim {
+        // A pod is called as its claim: so no two ever mount the same, whoever makes them.
+        let pool = &desired.pool.name;
+        match free_claim(objects, cluster, pool, pods, taken).await? {
+            Some(claim) => identity.name = claim,
+            None => {
+                let name = identity.name.clone();
+                let document = desired.template.claim(cluster, &name, template);
+                if !objects.create(CLAIM, &namespace, document).await? {
+                    // Another operator's just now, and free then; or somebody else's.
+                    let claim = objects.get(CLAIM, &namespace, &name).await?;
+                    if !claim.is_some_and(|claim| is_of_pool(&claim, pool)) {
+                        taken.push(name);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        identity.claim = Some(identity.name.clone());
+    }
     let document = desired.template.pod(cluster, &identity);
     if !objects.create(POD, &namespace, document).await? {
-        taken.push(name);
+        taken.push(identity.name);
     }
     Ok(())
 }
@@ -250,17 +251,20 @@ async fn free_claim(
     cluster: &DynamicObject,
     pool: &str,
     pods: &[DynamicObject],
+    taken: &[String],
 ) -> Result<Option<String>, RunError> {
     let namespace = cluster.namespace().unwrap_or_default();
     let how = ListParams::default().labels(&format!("{POOL}={pool}"));
     let claims = objects.list(CLAIM, &namespace, &how).await?;
     let used: BTreeSet<&str> = pods.iter().flat_map(pod::claims).collect();
-    let mut free: Vec<String> = claims
+    let free = claims
         .iter()
-        .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+        .filter(|claim| is_of_pool(claim, pool))
         .map(ResourceExt::name_any)
-        .filter(|name| !used.contains(name.as_str()))
-        .collect();
-    free.sort();
-    Ok(free.into_iter().next())
+        .filter(|name| !used.contains(name.as_str()) && !taken.contains(name));
+    Ok(free.min())
+}
+
+fn is_of_pool(claim: &DynamicObject, pool: &str) -> bool {
+    pod::label(claim, POOL) == pool && claim.metadata.deletion_timestamp.is_none()
 }

@@ -390,12 +390,13 @@ async fn a_claim_outlives_its_pod_and_is_mounted_by_the_next() {
     settled(&lab).await;
     let claims = lab.names("-n logging pvc").await;
     assert_eq!(claims.len(), 2);
-    let before = pods(&lab).await;
-    lab.kubectl(&format!("-n logging delete {}", before[0]))
-        .await;
-    settled(&lab).await;
-    lab.until_it(&format!("-n logging get pods {HUMIO} -o name"), |out| {
-        out.lines().count() == 2 && !out.contains(&before[0])
+    let uids = format!("-n logging get pods {HUMIO} -o jsonpath='{{.items[*].metadata.uid}}'");
+    let before = lab.kubectl(&uids).await;
+    let first = pods(&lab).await.remove(0);
+    lab.kubectl(&format!("-n logging delete {first}")).await;
+    lab.until_it(&uids, |out| {
+        let now: Vec<&str> = out.split(' ').collect();
+        now.len() == 2 && now.iter().filter(|uid| before.contains(**uid)).count() == 1
     })
     .await;
     assert_eq!(lab.names("-n logging pvc").await, claims);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::UpdateType::{OnDelete, ReplaceAllOnUpdate, RollingUpdate};
 use super::*;
+use crate::pod::any_life;
 
 fn wanted(count: usize, update: UpdateType) -> Wanted {
     Wanted {
@@ -261,15 +262,6 @@ fn pools_take_their_turns() {
     ] {
         assert_eq!(step(&pools, leaving), Step { delete, create }, "{why}");
     }
-}
-
-fn any_life() -> impl Strategy<Value = Life> {
-    prop_oneof![
-        4 => Just(Life::Ready),
-        2 => Just(Life::Unready),
-        1 => Just(Life::Finished),
-        1 => Just(Life::Terminating)
-    ]
 }
 
 fn any_strategy() -> impl Strategy<Value = UpdateType> {

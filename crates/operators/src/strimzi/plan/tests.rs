@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pod::any_life;
 
 fn named(name: &str) -> Named {
     Named {
@@ -80,15 +81,6 @@ fn what_is_done_next() {
             "{why}"
         );
     }
-}
-
-fn any_life() -> impl Strategy<Value = Life> {
-    prop_oneof![
-        Just(Life::Ready),
-        Just(Life::Unready),
-        Just(Life::Finished),
-        Just(Life::Terminating)
-    ]
 }
 
 proptest! {

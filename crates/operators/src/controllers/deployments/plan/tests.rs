@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::pod::any_life;
 
 fn seen(name: &str, current: bool, life: Life) -> Seen {
     Seen {
@@ -161,15 +162,6 @@ fn limits_are_read_as_kubernetes_reads_them() {
                 .starts_with("spec.strategy")
         );
     }
-}
-
-fn any_life() -> impl Strategy<Value = Life> {
-    prop_oneof![
-        Just(Life::Ready),
-        Just(Life::Unready),
-        Just(Life::Finished),
-        Just(Life::Terminating)
-    ]
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
