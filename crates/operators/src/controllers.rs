@@ -47,7 +47,7 @@ pub async fn run(client: Client, options: ControllerOptions, stop: CancellationT
     let all = futures::future::join5(
         deployments::run(objects.clone()),
         scheduler::run(objects.clone(), options.clone()),
-        nodes::run(objects.clone(), options.idle_node),
+        nodes::run(objects.clone(), options),
         endpoints::run(objects.clone()),
         claims::run(objects),
     );

@@ -3,7 +3,6 @@
 mod idle;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::Utc;
 use kube::ResourceExt as _;
@@ -13,6 +12,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
+use super::ControllerOptions;
+use super::scheduler::place;
 use crate::api::{Exact, NODE, Objects, POD, RunError, text};
 use crate::condition::timestamp;
 use crate::{drive, pod};
@@ -30,10 +31,10 @@ pub(super) fn needed() -> Value {
 
 struct Nodes {
     objects: Objects,
-    idle: Duration,
+    options: ControllerOptions,
 }
 
-pub(super) async fn run(objects: Objects, idle: Duration) {
+pub(super) async fn run(objects: Objects, options: ControllerOptions) {
     let made = watcher::Config::default().labels(&format!("{MADE}=true"));
     let controller = drive::controller(&objects, NODE, "", made);
     let placed = watcher::Config::default().fields("spec.nodeName!=");
@@ -42,7 +43,7 @@ pub(super) async fn run(objects: Objects, idle: Duration) {
         let node = text(&pod.data, "/spec/nodeName");
         Some(ObjectRef::new_with(node, NODE.resource()))
     });
-    let nodes = Arc::new(Nodes { objects, idle });
+    let nodes = Arc::new(Nodes { objects, options });
     drive::run("nodes", controller, nodes, reconcile).await;
 }
 
@@ -53,12 +54,10 @@ async fn reconcile(known: Arc<DynamicObject>, nodes: Arc<Nodes>) -> Result<Actio
     let Some(node) = objects.fresh(NODE, &known).await? else {
         return Ok(Action::await_change());
     };
-    let here = format!("spec.nodeName={}", node.name_any());
-    let pods = ListParams::default().fields(&here).limit(1);
-    let has_pods = !objects.list(POD, "", &pods).await?.is_empty();
+    let has_pods = is_needed(&nodes, &node.name_any()).await?;
     let since = pod::annotation(&node, UNNEEDED);
     Ok(
-        match idle::decide(has_pods, since, nodes.idle, Utc::now()) {
+        match idle::decide(has_pods, since, nodes.options.idle_node, Utc::now()) {
             Idle::Leave => Action::await_change(),
             Idle::Needed => {
                 objects.change(NODE, &node, needed()).await?;
@@ -77,4 +76,23 @@ async fn reconcile(known: Arc<DynamicObject>, nodes: Arc<Nodes>) -> Result<Actio
             }
         },
     )
+}
+
+/// Whether there are pods on the node, or one that is about to come.
+async fn is_needed(nodes: &Nodes, node: &str) -> Result<bool, RunError> {
+    let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    if !nodes
+        .objects
+        .list(POD, "", &here.limit(1))
+        .await?
+        .is_empty()
+    {
+        return Ok(true);
+    }
+    let waiting = ListParams::default().fields("spec.nodeName=");
+    let waiting = nodes.objects.list(POD, "", &waiting).await?;
+    Ok(waiting.iter().any(|pod| {
+        let selector = pod.data.pointer("/spec/nodeSelector");
+        place::choose(selector, &nodes.options).is_ok_and(|place| place.node == node)
+    }))
 }

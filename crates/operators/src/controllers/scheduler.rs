@@ -2,7 +2,7 @@
 //!
 //! A pool has one node, however many pods: the machine below is one machine.
 
-mod place;
+pub(super) mod place;
 
 use std::sync::Arc;
 

@@ -39,10 +39,13 @@ impl Life {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// A client by a kubeconfig.
-    pub async fn client(&self, kubeconfig: &Path) -> Client {
+    /// A client by a context of a kubeconfig.
+    pub async fn client(&self, kubeconfig: &Path, context: &str) -> Client {
         let config = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-        let options = kube::config::KubeConfigOptions::default();
+        let options = kube::config::KubeConfigOptions {
+            context: Some(context.to_owned()),
+            ..Default::default()
+        };
         let config = kube::Config::from_custom_kubeconfig(config, &options)
             .await
             .unwrap();

@@ -18,41 +18,54 @@ use crate::ground::{Ground, apply, ask, get, items, namespace, path, until};
 use crate::lab::{Lab, PATIENCE, cluster, deployment};
 use crate::region::no_kubectl;
 
-type Run = fn(Client, String, CancellationToken) -> BoxFuture<'static, ()>;
-
-fn run_humio(client: Client, namespace: String, stop: CancellationToken) -> BoxFuture<'static, ()> {
-    Box::pin(humio::run(client, namespace, stop))
+/// What is run.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Controllers,
+    Humio,
+    Strimzi,
 }
 
-fn run_strimzi(
-    client: Client,
-    namespace: String,
-    stop: CancellationToken,
-) -> BoxFuture<'static, ()> {
-    Box::pin(strimzi::run(client, namespace, stop))
-}
+impl Part {
+    /// With the rights that it has in a region: operators are no administrators.
+    fn context(self) -> &'static str {
+        match self {
+            Self::Controllers => "aks-secondary",
+            Self::Humio | Self::Strimzi => "operator",
+        }
+    }
 
-fn run_controllers(client: Client, _: String, stop: CancellationToken) -> BoxFuture<'static, ()> {
-    let options = ControllerOptions {
-        idle_node: Duration::from_secs(600),
-        ..ControllerOptions::default()
-    };
-    Box::pin(controllers::run(client, options, stop))
+    fn run(
+        self,
+        client: Client,
+        namespace: &str,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        let namespace = namespace.to_owned();
+        match self {
+            Self::Controllers => {
+                let options = ControllerOptions::default();
+                Box::pin(controllers::run(client, options, stop))
+            }
+            Self::Humio => Box::pin(humio::run(client, namespace, stop)),
+            Self::Strimzi => Box::pin(strimzi::run(client, namespace, stop)),
+        }
+    }
 }
 
 /// Runs it with a client that dies, until that is dead or `done`; says whether it died.
 async fn until_death(
     ground: &Ground,
-    run: Run,
+    part: Part,
     namespace: &str,
     death: Option<usize>,
     done: impl Future<Output = ()>,
 ) -> bool {
     let life = Life::new(death);
-    let client = life.client(&ground.kubeconfig).await;
+    let client = life.client(&ground.kubeconfig, part.context()).await;
     tokio::select! {
         () = life.died.cancelled() => true,
-        () = run(client, namespace.to_owned(), CancellationToken::new()) => unreachable!(),
+        () = part.run(client, namespace, CancellationToken::new()) => unreachable!(),
         () = done => life.died.is_cancelled(),
     }
 }
@@ -63,7 +76,7 @@ async fn until_death(
 /// `prepare` makes a namespace's documents, `done` waits for the end, `check` looks at it.
 async fn killed_everywhere<P, D, C>(
     ground: &Ground,
-    run: Run,
+    part: Part,
     least: usize,
     prepare: impl Fn(String) -> P,
     done: impl Fn(String) -> D,
@@ -79,9 +92,9 @@ async fn killed_everywhere<P, D, C>(
         let namespace = format!("n-{write}");
         prepare(namespace.clone()).await;
         let death = Some(write);
-        let died = until_death(ground, run, &namespace, death, done(namespace.clone())).await;
+        let died = until_death(ground, part, &namespace, death, done(namespace.clone())).await;
         if died {
-            until_death(ground, run, &namespace, None, done(namespace.clone())).await;
+            until_death(ground, part, &namespace, None, done(namespace.clone())).await;
         }
         check(namespace.clone()).await;
         let one = path("", "namespaces", &namespace);
@@ -165,7 +178,7 @@ async fn with_controllers() -> (Ground, tokio_util::sync::DropGuard) {
     let ground = Ground::start().await;
     let stop = CancellationToken::new();
     let client = ground.region.client().await;
-    tokio::spawn(run_controllers(client, String::new(), stop.clone()));
+    tokio::spawn(Part::Controllers.run(client, "", stop.clone()));
     (ground, stop.drop_guard())
 }
 
@@ -176,7 +189,7 @@ async fn humio_operator_killed_while_a_cluster_is_made() {
     // Token, two services, three claims, three pods, a status.
     killed_everywhere(
         ground,
-        run_humio,
+        Part::Humio,
         10,
         async |name: String| apply(ground, &[namespace(&name), small_cluster(&name, "a")]).await,
         async |name: String| humio_is_done(ground, &name).await,
@@ -192,12 +205,12 @@ async fn humio_operator_killed_while_all_pods_are_replaced() {
     // Three deletions, three pods, a status.
     killed_everywhere(
         ground,
-        run_humio,
+        Part::Humio,
         7,
         async |name: String| {
             apply(ground, &[namespace(&name), small_cluster(&name, "a")]).await;
             let done = humio_is_done(ground, &name);
-            until_death(ground, run_humio, &name, None, done).await;
+            until_death(ground, Part::Humio, &name, None, done).await;
             apply(ground, &[small_cluster(&name, "b")]).await;
         },
         async |name: String| humio_is_done(ground, &name).await,
@@ -213,7 +226,7 @@ async fn strimzi_killed_while_kafka_is_made() {
     // A secret, a service, two claims, a pod set, two pods, statuses.
     killed_everywhere(
         ground,
-        run_strimzi,
+        Part::Strimzi,
         8,
         async |name: String| {
             let kafka = json!({
@@ -253,7 +266,7 @@ async fn controllers_killed_while_a_deployment_is_rolled_out() {
     // Two pods, a node, two bindings, endpoints, a claim's name and status, a status.
     killed_everywhere(
         ground,
-        run_controllers,
+        Part::Controllers,
         9,
         async |name: String| {
             let mut web = deployment(&name, "web", "a:1", 2);
@@ -359,13 +372,12 @@ async fn nothing_is_asked_when_nothing_changes() {
         return;
     }
     let lab = Lab::start().await;
-    let all: [Run; 3] = [run_controllers, run_humio, run_strimzi];
     let mut lives = Vec::new();
     let stop = CancellationToken::new();
-    for run in all {
+    for part in [Part::Controllers, Part::Humio, Part::Strimzi] {
         let life = Life::new(None);
-        let client = life.client(&lab.region.kubeconfig()).await;
-        tokio::spawn(run(client, "logging".to_owned(), stop.clone()));
+        let client = life.client(&lab.region.kubeconfig(), part.context()).await;
+        tokio::spawn(part.run(client, "logging", stop.clone()));
         lives.push(life);
     }
     lab.apply(&[

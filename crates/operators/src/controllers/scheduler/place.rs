@@ -15,13 +15,13 @@ const LONGEST: usize = 40;
 
 /// A node, there or to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::controllers) struct Place {
     pub node: String,
     pub labels: BTreeMap<String, String>,
 }
 
 /// The node for a pod with this `nodeSelector`, or why there can be none.
-pub(super) fn choose(
+pub(in crate::controllers) fn choose(
     selector: Option<&Value>,
     options: &ControllerOptions,
 ) -> Result<Place, String> {
