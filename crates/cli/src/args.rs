@@ -111,7 +111,8 @@ pub struct NodeFlags {
 #[command(
     after_help = "Profiles and endpoints are set through the Resource Manager API, with the token of the \
     token file; see docs/traffic.md. Exit codes: 0 stopped by SIGTERM or SIGINT, 1 an address, the \
-    state, the token or the certificate cannot be used, or a part of it broke, 2 bad usage."
+    state, the token, the storage accounts or the certificate cannot be used, or a part of it broke, \
+    2 bad usage."
 )]
 pub struct TrafficFlags {
     /// Where DNS is answered, on UDP and TCP; several with commas
@@ -145,7 +146,7 @@ pub struct TrafficFlags {
         default_value = "127.0.0.1:8071"
     )]
     pub observe: SocketAddr,
-    /// The file with the profiles
+    /// The file with the profiles; one for alerts is kept beside it
     #[arg(
         long,
         value_name = "FILE",
@@ -209,10 +210,13 @@ pub struct TrafficFlags {
     /// Probes on their way at the same time
     #[arg(long, env = "BACKSTAY_TRAFFIC_MAX_PROBES", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub max_probes: u32,
-    /// Allow any whole seconds as interval and timeout, where Azure has 30 or 10 and 5 to 10: for
-    /// drills
+    /// Allow any whole seconds as interval and timeout, where Azure has 30 or 10 and 5 to 10, and
+    /// as an alert's frequency and window: for drills
     #[arg(long, env = "BACKSTAY_TRAFFIC_ANY_INTERVAL")]
     pub any_interval: bool,
+    /// The file with the storage accounts whose keys the API hands out, mode 0600
+    #[arg(long, value_name = "FILE", env = "BACKSTAY_TRAFFIC_STORAGE_ACCOUNTS")]
+    pub storage_accounts: Option<PathBuf>,
     /// End when standard input ends: for a parent that must not leave servers behind
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,

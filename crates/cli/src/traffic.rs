@@ -95,5 +95,6 @@ fn config(flags: &TrafficFlags) -> TrafficConfig {
         } else {
             Limits::Azure
         },
+        storage_accounts: flags.storage_accounts.clone(),
     }
 }
