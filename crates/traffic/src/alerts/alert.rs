@@ -173,19 +173,16 @@ impl Alert {
 
     /// The alert in Azure's JSON.
     pub(crate) fn json(&self, with_context: bool) -> Value {
-        let target = &self.subject.target;
-        let resource = ResourceId::read(Kind::Profile, target);
-        let (group, name) =
-            resource.map_or_else(Default::default, |it| (it.resource_group, it.name));
+        let (group, name) = self.subject.place();
         let mut essentials = json!({
             "severity": format!("Sev{}", self.severity),
             "signalType": "Metric",
             "alertState": self.state,
             "monitorCondition": self.condition,
             "monitorService": "Platform",
-            "targetResource": target.to_ascii_lowercase(),
-            "targetResourceName": name.to_ascii_lowercase(),
-            "targetResourceGroup": group.to_ascii_lowercase(),
+            "targetResource": self.subject.target,
+            "targetResourceName": name,
+            "targetResourceGroup": group,
             "targetResourceType": Kind::Profile.parts().1.to_ascii_lowercase(),
             "sourceCreatedId": self.origin(),
             "alertRule": self.rule.path(Kind::MetricAlert),
@@ -224,7 +221,7 @@ impl Alert {
     /// Azure's `originAlertId`: which time series of which rule.
     pub(super) fn origin(&self) -> String {
         let endpoint = self.subject.endpoint.as_deref().unwrap_or_default();
-        let series = format!("{}/{endpoint}", self.subject.target).to_ascii_lowercase();
+        let series = format!("{}/{endpoint}", self.subject.target);
         let hash = ring::digest::digest(&ring::digest::SHA256, series.as_bytes());
         let short: u32 = hash
             .as_ref()

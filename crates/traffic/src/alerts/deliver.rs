@@ -1,5 +1,6 @@
 //! Calls webhooks, and writes down what came of it.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,29 +27,34 @@ pub(crate) async fn run(alerts: Arc<Alerts>, stop: CancellationToken) {
     let begun = Instant::now();
     let mut courier = Courier::default();
     let mut calls = JoinSet::new();
+    let mut under_way = HashMap::new();
     let mut client = None;
     loop {
         let state = alerts.state();
         for notification in courier.start(begun.elapsed(), &state.pending) {
             let client = client.get_or_insert_with(new_client).clone();
-            calls.spawn(async move {
-                let outcome = match client {
-                    Ok(client) => call(&client, &notification).await,
+            let what = Arc::clone(&notification);
+            let call = calls.spawn(async move {
+                match client {
+                    Ok(client) => call(&client, &what).await,
                     Err(reason) => Outcome::Again(reason),
-                };
-                (notification, outcome)
+                }
             });
+            under_way.insert(call.id(), notification);
         }
         let due = courier.due(&state.pending);
         let pause = due.map_or(IDLE, |it| it.saturating_sub(begun.elapsed()));
         tokio::select! {
-            Some(ended) = calls.join_next() => match ended {
-                Ok((notification, outcome)) => {
+            Some(ended) = calls.join_next_with_id() => {
+                let (id, outcome) = match ended {
+                    Ok(ended) => ended,
+                    Err(error) => (error.id(), Outcome::Again(error.to_string())),
+                };
+                if let Some(notification) = under_way.remove(&id) {
                     let now = begun.elapsed();
                     ended_call(&alerts, &mut courier, now, &notification, outcome).await;
                 }
-                Err(error) => tracing::error!(%error, "a call of a webhook broke off"),
-            },
+            }
             () = tokio::time::sleep(pause) => {}
             () = alerts.told.notified() => {}
             () = stop.cancelled() => return,

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::MetricAlert;
 use super::series::Series;
+use crate::resource::{Kind, ResourceId};
 
 /// Evaluations in a row without the condition, after which an alert resolves.
 pub(super) const CLEAR_EVALUATIONS: u32 = 3;
@@ -34,10 +35,19 @@ const SAMPLES: u32 = 60;
 /// What fires and resolves for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Subject {
-    /// The profile's resource id, in the words of the rule.
+    /// The profile's resource id, in lower case: a rule that comes again in other words is about
+    /// the same.
     pub(crate) target: String,
     /// The endpoint, where the rule is split by endpoints; in lower case.
     pub(crate) endpoint: Option<String>,
+}
+
+impl Subject {
+    /// The profile's resource group and name, in lower case.
+    pub(crate) fn place(&self) -> (String, String) {
+        let id = ResourceId::read(Kind::Profile, &self.target);
+        id.map_or_else(Default::default, |it| (it.resource_group, it.name))
+    }
 }
 
 /// Where one stands.
@@ -174,7 +184,7 @@ impl Evaluator {
                 let Some(up) = up else { continue };
                 let name = endpoint.to_ascii_lowercase();
                 let subject = Subject {
-                    target: target.clone(),
+                    target: target.to_ascii_lowercase(),
                     endpoint: rule.splits().then_some(name),
                 };
                 for (place, criterion) in rule.criteria.iter().enumerate() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::profile::{Invalid, check_location, read, shown};
+use crate::profile::{Invalid, read_resource, shown};
 use crate::resource::{Kind, ResourceId};
 
 /// Receivers of each kind, as in Azure for webhooks and functions.
@@ -53,13 +53,6 @@ impl fmt::Debug for Receiver {
 }
 
 #[derive(Deserialize)]
-struct Wire {
-    location: Option<String>,
-    tags: Option<BTreeMap<String, String>>,
-    properties: Option<WireProperties>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireProperties {
     group_short_name: Option<String>,
@@ -73,11 +66,7 @@ struct WireProperties {
 impl ActionGroup {
     /// Reads an action group.
     pub(super) fn parse(id: ResourceId, body: Value) -> Result<Self, Invalid> {
-        let wire: Wire = read(body)?;
-        check_location(wire.location.as_deref(), Kind::ActionGroup)?;
-        let properties = wire
-            .properties
-            .ok_or_else(|| Invalid::bad("'properties' is missing."))?;
+        let (tags, properties): (_, WireProperties) = read_resource(Kind::ActionGroup, body)?;
         let short_name = properties.group_short_name.unwrap_or_default();
         if !(1..=12).contains(&short_name.chars().count()) {
             return Err(Invalid::bad(format!(
@@ -87,7 +76,7 @@ impl ActionGroup {
         }
         let group = Self {
             id,
-            tags: wire.tags.unwrap_or_default(),
+            tags,
             short_name,
             enabled: properties.enabled.unwrap_or(true),
             webhooks: receivers(properties.webhook_receivers, "serviceUri")?,

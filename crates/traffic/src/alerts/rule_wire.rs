@@ -11,7 +11,7 @@ use super::rule::{
     Style,
 };
 use crate::config::Limits;
-use crate::profile::{Invalid, check_location, read, shown};
+use crate::profile::{Invalid, read_resource, shown};
 use crate::resource::{Kind, ResourceId};
 
 /// Action groups a rule may have, as in Azure.
@@ -27,13 +27,6 @@ const FREQUENCIES: [u32; 5] = [1, 5, 15, 30, 60];
 const WINDOWS: [u32; 8] = [1, 5, 15, 30, 60, 360, 720, 1440];
 /// The longest, in seconds.
 const DAY: u32 = 86_400;
-
-#[derive(Deserialize)]
-struct Wire {
-    location: Option<String>,
-    tags: Option<BTreeMap<String, String>>,
-    properties: Option<WireProperties>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,9 +82,7 @@ struct WireAction {
 impl MetricAlert {
     /// Reads a rule.
     pub(super) fn parse(id: ResourceId, body: Value, limits: Limits) -> Result<Self, Invalid> {
-        let wire: Wire = read(body)?;
-        check_location(wire.location.as_deref(), Kind::MetricAlert)?;
-        let properties = wire.properties.ok_or_else(|| missing("properties"))?;
+        let (tags, properties): (_, WireProperties) = read_resource(Kind::MetricAlert, body)?;
         let severity = properties
             .severity
             .ok_or_else(|| missing("properties.severity"))?;
@@ -115,7 +106,7 @@ impl MetricAlert {
         let scopes = scopes(properties.scopes.unwrap_or_default(), style)?;
         Ok(Self {
             id,
-            tags: wire.tags.unwrap_or_default(),
+            tags,
             description: properties.description.unwrap_or_default(),
             severity,
             enabled: properties.enabled.unwrap_or(true),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::alert::{Alert, MonitorCondition, written};
 use super::rule::{DIMENSION, METRIC, MetricAlert};
-use crate::resource::{Kind, ResourceId};
+use crate::resource::Kind;
 
 /// The cause of a turn: the `alertContext` but for the properties that an action adds.
 pub(super) fn context(
@@ -24,9 +24,9 @@ pub(super) fn context(
     let criteria = rule.criteria.iter().zip(values);
     let all_of: Vec<Value> = criteria
         .map(|(criterion, value)| {
-            // What a criterion of several names, or what the rule is split by.
+            // In the words of the rule, if it names one.
             let named = criterion.dimensions.iter().find_map(|it| it.one());
-            let endpoint = alert.subject.endpoint.as_deref().or(named);
+            let endpoint = named.or(alert.subject.endpoint.as_deref());
             let dimensions: Vec<Value> = endpoint
                 .iter()
                 .map(|it| json!({ "name": DIMENSION, "value": it }))
@@ -57,9 +57,8 @@ pub(super) fn context(
 
 /// A notification in the common alert schema.
 pub(super) fn common(alert: &Alert, properties: &BTreeMap<String, String>) -> Value {
-    let target = alert.subject.target.to_ascii_lowercase();
-    let resource = ResourceId::read(Kind::Profile, &target);
-    let (group, name) = resource.map_or_else(Default::default, |it| (it.resource_group, it.name));
+    let target = &alert.subject.target;
+    let (group, name) = alert.subject.place();
     let mut essentials = json!({
         "alertId": alert.path(),
         "alertRule": alert.rule.name,
@@ -96,8 +95,7 @@ pub(super) fn common(alert: &Alert, properties: &BTreeMap<String, String>) -> Va
 /// A notification in the older schema of metric alerts.
 pub(super) fn older(alert: &Alert, properties: &BTreeMap<String, String>) -> Value {
     let target = &alert.subject.target;
-    let resource = ResourceId::read(Kind::Profile, target);
-    let (group, name) = resource.map_or_else(Default::default, |it| (it.resource_group, it.name));
+    let (group, name) = alert.subject.place();
     let status = match alert.condition {
         MonitorCondition::Fired => "Activated",
         MonitorCondition::Resolved => "Deactivated",

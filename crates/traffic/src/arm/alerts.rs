@@ -17,7 +17,7 @@ use super::path::AboutAlert;
 use super::{Query, only};
 use crate::alerts::{Alert, AlertState, Alerts, AlertsState};
 use crate::profile::shown;
-use crate::resource::{Kind, ResourceId};
+use crate::resource::Kind;
 
 const CONDITIONS: [&str; 2] = ["Fired", "Resolved"];
 const SEVERITIES: [&str; 5] = ["Sev0", "Sev1", "Sev2", "Sev3", "Sev4"];
@@ -145,8 +145,7 @@ impl<'a> Filter<'a> {
             wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(it))
         };
         let target = &alert.subject.target;
-        let resource = ResourceId::read(Kind::Profile, target);
-        let group = resource.map(|it| it.resource_group).unwrap_or_default();
+        let (group, _) = alert.subject.place();
         let kind = Kind::Profile.to_string();
         let rule = alert.rule.path(Kind::MetricAlert);
         let (fired, times) = (alert.fired, self.times);

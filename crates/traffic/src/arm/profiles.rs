@@ -100,11 +100,7 @@ impl Resource for EndpointAt {
         let status = arm
             .manager
             .change(move |profiles: &mut Profiles| {
-                let key = self.0.key(Kind::Profile);
-                let profile = profiles
-                    .get(&key)
-                    .cloned()
-                    .ok_or_else(|| self.no_parent())?;
+                let (key, profile) = self.parent(profiles)?;
                 let old = profile.endpoint(&self.1);
                 let online = |it: &_| endpoint_json(&profile, it, EndpointMonitorStatus::Online);
                 let (body, status) = wanted.of(old, online, || self.missing())?;
@@ -118,11 +114,7 @@ impl Resource for EndpointAt {
 
     async fn delete(self, arm: &Arm, conditions: Conditions) -> Result<Done, ArmError> {
         let delete = move |profiles: &mut Profiles| {
-            let key = self.0.key(Kind::Profile);
-            let profile = profiles
-                .get(&key)
-                .cloned()
-                .ok_or_else(|| self.no_parent())?;
+            let (key, profile) = self.parent(profiles)?;
             let old = profile.endpoint(&self.1);
             conditions.hold(old)?;
             let mut changed = Profile::clone(&profile);
@@ -138,6 +130,15 @@ impl Resource for EndpointAt {
 }
 
 impl EndpointAt {
+    /// Its profile, with the key by which that is kept.
+    fn parent(&self, profiles: &Profiles) -> Result<(String, Arc<Profile>), ArmError> {
+        let key = self.0.key(Kind::Profile);
+        match profiles.get(&key).cloned() {
+            Some(profile) => Ok((key, profile)),
+            None => Err(self.no_parent()),
+        }
+    }
+
     fn missing(&self) -> ArmError {
         not_found(
             Kind::Profile,

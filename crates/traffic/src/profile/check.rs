@@ -48,14 +48,6 @@ pub struct Context<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireProfile {
-    location: Option<String>,
-    tags: Option<BTreeMap<String, String>>,
-    properties: Option<WireProperties>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct WireProperties {
     profile_status: Option<Switch>,
     traffic_routing_method: Option<String>,
@@ -91,11 +83,7 @@ struct WireMonitor {
 /// # Errors
 /// When Azure would refuse it, or when it needs what is not built.
 pub fn parse_profile(context: Context<'_>, body: Value) -> Result<Profile, Invalid> {
-    let wire: WireProfile = read(body)?;
-    check_location(wire.location.as_deref(), Kind::Profile)?;
-    let properties = wire
-        .properties
-        .ok_or_else(|| Invalid::bad("'properties' is missing."))?;
+    let (tags, properties): (_, WireProperties) = read_resource(Kind::Profile, body)?;
     routing(properties.traffic_routing_method.as_deref())?;
     if properties.traffic_view_enrollment_status == Some(Switch::Enabled) {
         return Err(Invalid::bad(
@@ -128,7 +116,7 @@ pub fn parse_profile(context: Context<'_>, body: Value) -> Result<Profile, Inval
         subscription: context.subscription.to_owned(),
         resource_group: context.resource_group.to_owned(),
         name: context.profile.to_owned(),
-        tags: wire.tags.unwrap_or_default(),
+        tags,
         status: properties.profile_status.unwrap_or(Switch::Enabled),
         relative_name,
         ttl,
@@ -154,8 +142,27 @@ pub fn parse_profile(context: Context<'_>, body: Value) -> Result<Profile, Inval
     Ok(profile)
 }
 
+#[derive(Deserialize)]
+struct WireResource<P> {
+    location: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    properties: Option<P>,
+}
+
+/// Reads what all resources have in common, and returns tags and properties.
+pub(crate) fn read_resource<P: serde::de::DeserializeOwned>(
+    kind: Kind,
+    body: Value,
+) -> Result<(BTreeMap<String, String>, P), Invalid> {
+    let wire: WireResource<P> = read(body)?;
+    check_location(wire.location.as_deref(), kind)?;
+    let properties = wire.properties;
+    let properties = properties.ok_or_else(|| Invalid::bad("'properties' is missing."))?;
+    Ok((wire.tags.unwrap_or_default(), properties))
+}
+
 /// Whether it is where such resources are.
-pub(crate) fn check_location(location: Option<&str>, kind: Kind) -> Result<(), Invalid> {
+fn check_location(location: Option<&str>, kind: Kind) -> Result<(), Invalid> {
     match location {
         None => Err(Invalid {
             code: "LocationRequired",
@@ -173,7 +180,7 @@ pub(crate) fn check_location(location: Option<&str>, kind: Kind) -> Result<(), I
     }
 }
 
-pub(crate) fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Invalid> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Invalid> {
     serde_json::from_value(body).map_err(|error| Invalid {
         code: "InvalidRequestContent",
         message: format!(

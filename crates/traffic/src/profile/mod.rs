@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Context, Invalid, parse_profile};
-pub(crate) use check::{check_location, check_resource_name, read, shown};
+pub(crate) use check::{check_resource_name, read_resource, shown};
 pub use endpoints::{next_priority, parse_endpoint};
 pub use wire::{endpoint_json, merge, profile_json};
 

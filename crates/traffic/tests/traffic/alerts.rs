@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::clients::{Curl, code, has};
 use crate::endpoint::{Fake, Way};
-use crate::receiver::{ACTIONS, ALERTS, RULES, Receiver, action_group, alerts, rule};
+use crate::receiver::{ACTIONS, ALERTS, RULES, Receiver, action_group, alerts, rule, watched};
 use crate::server::{HANG, Server, profile, providers};
 
 fn at(kind: &str, name: &str, version: &str) -> String {
@@ -304,7 +304,7 @@ async fn alerts_are_filtered_and_errors_are_azures() {
 /// everything, the first is told again, and evaluation goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_holds_up_nobody() {
-    let (server, _, primary) = start().await;
+    let server = Server::start().await;
     let api = &server.api;
     let (good, failing) = (Receiver::start().await, Receiver::start().await);
     let silent = Fake::at("127.0.0.1", 0, Way::Silent).await;
@@ -315,18 +315,7 @@ async fn a_receiver_that_fails_holds_up_nobody() {
         ("failing", failing.uri("/")),
         ("good", good.uri("/")),
     ];
-    api.make(
-        "Microsoft.Insights/actionGroups/g",
-        ACTIONS,
-        action_group(&webhooks),
-    )
-    .await;
-    api.make(
-        "Microsoft.Insights/metricAlerts/r",
-        RULES,
-        rule("primary", &["g"]),
-    )
-    .await;
+    let primary = watched(api, &webhooks).await;
     primary.now(Way::Code(500));
     good.until("/", 1).await;
     primary.now(Way::Code(200));
@@ -357,18 +346,10 @@ async fn a_receiver_that_fails_holds_up_nobody() {
 /// the endpoint is on again and answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn switching_the_endpoint_off_resolves_nothing() {
-    let (server, _, primary) = start().await;
+    let server = Server::start().await;
     let api = &server.api;
     let receiver = Receiver::start().await;
-    let group = action_group(&[("w", receiver.uri("/"))]);
-    api.make("Microsoft.Insights/actionGroups/g", ACTIONS, group)
-        .await;
-    api.make(
-        "Microsoft.Insights/metricAlerts/r",
-        RULES,
-        rule("primary", &["g"]),
-    )
-    .await;
+    let primary = watched(api, &[("w", receiver.uri("/"))]).await;
     // Another rule, over another profile with the same endpoint, shows that time passes.
     let other = profile("other", primary.port(), 0, &[("primary", "127.0.0.2")]);
     api.put("q", other).await;

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::endpoint::{Fake, Way};
+use crate::clients::certificate;
+use crate::endpoint::Way;
 use crate::kill::Process;
-use crate::receiver::{ACTIONS, RULES, Receiver, action_group, alerts, rule};
-use crate::server::{HANG, profile};
+use crate::receiver::{Receiver, alerts, until_retried, watched};
+use crate::server::HANG;
 
 /// Kills in each half of an outage, after which the process is let go on.
 const KILLS: u32 = 2;
@@ -20,21 +21,9 @@ async fn each_outage_is_one_alert_whatever_is_killed() {
     let outages: usize = std::env::var("BACKSTAY_OUTAGES").map_or(5, |it| it.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
-    let primary = Fake::at("127.0.0.2", 0, Way::Code(200)).await;
     let mut process = Process::start(folder.path()).await;
     let api = &process.api;
-    let endpoints = [("primary", "127.0.0.2")];
-    api.put("p", profile("logs", primary.port(), 0, &endpoints))
-        .await;
-    let group = action_group(&[("w", receiver.uri("/"))]);
-    api.make("Microsoft.Insights/actionGroups/g", ACTIONS, group)
-        .await;
-    api.make(
-        "Microsoft.Insights/metricAlerts/r",
-        RULES,
-        rule("primary", &["g"]),
-    )
-    .await;
+    let primary = watched(api, &[("w", receiver.uri("/"))]).await;
 
     let distinct = |condition: &str| -> BTreeSet<String> {
         let told = receiver.told("/").into_iter();
@@ -90,35 +79,15 @@ async fn each_outage_is_one_alert_whatever_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_told_before_a_kill_is_told_after_it() {
     let folder = tempfile::tempdir().unwrap();
-    let primary = Fake::at("127.0.0.2", 0, Way::Code(200)).await;
     let process = Process::start(folder.path()).await;
     let api = &process.api;
-    let endpoints = [("primary", "127.0.0.2")];
-    api.put("p", profile("logs", primary.port(), 0, &endpoints))
-        .await;
     // An address of its own, so that nobody else takes the port meanwhile.
     let held = std::net::TcpListener::bind("127.0.0.4:0").unwrap();
     let address = held.local_addr().unwrap();
     drop(held);
-    let group = action_group(&[("w", format!("http://{address}/"))]);
-    api.make("Microsoft.Insights/actionGroups/g", ACTIONS, group)
-        .await;
-    api.make(
-        "Microsoft.Insights/metricAlerts/r",
-        RULES,
-        rule("primary", &["g"]),
-    )
-    .await;
+    let primary = watched(api, &[("w", format!("http://{address}/"))]).await;
     primary.now(Way::Code(500));
-    let begun = Instant::now();
-    while !api
-        .see("/metrics")
-        .await
-        .contains("notifications_total{result=\"retried\"}")
-    {
-        assert!(begun.elapsed() < HANG, "{}", api.see("/metrics").await);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_retried(api).await;
     let fired = alerts(api).await;
     assert_eq!(fired.len(), 1);
     process.signal(Signal::SIGKILL);
@@ -133,4 +102,24 @@ async fn what_could_not_be_told_before_a_kill_is_told_after_it() {
     let expected = ["Fired", "Resolved"].map(|it| (it.to_owned(), id.clone()));
     assert_eq!(receiver.told("/"), expected);
     assert_eq!(alerts(&process.api).await.len(), 1);
+}
+
+/// Over TLS, a receiver is told if its certificate is one that the server trusts, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_over_tls_must_show_a_trusted_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trusted, key) = certificate(folder.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (other, other_key) = certificate(elsewhere.path());
+    let good = Receiver::with_tls(&trusted, &key).await;
+    let bad = Receiver::with_tls(&other, &other_key).await;
+    let variables = [("SSL_CERT_FILE", trusted.as_path())];
+    let process = Process::start_with(folder.path(), &variables).await;
+    let api = &process.api;
+    let uri = |it: &Receiver| format!("https://localhost:{}/", it.address.port());
+    let primary = watched(api, &[("bad", uri(&bad)), ("good", uri(&good))]).await;
+    primary.now(Way::Code(500));
+    good.until("/", 1).await;
+    until_retried(api).await;
+    assert!(bad.told("/").is_empty());
 }

@@ -50,11 +50,17 @@ pub struct Process {
 
 impl Process {
     pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// With these variables besides.
+    pub async fn start_with(folder: &Path, variables: &[(&str, &Path)]) -> Self {
         let told = folder.join("addresses");
         let _ = std::fs::remove_file(&told);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "kill::child", "--nocapture"])
             .env(FOLDER, folder)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,6 +1,7 @@
 //! One that is told of alerts: a webhook, and what leads to it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,16 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
+use axum::serve::Listener;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use crate::server::{Api, GROUP, HANG, providers};
+use crate::endpoint::{Fake, Way};
+use crate::server::{Api, GROUP, HANG, profile, providers};
 
 pub const RULES: &str = "2018-03-01";
 pub const ACTIONS: &str = "2021-09-01";
@@ -35,14 +42,35 @@ impl Receiver {
 
     pub async fn at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
+        let (receiver, router) = Self::new(listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        receiver
+    }
+
+    /// One that speaks TLS, with this certificate and its key.
+    pub async fn with_tls(certificate: &Path, key: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (receiver, router) = Self::new(listener.local_addr().unwrap());
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TlsListener(listener, TlsAcceptor::from(Arc::new(tls)));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        receiver
+    }
+
+    fn new(address: SocketAddr) -> (Self, Router) {
         let receiver = Self {
-            address: listener.local_addr().unwrap(),
+            address,
             calls: Arc::default(),
             answers: Arc::default(),
         };
         let router = Router::new().fallback(take).with_state(receiver.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        receiver
+        (receiver, router)
     }
 
     /// The next calls are answered so.
@@ -87,6 +115,27 @@ impl Receiver {
     }
 }
 
+struct TlsListener(TcpListener, TlsAcceptor);
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, from) = self.0.accept().await.unwrap();
+            // One that does not trust us goes away.
+            if let Ok(stream) = self.1.accept(stream).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
 async fn take(State(receiver): State<Receiver>, uri: Uri, body: Bytes) -> StatusCode {
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     receiver.calls.lock().unwrap().push((uri.to_string(), body));
@@ -95,6 +144,34 @@ async fn take(State(receiver): State<Receiver>, uri: Uri, body: Bytes) -> Status
         return StatusCode::OK;
     }
     StatusCode::from_u16(answers.remove(0)).unwrap()
+}
+
+/// An endpoint that is up, in a profile `p`, and a rule `r` over it that tells these webhooks.
+pub async fn watched(api: &Api, webhooks: &[(&str, String)]) -> Fake {
+    let primary = Fake::at("127.0.0.2", 0, Way::Code(200)).await;
+    let endpoints = [("primary", "127.0.0.2")];
+    api.put("p", profile("logs", primary.port(), 0, &endpoints))
+        .await;
+    let group = action_group(webhooks);
+    api.make("Microsoft.Insights/actionGroups/g", ACTIONS, group)
+        .await;
+    let rule = rule("primary", &["g"]);
+    api.make("Microsoft.Insights/metricAlerts/r", RULES, rule)
+        .await;
+    primary
+}
+
+/// Waits until a call of a webhook has failed and is to be made again.
+pub async fn until_retried(api: &Api) {
+    let begun = Instant::now();
+    loop {
+        let metrics = api.see("/metrics").await;
+        if metrics.contains("notifications_total{result=\"retried\"}") {
+            return;
+        }
+        assert!(begun.elapsed() < HANG, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// An action group with these webhooks.

@@ -204,7 +204,7 @@ fn a_rule_that_is_switched_off_evaluates_nothing_and_closes_nothing() {
     let mut off = quick(1);
     off.enabled = false;
     let fired: BTreeSet<Subject> = [Subject {
-        target: super::TARGET.to_owned(),
+        target: super::TARGET.to_ascii_lowercase(),
         endpoint: Some("primary".to_owned()),
     }]
     .into();
@@ -214,9 +214,12 @@ fn a_rule_that_is_switched_off_evaluates_nothing_and_closes_nothing() {
         bench.up.insert("primary", Some(up));
         assert_eq!(bench.run(50), []);
     }
-    // Switched on again while it is down: it has fired already. Once up, it resolves.
-    let mut bench = Bench::new(quick(1));
-    bench.evaluator = Evaluator::new(Arc::new(quick(1)), fired, Duration::ZERO);
+    // Switched on again while it is down, and its scope in other words: it has fired already. Once
+    // up, it resolves.
+    let mut on = quick(1);
+    on.scopes = vec![super::TARGET.to_ascii_uppercase()];
+    let mut bench = Bench::new(on.clone());
+    bench.evaluator = Evaluator::new(Arc::new(on), fired, Duration::ZERO);
     bench.up.insert("primary", Some(false));
     assert_eq!(bench.run(50), []);
     bench.up.insert("primary", Some(true));

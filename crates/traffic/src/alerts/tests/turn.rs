@@ -30,7 +30,7 @@ fn state(rule: &MetricAlert) -> AlertsState {
 fn turned(turn: Turn) -> Turned {
     Turned {
         subject: Subject {
-            target: TARGET.to_owned(),
+            target: TARGET.to_ascii_lowercase(),
             endpoint: Some("primary".to_owned()),
         },
         turn,
@@ -126,7 +126,7 @@ fn receivers_are_told_in_the_common_schema() {
     let old = &state.pending[1].body;
     assert_eq!(old["schemaId"], "AzureMonitorMetricAlert");
     assert_eq!(old["data"]["status"], "Activated");
-    assert_eq!(old["data"]["context"]["resourceName"], "Logs");
+    assert_eq!(old["data"]["context"]["resourceName"], "logs");
     assert_eq!(state.pending[3].body["data"]["status"], "Deactivated");
     assert!(!format!("{state:?}").contains("s3cret"));
 }
