@@ -88,7 +88,9 @@ fn each_part_that_is_killed_comes_back_and_a_killed_lab_leaves_nothing() {
 }
 
 fn kill(pid: u64) {
-    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    let killed = Command::new("kill")
+        .args(["-KILL", &pid.to_string()])
+        .status();
     assert!(killed.unwrap().success());
 }
 
@@ -137,7 +139,10 @@ fn a_folder_has_no_wire_to_be_cut_and_a_dry_run_does_nothing() {
     }
     world.until_status(|status| ready(status) && answers(status, 200));
     let kubeconfig = world.done(&["lab", "kubeconfig"]);
-    assert_eq!(kubeconfig.trim(), world.place().kubeconfig().display().to_string());
+    assert_eq!(
+        kubeconfig.trim(),
+        world.place().kubeconfig().display().to_string()
+    );
     let second = world.backstay(&["lab", "up"]);
     assert_eq!(second.status.code(), Some(1));
     let error = String::from_utf8_lossy(&second.stderr).into_owned();

@@ -76,26 +76,36 @@ fn provisioned(world: &World) {
         "true"
     );
     assert!(of("LOCAL_RECOVER_FROM_PATH").is_none());
-    let operator = world.shell("kubectl --context aks-secondary -n logging get deploy humio-operator");
+    let operator =
+        world.shell("kubectl --context aks-secondary -n logging get deploy humio-operator");
     assert!(operator.contains("0/0"), "{operator}");
     let nodes = world.shell("kubectl --context aks-primary get nodes -l agentpool=lsuinode");
     assert!(nodes.contains("Ready"), "{nodes}");
     let pods = world.shell("kubectl --context aks-primary -n logging get pods -o wide");
     assert_eq!(pods.matches("logscale-").count(), 4, "{pods}");
     world.shell(&world.ask(Primary, "/api/v1/status", "--fail"));
-    let code = world.shell(&world.ask(Secondary, "/api/v1/status", "-o /dev/null -w '%{http_code}'"));
+    let code = world.shell(&world.ask(
+        Secondary,
+        "/api/v1/status",
+        "-o /dev/null -w '%{http_code}'",
+    ));
     assert_eq!(code, "503");
     endpoint_is(world, "primary", "Online");
     endpoint_is(world, "secondary", "Degraded");
     let services = world.shell("kubectl --context aks-primary -n logging get svc -o wide");
-    assert!(services.contains("humio.com/node-pool=logscale-ui"), "{services}");
+    assert!(
+        services.contains("humio.com/node-pool=logscale-ui"),
+        "{services}"
+    );
 }
 
 fn failed_over(world: &World) {
     ingest(world, Primary, "before the disaster");
     world.done(&["lab", "kill-region", "primary"]);
     endpoint_is(world, "primary", "Degraded");
-    world.shell("kubectl --context aks-secondary -n logging scale deploy humio-operator --replicas=1");
+    world.shell(
+        "kubectl --context aks-secondary -n logging scale deploy humio-operator --replicas=1",
+    );
     azure(
         world,
         "PATCH",
@@ -164,7 +174,9 @@ fn promoted(world: &World) {
         patch.display()
     ));
     world.until(
-        &format!("kubectl --context aks-secondary -n logging get pods {PODS} --no-headers | grep -c 1/1"),
+        &format!(
+            "kubectl --context aks-secondary -n logging get pods {PODS} --no-headers | grep -c 1/1"
+        ),
         |text| text.trim() == "3",
     );
     world.shell("kubectl --context aks-secondary get nodes -l agentpool=lsingestnode | grep Ready");
@@ -179,7 +191,11 @@ fn promoted(world: &World) {
     world.shell(
         r#"kubectl --context aks-secondary -n logging patch svc logscale-ui --type=merge -p '{"spec":{"selector":{"humio.com/node-pool":"nobody"}}}'"#,
     );
-    let status = world.ask(Secondary, "/api/v1/status", "-o /dev/null -w '%{http_code}'");
+    let status = world.ask(
+        Secondary,
+        "/api/v1/status",
+        "-o /dev/null -w '%{http_code}'",
+    );
     world.until(&status, |text| text == "503");
     world.shell(
         r#"kubectl --context aks-secondary -n logging patch svc logscale-ui --type=merge -p '{"spec":{"selector":{"humio.com/node-pool":"logscale-ui"}}}'"#,
@@ -208,7 +224,10 @@ fn failed_back(world: &World) {
     let alerts = format!("{SUBSCRIPTION}/providers/Microsoft.AlertsManagement/alerts");
     let fired = azure(world, "GET", &alerts, "2019-05-05-preview", "");
     for one in fired["value"].as_array().unwrap() {
-        let change = format!("{}/changeState?newState=Closed", one["id"].as_str().unwrap());
+        let change = format!(
+            "{}/changeState?newState=Closed",
+            one["id"].as_str().unwrap()
+        );
         azure(world, "POST", &change, "2019-05-05-preview", "");
     }
     // Phase 3: the secondary is told to flush, and drained.
@@ -222,7 +241,9 @@ kubectl --context aks-secondary -n logging exec "$HUMIO_POD" -- \
   -d '{"query":"mutation { setDynamicConfig(input: {config: FlushSegmentsAndGlobalOnShutdown, value: \"true\"}) }"}'"#,
     );
     assert!(result.contains(r#""setDynamicConfig":true"#), "{result}");
-    world.shell("kubectl --context aks-secondary -n logging scale deploy humio-operator --replicas=0");
+    world.shell(
+        "kubectl --context aks-secondary -n logging scale deploy humio-operator --replicas=0",
+    );
     world.until(
         "kubectl --context aks-secondary -n logging get pods -l app=humio-operator --no-headers",
         |text| text.trim().is_empty(),
@@ -236,10 +257,12 @@ kubectl --context aks-secondary -n logging exec "$HUMIO_POD" -- \
     ));
     // The primary's region comes back, fenced: its pods run and are never ready.
     world.done(&["lab", "restore", "primary"]);
-    world.until("kubectl --context aks-primary -n logging get deploy humio-operator", |text| {
-        text.contains("1/1")
-    });
-    world.shell("kubectl --context aks-primary -n logging scale deploy humio-operator --replicas=0");
+    world.until(
+        "kubectl --context aks-primary -n logging get deploy humio-operator",
+        |text| text.contains("1/1"),
+    );
+    world
+        .shell("kubectl --context aks-primary -n logging scale deploy humio-operator --replicas=0");
     world.until(
         "kubectl --context aks-primary -n logging get pods -l app=humio-operator --no-headers",
         |text| text.trim().is_empty(),
@@ -254,9 +277,12 @@ kubectl --context aks-secondary -n logging exec "$HUMIO_POD" -- \
     let bucket = world.place().bucket(Primary);
     std::fs::remove_dir_all(bucket.join("globalsnapshots")).unwrap();
     reverse(world);
-    world.shell("kubectl --context aks-primary -n logging scale deploy humio-operator --replicas=1");
+    world
+        .shell("kubectl --context aks-primary -n logging scale deploy humio-operator --replicas=1");
     world.until(
-        &format!("kubectl --context aks-primary -n logging get pods {PODS} --no-headers | grep -c 1/1"),
+        &format!(
+            "kubectl --context aks-primary -n logging get pods {PODS} --no-headers | grep -c 1/1"
+        ),
         |text| text.trim() == "3",
     );
     let log = world.shell(&format!(
@@ -280,9 +306,9 @@ fn reverse(world: &World) {
     use backstay_pair::{EnvVar, Pair, merge_environment, reverse_recovery};
     let pair = Pair::read(&world.place().pair(), []).unwrap();
     let wanted = reverse_recovery(&pair);
-    let spec: Value = serde_json::from_str(&world.shell(
-        "kubectl --context aks-primary -n logging get humiocluster logscale -o json",
-    ))
+    let spec: Value = serde_json::from_str(
+        &world.shell("kubectl --context aks-primary -n logging get humiocluster logscale -o json"),
+    )
     .unwrap();
     let merged = |list: &Value| -> Value {
         let existing: Vec<EnvVar> = serde_json::from_value(list.clone()).unwrap();
@@ -315,7 +341,9 @@ fn cleaned(world: &World) {
         "delete pvc -l strimzi.io/cluster --ignore-not-found=true",
         "delete strimzipodset --all --ignore-not-found=true",
     ] {
-        world.shell(&format!("kubectl --context aks-secondary -n logging {line}"));
+        world.shell(&format!(
+            "kubectl --context aks-secondary -n logging {line}"
+        ));
     }
     world.until(
         "kubectl --context aks-secondary -n logging get pvc -l strimzi.io/cluster 2>/dev/null | wc -l",
@@ -330,13 +358,22 @@ fn cleaned(world: &World) {
         "kubectl --context aks-secondary -n logging wait pod -l strimzi.io/component-type=kafka --for=condition=Ready --timeout=120s",
     );
     let status = world.status();
-    assert_eq!(region(&status, Primary)["missing"], Value::Null, "{status:#}");
+    assert_eq!(
+        region(&status, Primary)["missing"],
+        Value::Null,
+        "{status:#}"
+    );
 }
 
 /// Events into `humio` by a region's ingress, with its admin's token.
 fn ingest(world: &World, side: backstay_pair::Side, text: &str) {
     let body = format!(r#"[{{"messages":["{text}"]}}]"#);
-    admin(world, side, "/api/v1/repositories/humio/ingest-messages", &body);
+    admin(
+        world,
+        side,
+        "/api/v1/repositories/humio/ingest-messages",
+        &body,
+    );
 }
 
 fn found(world: &World, side: backstay_pair::Side, text: &str) {
@@ -357,7 +394,10 @@ fn admin(world: &World, side: backstay_pair::Side, path: &str, body: &str) -> St
     let token = world.shell(&format!(
         "kubectl --context {context} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d"
     ));
-    let files = [("admin.txt", format!("Authorization: Bearer {token}")), ("body.json", body.to_owned())];
+    let files = [
+        ("admin.txt", format!("Authorization: Bearer {token}")),
+        ("body.json", body.to_owned()),
+    ];
     for (name, content) in &files {
         std::fs::write(world.lab().join(name), content).unwrap();
     }

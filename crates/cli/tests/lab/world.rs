@@ -78,7 +78,11 @@ impl World {
 
     /// A line of shell, as the runbook has it, that must succeed.
     pub fn shell(&self, line: &str) -> String {
-        let limited = format!("timeout {} bash -o pipefail -c {}", HANG.as_secs(), quoted(line));
+        let limited = format!(
+            "timeout {} bash -o pipefail -c {}",
+            HANG.as_secs(),
+            quoted(line)
+        );
         let output = self.command(&limited).output().unwrap();
         assert!(output.status.success(), "{line}: {}", both(&output));
         String::from_utf8(output.stdout).unwrap()
@@ -88,7 +92,9 @@ impl World {
     pub fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
-            let output = self.command(&format!("timeout 30 bash -c {}", quoted(line))).output();
+            let output = self
+                .command(&format!("timeout 30 bash -c {}", quoted(line)))
+                .output();
             let output = output.unwrap();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             if output.status.success() && wanted(&text) {

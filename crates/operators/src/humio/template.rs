@@ -1,7 +1,8 @@
 //! What a pod of a pool looks like.
 //!
 //! Set for `backstay node`, unless the specification sets it itself: `POD_IP`, `POD_NAME`,
-//! `BACKSTAY_BIND` (the pod's address), `PORT` (8080), `PUBLIC_URL`, `DIRECTORY`
+//! `BACKSTAY_BIND` and
+//! `BACKSTAY_SOURCE_ADDRESS` (the pod's address), `PORT` (8080), `PUBLIC_URL`, `DIRECTORY`
 //! (`/data/humio-data`, where the pod's data is mounted) and `BACKSTAY_ADMIN_TOKEN_FILE` (mounted
 //! from the secret of the admin token).
 
@@ -225,6 +226,8 @@ fn environment(pool: &Pool, port: u16) -> Vec<Value> {
         field("POD_IP", "status.podIP"),
         field("POD_NAME", "metadata.name"),
         value("BACKSTAY_BIND", "$(POD_IP)".to_owned()),
+        // Where the pod is by its address, so are its requests.
+        value("BACKSTAY_SOURCE_ADDRESS", "$(POD_IP)".to_owned()),
         value("PORT", port.to_string()),
         value("PUBLIC_URL", format!("http://$(POD_IP):{port}")),
         value("DIRECTORY", DATA.to_owned()),
