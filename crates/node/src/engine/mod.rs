@@ -243,12 +243,8 @@ impl Engine {
             return Some(known);
         }
         let running = self.inner.running.get()?;
-        if !running.may_look_for_tokens() {
-            return None;
-        }
-        if let Err(error) = running.global.refresh().await {
-            tracing::debug!(%error, "an unknown ingest token could not be looked for");
-        }
+        let known = || self.resolve_ingest_token(token).is_some();
+        running.look_for_token(known).await;
         self.resolve_ingest_token(token)
     }
 

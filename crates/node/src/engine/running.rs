@@ -51,7 +51,7 @@ pub(crate) struct Running {
     /// Hosts held to be alive at the last round, by id: their URL and whether they ingest.
     pub(crate) alive: RwLock<BTreeMap<String, Peer>>,
     /// When `global` was last read for an unknown ingest token.
-    pub(crate) looked_for_tokens: Mutex<Option<Instant>>,
+    pub(crate) looked_for_tokens: tokio::sync::Mutex<Option<Instant>>,
     /// Asks for a round of the keeper now: a partition was lost.
     pub(crate) look: Notify,
     /// The keys of the recovered cluster's journal, by recovery.
@@ -134,14 +134,22 @@ impl Running {
         }
     }
 
-    /// Whether `global` may be read once more for an unknown ingest token; then that is now.
-    pub(crate) fn may_look_for_tokens(&self) -> bool {
-        let mut last = self.looked_for_tokens.lock();
-        if last.is_some_and(|last| last.elapsed() < LOOK_FOR_TOKENS) {
-            return false;
+    /// Reads `global` once more because of an ingest token that is unknown, unless `known` says by
+    /// then that it is not. Requests that come while somebody reads wait for it and share it; so
+    /// unknown tokens, however many, have it read no more often than every [`LOOK_FOR_TOKENS`].
+    pub(crate) async fn look_for_token(&self, known: impl Fn() -> bool) {
+        let came = Instant::now();
+        let mut last = self.looked_for_tokens.lock().await;
+        if known() || last.is_some_and(|began| began >= came) {
+            return;
+        }
+        if let Some(began) = *last {
+            tokio::time::sleep_until((began + LOOK_FOR_TOKENS).into()).await;
         }
         *last = Some(Instant::now());
-        true
+        if let Err(error) = self.global.refresh().await {
+            tracing::debug!(%error, "an unknown ingest token could not be looked for");
+        }
     }
 
     /// Something was shown to be durable just now.

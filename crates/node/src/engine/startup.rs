@@ -199,7 +199,7 @@ async fn assemble(
         owned: RwLock::new(BTreeMap::new()),
         proof: Mutex::new(Instant::now()),
         alive: RwLock::new(BTreeMap::new()),
-        looked_for_tokens: Mutex::new(None),
+        looked_for_tokens: tokio::sync::Mutex::new(None),
         look: Notify::new(),
         source_keys: tokio::sync::Mutex::new(None),
         started_ms: chrono::Utc::now().timestamp_millis(),
