@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use backstay_pair::Side;
+use backstay_pair::{Dr, Side};
 use backstay_traffic::{NameServer, VantagePoint};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -48,6 +48,8 @@ pub enum Command {
     Node(NodeFlags),
     /// Runs the traffic manager: probes endpoints, and answers DNS with the first healthy one
     Traffic(TrafficFlags),
+    /// Shows what a region is told, derived from the file that describes the pair
+    Derive(DeriveFlags),
     /// Two regions on this machine, to be driven with kubectl
     Lab(LabFlags),
     /// Kills a primary in mid-ingest and shows that nothing acknowledged is lost
@@ -248,6 +250,34 @@ pub struct DrillFlags {
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "BACKSTAY_PAIR__… overrides a key of the file, as BACKSTAY_PAIR__PRIMARY__VERSION does \
+    primary.version. Secrets are shown by their names. Exit codes: 0 done, 1 failed, 2 bad usage."
+)]
+pub struct DeriveFlags {
+    /// The pair's file
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "backstay.toml",
+        env = "BACKSTAY_PAIR"
+    )]
+    pub pair: PathBuf,
+    /// primary or secondary
+    #[arg(long)]
+    pub region: Side,
+    /// Its role: active, standby, or nothing for a cluster that has no other [default: as in peace]
+    #[arg(long)]
+    pub dr: Option<Dr>,
+    /// Route to pools of their own for searches and for events
+    #[arg(long)]
+    pub dedicated: bool,
+    /// Show Kubernetes' documents instead, ready to be applied
+    #[arg(long)]
+    pub manifests: bool,
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,12 @@ pub enum LoggingError {
 /// # Errors
 /// When `BACKSTAY_LOG` cannot be understood.
 pub fn start(format: LogFormat, quiet: bool) -> Result<(), LoggingError> {
-    let default = if quiet { "warn" } else { "info" };
+    // What a Kubernetes client cannot do is told by whoever asked it to; it need not shout as well.
+    let default = if quiet {
+        "warn,kube_client::client::builder=off"
+    } else {
+        "info,kube_client::client::builder=off"
+    };
     let filter = match std::env::var("BACKSTAY_LOG") {
         Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(text)?,
         _ => EnvFilter::try_new(default)?,

@@ -5,6 +5,7 @@
 //! object and nothing else. Logs, progress and errors go to standard error.
 
 mod args;
+mod derive;
 mod drill;
 mod lab;
 mod logging;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Node(flags) => runtime.block_on(node::run(&flags)),
         Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
+        Command::Derive(flags) => derive::run(&flags, arguments.output),
         Command::Lab(flags) => runtime.block_on(lab::run(&flags, arguments.output)),
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),

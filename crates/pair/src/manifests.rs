@@ -103,7 +103,10 @@ fn ingress_controller(pair: &Pair, region: &Region) -> Value {
             "periodSeconds": 1,
         },
     });
-    deployment(&pair.ingress_namespace, INGRESS_CONTROLLER, 1, container)
+    let mut controller = deployment(&pair.ingress_namespace, INGRESS_CONTROLLER, 1, container);
+    // Its address is one: a new pod cannot have it before the old one is gone.
+    controller["spec"]["strategy"] = json!({ "type": "Recreate" });
+    controller
 }
 
 /// The label is not `app.kubernetes.io/name=humio`: services and the runbook select nodes by it.

@@ -141,7 +141,7 @@ async fn keep(
     let mut wait = FIRST_WAIT;
     let mut started = Instant::now();
     loop {
-        ended(name, &now).await;
+        ended(name, &now, &wanted).await;
         if started.elapsed() > STEADY {
             wait = FIRST_WAIT;
         }
@@ -167,7 +167,7 @@ async fn keep(
 }
 
 /// Waits for the end of the process that runs now.
-async fn ended(name: &'static str, now: &Mutex<Now>) {
+async fn ended(name: &'static str, now: &Mutex<Now>, wanted: &watch::Receiver<bool>) {
     loop {
         {
             let mut now = now.lock();
@@ -178,7 +178,11 @@ async fn ended(name: &'static str, now: &Mutex<Now>) {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(end) = end {
-                tracing::warn!(part = name, %end, "ended");
+                if *wanted.borrow() {
+                    tracing::warn!(part = name, %end, "ended");
+                } else {
+                    tracing::info!(part = name, %end, "ended, as it was told");
+                }
                 now.child = None;
                 now.problem = Some(end);
                 return;

@@ -1,0 +1,43 @@
+//! `backstay derive`.
+
+use backstay_pair::{EnvSource, EnvVar, Pair, derive, manifests};
+
+use crate::args::{DeriveFlags, Output};
+use crate::{Exit, complain, json, say};
+
+/// Reads the pair's file and shows what follows from it.
+pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
+    let pair = match Pair::read(&flags.pair, std::env::vars_os()) {
+        Ok(pair) => pair,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Failed;
+        }
+    };
+    let dr = flags.dr.unwrap_or_else(|| flags.region.usual());
+    let derived = derive(&pair, flags.region, dr, flags.dedicated);
+    if flags.manifests {
+        // A list is one document, which `kubectl apply -f -` takes.
+        return json(&serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "List",
+            "items": manifests(&pair, &derived),
+        }));
+    }
+    match output {
+        Output::Json => json(&derived),
+        Output::Text => {
+            let lines: String = derived.cluster_environment().iter().map(line).collect();
+            say(lines.as_bytes())
+        }
+    }
+}
+
+fn line(variable: &EnvVar) -> String {
+    let value = match &variable.source {
+        EnvSource::Value(value) => value.clone(),
+        EnvSource::Secret(key) => format!("(secret {}, key {})", key.secret, key.key),
+        EnvSource::Other(_) => "(elsewhere)".to_owned(),
+    };
+    format!("{}={value}\n", variable.name)
+}
