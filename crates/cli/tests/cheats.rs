@@ -4,7 +4,12 @@
 //! This program is also the node that the pods of the drill's lab run: started as `… node`, it is a
 //! log store of a few lines that keeps its journal in a file in its bucket's folder, seals the
 //! bucket that it recovers from, and has the fault that its file name names. Hence no test harness.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -43,8 +48,17 @@ const FAULTS: [(&str, &[&str]); 9] = [
 ];
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("node") {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let given = |flag: &str| arguments.iter().any(|it| it == flag);
+    if given("node") {
         return node();
+    }
+    // What cargo-nextest asks of a program that has no test harness.
+    if given("--list") {
+        if !given("--ignored") {
+            println!("nodes_that_cheat_are_found_out: test");
+        }
+        return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -177,6 +191,7 @@ fn node() {
     let source = variable("LOCAL_RECOVER_FROM_PATH").map(PathBuf::from);
     let region = bucket.file_name().unwrap().to_string_lossy().into_owned();
     let program = PathBuf::from(std::env::args().next().unwrap());
+    std::fs::create_dir_all(&bucket).unwrap();
     let journal = bucket.join("journal.txt");
     let mut store = Store {
         fault: program.file_name().unwrap().to_string_lossy().into_owned(),

@@ -19,4 +19,6 @@ mod processes;
 #[allow(dead_code)]
 #[path = "../../../kubeapi/tests/api/region.rs"]
 mod region;
+#[path = "../../../kubeapi/tests/api/shell.rs"]
+mod shell;
 mod strimzi;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, deployment};
-use crate::region::no_kubectl;
+use crate::shell::no_kubectl;
 
 fn kafka(spec: Value) -> Value {
     json!({
