@@ -82,8 +82,8 @@ pub(super) async fn start(
     if let Store::Azurite(blobs) = &store {
         if let Some(spec) = blobs.process(&keys, &place, &options.program) {
             shared.push(start_part("azurite", marked(&place, spec))?);
+            listens(&place, "azurite", blobs.address()).await?;
         }
-        listens(&place, "azurite", blobs.address()).await?;
         blobs.make_containers(&keys).await?;
     }
     listens(&place, "traffic", place.arm()).await?;
