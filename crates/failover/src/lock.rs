@@ -1,0 +1,74 @@
+//! The run lock: a Kubernetes Lease, so that two instances do not run the act side by side.
+//!
+//! Nothing depends on it for safety (each step can be repeated, and the marks are changed by
+//! compare-and-set); it keeps the work and the log in one hand. Whether a lease has run out is
+//! judged by how long this instance has seen it unchanged, on its own monotonic clock, as in
+//! Kubernetes' own leader election (client-go, `tools/leaderelection`, `observedTime`): the times
+//! written in it are another machine's and are not looked at.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::marks::Revision;
+
+/// The name of the Lease.
+pub const LEASE: &str = "backstay-failover";
+
+/// The Lease as read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// `spec.holderIdentity`, `None` when it was given back.
+    pub holder: Option<String>,
+    /// Its `resourceVersion`, which changes with each renewal.
+    pub revision: Revision,
+}
+
+/// Whose the lock is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lock {
+    /// Ours.
+    Mine(Revision),
+    /// Nobody's: it can be taken, on condition that it is still at this revision (`None`: that it
+    /// still does not exist).
+    Free(Option<Revision>),
+    /// Another's, who is alive as far as we know.
+    Held(String),
+}
+
+/// What an instance remembers of the Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseWatch {
+    seen: Option<(Revision, Duration)>,
+}
+
+impl LeaseWatch {
+    /// Whose the lock is, for the instance `me`, whose monotonic clock says `mono`. `lease` is
+    /// `None` when there is none.
+    pub fn judge(
+        &mut self,
+        lease: Option<&Lease>,
+        me: &str,
+        mono: Duration,
+        lasts: Duration,
+    ) -> Lock {
+        let Some(lease) = lease else {
+            self.seen = None;
+            return Lock::Free(None);
+        };
+        let since = match &self.seen {
+            Some((revision, since)) if *revision == lease.revision => *since,
+            _ => mono,
+        };
+        self.seen = Some((lease.revision.clone(), since));
+        match lease.holder.as_deref() {
+            Some(holder) if holder == me => Lock::Mine(lease.revision.clone()),
+            Some(holder) if mono.saturating_sub(since) < lasts => Lock::Held(holder.to_owned()),
+            _ => Lock::Free(Some(lease.revision.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The judge: it knows what really happened, and says which promise was broken.
+//!
+//! It shares nothing with the code under test but the settings: it sees the probes as they were
+//! answered, the requests as they took effect, and the true time.
+
+use std::time::Duration;
+
+use backstay_failover::marks::{Marks, Stage};
+use backstay_failover::sight::Saw;
+use backstay_failover::verdict::Endpoint;
+
+use crate::scenario::{Fate, Scenario};
+
+/// What an instance really had before it when it began a run.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// When its look began.
+    pub began: u64,
+    /// What its probe saw; `None` if the probe got no answer.
+    pub probe: Option<Saw>,
+    /// Whether the controls of our own side worked.
+    pub controls: [bool; 2],
+    /// What the traffic manager said.
+    pub monitor: Option<(Endpoint, bool)>,
+    /// When the primary last answered it.
+    pub last_answer: Option<u64>,
+}
+
+impl Evidence {
+    fn given_up(&self) -> bool {
+        self.monitor == Some((Endpoint::Enabled, false))
+    }
+
+    /// Whether anybody sees the primary down, and it is no outage of ours.
+    pub fn down(&self) -> bool {
+        match self.probe {
+            Some(Saw::Answers) => false,
+            Some(_) => true,
+            None => self.controls == [true, true] || self.given_up(),
+        }
+    }
+}
+
+pub struct Judge {
+    pub broken: Option<(u64, String)>,
+    pub begun: Option<u64>,
+    second_serves: bool,
+    /// The latest answer that reached the marks, or had nothing there to contradict.
+    told_answer: Option<u64>,
+    /// The end of the latest series of answers that was long enough to count as recovered.
+    stable: u64,
+    last_down: Option<u64>,
+    gap_ended: Option<u64>,
+    gap: u64,
+}
+
+impl Judge {
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            broken: None,
+            begun: None,
+            second_serves: false,
+            told_answer: None,
+            stable: 0,
+            last_down: None,
+            gap_ended: None,
+            gap: millis(scenario.settings.unwatched) + 10_000,
+        }
+    }
+
+    fn breaks(&mut self, at: u64, what: impl Into<String>) {
+        if self.broken.is_none() {
+            self.broken = Some((at, what.into()));
+        }
+    }
+
+    /// An instance has seen an answer and has told it, or had nobody to tell it to.
+    pub fn told(&mut self, answered: u64, streak: Duration, recovered: Duration) {
+        self.told_answer = self.told_answer.max(Some(answered));
+        // An instance's clock may be slow.
+        if almost(streak) >= millis(recovered) {
+            self.stable = self.stable.max(answered);
+        }
+    }
+
+    /// An instance has seen it down.
+    pub fn seen_down(&mut self, at: u64) {
+        if self.last_down.is_some_and(|last| at - last > self.gap) {
+            self.gap_ended = Some(at);
+        }
+        self.last_down = Some(at);
+    }
+
+    pub fn primary_acknowledges(&mut self, at: u64, secondary_serves: bool) {
+        if self.second_serves || secondary_serves {
+            self.breaks(at, "the primary acknowledges although the secondary serves");
+        }
+    }
+
+    pub fn secondary_acknowledges(&mut self) {
+        self.second_serves = true;
+    }
+
+    pub fn operator_started(&mut self, at: u64) {
+        if self.begun.is_none() {
+            self.breaks(at, "the operator is started without a run");
+        }
+    }
+
+    /// A run begins: was it allowed to?
+    pub fn begins(&mut self, scenario: &Scenario, at: u64, evidence: &Evidence, paused: bool) {
+        let settings = &scenario.settings;
+        let stepped = !scenario.steps.is_empty();
+        if self.begun.is_some() {
+            self.breaks(at, "a second run begins");
+        }
+        self.begun = Some(at);
+        if paused {
+            self.breaks(at, "a run begins although an operator has paused it");
+        }
+        let unable = |it: &crate::scenario::Span| it.holds(evidence.began) && it.holds(at);
+        if scenario.unable.iter().any(unable) {
+            self.breaks(at, "a run begins although the standby is not able");
+        }
+        if let Some(ago) = scenario.earlier_failover
+            && !stepped
+            && at + ago < almost(settings.cooldown)
+        {
+            self.breaks(at, "a run begins within the cooldown");
+        }
+        if at > evidence.began + millis(settings.look) + 10_000 {
+            let age = at - evidence.began;
+            self.breaks(at, format!("a run begins on a look that is {age} ms old"));
+        }
+        if !evidence.down() {
+            self.breaks(
+                at,
+                "a run begins on nothing but what an outage of ours explains",
+            );
+        }
+        if evidence.monitor == Some((Endpoint::Enabled, true)) {
+            self.breaks(
+                at,
+                "a run begins although the traffic manager trusts the primary",
+            );
+        }
+        let allowed = u64::try_from(scenario.steps.len()).unwrap() * millis(settings.unwatched);
+        let needed = almost(settings.holdoff).saturating_sub(allowed);
+        let crash_loop = settings.crash_loop.map_or(u64::MAX, almost);
+        let loops = at - self.stable >= crash_loop || stepped;
+        let answer = evidence.last_answer.max(self.told_answer);
+        if let Some(answer) = answer
+            && at - answer < needed
+            && !loops
+        {
+            let ago = at - answer;
+            self.breaks(
+                at,
+                format!("a run begins {ago} ms after the primary answered"),
+            );
+        }
+        if let Some(gap) = self.gap_ended
+            && at - gap < needed
+            && !loops
+        {
+            let ago = at - gap;
+            let text = format!("a run begins {ago} ms after nobody had watched for long");
+            self.breaks(at, text);
+        }
+    }
+
+    /// A run is marked as done.
+    pub fn finishes(&mut self, at: u64, sealed_and_disabled: bool) {
+        if !sealed_and_disabled {
+            self.breaks(
+                at,
+                "a run ends without seal or with the endpoint never disabled",
+            );
+        }
+    }
+
+    /// Whether it has come to the end that it must come to.
+    pub fn settled(&self, scenario: &Scenario, marks: &Marks, serves: bool, closed: bool) -> bool {
+        let done = (marks.run.as_ref()).is_some_and(|it| it.stage == Stage::Done);
+        let spared = scenario.fate == Fate::Lives && self.begun.is_none();
+        done && serves && closed || spared && marks.unstable_since.is_none()
+    }
+
+    /// All has long been calm.
+    pub fn ends(&mut self, scenario: &Scenario, marks: &Marks, serves: bool, closed: bool) {
+        let at = scenario.end;
+        let done = (marks.run.as_ref()).is_some_and(|it| it.stage == Stage::Done);
+        if self.begun.is_some() {
+            if !(done && serves && closed) {
+                let text =
+                    format!("begun, but not ended: done={done} serves={serves} closed={closed}");
+                self.breaks(at, text);
+            }
+        } else if scenario.fate != Fate::Lives {
+            self.breaks(at, "the primary is dead and nobody has failed over");
+        } else if scenario.slow_percent == 0
+            && (marks.degraded_since.is_some() || marks.unstable_since.is_some())
+        {
+            self.breaks(at, "the primary is well and the marks say otherwise");
+        }
+    }
+}
+
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
+/// A wait, less what an instance's monotonic clock may be fast.
+fn almost(duration: Duration) -> u64 {
+    millis(duration) * 998 / 1_000
+}
