@@ -35,7 +35,9 @@ pub enum Step {
     Operator,
     /// The node's pod is Ready.
     PodReady,
-    /// The recovery's lines are in the pod's log.
+    /// The recovery's lines are in the pod's log; or the secondary's own bucket has a snapshot,
+    /// which only a recovery puts there (a pod that restarts after it starts from that one, and
+    /// its log has no such lines).
     Recovery,
     /// The secondary answers 200 on its status path.
     Status,
@@ -189,15 +191,29 @@ fn needs(step: Step, facts: &Facts, barrier: Barrier) -> BTreeSet<Step> {
             Step::Recovery,
             Step::Status,
         ],
-        (Step::Finish, Barrier::TrafficOnly) => &[Step::Lock, Step::Disable, Step::Traffic],
-        (Step::Finish, _) => &[Step::Lock, Step::Seal, Step::Disable, Step::Traffic],
+        (Step::Finish, Barrier::TrafficOnly) => {
+            &[Step::Lock, Step::Disable, Step::Operator, Step::Traffic]
+        }
+        (Step::Finish, _) => &[
+            Step::Lock,
+            Step::Seal,
+            Step::Disable,
+            Step::Operator,
+            Step::Traffic,
+        ],
     };
-    needs.iter().copied().collect()
+    let needs = needs.iter().copied();
+    needs.filter(|it| applies(*it, facts, barrier)).collect()
 }
 
 /// Whether the step is part of the act.
-fn applies(step: Step, barrier: Barrier) -> bool {
-    !(step == Step::Seal && barrier == Barrier::TrafficOnly)
+fn applies(step: Step, facts: &Facts, barrier: Barrier) -> bool {
+    match step {
+        Step::Seal => barrier != Barrier::TrafficOnly,
+        // Secrets are only touched before the new pods use them.
+        Step::CleanSecrets => !facts.holds(Step::PodReady),
+        _ => true,
+    }
 }
 
 /// What may be done now, what waits for what, and which wounds are open.
@@ -215,16 +231,12 @@ pub fn plan(facts: &Facts, barrier: Barrier) -> Plan {
         return plan;
     }
     for step in Step::ALL {
-        if !applies(step, barrier) || facts.holds(step) {
+        if !applies(step, facts, barrier) || facts.holds(step) {
             continue;
         }
         if let Fact::Failed(why) = facts.of(step) {
             let why = why.clone();
             plan.wounds.push(Wound { step, why });
-        }
-        // Secrets are only touched before the new pods use them.
-        if step == Step::CleanSecrets && facts.holds(Step::PodReady) {
-            continue;
         }
         let mut open = needs(step, facts, barrier);
         open.retain(|it| !facts.holds(*it));

@@ -14,7 +14,7 @@ use backstay_failover::verdict::{
 };
 
 use crate::bug::Bug;
-use crate::judge::{Evidence, Judge};
+use crate::judge::{Evidence, Judge, millis};
 use crate::scenario::{START, Scenario};
 use crate::trace::Trace;
 use crate::world::{Reply, Request};
@@ -81,8 +81,8 @@ pub struct Instance {
     /// Answers seen and not yet told: the latest, and for how long it has answered.
     untold: Option<(u64, Duration)>,
     last_answer: Option<u64>,
-    streak_began: Option<u64>,
-    last_look: u64,
+    /// When the looks began that saw it answer without a break: the first and the last.
+    streak: Option<(u64, u64)>,
 }
 
 impl Instance {
@@ -104,8 +104,7 @@ impl Instance {
             state: State::Healthy,
             untold: None,
             last_answer: None,
-            streak_began: None,
-            last_look: started,
+            streak: None,
         }
     }
 
@@ -267,7 +266,7 @@ impl Instance {
     }
 
     fn sleeps(&self, scenario: &Scenario, at: u64, soon: bool) -> Wants {
-        let spacing = scenario.settings.spacing.as_millis() as u64;
+        let spacing = millis(scenario.settings.spacing);
         if soon || self.state == State::FailingOver {
             return Wants::Sleeps(at + 500);
         }
@@ -287,17 +286,16 @@ impl Instance {
     /// For the judge: what was really seen.
     fn take_note(&mut self, scenario: &Scenario, at: u64, judge: &mut Judge) {
         let began = self.gathered.began;
-        let gap = began - self.last_look > scenario.settings.unwatched.as_millis() as u64;
-        self.last_look = began;
-        if gap {
-            self.streak_began = None;
-        }
         if let Some(answered) = self.gathered.answered {
-            let first = *self.streak_began.get_or_insert(began);
+            let unwatched = millis(scenario.settings.unwatched);
+            let (first, _) = (self.streak)
+                .filter(|(_, last)| began - last <= unwatched)
+                .unwrap_or((began, began));
+            self.streak = Some((first, began));
             self.last_answer = Some(answered);
             self.untold = Some((answered, Duration::from_millis(began - first)));
         } else if self.evidence().down() {
-            self.streak_began = None;
+            self.streak = None;
             judge.seen_down(at);
         }
     }
