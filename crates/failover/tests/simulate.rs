@@ -28,12 +28,13 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bug::Bug;
+use judge::{Broken, Promise};
 use scenario::{Fate, Scenario};
 
 /// How many seeds are tried when nobody says otherwise.
 const SEEDS: u64 = 10_000;
 /// Within so many seeds a planted bug must be found.
-const UNTIL_FOUND: u64 = 10_000;
+const UNTIL_FOUND: u64 = 40_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -43,29 +44,32 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
-/// The lowest of these seeds that breaks a promise, tried on all cores.
-fn first_broken(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> {
+/// The first seed among these that breaks this promise (any, if `None`), tried on all cores.
+fn first_broken(
+    seeds: std::ops::Range<u64>,
+    bug: Option<Bug>,
+    promise: Option<Promise>,
+) -> Option<(u64, Broken)> {
     let next = AtomicU64::new(seeds.start);
     let stop = AtomicBool::new(false);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores)
-            .map(|_| {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= seeds.end {
-                            break;
-                        }
-                        if let Some((at, what)) = engine::run(seed, bug, false).broken {
-                            stop.store(true, Ordering::Relaxed);
-                            return Some((seed, format!("{what} (at {at} ms)")));
-                        }
-                    }
-                    None
-                })
-            })
-            .collect();
+        let work = || {
+            while !stop.load(Ordering::Relaxed) {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= seeds.end {
+                    break;
+                }
+                let broken = engine::run(seed, bug, false).broken;
+                let wanted = |it: &Broken| promise.is_none_or(|promise| it.promise == promise);
+                if let Some(broken) = broken.filter(wanted) {
+                    stop.store(true, Ordering::Relaxed);
+                    return Some((seed, broken));
+                }
+            }
+            None
+        };
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         let found = workers.into_iter().filter_map(|it| it.join().unwrap());
         found.min_by_key(|it| it.0)
     })
@@ -75,10 +79,10 @@ fn first_broken(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, S
 fn no_seed_breaks_a_promise() {
     let first = number("BACKSTAY_SIM_FIRST").unwrap_or(0);
     let seeds = number("BACKSTAY_SIM_SEEDS").unwrap_or(SEEDS);
-    if let Some((seed, what)) = first_broken(first..first + seeds, None) {
+    if let Some((seed, broken)) = first_broken(first..first + seeds, None, None) {
         let trace = engine::run(seed, None, true).trace.unwrap();
         panic!(
-            "seed {seed}: {what}\n{trace}\nreplay: BACKSTAY_SIM_SEED={seed} cargo test \
+            "{trace}\nseed {seed} breaks {broken}\nreplay: BACKSTAY_SIM_SEED={seed} cargo test \
              -p backstay-failover --test simulate -- --nocapture one"
         );
     }
@@ -132,9 +136,9 @@ fn settings_of_all_worlds_are_possible() {
 #[test]
 fn planted_bugs_are_found() {
     let mut unfound = Vec::new();
-    for bug in Bug::FOUND {
-        match first_broken(0..UNTIL_FOUND, Some(bug)) {
-            Some((seed, what)) => eprintln!("{bug:?}: seed {seed}: {what}"),
+    for (bug, promise) in Bug::FOUND {
+        match first_broken(0..UNTIL_FOUND, Some(bug), Some(promise)) {
+            Some((seed, broken)) => eprintln!("{bug:?}: seed {seed} breaks {broken}"),
             None => unfound.push(bug),
         }
     }
@@ -143,5 +147,5 @@ fn planted_bugs_are_found() {
 
 #[test]
 fn nothing_depends_on_the_run_lock() {
-    assert_eq!(first_broken(0..1_000, Some(Bug::LockIgnored)), None);
+    assert_eq!(first_broken(0..1_000, Some(Bug::LockIgnored), None), None);
 }

@@ -2,6 +2,8 @@
 //! changing what the decision is given or what is done with what it says; the code under test has
 //! no switches.
 
+use crate::judge::Promise;
+
 /// A rule that is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -50,27 +52,27 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// Those that must be found.
-    pub const FOUND: [Self; 20] = [
-        Self::AlertsDecide,
-        Self::NoHoldoff,
-        Self::OwnWallClock,
-        Self::NoCompareAndSet,
-        Self::AnswersNotTold,
-        Self::MarksFirst,
-        Self::UnwatchedCounts,
-        Self::NoCrashLoopRule,
-        Self::OurOutagesCount,
-        Self::TrustIgnored,
-        Self::OldLooksCount,
-        Self::PauseIgnored,
-        Self::CooldownIgnored,
-        Self::UnableIgnored,
-        Self::SealSkipped,
-        Self::NotReadBack,
-        Self::NotRetried,
-        Self::OperatorFirst,
-        Self::SecretsLeft,
-        Self::NoReconciler,
+    /// Those that must be found, each with the promise that it breaks.
+    pub const FOUND: [(Self, Promise); 20] = [
+        (Self::AlertsDecide, Promise::Holdoff),
+        (Self::NoHoldoff, Promise::Holdoff),
+        (Self::OwnWallClock, Promise::Holdoff),
+        (Self::NoCompareAndSet, Promise::Holdoff),
+        (Self::AnswersNotTold, Promise::Holdoff),
+        (Self::MarksFirst, Promise::Holdoff),
+        (Self::UnwatchedCounts, Promise::Watched),
+        (Self::NoCrashLoopRule, Promise::InTime),
+        (Self::OurOutagesCount, Promise::Sight),
+        (Self::OldLooksCount, Promise::Sight),
+        (Self::TrustIgnored, Promise::Refusals),
+        (Self::PauseIgnored, Promise::Refusals),
+        (Self::CooldownIgnored, Promise::Refusals),
+        (Self::UnableIgnored, Promise::Refusals),
+        (Self::SealSkipped, Promise::OneWriter),
+        (Self::OperatorFirst, Promise::OneWriter),
+        (Self::NotReadBack, Promise::Closed),
+        (Self::NotRetried, Promise::InTime),
+        (Self::SecretsLeft, Promise::InTime),
+        (Self::NoReconciler, Promise::NoReturn),
     ];
 }

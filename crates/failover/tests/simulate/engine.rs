@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::bug::Bug;
 use crate::instance::{Instance, Wants};
+use crate::judge::Broken;
 use crate::scenario::{Node, Scenario};
 use crate::trace::Trace;
 use crate::world::{Reply, Request, World};
@@ -63,8 +64,8 @@ impl Ord for Entry {
 
 /// How a run ended.
 pub struct Outcome {
-    /// Which promise was broken, and when.
-    pub broken: Option<(u64, String)>,
+    /// The promise that was broken.
+    pub broken: Option<Broken>,
     /// When the run began, if it did.
     pub begun: Option<u64>,
     /// What happened, if that was asked for.
@@ -160,16 +161,13 @@ impl Engine<'_> {
                 break;
             }
             self.happens(at, event);
-            if let Some((at, what)) = &self.world.judge.broken {
-                let (at, what) = (*at, what.clone());
-                self.trace.say(at, || format!("BROKEN: {what}"));
-                return;
+            if self.world.judge.broken.is_some() {
+                break;
             }
         }
         self.world.check_end(self.scenario);
-        if let Some((at, what)) = &self.world.judge.broken {
-            let (at, what) = (*at, what.clone());
-            self.trace.say(at, || format!("BROKEN: {what}"));
+        if let Some(broken) = &self.world.judge.broken {
+            self.trace.say(broken.at, || format!("BROKEN {broken}"));
         }
     }
 

@@ -41,8 +41,48 @@ impl Evidence {
     }
 }
 
+/// What is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Never two regions that can be written to.
+    OneWriter,
+    /// Never a failover while the primary answered within the holdoff.
+    Holdoff,
+    /// No holdoff counts that nobody has watched.
+    Watched,
+    /// A failover only on what was seen just now, and is no outage of ours.
+    Sight,
+    /// No failover against a refusal.
+    Refusals,
+    /// One failover is one.
+    Once,
+    /// No run ends before the primary is sealed and its endpoint was disabled.
+    Closed,
+    /// Always a failover, in bounded time, when the primary is dead and the standby able.
+    InTime,
+    /// Never an automatic return.
+    NoReturn,
+    /// The marks of a primary that is well say so.
+    Tidy,
+}
+
+/// A promise that was broken: when, which, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub at: u64,
+    pub promise: Promise,
+    pub how: String,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.at as f64 / 1_000.0;
+        write!(f, "{:?}: {} (at {seconds} s)", self.promise, self.how)
+    }
+}
+
 pub struct Judge {
-    pub broken: Option<(u64, String)>,
+    pub broken: Option<Broken>,
     pub begun: Option<u64>,
     second_serves: bool,
     /// The latest answer that reached the marks, or had nothing there to contradict.
@@ -68,10 +108,12 @@ impl Judge {
         }
     }
 
-    fn breaks(&mut self, at: u64, what: impl Into<String>) {
-        if self.broken.is_none() {
-            self.broken = Some((at, what.into()));
-        }
+    fn breaks(&mut self, at: u64, promise: Promise, how: impl Into<String>) {
+        self.broken.get_or_insert_with(|| Broken {
+            at,
+            promise,
+            how: how.into(),
+        });
     }
 
     /// An instance has seen an answer and has told it, or had nobody to tell it to.
@@ -93,7 +135,11 @@ impl Judge {
 
     pub fn primary_acknowledges(&mut self, at: u64, secondary_serves: bool) {
         if self.second_serves || secondary_serves {
-            self.breaks(at, "the primary acknowledges although the secondary serves");
+            self.breaks(
+                at,
+                Promise::OneWriter,
+                "the primary acknowledges although the secondary serves",
+            );
         }
     }
 
@@ -103,7 +149,7 @@ impl Judge {
 
     pub fn operator_started(&mut self, at: u64) {
         if self.begun.is_none() {
-            self.breaks(at, "the operator is started without a run");
+            self.breaks(at, Promise::Once, "the operator is started without a run");
         }
     }
 
@@ -112,35 +158,49 @@ impl Judge {
         let settings = &scenario.settings;
         let stepped = !scenario.steps.is_empty();
         if self.begun.is_some() {
-            self.breaks(at, "a second run begins");
+            self.breaks(at, Promise::Once, "a second run begins");
         }
         self.begun = Some(at);
         if paused {
-            self.breaks(at, "a run begins although an operator has paused it");
+            self.breaks(
+                at,
+                Promise::Refusals,
+                "a run begins although an operator has paused it",
+            );
         }
         let unable = |it: &crate::scenario::Span| it.holds(evidence.began) && it.holds(at);
         if scenario.unable.iter().any(unable) {
-            self.breaks(at, "a run begins although the standby is not able");
+            self.breaks(
+                at,
+                Promise::Refusals,
+                "a run begins although the standby is not able",
+            );
         }
         if let Some(ago) = scenario.earlier_failover
             && !stepped
             && at + ago < almost(settings.cooldown)
         {
-            self.breaks(at, "a run begins within the cooldown");
+            self.breaks(at, Promise::Refusals, "a run begins within the cooldown");
         }
         if at > evidence.began + millis(settings.look) + 10_000 {
             let age = at - evidence.began;
-            self.breaks(at, format!("a run begins on a look that is {age} ms old"));
+            self.breaks(
+                at,
+                Promise::Sight,
+                format!("a run begins on a look that is {age} ms old"),
+            );
         }
         if !evidence.down() {
             self.breaks(
                 at,
+                Promise::Sight,
                 "a run begins on nothing but what an outage of ours explains",
             );
         }
         if evidence.monitor == Some((Endpoint::Enabled, true)) {
             self.breaks(
                 at,
+                Promise::Refusals,
                 "a run begins although the traffic manager trusts the primary",
             );
         }
@@ -156,6 +216,7 @@ impl Judge {
             let ago = at - answer;
             self.breaks(
                 at,
+                Promise::Holdoff,
                 format!("a run begins {ago} ms after the primary answered"),
             );
         }
@@ -165,7 +226,7 @@ impl Judge {
         {
             let ago = at - gap;
             let text = format!("a run begins {ago} ms after nobody had watched for long");
-            self.breaks(at, text);
+            self.breaks(at, Promise::Watched, text);
         }
     }
 
@@ -174,6 +235,7 @@ impl Judge {
         if !sealed_and_disabled {
             self.breaks(
                 at,
+                Promise::Closed,
                 "a run ends without seal or with the endpoint never disabled",
             );
         }
@@ -191,17 +253,28 @@ impl Judge {
         let at = scenario.end;
         let done = (marks.run.as_ref()).is_some_and(|it| it.stage == Stage::Done);
         if self.begun.is_some() {
-            if !(done && serves && closed) {
+            if done && !(serves && closed) {
+                let text = format!("failed over, but serves={serves} closed={closed}");
+                self.breaks(at, Promise::NoReturn, text);
+            } else if !done {
                 let text =
                     format!("begun, but not ended: done={done} serves={serves} closed={closed}");
-                self.breaks(at, text);
+                self.breaks(at, Promise::InTime, text);
             }
         } else if scenario.fate != Fate::Lives {
-            self.breaks(at, "the primary is dead and nobody has failed over");
+            self.breaks(
+                at,
+                Promise::InTime,
+                "the primary is dead and nobody has failed over",
+            );
         } else if scenario.slow_percent == 0
             && (marks.degraded_since.is_some() || marks.unstable_since.is_some())
         {
-            self.breaks(at, "the primary is well and the marks say otherwise");
+            self.breaks(
+                at,
+                Promise::Tidy,
+                "the primary is well and the marks say otherwise",
+            );
         }
     }
 }
