@@ -25,7 +25,8 @@ pub enum Written {
 /// Looks at the primary, from all vantage points, and at ourselves.
 ///
 /// A certificate that we do not trust and a 401 or 403 are [`Ours::Identity`](crate::sight::Ours),
-/// a name that does not resolve is [`Ours::Dns`](crate::sight::Ours).
+/// a name that does not resolve is [`Ours::Dns`](crate::sight::Ours). A vantage point that does not
+/// look (a monitor whose endpoint is disabled) is left out.
 pub trait LookOut {
     /// Asks all of them at once, each with its own timeout.
     fn look(&self) -> impl Future<Output = (Vec<Sighting>, OurSide)> + Send;

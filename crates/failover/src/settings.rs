@@ -10,7 +10,9 @@ pub struct Settings {
     /// The holdoff: so long must the primary have been down without an answer
     /// (`pre_failover_failure_seconds`, 180 in the source).
     pub holdoff: Duration,
-    /// So many looks in a row must see it down before the holdoff starts.
+    /// So many looks in a row must see it down before the holdoff starts, and each instance must
+    /// have seen it down so often itself before it begins a run: a function that keeps no memory
+    /// between its calls must look so often in one call.
     pub failures: u32,
     /// Looks that are closer together than this count as one, so that a storm of alerts, which
     /// only wakes, makes no series of failures.

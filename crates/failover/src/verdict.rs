@@ -96,8 +96,6 @@ pub enum Demand {
 /// All that one look has found.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// This instance: the name that it takes the lock by, new for each process.
-    pub me: String,
     /// When the first probe was sent, by our own monotonic clock.
     pub began: Duration,
     /// Our own monotonic clock, now.
@@ -108,7 +106,7 @@ pub struct Look {
     pub ours: OurSide,
     /// The marks, read after the sights were in.
     pub reading: Known<Reading>,
-    /// The run lock.
+    /// The run lock, as [`LeaseWatch::judge`](crate::lock::LeaseWatch::judge) says.
     pub lock: Known<Lock>,
     /// What keeps the standby from taking over; nothing, if it is able.
     pub standby: Known<Vec<Shortcoming>>,
@@ -122,8 +120,8 @@ pub struct Look {
     pub run_id: String,
 }
 
-/// What one instance remembers from look to look. Nothing in it is needed for safety: a new
-/// instance starts without.
+/// What one instance remembers from look to look. A new instance starts without; what is lost with
+/// the old one is at most an answer that it alone has seen and could not tell anybody.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     state: State,

@@ -17,6 +17,8 @@ mod engine;
 mod instance;
 #[path = "simulate/judge.rs"]
 mod judge;
+#[path = "simulate/look.rs"]
+mod look;
 #[path = "simulate/scenario.rs"]
 mod scenario;
 #[path = "simulate/trace.rs"]

@@ -67,7 +67,7 @@ fn answers(
     decision.persist = Persist::change(context.reading, to);
     let text = format!("the primary answers (seen from {})", from.join(", "));
     if ended {
-        let text = format!("{text}: the holdoff ends");
+        let text = "the holdoff ends without a failover";
         decision.reasons.push(Reason::new(Code::Recovered, text));
     }
     vec![Reason::new(Code::PrimaryAnswers, text)]
@@ -83,11 +83,8 @@ fn contradicted(context: &Context<'_>, memory: &Memory) -> Marks {
         to.seen_down = None;
         to.answered = Some(context.reading.now);
     }
-    if memory
-        .streak(began)
-        .is_some_and(|it| it >= context.settings.recovered)
-        && to.unstable_since.is_some()
-    {
+    let recovered = (memory.streak(began)).is_some_and(|it| it >= context.settings.recovered);
+    if recovered && to.unstable_since.is_some() {
         to.unstable_since = None;
         if marks.degraded_since.is_none() {
             to.answered = None;
@@ -118,7 +115,7 @@ fn down(context: &Context<'_>, memory: &Memory, decision: &mut Decision) -> Vec<
         }
         (Some(_), Some(why)) => {
             decision.state = State::Holding;
-            against.push(why);
+            decision.reasons.push(why);
             against.push(running(settings.holdoff));
             start(context, memory, decision);
         }

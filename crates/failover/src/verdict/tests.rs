@@ -33,7 +33,6 @@ fn lock(mine: bool) -> Known<Lock> {
 /// A look at that time, which sees this; all else is well.
 fn look(at: u64, saw: Saw, marks: &Marks) -> Look {
     Look {
-        me: "me".to_owned(),
         began: seconds(at),
         mono: seconds(at),
         sightings: vec![Sighting {

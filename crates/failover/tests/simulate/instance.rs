@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backstay_failover::act::{Barrier, Fact, Facts, Step, plan};
-use backstay_failover::clock::Epoch;
-use backstay_failover::lock::{Lease, LeaseWatch, Lock};
-use backstay_failover::marks::{Persist, Reading};
-use backstay_failover::sight::{Control, Known, OurSide, Ours, Saw, Side, Sighting};
-use backstay_failover::verdict::{
-    Decision, Demand, Endpoint, Look, Memory, Next, Shortcoming, State, decide,
-};
+use backstay_failover::lock::LeaseWatch;
+use backstay_failover::marks::Persist;
+use backstay_failover::sight::Saw;
+use backstay_failover::verdict::{Decision, Endpoint, Memory, Next, State, decide};
 
 use crate::bug::Bug;
 use crate::judge::{Evidence, Judge, millis};
-use crate::scenario::{START, Scenario};
+use crate::look::Gathered;
+use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::{Reply, Request};
 
@@ -43,40 +41,20 @@ pub enum Wants {
     Sleeps(u64),
 }
 
-/// What a look has gathered so far.
-#[derive(Default)]
-struct Gathered {
-    began: u64,
-    probe: Option<Saw>,
-    answered: Option<u64>,
-    dns: bool,
-    network: bool,
-    monitor: Option<(Endpoint, bool)>,
-    reading: Option<Reading>,
-    lease: Option<Option<Lease>>,
-    able: bool,
-    term: Option<Side>,
-    written: bool,
-}
-
-fn unknown<T>() -> Known<T> {
-    Known::Unknown("no answer in time".to_owned())
-}
-
 pub struct Instance {
     pub who: usize,
     pub incarnation: u64,
     started: u64,
     drift: f64,
-    bug: Option<Bug>,
+    pub bug: Option<Bug>,
     stage: Stage,
     pub pending: usize,
-    gathered: Gathered,
+    pub gathered: Gathered,
     memory: Memory,
-    leases: LeaseWatch,
+    pub leases: LeaseWatch,
     facts: Facts,
     failed: BTreeMap<Step, String>,
-    alarmed_until: u64,
+    pub alarmed_until: u64,
     state: State,
     /// Answers seen and not yet told: the latest, and for how long it has answered.
     untold: Option<(u64, Duration)>,
@@ -108,11 +86,11 @@ impl Instance {
         }
     }
 
-    fn me(&self) -> String {
+    pub fn me(&self) -> String {
         format!("{}{}", ["a", "b"][self.who], self.incarnation)
     }
 
-    fn mono(&self, at: u64) -> Duration {
+    pub fn mono(&self, at: u64) -> Duration {
         let lived = Duration::from_millis(at - self.started);
         lived.mul_f64(1.0 + self.drift)
     }
@@ -304,92 +282,6 @@ impl Instance {
     fn tell(&mut self, scenario: &Scenario, judge: &mut Judge) {
         if let Some((answered, streak)) = self.untold.take() {
             judge.told(answered, streak, scenario.settings.recovered);
-        }
-    }
-
-    fn look(&mut self, scenario: &Scenario, at: u64) -> Look {
-        let got = &self.gathered;
-        let bug = |it: Bug| self.bug == Some(it);
-        let control = |works: bool| match works || bug(Bug::OurOutagesCount) {
-            true => Control::Works,
-            false => Control::Fails,
-        };
-        let probe = match got.probe {
-            Some(saw) => saw,
-            None if !got.dns && !bug(Bug::OurOutagesCount) => Saw::Nothing(Ours::Dns),
-            None => Saw::TimedOut,
-        };
-        let monitor = match got.monitor {
-            Some((Endpoint::Enabled, true)) => Saw::StillTrusted,
-            Some((Endpoint::Enabled, false)) => Saw::GivenUp,
-            Some((Endpoint::Disabled, _)) | None => Saw::Nothing(Ours::Network),
-        };
-        let mut sightings = vec![("here", probe), ("traffic manager", monitor)];
-        if bug(Bug::TrustIgnored) {
-            sightings.retain(|it| it.1 != Saw::StillTrusted);
-        }
-        if bug(Bug::AlertsDecide) && at < self.alarmed_until {
-            sightings = vec![("alert", Saw::GivenUp)];
-        }
-        let mono = self.mono(at);
-        let lasts = scenario.settings.lease;
-        let lock = match &got.lease {
-            Some(lease) => {
-                let me = format!("{}{}", ["a", "b"][self.who], self.incarnation);
-                let lock = self.leases.judge(lease.as_ref(), &me, mono, lasts);
-                Known::Is(match lock {
-                    Lock::Held(_) if bug(Bug::LockIgnored) => {
-                        Lock::Free(lease.as_ref().map(|it| it.revision.clone()))
-                    }
-                    lock => lock,
-                })
-            }
-            None => unknown(),
-        };
-        let mut reading = got.reading.clone();
-        if let Some(reading) = &mut reading {
-            if bug(Bug::OwnWallClock) {
-                let skew = scenario.wall_skew[self.who];
-                reading.now = Epoch((START + at / 1_000).saturating_add_signed(skew));
-            }
-            if bug(Bug::PauseIgnored) {
-                reading.marks.paused = None;
-            }
-        }
-        let able = got.able || bug(Bug::UnableIgnored);
-        Look {
-            me: self.me(),
-            began: if bug(Bug::OldLooksCount) {
-                mono
-            } else {
-                self.mono(got.began)
-            },
-            mono,
-            sightings: sightings
-                .into_iter()
-                .map(|(from, saw)| Sighting {
-                    from: from.to_owned(),
-                    saw,
-                })
-                .collect(),
-            ours: OurSide {
-                dns: control(got.dns),
-                network: control(got.network),
-            },
-            standby: match (&reading, able) {
-                (None, _) => unknown(),
-                (Some(_), true) => Known::Is(Vec::new()),
-                (Some(_), false) => Known::Is(vec![Shortcoming {
-                    what: "the snapshot cannot be loaded".to_owned(),
-                    remedy: None,
-                }]),
-            },
-            reading: reading.map_or_else(unknown, Known::Is),
-            lock,
-            endpoint: got.monitor.map_or_else(unknown, |it| Known::Is(it.0)),
-            term: got.term.map_or_else(unknown, Known::Is),
-            demand: Demand::Watch,
-            run_id: format!("run-{}-{at}", self.me()),
         }
     }
 

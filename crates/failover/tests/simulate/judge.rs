@@ -207,7 +207,7 @@ impl Judge {
         let allowed = u64::try_from(scenario.steps.len()).unwrap() * millis(settings.unwatched);
         let needed = almost(settings.holdoff).saturating_sub(allowed);
         let crash_loop = settings.crash_loop.map_or(u64::MAX, almost);
-        let loops = at - self.stable >= crash_loop || stepped;
+        let loops = at - self.stable >= crash_loop;
         let answer = evidence.last_answer.max(self.told_answer);
         if let Some(answer) = answer
             && at - answer < needed
@@ -221,6 +221,7 @@ impl Judge {
             );
         }
         if let Some(gap) = self.gap_ended
+            && !stepped
             && at - gap < needed
             && !loops
         {
