@@ -67,7 +67,7 @@ pub enum Code {
     Acting,
     /// The secondary serves.
     FailedOver,
-    /// The secondary holds the term although no run is on record; that is put on record.
+    /// The secondary holds the term although no run is on record; it is taken up as one.
     TakenOver,
     /// The primary has recovered before the holdoff was over.
     Recovered,

@@ -309,9 +309,8 @@ pub fn decide(settings: &Settings, memory: &mut Memory, look: &Look) -> Decision
         let holder = look.term.known().copied();
         match (stage, holder) {
             (Some(Stage::Acting), _) => taken::acting(&context, &mut decision),
-            (Some(Stage::Done), _) | (None, Some(Side::Secondary)) => {
-                taken::failed_over(&context, &mut decision);
-            }
+            (Some(Stage::Done), _) => taken::failed_over(&context, &mut decision),
+            (None, Some(Side::Secondary)) => taken::taken_up(&context, &mut decision),
             (None, _) => normal::decide(&context, memory, &mut decision),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Context, Countdown, Decision, Demand, Memory, Next, State, cooldown, taken};
 use crate::clock::{Aged, Epoch};
 use crate::lock::Lock;
-use crate::marks::{Marks, Persist, Stage};
+use crate::marks::{Marks, Persist};
 use crate::reason::{self, Code, Reason};
 use crate::sight::{Known, View};
 
@@ -300,12 +300,7 @@ fn refusals(context: &Context<'_>, memory: &Memory) -> Vec<Reason> {
 fn begin(context: &Context<'_>, decision: &mut Decision) {
     match &context.look.lock {
         Known::Is(Lock::Mine(_)) => {
-            let now = context.reading.now;
-            let to = Marks {
-                run: Some(taken::run(context, now, Stage::Acting)),
-                last_failover: Some(now),
-                ..context.reading.marks.clone()
-            };
+            let to = taken::with_run(context);
             decision.persist = Persist::change(context.reading, to);
             decision.next.push(Next::Begin);
         }

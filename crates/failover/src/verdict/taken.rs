@@ -1,7 +1,6 @@
 //! The verdict when the standby has taken over, or is about to.
 
 use super::{Context, Decision, Endpoint, Next, State};
-use crate::clock::Epoch;
 use crate::lock::Lock;
 use crate::marks::{Marks, Persist, RUN, Run, Stage};
 use crate::reason::{Code, Reason};
@@ -42,23 +41,24 @@ pub(super) fn acting(context: &Context<'_>, decision: &mut Decision) {
     }
 }
 
+/// The secondary holds the term, and no run is on record: somebody has started the standby by
+/// hand, or the marks are lost. How far it is, nobody knows; so it is put on record as a run under
+/// way, which finds out, does what is left, and ends.
+pub(super) fn taken_up(context: &Context<'_>, decision: &mut Decision) {
+    decision.state = State::FailingOver;
+    decision.persist = Persist::change(context.reading, with_run(context));
+    let text = "the secondary holds the term, though no run is on record; it is taken up as one";
+    decision.reasons.push(Reason::new(Code::TakenOver, text));
+}
+
 /// The secondary serves: it stays so, whatever the primary does.
 pub(super) fn failed_over(context: &Context<'_>, decision: &mut Decision) {
     decision.state = State::FailedOver;
-    let (look, marks) = (context.look, &context.reading.marks);
-    let told = match &marks.run {
-        Some(run) => Reason::new(
-            Code::FailedOver,
-            format!("the secondary serves since run {}", run.id),
-        ),
-        None => {
-            decision.persist = put_on_record(context);
-            let text = "the secondary holds the term, though no run is on record: somebody has \
-                        started it by hand";
-            Reason::new(Code::TakenOver, text)
-        }
-    };
-    decision.reasons.push(told);
+    let look = context.look;
+    let run = context.reading.marks.run.as_ref();
+    let id = run.map_or("", |run| run.id.as_str());
+    let text = format!("the secondary serves since run {id}");
+    decision.reasons.push(Reason::new(Code::FailedOver, text));
     match (look.term.known(), &look.endpoint) {
         (Some(Side::Primary), _) => {
             let text = "the marks say that the secondary serves, but the primary holds the term; \
@@ -102,25 +102,16 @@ pub(super) fn lock_unknown(why: &str) -> Reason {
     )
 }
 
-fn put_on_record(context: &Context<'_>) -> Option<Persist> {
-    let marks = &context.reading.marks;
-    let run = run(context, context.reading.now, Stage::Done);
-    let to = Marks {
-        run: Some(run),
-        degraded_since: None,
-        seen_down: None,
-        answered: None,
-        unstable_since: None,
-        ..marks.clone()
-    };
-    Persist::change(context.reading, to)
-}
-
-/// The mark of a run that begins now.
-pub(super) fn run(context: &Context<'_>, began: Epoch, stage: Stage) -> Run {
-    Run {
-        id: context.look.run_id.clone(),
-        began,
-        stage,
+/// The marks with a run that begins now.
+pub(super) fn with_run(context: &Context<'_>) -> Marks {
+    let now = context.reading.now;
+    Marks {
+        run: Some(Run {
+            id: context.look.run_id.clone(),
+            began: now,
+            stage: Stage::Acting,
+        }),
+        last_failover: Some(now),
+        ..context.reading.marks.clone()
     }
 }

@@ -216,6 +216,37 @@ fn an_answer_whose_telling_failed_is_owed() {
 }
 
 #[test]
+fn a_recovery_that_could_not_be_told_is_owed() {
+    let unstable = Marks {
+        unstable_since: Some(Epoch(THEN)),
+        answered: Some(Epoch(THEN)),
+        ..Marks::default()
+    };
+    let mut alone = Alone::new(unstable.clone());
+    for at in [0, 30, 60] {
+        let mut away = look(at, Saw::Answers, &unstable);
+        away.reading = Known::Unknown("timeout".to_owned());
+        alone.decides(&away);
+    }
+    // We start a holdoff ourselves.
+    let mut ours = Alone::new(unstable.clone());
+    ours.memory = alone.memory.clone();
+    ours.sees(70, Saw::TimedOut);
+    ours.sees(80, Saw::TimedOut);
+    assert_eq!(ours.marks.unstable_since, Some(Epoch(THEN + 80)));
+    // Another one has started one, after what we have seen.
+    alone.sees(70, Saw::TimedOut);
+    alone.marks = Marks {
+        degraded_since: Some(Epoch(THEN + 75)),
+        seen_down: Some(Epoch(THEN + 75)),
+        ..unstable
+    };
+    alone.sees(80, Saw::TimedOut);
+    assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 75)));
+    assert_eq!(alone.marks.unstable_since, Some(Epoch(THEN + 80)));
+}
+
+#[test]
 fn another_instance_is_a_vantage_point() {
     let mut alone = Alone::new(Marks {
         answered: Some(Epoch(THEN + 99)),

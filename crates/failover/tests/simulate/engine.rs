@@ -9,14 +9,12 @@ use rand::{RngExt, SeedableRng};
 use crate::bug::Bug;
 use crate::instance::{Instance, Wants};
 use crate::judge::Broken;
-use crate::scenario::{Node, Scenario};
+use crate::scenario::{LATE, Node, Scenario};
 use crate::trace::Trace;
 use crate::world::{Reply, Request, World};
 
 /// After so long without an answer, other requests than probes are given up.
 const PATIENCE: u64 = 5_000;
-/// So long after the calm there may still be a `terraform apply`.
-const LATE: u64 = 30_000;
 /// A run that has been where it must end for so long is at its end.
 const SETTLED: u64 = 120_000;
 
@@ -35,6 +33,7 @@ enum Event {
     MonitorProbes,
     PodSteps,
     Terraform,
+    MarksLost,
     ClockSteps(i64),
     Pause(bool),
 }
@@ -143,6 +142,9 @@ impl Engine<'_> {
         for at in &scenario.terraform {
             self.push((*at).min(scenario.calm + LATE), Event::Terraform);
         }
+        for at in &scenario.losses {
+            self.push(*at, Event::MarksLost);
+        }
         for (at, by) in &scenario.steps {
             self.push(*at, Event::ClockSteps(*by));
         }
@@ -225,6 +227,7 @@ impl Engine<'_> {
             }
             Event::MonitorProbes => {
                 self.world.monitor_probes(self.scenario, at);
+                self.world.judge.waits(self.scenario, at);
                 let late = at > self.scenario.calm + LATE;
                 self.settled_since = (late && self.world.settled(self.scenario))
                     .then(|| self.settled_since.unwrap_or(at));
@@ -243,6 +246,10 @@ impl Engine<'_> {
                 self.trace
                     .say(at, || "terraform apply on the primary".to_owned());
                 self.world.endpoint = backstay_failover::verdict::Endpoint::Enabled;
+            }
+            Event::MarksLost => {
+                self.trace.say(at, || "the marks are lost".to_owned());
+                self.world.lose_marks();
             }
             Event::ClockSteps(by) => {
                 self.trace

@@ -84,12 +84,15 @@ impl std::fmt::Display for Broken {
 pub struct Judge {
     pub broken: Option<Broken>,
     pub begun: Option<u64>,
+    /// The marks were lost when a run had not sealed yet: it is forgotten, and may begin again.
+    forgotten: bool,
     second_serves: bool,
     /// The latest answer that reached the marks, or had nothing there to contradict.
     told_answer: Option<u64>,
     /// The end of the latest series of answers that was long enough to count as recovered.
     stable: u64,
     last_down: Option<u64>,
+    cooldown_known: bool,
     gap_ended: Option<u64>,
     gap: u64,
 }
@@ -99,10 +102,12 @@ impl Judge {
         Self {
             broken: None,
             begun: None,
+            forgotten: false,
             second_serves: false,
             told_answer: None,
             stable: 0,
             last_down: None,
+            cooldown_known: true,
             gap_ended: None,
             gap: millis(scenario.settings.unwatched) + 10_000,
         }
@@ -157,7 +162,7 @@ impl Judge {
     pub fn begins(&mut self, scenario: &Scenario, at: u64, evidence: &Evidence, paused: bool) {
         let settings = &scenario.settings;
         let stepped = !scenario.steps.is_empty();
-        if self.begun.is_some() {
+        if self.begun.is_some() && !std::mem::take(&mut self.forgotten) {
             self.breaks(at, Promise::Once, "a second run begins");
         }
         self.begun = Some(at);
@@ -178,6 +183,7 @@ impl Judge {
         }
         if let Some(ago) = scenario.earlier_failover
             && !stepped
+            && self.cooldown_known
             && at + ago < almost(settings.cooldown)
         {
             self.breaks(at, Promise::Refusals, "a run begins within the cooldown");
@@ -231,6 +237,21 @@ impl Judge {
         }
     }
 
+    /// Time passes.
+    pub fn waits(&mut self, scenario: &Scenario, at: u64) {
+        let begun = self.begun.is_some() && !self.forgotten;
+        if scenario.fate == Fate::Dies && at > scenario.begin_by && !begun {
+            let how = "the primary is long dead and nobody has failed over";
+            self.breaks(at, Promise::InTime, how);
+        }
+    }
+
+    pub fn marks_lost(&mut self, sealed: bool) {
+        self.forgotten = self.begun.is_some() && !sealed;
+        // The cooldown is lost with them.
+        self.cooldown_known = false;
+    }
+
     /// A run is marked as done.
     pub fn finishes(&mut self, at: u64, sealed_and_disabled: bool) {
         if !sealed_and_disabled {
@@ -245,7 +266,7 @@ impl Judge {
     /// Whether it has come to the end that it must come to.
     pub fn settled(&self, scenario: &Scenario, marks: &Marks, serves: bool, closed: bool) -> bool {
         let done = (marks.run.as_ref()).is_some_and(|it| it.stage == Stage::Done);
-        let spared = scenario.fate == Fate::Lives && self.begun.is_none();
+        let spared = scenario.fate == Fate::Lives && (self.begun.is_none() || self.forgotten);
         done && serves && closed || spared && marks.unstable_since.is_none()
     }
 
@@ -253,7 +274,9 @@ impl Judge {
     pub fn ends(&mut self, scenario: &Scenario, marks: &Marks, serves: bool, closed: bool) {
         let at = scenario.end;
         let done = (marks.run.as_ref()).is_some_and(|it| it.stage == Stage::Done);
-        if self.begun.is_some() {
+        if self.forgotten && scenario.fate == Fate::Lives {
+            // Nobody knows of the run any more, and its primary is well.
+        } else if self.begun.is_some() {
             if done && !(serves && closed) {
                 let text = format!("failed over, but serves={serves} closed={closed}");
                 self.breaks(at, Promise::NoReturn, text);

@@ -11,6 +11,9 @@ use rand::{RngExt, SeedableRng};
 /// The time at which a run starts, in seconds since 1970.
 pub const START: u64 = 1_700_000_000;
 
+/// So long after the calm there may still be a `terraform apply`, or marks that are lost.
+pub const LATE: u64 = 30_000;
+
 /// Somebody who can be cut off from somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
@@ -112,6 +115,8 @@ pub struct Scenario {
     pub freezes: Vec<(usize, Span)>,
     pub alerts: Vec<(u64, usize)>,
     pub terraform: Vec<u64>,
+    /// Somebody makes the operator's Deployment anew: the marks are lost.
+    pub losses: Vec<u64>,
     pub unable: Vec<Span>,
     pub pauses: Vec<Span>,
     /// What is in the annotations at the start.
@@ -128,6 +133,8 @@ pub struct Scenario {
     /// From then on, nothing new goes wrong, and it must come to its end by [`Scenario::end`].
     pub calm: u64,
     pub end: u64,
+    /// If the primary dies, a run must have begun by then.
+    pub begin_by: u64,
 }
 
 impl Scenario {
@@ -233,6 +240,10 @@ impl Scenario {
         let terraform = (0..some(r, 1))
             .map(|_| r.random_range(0..chaos + 400_000))
             .collect();
+        let losses: Vec<u64> = match busy > 0 && r.random_bool(0.1) {
+            true => vec![r.random_range(0..chaos + LATE)],
+            false => Vec::new(),
+        };
         let unable = (0..some(r, 1)).map(|_| span(r, 200_000)).collect();
         let pauses: Vec<Span> = (0..some(r, 1)).map(|_| span(r, 200_000)).collect();
         let (annotations, earlier_failover) = Self::annotations(r, busy, &settings);
@@ -251,6 +262,10 @@ impl Scenario {
             };
         let monitor = monitor_interval * 8 + probe_timeout * 5;
         let looks = sure + (down + recovered * 1_000) * 2;
+        // Each wait that there is, once, and a minute for what is slow.
+        let from = calm.max(losses.iter().copied().max().unwrap_or(0));
+        let waits_for = settings.cooldown.as_secs() + unwatched + holdoff + 2 * spacing + 15;
+        let begin_by = from + waits_for * 1_000 + sure + monitor + 60_000;
         let end = calm + waits * 1_100 + monitor + looks + (pod_start + 5_000) * 4 + 120_000;
         Self {
             barrier: *[Barrier::SealByEither, Barrier::SealByUs]
@@ -274,6 +289,7 @@ impl Scenario {
             freezes,
             alerts,
             terraform,
+            losses,
             unable,
             pauses,
             annotations,
@@ -283,6 +299,7 @@ impl Scenario {
             monitor_interval,
             calm,
             end,
+            begin_by,
         }
     }
 

@@ -148,6 +148,12 @@ impl World {
         self.revision += 1;
     }
 
+    pub fn lose_marks(&mut self) {
+        self.annotations.clear();
+        self.revision += 1;
+        self.judge.marks_lost(self.sealed);
+    }
+
     fn answers(&self, scenario: &Scenario, at: u64) -> Saw {
         match scenario.primary_at(at) {
             Health::Up if self.fenced || at > self.last_contact + PATIENCE => Saw::WrongStatus(503),
@@ -329,7 +335,9 @@ impl World {
         if persist.expected != current && self.bug != Some(Bug::NoCompareAndSet) {
             return Reply::Changed;
         }
-        let begins = persist.from.run.is_none()
+        // Once it is sealed, a run that is begun is one that is taken up again.
+        let begins = !self.sealed
+            && persist.from.run.is_none()
             && (persist.to.run.as_ref()).is_some_and(|it| it.stage == Stage::Acting);
         if begins {
             let paused = self.annotations.contains_key(PAUSED);

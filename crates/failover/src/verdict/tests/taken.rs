@@ -62,7 +62,6 @@ fn the_reconciler() {
             false,
             Code::EndpointUnknown,
         ),
-        (&None, is(Side::Secondary), enabled(), true, Code::TakenOver),
         // After a failback whose last mark was left, production is not cut off.
         (
             &done,
@@ -90,8 +89,22 @@ fn the_reconciler() {
             };
             assert_eq!(decision.next, next);
             assert!(decision.says(code), "{:?}", codes(&decision));
-            let recorded = decision.persist.and_then(|it| it.to.run).map(|it| it.stage);
-            assert_eq!(recorded, run.is_none().then_some(Stage::Done));
+            assert_eq!(decision.persist, None);
         }
+    }
+}
+
+#[test]
+fn a_takeover_without_a_run_on_record_is_taken_up() {
+    for saw in [Saw::Answers, Saw::TimedOut, Saw::Nothing(Ours::Network)] {
+        let mut alone = Alone::new(Marks::default());
+        let mut seen = look(0, saw, &alone.marks);
+        seen.term = Known::Is(Side::Secondary);
+        let decision = alone.decides(&seen);
+        assert_eq!(decision.state, State::FailingOver);
+        assert!(decision.says(Code::TakenOver) && decision.next.is_empty());
+        seen = look(1, saw, &alone.marks);
+        let next = [Next::Act(Revision("l".to_owned()))];
+        assert_eq!(alone.decides(&seen).next, next);
     }
 }
