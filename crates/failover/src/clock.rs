@@ -68,15 +68,16 @@ impl Aged {
 
     /// At least so much time has passed since the mark: for waits that must not be cut short.
     pub fn at_least(self, mono: Duration) -> Duration {
-        self.credit + mono.saturating_sub(self.first_seen)
+        let followed = mono.saturating_sub(self.first_seen);
+        self.credit.saturating_add(followed)
     }
 
     /// At most so much has passed, for gaps that must not be overlooked: the longer of what the
     /// server's clock says now and what we have lived through ourselves.
     pub fn at_most(self, now: Epoch, mono: Duration) -> Duration {
-        now.since(self.value)
-            .max(mono.saturating_sub(self.first_seen))
-            + Duration::from_secs(1)
+        let followed = mono.saturating_sub(self.first_seen);
+        let longer = now.since(self.value).max(followed);
+        longer.saturating_add(Duration::from_secs(1))
     }
 
     /// Follows a mark: keeps its history while it stays the same.

@@ -16,8 +16,12 @@
 //! 1. **An answer, seen from anywhere, restarts the holdoff**, and one that could not be told to
 //!    the others at once is owed until it is. Alerts are not even an input: they only wake.
 //! 2. **The holdoff is kept in the marks**, so it survives its instance, and its length is measured
-//!    by [`Aged`]: never on a wall clock of ours. Nobody may have
-//!    stopped looking for longer than [`Settings::unwatched`] in it.
+//!    by [`Aged`], never on a wall clock of ours. What another instance has begun is gone on with,
+//!    for as much as the API server's clock says at first sight, if nobody stopped looking for
+//!    longer than [`Settings::unwatched`] (`last-seen-down-epoch`), if it is not dated in the
+//!    future, and if we have seen no answer since. Otherwise it starts again. So nobody's skewed
+//!    clock shortens it; the API server's own, if it is stepped while *no* instance follows the
+//!    holdoff, does so by [`Settings::unwatched`] at most.
 //! 3. **A run begins by a compare-and-set of the marks.** A veto that reaches them first wins.
 //! 4. **A look is good for [`Settings::look`]**, counted from its first probe. The marks must be
 //!    read after the sights are in: otherwise a holdoff that starts in between would be younger

@@ -28,6 +28,14 @@ fn ages() {
 }
 
 #[test]
+fn the_ends_of_time() {
+    let aged = Aged::first_seen(Epoch(0), Epoch(u64::MAX), Duration::ZERO);
+    assert_eq!(aged.at_least(Duration::MAX), Duration::MAX);
+    assert_eq!(aged.at_most(Epoch(0), Duration::MAX), Duration::MAX);
+    assert_eq!(Epoch(0).before(Duration::MAX), Epoch(0));
+}
+
+#[test]
 fn a_mark_that_changes_has_a_new_age() {
     let mut held = None;
     Aged::follow(&mut held, Some(Epoch(1_000)), Epoch(1_000), seconds(0));

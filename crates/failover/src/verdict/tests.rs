@@ -196,11 +196,15 @@ fn an_answer_that_could_not_be_told_is_owed() {
     alone.marks = held(0, 195);
     let decision = alone.sees(200, Saw::TimedOut);
     assert!(decision.says(Code::Recovered), "{:?}", codes(&decision));
-    assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 200)));
+    // Telling it fails: it is still owed.
+    alone.marks = held(0, 203);
+    let decision = alone.sees(205, Saw::TimedOut);
+    assert!(decision.says(Code::Recovered), "{:?}", codes(&decision));
+    assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 205)));
     // That is told now; this holdoff is not contradicted again.
     let decision = alone.sees(210, Saw::TimedOut);
     assert!(!decision.says(Code::Recovered));
-    assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 200)));
+    assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 205)));
 }
 
 #[test]
