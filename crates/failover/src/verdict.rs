@@ -19,7 +19,8 @@
 //!    by [`Aged`], never on a wall clock of ours. What another instance has begun is gone on with,
 //!    for as much as the API server's clock says at first sight, if nobody stopped looking for
 //!    longer than [`Settings::unwatched`] (`last-seen-down-epoch`), if it is not dated in the
-//!    future, and if we have seen no answer since. Otherwise it starts again. So nobody's skewed
+//!    future, and if we have seen no answer since; otherwise it starts again. And whatever is
+//!    marked, no holdoff is older than the last answer that we have seen. So nobody's skewed
 //!    clock shortens it; the API server's own, if it is stepped while *no* instance follows the
 //!    holdoff, does so by [`Settings::unwatched`] at most.
 //! 3. **A run begins by a compare-and-set of the marks.** A veto that reaches them first wins.
@@ -133,6 +134,7 @@ pub struct Memory {
     last_failure: Option<Duration>,
     last_look: Option<Duration>,
     answering_since: Option<Duration>,
+    last_answer: Option<Duration>,
     /// An answer, against the holdoff.
     answer: Owed,
     /// A recovery, against the instability.
@@ -246,6 +248,9 @@ pub fn decide(settings: &Settings, memory: &mut Memory, look: &Look) -> Decision
         valid_until: look.began.saturating_add(settings.look),
     };
     let seen = sight::put_together(&look.sightings, look.ours, settings.witnesses);
+    if matches!(seen.view, View::Answers(_)) {
+        memory.last_answer = Some(look.mono);
+    }
     if !decision.still_valid(look.mono) {
         let took = look.mono.saturating_sub(look.began);
         let text = format!(

@@ -219,8 +219,10 @@ fn hold(
     let mono = context.look.mono;
     let marks = &context.reading.marks;
     let mut to = marks.clone();
-    let held = start.at_least(mono);
-    // The server's clock has been stepped: whoever comes next must not be credited with that.
+    let quiet = memory.last_answer.map(|it| mono.saturating_sub(it));
+    let held = start.at_least(mono).min(quiet.unwrap_or(Duration::MAX));
+    // The server's clock has been stepped, or somebody has dated it back: whoever comes next must
+    // not be credited with that.
     let tolerated = settings.spacing.max(Duration::from_secs(2));
     if now.since(start.value()) > held.saturating_add(tolerated) {
         to.degraded_since = Some(now.before(held));

@@ -397,6 +397,21 @@ fn a_stepped_clock_is_taken_out_of_the_marks() {
 }
 
 #[test]
+fn no_holdoff_is_older_than_an_answer() {
+    let mut alone = Alone::new(Marks::default());
+    alone.sees(100, Saw::Answers);
+    // Somebody dates a holdoff back to before that.
+    alone.marks = held(0, 115);
+    let decision = alone.sees(120, Saw::TimedOut);
+    assert_eq!(decision.holdoff.unwrap().held, seconds(20));
+    // It is set right for all.
+    assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 100)));
+    let decision = alone.sees(200, Saw::TimedOut);
+    assert_eq!(decision.holdoff.unwrap().held, seconds(99));
+    assert!(!begins(&decision));
+}
+
+#[test]
 fn while_paused_an_answer_ends_the_holdoff_and_nothing_keeps_it_up() {
     let mut paused = held(0, 100);
     paused.paused = Some("x".to_owned());
