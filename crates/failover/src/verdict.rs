@@ -248,10 +248,15 @@ pub fn decide(settings: &Settings, memory: &mut Memory, look: &Look) -> Decision
         valid_until: look.began.saturating_add(settings.look),
     };
     let seen = sight::put_together(&look.sightings, look.ours, settings.witnesses);
-    if matches!(seen.view, View::Answers(_)) {
-        memory.last_answer = Some(look.mono);
+    // An answer stays an answer, however late it is heard of.
+    let fresh = decision.still_valid(look.mono);
+    let answers = matches!(seen.view, View::Answers(_));
+    if fresh || answers {
+        memory.note(settings, &seen.view, look);
     }
-    if !decision.still_valid(look.mono) {
+    let streak = memory.streak(look.began);
+    let recovered = streak.is_some_and(|it| it >= settings.recovered);
+    if !fresh {
         let took = look.mono.saturating_sub(look.began);
         let text = format!(
             "the look took {}, and is good for {} only",
@@ -259,15 +264,11 @@ pub fn decide(settings: &Settings, memory: &mut Memory, look: &Look) -> Decision
             reason::seconds(settings.look)
         );
         decision.reasons.push(Reason::new(Code::StaleLook, text));
-        // An answer stays an answer, however late it is heard of.
-        if matches!(seen.view, View::Answers(_)) {
-            memory.owe(&seen.view, false, None);
+        if answers {
+            memory.owe(&seen.view, recovered, None);
         }
         return decision;
     }
-    memory.note(settings, &seen.view, look.began);
-    let streak = memory.streak(look.began);
-    let recovered = streak.is_some_and(|it| it >= settings.recovered);
 
     let reading = match &look.reading {
         Known::Is(reading) => reading,
@@ -338,7 +339,11 @@ struct Context<'a> {
 
 impl Memory {
     /// Takes note of a view; once for each look.
-    fn note(&mut self, settings: &Settings, view: &View, began: Duration) {
+    fn note(&mut self, settings: &Settings, view: &View, look: &Look) {
+        let began = look.began;
+        if matches!(view, View::Answers(_)) {
+            self.last_answer = Some(look.mono);
+        }
         if self.last_look == Some(began) {
             return;
         }

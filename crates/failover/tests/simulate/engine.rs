@@ -337,7 +337,7 @@ impl Engine<'_> {
             || returns > deadline
             || !self
                 .scenario
-                .linked(Node::watch(who), request.to(), returns);
+                .linked(request.to(), Node::watch(who), returns);
         let (reply, returns) = match lost {
             true => (Reply::Lost, deadline.max(at)),
             false => (reply, returns),

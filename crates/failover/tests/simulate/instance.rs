@@ -269,10 +269,7 @@ impl Instance {
             let (first, _) = (self.streak)
                 .filter(|(_, last)| began - last <= unwatched)
                 .unwrap_or((began, began));
-            // What is heard of too late is an answer, but part of no series: nobody looked again
-            // in between. (The readings are still to come, so a look is late before it is old.)
-            let late = at - began + 6_000 > millis(scenario.settings.look);
-            self.streak = (!late).then_some((first, began));
+            self.streak = Some((first, began));
             self.last_answer = Some(answered);
             self.untold = Some((answered, Duration::from_millis(began - first)));
         } else if self.evidence().down() {

@@ -59,6 +59,26 @@ impl Span {
     }
 }
 
+/// Nothing gets from one to the other, or neither way.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    from: Node,
+    to: Node,
+    both_ways: bool,
+    when: Span,
+}
+
+impl Cut {
+    fn between(from: Node, to: Node, when: Span) -> Self {
+        Self {
+            from,
+            to,
+            both_ways: true,
+            when,
+        }
+    }
+}
+
 /// How the primary is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -106,7 +126,7 @@ pub struct Scenario {
     pub fate: Fate,
     /// From when on the primary is how; sorted.
     pub primary: Vec<(u64, Health)>,
-    pub cuts: Vec<(Node, Node, Span)>,
+    pub cuts: Vec<Cut>,
     pub arm_faults: Vec<(ArmFault, Span)>,
     /// The standby's API server's clock is stepped by so many seconds.
     pub steps: Vec<(u64, i64)>,
@@ -180,7 +200,10 @@ impl Scenario {
         for _ in 0..some(r, 4) {
             let a = *Node::ALL.choose(r).unwrap();
             let b = *Node::ALL.choose(r).unwrap();
-            cuts.push((a, b, span(r, 150_000)));
+            cuts.push(Cut {
+                both_ways: r.random_bool(0.6),
+                ..Cut::between(a, b, span(r, 150_000))
+            });
         }
         // A watcher's whole network, or the standby's API server, is away.
         for _ in 0..some(r, 1) {
@@ -192,16 +215,16 @@ impl Scenario {
             let others = Node::ALL
                 .iter()
                 .filter(|it| **it != lonely && **it != spared);
-            cuts.extend(others.map(|it| (lonely, *it, when)));
+            cuts.extend(others.map(|it| Cut::between(lonely, *it, when)));
         }
         // The primary is well, but alone with its bucket; perhaps nobody else reaches that.
         if busy > 0 && r.random_bool(0.2) {
             let when = span(r, 300_000);
             let watchers = [Node::WatchA, Node::WatchB];
-            cuts.push((Node::Primary, Node::Arm, when));
-            cuts.extend(watchers.map(|it| (Node::Primary, it, when)));
+            cuts.push(Cut::between(Node::Primary, Node::Arm, when));
+            cuts.extend(watchers.map(|it| Cut::between(Node::Primary, it, when)));
             if r.random_bool(0.5) {
-                cuts.extend(watchers.map(|it| (Node::BucketP, it, when)));
+                cuts.extend(watchers.map(|it| Cut::between(Node::BucketP, it, when)));
             }
         }
         let faults = [ArmFault::Refuses, ArmFault::Mute, ArmFault::Lies];
@@ -382,12 +405,13 @@ impl Scenario {
         (annotations, earlier)
     }
 
-    /// Whether these two can talk to each other.
-    pub fn linked(&self, a: Node, b: Node, at: u64) -> bool {
-        !self
-            .cuts
-            .iter()
-            .any(|(x, y, span)| span.holds(at) && ((*x == a && *y == b) || (*x == b && *y == a)))
+    /// Whether something sent from one arrives at the other.
+    pub fn linked(&self, from: Node, to: Node, at: u64) -> bool {
+        !self.cuts.iter().any(|cut| {
+            let there = cut.from == from && cut.to == to;
+            let back = cut.both_ways && cut.from == to && cut.to == from;
+            (there || back) && cut.when.holds(at)
+        })
     }
 
     /// How the primary is at that time, its crash loop resolved.
