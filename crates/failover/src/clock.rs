@@ -4,7 +4,9 @@
 //! - [`Epoch`], the clock of the standby's API server, read in the very answer that carries the
 //!   marks (its `Date` header, which a server with a clock must send: RFC 9110, 6.6.1). All
 //!   instances read the same clock, so a skew between them cannot matter.
-//! - the instance's own monotonic clock, as the [`Duration`] since its process started.
+//! - the instance's own monotonic clock, as the [`Duration`] since its process started. It must go
+//!   on while the machine is suspended (Linux: `CLOCK_BOOTTIME`, which `Instant` is not), or a look
+//!   from before is taken for a new one.
 //!
 //! [`Aged`] combines them: a mark's age is what the server's clock said when this instance *first*
 //! saw the mark, and from then on the instance's own monotonic time. A server's clock that is

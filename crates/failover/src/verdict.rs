@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Aged, Epoch};
 use crate::lock::Lock;
-use crate::marks::{LAST_FAILOVER, Persist, RUN, Reading, Revision, Stage};
+use crate::marks::{LAST_FAILOVER, Marks, Persist, RUN, Reading, Revision, Stage};
 use crate::reason::{self, Code, Reason};
 use crate::settings::Settings;
 use crate::sight::{self, Known, OurSide, Side, Sighting, View};
@@ -388,6 +388,14 @@ impl Memory {
             .settle(answers, marks.map(|it| it.degraded_since));
         self.recovery
             .settle(answers && recovered, marks.map(|it| it.unstable_since));
+    }
+
+    /// Whether these marks say what we have seen to be otherwise.
+    fn owes(&self, marks: &Marks) -> bool {
+        let answer = marks.degraded_since;
+        let recovery = marks.unstable_since;
+        answer.is_some_and(|it| self.answer.contradicts(it))
+            || recovery.is_some_and(|it| self.recovery.contradicts(it))
     }
 
     /// For how long the primary has answered without a break, as of the look that began then.

@@ -21,6 +21,9 @@ pub(super) fn decide(context: &Context<'_>, memory: &Memory, decision: &mut Deci
             reason::blind(sightings, context.settings.witnesses)
         }
     };
+    if decision.persist.is_none() && memory.owes(&context.reading.marks) {
+        end_holdoff(context, memory, decision);
+    }
     against.extend(refusals(context, memory));
     if decision.state == State::Holding && against.iter().any(|it| it.code == Code::Cooldown) {
         decision.state = State::Cooldown;
@@ -44,10 +47,21 @@ pub(super) fn decide(context: &Context<'_>, memory: &Memory, decision: &mut Deci
 /// While paused: an answer still ends the holdoff, and nothing else happens. Since nobody keeps a
 /// holdoff up meanwhile, it starts again afterwards.
 pub(super) fn only_clear(context: &Context<'_>, memory: &Memory, decision: &mut Decision) {
-    if matches!(context.seen.view, View::Answers(_)) {
-        let to = contradicted(context, memory);
-        decision.persist = Persist::change(context.reading, to);
+    let answers = matches!(context.seen.view, View::Answers(_));
+    if answers || memory.owes(&context.reading.marks) {
+        end_holdoff(context, memory, decision);
     }
+}
+
+/// Ends the holdoff because of an answer that is seen now, or was seen before and could not be
+/// told then.
+fn end_holdoff(context: &Context<'_>, memory: &Memory, decision: &mut Decision) {
+    let to = contradicted(context, memory);
+    if to.degraded_since != context.reading.marks.degraded_since {
+        let text = "the holdoff ends without a failover";
+        decision.reasons.push(Reason::new(Code::Recovered, text));
+    }
+    decision.persist = Persist::change(context.reading, to);
 }
 
 fn answers(
@@ -56,20 +70,13 @@ fn answers(
     decision: &mut Decision,
     from: &[String],
 ) -> Vec<Reason> {
-    let to = contradicted(context, memory);
-    let unstable = to.unstable_since.is_some();
-    let ended = to.degraded_since != context.reading.marks.degraded_since;
-    decision.state = if unstable {
-        State::Resolved
-    } else {
-        State::Healthy
+    end_holdoff(context, memory, decision);
+    let unstable = contradicted(context, memory).unstable_since;
+    decision.state = match unstable {
+        Some(_) => State::Resolved,
+        None => State::Healthy,
     };
-    decision.persist = Persist::change(context.reading, to);
     let text = format!("the primary answers (seen from {})", from.join(", "));
-    if ended {
-        let text = "the holdoff ends without a failover";
-        decision.reasons.push(Reason::new(Code::Recovered, text));
-    }
     vec![Reason::new(Code::PrimaryAnswers, text)]
 }
 
@@ -83,7 +90,10 @@ fn contradicted(context: &Context<'_>, memory: &Memory) -> Marks {
         to.seen_down = None;
         to.answered = Some(context.reading.now);
     }
-    let recovered = (memory.streak(began)).is_some_and(|it| it >= context.settings.recovered);
+    let answers = matches!(context.seen.view, View::Answers(_));
+    let long = (memory.streak(began)).is_some_and(|it| it >= context.settings.recovered);
+    let owed = (marks.unstable_since).is_some_and(|it| memory.recovery.contradicts(it));
+    let recovered = (answers && long) || owed;
     if recovered && to.unstable_since.is_some() {
         to.unstable_since = None;
         if marks.degraded_since.is_none() {

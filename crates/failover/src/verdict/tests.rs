@@ -5,7 +5,7 @@ mod refusals;
 mod taken;
 
 use super::*;
-use crate::marks::{Marks, Run};
+use crate::marks::Run;
 use crate::sight::{Control, Ours, Saw};
 
 const fn seconds(n: u64) -> Duration {
@@ -217,6 +217,23 @@ fn an_answer_whose_telling_failed_is_owed() {
     alone.marks = held(0, 195);
     alone.sees(200, Saw::TimedOut);
     assert_eq!(alone.marks.degraded_since, Some(Epoch(THEN + 200)));
+}
+
+#[test]
+fn the_blind_and_the_paused_tell_what_they_owe() {
+    for paused in [None, Some("x".to_owned())] {
+        let mut alone = Alone::new(held(0, 100));
+        let seen = look(110, Saw::Answers, &alone.marks);
+        let decision = decide(&alone.settings, &mut alone.memory, &seen);
+        assert!(decision.persist.is_some());
+        // Its compare-and-set fails, and then we see nothing.
+        alone.marks = held(0, 115);
+        alone.marks.paused = paused;
+        let decision = alone.sees(120, Saw::Nothing(Ours::Dns));
+        assert!(decision.says(Code::Recovered), "{:?}", codes(&decision));
+        assert_eq!(alone.marks.degraded_since, None);
+        assert_eq!(alone.marks.unstable_since, Some(Epoch(THEN)));
+    }
 }
 
 #[test]
