@@ -1,0 +1,126 @@
+//! What can go wrong.
+
+use std::time::Duration;
+
+use crate::{Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
+
+/// Why a call was not carried out. Every error names the resource.
+#[derive(Debug, thiserror::Error)]
+pub enum AzureError {
+    /// There is no token.
+    #[error("{resource}: {error}")]
+    Identity {
+        /// About what the call was.
+        resource: ResourceId,
+        /// Why.
+        #[source]
+        error: IdentityError,
+    },
+    /// The token was refused, a new one too (401).
+    #[error(
+        "{resource}: the token is refused ({code}: {message}); check that it is of the tenant that the subscription is in"
+    )]
+    Unauthenticated {
+        /// About what the call was.
+        resource: ResourceId,
+        /// Azure's code.
+        code: String,
+        /// Azure's words.
+        message: String,
+    },
+    /// A permission is missing (403).
+    #[error("{resource}: {code}: {denied}")]
+    Forbidden {
+        /// About what the call was.
+        resource: ResourceId,
+        /// Azure's code; `AuthorizationFailed` is the usual one.
+        code: String,
+        /// Azure's words.
+        message: String,
+        /// Which, and what gives it.
+        denied: Box<Denied>,
+    },
+    /// It is not there (404).
+    #[error("{resource}: not there ({code}: {message}); check the names in the pair's file")]
+    NotFound {
+        /// What.
+        resource: ResourceId,
+        /// Azure's code.
+        code: String,
+        /// Azure's words.
+        message: String,
+    },
+    /// Someone has changed it since it was read (412).
+    #[error("{resource}: someone has changed it since it was read; read it again")]
+    Changed {
+        /// What.
+        resource: ResourceId,
+    },
+    /// Any other refusal (4xx).
+    #[error("{resource}: refused with {status} {code}: {message}")]
+    Refused {
+        /// What.
+        resource: ResourceId,
+        /// The HTTP status.
+        status: u16,
+        /// Azure's code.
+        code: String,
+        /// Azure's words.
+        message: String,
+    },
+    /// No answer that counts came in time.
+    #[error("{resource}: {endpoint} does not answer: {why}")]
+    Unreachable {
+        /// About what the call was.
+        resource: ResourceId,
+        /// Who does not answer.
+        endpoint: String,
+        /// What happened last, and how often it was tried.
+        why: String,
+        /// How long it was tried.
+        waited: Duration,
+    },
+    /// The answer is not what this call is answered with.
+    #[error("{resource}: {endpoint} answers {problem}; is it the Resource Manager?")]
+    Answer {
+        /// About what the call was.
+        resource: ResourceId,
+        /// Who answers so.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It was set, and did not stay so.
+    #[error(
+        "{resource}: was set to {wanted}, and was read as {found} until the deadline; someone sets it back"
+    )]
+    NotHeld {
+        /// What.
+        resource: ResourceId,
+        /// As it should be.
+        wanted: EndpointStatus,
+        /// As it was read last.
+        found: EndpointStatus,
+    },
+    /// A name that cannot be part of an id.
+    #[error(transparent)]
+    NotAnId(#[from] NotAnId),
+    /// HTTP cannot be set up.
+    #[error("HTTP cannot be set up: {0}")]
+    Http(String),
+}
+
+impl AzureError {
+    /// Whether the Resource Manager or the identity could not be reached, so that nothing is known
+    /// of the resource.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Identity {
+                    error: IdentityError::Unreachable { .. } | IdentityError::Waiting,
+                    ..
+                }
+        )
+    }
+}
