@@ -1,0 +1,158 @@
+//! The HumioCluster: what it declares, and how it is.
+
+use backstay_retry::Deadline;
+use k8s_openapi::api::core::v1::EnvVar;
+use kube::api::{Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::{ClusterError, Region};
+
+const CLUSTERS: &str = "humioclusters.core.humio.com";
+
+/// A pool of nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name; empty for the cluster's own.
+    pub name: String,
+    /// How many nodes it is to have.
+    pub node_count: i64,
+}
+
+/// A HumioCluster as a failover sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HumioCluster {
+    /// Its name.
+    pub name: String,
+    /// The state that was read (`resourceVersion`).
+    pub version: String,
+    /// `spec.environmentVariables`: of the cluster's own pool.
+    pub environment: Vec<EnvVar>,
+    /// `spec.commonEnvironmentVariables`: of all pools.
+    pub common_environment: Vec<EnvVar>,
+    /// The cluster's own pool and those of `spec.nodePools`.
+    pub pools: Vec<Pool>,
+    /// `status.state`; empty before the operator has looked at it.
+    pub state: String,
+    /// `status.message`.
+    pub message: String,
+    /// `status.nodeCount`.
+    pub nodes: i64,
+}
+
+impl HumioCluster {
+    /// How many nodes the cluster's own pool is to have (`spec.nodeCount`).
+    pub fn node_count(&self) -> i64 {
+        self.pools.first().map_or(0, |it| it.node_count)
+    }
+
+    fn read(object: &DynamicObject) -> Result<Self, String> {
+        let at = |pointer: &str| object.data.pointer(pointer).unwrap_or(&Value::Null);
+        let list = |pointer: &str| -> Result<Vec<EnvVar>, String> {
+            match at(pointer) {
+                Value::Null => Ok(Vec::new()),
+                // What serde says could quote a value.
+                list => serde_json::from_value(list.clone())
+                    .map_err(|_| format!("{pointer} is no list of environment variables")),
+            }
+        };
+        let text = |pointer: &str| at(pointer).as_str().unwrap_or_default().to_owned();
+        let mut pools = vec![Pool {
+            name: String::new(),
+            node_count: at("/spec/nodeCount").as_i64().unwrap_or(0),
+        }];
+        for pool in at("/spec/nodePools").as_array().into_iter().flatten() {
+            let name = pool
+                .pointer("/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let count = pool.pointer("/spec/nodeCount").and_then(Value::as_i64);
+            pools.push(Pool {
+                name: name.to_owned(),
+                node_count: count.unwrap_or(0),
+            });
+        }
+        Ok(Self {
+            name: object.name_any(),
+            version: object.resource_version().unwrap_or_default(),
+            environment: list("/spec/environmentVariables")?,
+            common_environment: list("/spec/commonEnvironmentVariables")?,
+            pools,
+            state: text("/status/state"),
+            message: text("/status/message"),
+            nodes: at("/status/nodeCount").as_i64().unwrap_or(0),
+        })
+    }
+}
+
+impl Region {
+    fn humio(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("core.humio.com", "v1alpha1", "HumioCluster");
+        let resource = ApiResource::from_gvk(&kind);
+        Api::namespaced_with(self.client(), self.namespace(), &resource)
+    }
+
+    /// Reads a HumioCluster.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn humio_cluster(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<HumioCluster, ClusterError> {
+        let api = self.humio();
+        let read = self
+            .call("get", CLUSTERS, name, deadline, || api.get(name))
+            .await?;
+        self.cluster_of(&read)
+    }
+
+    fn cluster_of(&self, object: &DynamicObject) -> Result<HumioCluster, ClusterError> {
+        let read = HumioCluster::read(object);
+        read.map_err(|problem| self.answer(&format!("{CLUSTERS} {}", object.name_any()), problem))
+    }
+
+    /// Changes `spec.environmentVariables`: `merge` makes the new list of the one that is there, and
+    /// is asked again when someone else has changed the cluster in between. Where it changes
+    /// nothing, nothing is written: a write replaces pods.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn change_environment(
+        &self,
+        name: &str,
+        mut merge: impl FnMut(&[EnvVar]) -> Vec<EnvVar>,
+        deadline: Deadline,
+    ) -> Result<HumioCluster, ClusterError> {
+        let api = self.humio();
+        let parameters = PatchParams::default();
+        let mut rounds: u32 = 0;
+        loop {
+            let old = self.humio_cluster(name, deadline).await?;
+            let merged = merge(&old.environment);
+            if merged == old.environment {
+                return Ok(old);
+            }
+            let patch = Patch::Merge(json!({
+                "metadata": { "resourceVersion": old.version },
+                "spec": { "environmentVariables": merged },
+            }));
+            let patched = self
+                .call("patch", CLUSTERS, name, deadline, || {
+                    api.patch(name, &parameters, &patch)
+                })
+                .await;
+            rounds = rounds.saturating_add(1);
+            let pause = self.policy().jittered(rounds) / 10;
+            match patched {
+                Ok(patched) => return self.cluster_of(&patched),
+                Err(ClusterError::Contended { .. }) if pause < deadline.left() => {
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What Backstay does to a region's Kubernetes cluster: it reads and scales the operator, keeps the
+//! holdoff in an annotation and the run lock in a Lease, watches pods and their logs, and clears
+//! away what would break new pods.
+//!
+//! A real cluster and one of the lab are driven by the same code, kube-rs.
+//!
+//! - [`Region`]: a connection; each of its calls is retried by the policy of [`backstay_retry`] to
+//!   the caller's deadline, and says on a refusal which permission is missing;
+//! - [`Expected`], [`Annotated`]: compare-and-set on an annotation, where a conflict is an answer;
+//! - [`Lock`], and under it [`election`]: one holder at a time, whatever the clocks say;
+//! - [`loader`]: what the log lines of a recovery say, a pure function;
+//! - [`stale`]: which TLS secrets would break new pods, a pure function.
+//!
+//! Values of secrets are in no log line, error or `Debug` output.
+
+pub mod election;
+mod error;
+mod event;
+mod humio;
+pub mod loader;
+mod lock;
+mod log;
+mod operator;
+mod permission;
+mod pods;
+mod region;
+mod resume;
+mod secrets;
+mod services;
+pub mod stale;
+
+pub use error::ClusterError;
+pub use event::{Note, Severity};
+pub use humio::{HumioCluster, Pool};
+pub use lock::{Lock, Standing};
+pub use log::LogFollower;
+pub use operator::{Annotated, Expected, Operator};
+pub use permission::{Denied, Permission};
+pub use pods::Pod;
+pub use region::{Access, Region};
+pub use secrets::Secret;
+pub use services::Service;
+
+/// The annotation that says since when the primary is degraded: seconds since 1970. The holdoff
+/// counts from it.
+pub const DEGRADED_SINCE: &str = "logscale.dr/degraded-since-epoch";
+/// The annotation that says when the last failover was: seconds since 1970. The cooldown counts
+/// from it.
+pub const LAST_FAILOVER: &str = "logscale.dr/last-failover-epoch";
+/// The annotation by which an operator forbids a failover; its value is the reason.
+pub const PAUSED: &str = "logscale.dr/paused";

@@ -1,0 +1,187 @@
+//! A connection to a region's Kubernetes API, and the one way in which it is called.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+
+use backstay_retry::{Deadline, Policy, retry};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource};
+
+use crate::error::{self, Attempt, ClusterError, excerpt};
+use crate::permission::Permission;
+
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How to get in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By a context of a kubeconfig.
+    Kubeconfig {
+        /// The file; without it what `KUBECONFIG` names, or `~/.kube/config`.
+        path: Option<PathBuf>,
+        /// The context's name.
+        context: String,
+    },
+    /// By the service account of the pod that we run in.
+    InCluster,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kubeconfig { context, .. } => f.write_str(context),
+            Self::InCluster => f.write_str("in-cluster"),
+        }
+    }
+}
+
+/// A region's cluster, and the namespace that we work in. Cheap to clone.
+#[derive(Clone)]
+pub struct Region {
+    client: Client,
+    name: String,
+    namespace: String,
+    policy: Policy,
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region")
+            .field("name", &self.name)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Region {
+    /// Reads how to get in. The cluster is not asked yet: a region that is down is one all the same.
+    ///
+    /// # Errors
+    /// When there is no such file or context, or it cannot be used.
+    pub async fn connect(
+        access: &Access,
+        namespace: &str,
+        policy: Policy,
+    ) -> Result<Self, ClusterError> {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // An error means that one is installed already.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let failed = |why: String| ClusterError::Access {
+            region: access.to_string(),
+            why: excerpt(&why),
+        };
+        let mut config = match access {
+            Access::InCluster => Config::incluster().map_err(|error| failed(error.to_string()))?,
+            Access::Kubeconfig { path, context } => {
+                let read = match path {
+                    Some(path) => Kubeconfig::read_from(path),
+                    None => Kubeconfig::read(),
+                };
+                let read = read.map_err(|error| failed(error::of_kubeconfig(&error)))?;
+                let options = KubeConfigOptions {
+                    context: Some(context.clone()),
+                    ..KubeConfigOptions::default()
+                };
+                Config::from_custom_kubeconfig(read, &options)
+                    .await
+                    .map_err(|error| failed(error::of_kubeconfig(&error)))?
+            }
+        };
+        // The policy is ours, and the deadline covers it; kube's own would retry within ours.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT);
+        let client = Client::try_from(config).map_err(|error| failed(error::described(&error)))?;
+        Ok(Self {
+            client,
+            name: access.to_string(),
+            namespace: namespace.to_owned(),
+            policy,
+        })
+    }
+
+    /// What it is called: its context.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The namespace that we work in.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(crate) fn permission(&self, verb: &'static str, resource: &'static str) -> Permission {
+        Permission {
+            verb,
+            resource,
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    /// Makes a call that may be repeated, until it is answered or the deadline has passed.
+    pub(crate) async fn call<T, F>(
+        &self,
+        verb: &'static str,
+        resource: &'static str,
+        name: &str,
+        deadline: Deadline,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let attempt = || {
+            let attempt = attempt();
+            async move { attempt.await.map_err(Attempt) }
+        };
+        let done = retry(&self.policy, deadline, attempt).await;
+        done.map_err(|failed| {
+            let object = object(resource, name);
+            error::of_call(&self.name, &object, self.permission(verb, resource), failed)
+        })
+    }
+
+    pub(crate) fn not_yet(&self, what: impl Into<String>, seen: impl Into<String>) -> ClusterError {
+        ClusterError::NotYet {
+            region: self.name.clone(),
+            what: what.into(),
+            seen: seen.into(),
+        }
+    }
+
+    pub(crate) fn answer(&self, object: &str, problem: impl Into<String>) -> ClusterError {
+        ClusterError::Answer {
+            region: self.name.clone(),
+            object: object.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}
+
+fn object(resource: &str, name: &str) -> String {
+    match name {
+        "" => resource.to_owned(),
+        name => format!("{resource} {name}"),
+    }
+}
