@@ -21,7 +21,7 @@
 //! policy without our deadline, and by default a second cryptography library (`aws-lc`).
 //!
 //! # Trust
-//! Certificates are judged by the system's roots; `SSL_CERT_FILE` adds those of a lab.
+//! Certificates are judged by the system's roots, or by those that `SSL_CERT_FILE` names (a lab's).
 
 mod alerts;
 mod client;

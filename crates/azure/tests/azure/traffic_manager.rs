@@ -243,3 +243,78 @@ async fn a_traffic_manager_that_is_away_for_a_while() {
         EndpointStatus::Disabled
     );
 }
+
+const ARM: &str = "AZURE_TEST_ARM";
+const TOKEN: &str = "AZURE_TEST_TOKEN";
+
+#[tokio::test]
+#[ignore = "is a program of the next test, which sets its environment"]
+async fn reads_over_tls() {
+    let (Ok(arm), Ok(token)) = (std::env::var(ARM), std::env::var(TOKEN)) else {
+        return;
+    };
+    let client = client(&arm, Path::new(&token), QUICK);
+    // A certificate that is not trusted looks like a server that is away.
+    let until = match std::env::var_os("SSL_CERT_FILE") {
+        Some(_) => deadline(),
+        None => Deadline::after(std::time::Duration::from_secs(5)),
+    };
+    let read = client.endpoint_at(&primary(), until).await;
+    let read = read.map_err(|error| error.to_string());
+    assert!(read.is_ok(), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_over_tls_is_trusted_by_its_certificate_alone() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut config = config(folder.path());
+    config.tls = Some((certificate.clone(), key));
+    let manager = TrafficManager::start(config).await.unwrap();
+    let arm = manager.addresses().arm.to_string();
+    assert!(arm.starts_with("https://"), "{arm}");
+    let token = std::fs::read_to_string(folder.path().join("token")).unwrap();
+    let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([root])
+        .build()
+        .unwrap();
+    let url = format!("{arm}{PROFILE}?api-version=2022-04-01");
+    let put = http
+        .put(url)
+        .bearer_auth(token.trim())
+        .json(&profile("Enabled"));
+    assert!(put.send().await.unwrap().status().is_success());
+    for (trusted, ok) in [(Some(&certificate), true), (None, false)] {
+        let mut program = tokio::process::Command::new(std::env::current_exe().unwrap());
+        program
+            .args(["--ignored", "--exact", "traffic_manager::reads_over_tls"])
+            .env(ARM, &arm)
+            .env(TOKEN, folder.path().join("token"))
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
+            .kill_on_drop(true);
+        if let Some(trusted) = trusted {
+            program.env("SSL_CERT_FILE", trusted);
+        }
+        let output = tokio::time::timeout(crate::HANG, program.output())
+            .await
+            .unwrap()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), ok, "{said}");
+        assert!(
+            said.contains("1 passed") || said.contains("certificate"),
+            "{said}"
+        );
+    }
+}
