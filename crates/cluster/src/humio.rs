@@ -1,10 +1,16 @@
 //! The HumioCluster: what it declares, and how it is.
+//!
+//! Variables are read into the caller's own type (the pair's, or `EnvVar` of Kubernetes), so that
+//! whoever merges them does it in one form, and what that form does not know is his to keep.
+
+use std::fmt;
 
 use backstay_retry::Deadline;
-use k8s_openapi::api::core::v1::EnvVar;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{ClusterError, Region};
@@ -21,16 +27,12 @@ pub struct Pool {
 }
 
 /// A HumioCluster as a failover sees it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HumioCluster {
     /// Its name.
     pub name: String,
     /// The state that was read (`resourceVersion`).
     pub version: String,
-    /// `spec.environmentVariables`: of the cluster's own pool.
-    pub environment: Vec<EnvVar>,
-    /// `spec.commonEnvironmentVariables`: of all pools.
-    pub common_environment: Vec<EnvVar>,
     /// The cluster's own pool and those of `spec.nodePools`.
     pub pools: Vec<Pool>,
     /// `status.state`; empty before the operator has looked at it.
@@ -39,6 +41,22 @@ pub struct HumioCluster {
     pub message: String,
     /// `status.nodeCount`.
     pub nodes: i64,
+    environment: Vec<Value>,
+    common_environment: Vec<Value>,
+}
+
+impl fmt::Debug for HumioCluster {
+    /// Without the variables: some hold credentials as their values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HumioCluster")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("pools", &self.pools)
+            .field("state", &self.state)
+            .field("message", &self.message)
+            .field("nodes", &self.nodes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HumioCluster {
@@ -49,13 +67,10 @@ impl HumioCluster {
 
     fn read(object: &DynamicObject) -> Result<Self, String> {
         let at = |pointer: &str| object.data.pointer(pointer).unwrap_or(&Value::Null);
-        let list = |pointer: &str| -> Result<Vec<EnvVar>, String> {
-            match at(pointer) {
-                Value::Null => Ok(Vec::new()),
-                // What serde says could quote a value.
-                list => serde_json::from_value(list.clone())
-                    .map_err(|_| format!("{pointer} is no list of environment variables")),
-            }
+        let list = |pointer: &str| match at(pointer) {
+            Value::Null => Ok(Vec::new()),
+            Value::Array(list) => Ok(list.clone()),
+            _ => Err(format!("{pointer} is no list")),
         };
         let text = |pointer: &str| at(pointer).as_str().unwrap_or_default().to_owned();
         let mut pools = vec![Pool {
@@ -86,6 +101,14 @@ impl HumioCluster {
     }
 }
 
+/// Variables as the caller has them. What serde says of a wrong one could quote it.
+fn variables<V: DeserializeOwned>(pointer: &str, list: &[Value]) -> Result<Vec<V>, String> {
+    let each = list.iter().enumerate().map(|(at, variable)| {
+        V::deserialize(variable).map_err(|_| format!("{pointer}/{at} is no environment variable"))
+    });
+    each.collect()
+}
+
 impl Region {
     fn humio(&self) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("core.humio.com", "v1alpha1", "HumioCluster");
@@ -114,16 +137,34 @@ impl Region {
         read.map_err(|problem| self.answer(&format!("{CLUSTERS} {}", object.name_any()), problem))
     }
 
+    /// The variables that a cluster declares: those of its own pool
+    /// (`spec.environmentVariables`), and those of all pools (`spec.commonEnvironmentVariables`).
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn environment<V: DeserializeOwned>(
+        &self,
+        cluster: &HumioCluster,
+    ) -> Result<(Vec<V>, Vec<V>), ClusterError> {
+        let own = variables("/spec/environmentVariables", &cluster.environment);
+        let common = variables(
+            "/spec/commonEnvironmentVariables",
+            &cluster.common_environment,
+        );
+        let both = own.and_then(|own| Ok((own, common?)));
+        both.map_err(|problem| self.answer(&format!("{CLUSTERS} {}", cluster.name), problem))
+    }
+
     /// Changes `spec.environmentVariables`: `merge` makes the new list of the one that is there, and
     /// is asked again when someone else has changed the cluster in between. Where it changes
     /// nothing, nothing is written: a write replaces pods.
     ///
     /// # Errors
     /// See [`ClusterError`].
-    pub async fn change_environment(
+    pub async fn change_environment<V: DeserializeOwned + PartialEq + Serialize>(
         &self,
         name: &str,
-        mut merge: impl FnMut(&[EnvVar]) -> Vec<EnvVar>,
+        mut merge: impl FnMut(&[V]) -> Vec<V>,
         deadline: Deadline,
     ) -> Result<HumioCluster, ClusterError> {
         let api = self.humio();
@@ -131,10 +172,12 @@ impl Region {
         let mut rounds: u32 = 0;
         loop {
             let old = self.humio_cluster(name, deadline).await?;
-            let merged = merge(&old.environment);
-            if merged == old.environment {
+            let (there, _) = self.environment::<V>(&old)?;
+            let merged = merge(&there);
+            if merged == there {
                 return Ok(old);
             }
+            drop(there);
             let patch = Patch::Merge(json!({
                 "metadata": { "resourceVersion": old.version },
                 "spec": { "environmentVariables": merged },

@@ -83,7 +83,6 @@ impl Lock {
     /// # Errors
     /// See [`ClusterError`]. That another holds it is no error.
     pub async fn acquire_or_renew(&mut self, deadline: Deadline) -> Result<Standing, ClusterError> {
-        let mut holder = None;
         for _ in 0..ROUNDS {
             let lease = self.read(deadline).await?;
             self.election
@@ -97,10 +96,6 @@ impl Lock {
             }
             let asked = self.now();
             let wanted = self.ours(lease);
-            holder = wanted
-                .spec
-                .as_ref()
-                .and_then(|it| it.holder_identity.clone());
             if let Some(written) = self.write(&wanted, deadline).await? {
                 self.election.written(asked, self.now(), record(&written));
                 if self.holds() {
@@ -112,10 +107,7 @@ impl Lock {
         Err(ClusterError::Contended {
             region: self.region.name().to_owned(),
             object: format!("{LEASES} {}", self.lease),
-            message: format!(
-                "{ROUNDS} attempts to hold it as {}",
-                holder.unwrap_or_default()
-            ),
+            message: format!("{ROUNDS} attempts to hold it as {}", self.me()),
         })
     }
 
@@ -230,3 +222,6 @@ fn record(lease: &Lease) -> Record {
         version: lease.resource_version().unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

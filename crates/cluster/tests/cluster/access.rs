@@ -105,7 +105,7 @@ async fn everything(lab: &Lab, region: &Region, operator: &Operator, run: usize)
             .map(|_| ()),
     );
     let variable = serde_json::from_value(json!([{ "name": "RUN", "value": value }]));
-    let variable: Vec<_> = variable.unwrap();
+    let variable: Vec<serde_json::Value> = variable.unwrap();
     let changed = region
         .change_environment("logscale", |_| variable.clone(), deadline())
         .await;
