@@ -165,14 +165,8 @@ impl Client {
         deadline: Deadline,
     ) -> Result<MetricAlert, AzureError> {
         let call = Call {
-            method,
-            resource: id,
-            below: "",
-            version: RULES,
-            query: &[],
             body,
-            if_match: None,
-            needs,
+            ..Call::new(method, id, RULES, needs)
         };
         let got: Got<WireRule> = self.call(call, deadline).await?;
         let properties = got.body.properties;
@@ -202,18 +196,17 @@ impl Client {
         )
         .parse()?;
         let call = Call {
-            method: Method::GET,
-            resource: &all,
-            below: "",
-            version: FIRED,
             query: &[
                 ("monitorCondition", "Fired"),
                 ("alertRule", rule.as_str()),
                 ("timeRange", "30d"),
             ],
-            body: None,
-            if_match: None,
-            needs: "Microsoft.AlertsManagement/alerts/read",
+            ..Call::new(
+                Method::GET,
+                &all,
+                FIRED,
+                "Microsoft.AlertsManagement/alerts/read",
+            )
         };
         let mut url = self.url(&call);
         if let Ok(mut path) = url.path_segments_mut() {
@@ -260,14 +253,14 @@ impl Client {
     /// See [`AzureError`].
     pub async fn close_alert(&self, id: &ResourceId, deadline: Deadline) -> Result<(), AzureError> {
         let call = Call {
-            method: Method::POST,
-            resource: id,
             below: "changestate",
-            version: FIRED,
             query: &[("newState", "Closed")],
-            body: None,
-            if_match: None,
-            needs: "Microsoft.AlertsManagement/alerts/changestate/action",
+            ..Call::new(
+                Method::POST,
+                id,
+                FIRED,
+                "Microsoft.AlertsManagement/alerts/changestate/action",
+            )
         };
         let _: Got<Value> = self.call(call, deadline).await?;
         Ok(())

@@ -50,6 +50,27 @@ pub(crate) struct Call<'a> {
     pub(crate) needs: &'static str,
 }
 
+impl<'a> Call<'a> {
+    /// A call about the resource itself, with nothing besides.
+    pub(crate) fn new(
+        method: Method,
+        resource: &'a ResourceId,
+        version: &'static str,
+        needs: &'static str,
+    ) -> Self {
+        Self {
+            method,
+            resource,
+            below: "",
+            version,
+            query: &[],
+            body: None,
+            if_match: None,
+            needs,
+        }
+    }
+}
+
 /// What was answered.
 pub(crate) struct Got<T> {
     pub(crate) body: T,
@@ -142,7 +163,9 @@ impl Client {
             // It may have been revoked, or ended on Azure's clock before it did on ours.
             if !renewed && matches!(failed.last, Some(Attempt::Status { status: 401, .. })) {
                 renewed = true;
-                self.identity.refused(&token).await;
+                // Another call may be fetching one for longer than this one has time.
+                let thrown_away = self.identity.refused(&token);
+                let _ = tokio::time::timeout_at(deadline.instant(), thrown_away).await;
                 continue;
             }
             return Err(self.error(call, failed));

@@ -1,10 +1,9 @@
 //! HTTP, as all calls of this crate use it.
 
-use std::error::Error as _;
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
-use backstay_retry::{Classify, Verdict, after_status, retry_after};
+use backstay_retry::{Classify, Verdict, after_status, retry_after, with_causes};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use url::Url;
 
@@ -84,30 +83,14 @@ impl Classify for NoAnswer {
 impl From<reqwest::Error> for NoAnswer {
     fn from(error: reqwest::Error) -> Self {
         let request = error.is_builder();
-        let text = described(error);
+        // reqwest says "error sending request for …" and hides why.
+        let text = crate::text::excerpt(&with_causes(&error.without_url()));
         if request {
             Self::Request(text)
         } else {
             Self::Transport(text)
         }
     }
-}
-
-/// An error with its causes, without the address: reqwest says "error sending request" and hides
-/// why.
-fn described(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    crate::text::excerpt(&text)
 }
 
 /// Sends a request and reads the answer.

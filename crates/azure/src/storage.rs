@@ -39,14 +39,13 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Vec<AccountKey>, AzureError> {
         let call = Call {
-            method: Method::POST,
-            resource: id,
             below: "listKeys",
-            version: VERSION,
-            query: &[],
-            body: None,
-            if_match: None,
-            needs: "Microsoft.Storage/storageAccounts/listKeys/action",
+            ..Call::new(
+                Method::POST,
+                id,
+                VERSION,
+                "Microsoft.Storage/storageAccounts/listKeys/action",
+            )
         };
         let got: Got<WireKeys> = self.call(call, deadline).await?;
         if got.body.keys.is_empty() {

@@ -198,16 +198,12 @@ impl Client {
         id: &ResourceId,
         deadline: Deadline,
     ) -> Result<Profile, AzureError> {
-        let call = Call {
-            method: Method::GET,
-            resource: id,
-            below: "",
-            version: VERSION,
-            query: &[],
-            body: None,
-            if_match: None,
-            needs: "Microsoft.Network/trafficManagerProfiles/read",
-        };
+        let call = Call::new(
+            Method::GET,
+            id,
+            VERSION,
+            "Microsoft.Network/trafficManagerProfiles/read",
+        );
         let got: Got<WireProfile> = self.call(call, deadline).await?;
         let wire = got.body.properties;
         let endpoints = wire
@@ -235,16 +231,12 @@ impl Client {
         id: &ResourceId,
         deadline: Deadline,
     ) -> Result<Endpoint, AzureError> {
-        let call = Call {
-            method: Method::GET,
-            resource: id,
-            below: "",
-            version: VERSION,
-            query: &[],
-            body: None,
-            if_match: None,
-            needs: "Microsoft.Network/trafficManagerProfiles/externalEndpoints/read",
-        };
+        let call = Call::new(
+            Method::GET,
+            id,
+            VERSION,
+            "Microsoft.Network/trafficManagerProfiles/externalEndpoints/read",
+        );
         self.read(id, self.call(call, deadline).await?)
     }
 
@@ -263,14 +255,14 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Endpoint, AzureError> {
         let call = Call {
-            method: Method::PATCH,
-            resource: id,
-            below: "",
-            version: VERSION,
-            query: &[],
             body: Some(json!({ "properties": { "endpointStatus": status } })),
             if_match,
-            needs: "Microsoft.Network/trafficManagerProfiles/externalEndpoints/write",
+            ..Call::new(
+                Method::PATCH,
+                id,
+                VERSION,
+                "Microsoft.Network/trafficManagerProfiles/externalEndpoints/write",
+            )
         };
         match self.call(call, deadline).await {
             Ok(got) => self.read(id, got),

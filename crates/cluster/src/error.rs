@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_retry::{Classify, Failed, Verdict, after_status};
+use backstay_retry::{Classify, Failed, Verdict, after_status, with_causes};
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
@@ -164,7 +164,7 @@ pub(crate) fn described(error: &kube::Error) -> String {
         ),
         kube::Error::FromUtf8(_) => "an answer that is no text".to_owned(),
         kube::Error::Auth(error) => of_auth(error),
-        other => with_causes(other),
+        other => excerpt(&with_causes(other)),
     }
 }
 
@@ -182,7 +182,7 @@ fn of_auth(error: &AuthError) -> String {
         AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
             "the program that is to fetch a token prints no credential".to_owned()
         }
-        other => with_causes(other),
+        other => excerpt(&with_causes(other)),
     }
 }
 
@@ -192,22 +192,8 @@ pub(crate) fn of_kubeconfig(error: &KubeconfigError) -> String {
         KubeconfigError::Parse(_) => {
             "the file is no kubeconfig: its YAML is not of that form".to_owned()
         }
-        other => with_causes(other),
+        other => excerpt(&with_causes(other)),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    excerpt(&text)
 }
 
 /// The beginning of a foreign text, on one line.
