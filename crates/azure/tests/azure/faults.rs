@@ -175,7 +175,7 @@ async fn one_that_is_set_back_again_and_again_is_told_so() {
         Reply::json(200, endpoint("Enabled")),
         Reply::error(409, "Conflict", "another operation is in progress"),
     ]);
-    let soon = Deadline::after(Duration::from_secs(3));
+    let soon = Deadline::after(Duration::from_secs(5));
     let wanted = EndpointStatus::Disabled;
     let error = client
         .hold_endpoint_status(&primary(), wanted, soon)
@@ -187,7 +187,7 @@ async fn one_that_is_set_back_again_and_again_is_told_so() {
         .iter()
         .filter(|it| it.method == "PATCH")
         .count();
-    assert!(patches > 2, "{patches}");
+    assert!(patches > 1, "{patches}");
 }
 
 #[tokio::test]

@@ -221,6 +221,8 @@ async fn a_traffic_manager_that_is_away_for_a_while() {
     let lab = Lab::with_profile().await;
     let mut config = config(lab.folder.path());
     config.arm = lab.arm.trim_start_matches("http://").parse().unwrap();
+    // Its token is there already.
+    lab.client.profile(&id(PROFILE), deadline()).await.unwrap();
     lab.manager.shut_down().await.unwrap();
     let client = lab.client.clone();
     let error = client

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backstay_cluster::{Access, Region};
+use backstay_cluster::{Access, ClusterError, Region};
 use backstay_kubeapi::{
     Attachment, ByteStream, ExecRequest, Kubeconfig, LogOptions, PodName, PodRuntime, Role,
     RuntimeError, Server, ServerOptions, StartError,
@@ -38,6 +38,21 @@ pub fn deadline() -> Deadline {
 /// Something that passes long before a test would wait for it.
 pub fn soon() -> Deadline {
     Deadline::after(Duration::from_millis(500))
+}
+
+/// Makes a call again and again until its error says this.
+pub async fn until_said<T: std::fmt::Debug, F>(what: &str, mut call: impl FnMut() -> F)
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let end = deadline();
+    loop {
+        let error = call().await.unwrap_err().to_string();
+        if error.contains(what) {
+            return;
+        }
+        assert!(!end.passed(), "{error}");
+    }
 }
 
 /// Logs in memory.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backstay_cluster::ClusterError;
 
-use crate::lab::{Lab, deadline, soon};
+use crate::lab::{Lab, deadline, soon, until_said};
 
 const HUMIO: &str = "app.kubernetes.io/name=humio";
 
@@ -82,32 +82,15 @@ async fn readiness_is_waited_for_while_the_api_comes_and_goes() {
 async fn what_does_not_come_to_be_says_how_it_looks() {
     let lab = Lab::start().await;
     let region = lab.region("dr-function").await;
-    let brief = || backstay_retry::Deadline::after(Duration::from_secs(3));
-    let error = region
-        .wait_ready(HUMIO, 1, brief())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("there are no such pods"), "{error}");
+    let ready = || region.wait_ready(HUMIO, 1, soon());
+    until_said("there are no such pods", ready).await;
     lab.pod("a").await;
     lab.ready("a", false).await;
-    let error = region
-        .wait_ready(HUMIO, 1, brief())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("a Running (CrashLoopBackOff: back-off 10s)"),
-        "{error}"
-    );
-    let error = region.wait_gone(HUMIO, brief()).await.unwrap_err();
+    until_said("a Running (CrashLoopBackOff: back-off 10s)", ready).await;
+    let error = region.wait_gone(HUMIO, soon()).await.unwrap_err();
     assert!(matches!(error, ClusterError::NotYet { .. }), "{error}");
     lab.down().await;
     // Nothing is known: that is not "gone".
-    let error = region
-        .wait_gone(HUMIO, soon())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("could not be listed"), "{error}");
+    let error = region.wait_gone(HUMIO, soon()).await.unwrap_err();
+    assert!(error.to_string().contains("could not be listed"), "{error}");
 }
