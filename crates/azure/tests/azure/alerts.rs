@@ -1,5 +1,5 @@
-//! Alert rules, fired alerts and account keys, against a stand-in: the traffic manager of this
-//! project does not serve them yet. Bodies are those of Azure's own documentation.
+//! Alert rules, fired alerts and account keys in the forms that Azure's own documentation has,
+//! against a stand-in; `alerts_in_the_lab` asks the real traffic manager of this project.
 
 use serde_json::{Value, json};
 

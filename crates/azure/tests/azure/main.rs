@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alerts;
+mod alerts_in_the_lab;
 mod faults;
 mod identities;
 mod standin;

@@ -27,6 +27,7 @@ pub fn config(folder: &Path) -> TrafficConfig {
         quorum: None,
         max_probes: 16,
         limits: Limits::Lab,
+        storage_accounts: None,
     }
 }
 
@@ -39,8 +40,14 @@ pub struct Lab {
 
 impl Lab {
     pub async fn start() -> Self {
+        Self::with(|_, _| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&Path, &mut TrafficConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let manager = TrafficManager::start(config(folder.path())).await.unwrap();
+        let mut config = config(folder.path());
+        change(folder.path(), &mut config);
+        let manager = TrafficManager::start(config).await.unwrap();
         let arm = manager.addresses().arm.to_string();
         let client = client(&arm, &folder.path().join("token"), QUICK);
         Self {
@@ -53,8 +60,12 @@ impl Lab {
 
     /// What someone else does, with curl as it were.
     pub async fn put(&self, path: &str, body: serde_json::Value) {
+        self.put_at(path, "2022-04-01", body).await;
+    }
+
+    pub async fn put_at(&self, path: &str, version: &str, body: serde_json::Value) {
         let token = std::fs::read_to_string(self.folder.path().join("token")).unwrap();
-        let url = format!("{}{path}?api-version=2022-04-01", self.arm);
+        let url = format!("{}{path}?api-version={version}", self.arm);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let put = http.put(url).bearer_auth(token.trim()).json(&body);
         let answer = put.send().await.unwrap();
