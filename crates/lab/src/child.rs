@@ -15,22 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use backstay_agent::INHERITED;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{ChildStdin, Command};
-
-/// Variables of the parent that a child still needs; everything else is withheld, so that the
-/// machine's own `AZURE_STORAGE_*` cannot leak into a drill.
-const INHERITED: [&str; 8] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TZ",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
 
 /// Longest wait for the end of a child that was killed because its handle was dropped.
 const REAP: Duration = Duration::from_secs(1);
@@ -80,6 +68,8 @@ impl Child {
             .append(true)
             .open(&spec.log)?;
         let also = log.try_clone()?;
+        // Everything else is withheld, so that the machine's own `AZURE_STORAGE_*` cannot leak into a
+        // drill.
         let inherited = INHERITED
             .iter()
             .filter_map(|name| std::env::var_os(name).map(|value| (*name, value)));

@@ -5,13 +5,16 @@
 //! everything that is known about them comes over HTTP or out of their buckets. Nothing here
 //! looks into a node.
 //!
-//! - [`supervisor`]: child processes that never outlive their parent;
-//! - [`region`]: one cluster's bucket, as a folder or as a container in Azurite, and the
-//!   environment that names it;
+//! - [`up`]: a lab that runs: the supervisor, what it furnishes, disasters, status;
+//! - [`cluster`]: the process of one region; [`gate`]: the wires, which can be cut; [`place`]: its
+//!   addresses and folders; [`control`]: commands to one that runs; [`name`]: what its DNS says;
+//! - [`child`], [`leash`]: processes that never outlive their parent;
 //! - [`client`]: the few calls of a node's HTTP API that a client of it makes;
 //! - [`workload`]: log lines with identities, the senders that retry them, the ledger of what was
 //!   acknowledged, and the verdict;
-//! - [`drill`]: the play, its report and its pictures.
+//! - [`drill`]: the play, its report and its pictures;
+//! - [`supervisor`], [`region`]: single nodes and their buckets without a region around them, for
+//!   the tests that kill nodes.
 //!
 //! The fault tests of the binary are made of the same parts.
 
