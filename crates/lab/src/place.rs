@@ -6,13 +6,16 @@
 //! none is below 1024, which only root may take.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use backstay_pair::Side;
 
 /// The block of a lab that is not told another.
 pub const BLOCK: u8 = 71;
+
+/// The port of the socket that claims a block.
+const CLAIM: u16 = 5299;
 
 /// Blocks that a lab takes when any will do: a drill's, a test's.
 const ANY: std::ops::Range<u8> = 100..250;
@@ -32,6 +35,12 @@ fn number(side: Side) -> u8 {
     }
 }
 
+/// Holds a block of addresses for the lab that is about to be in it.
+#[derive(Debug)]
+pub struct Claim {
+    _socket: UdpSocket,
+}
+
 /// A folder and a block of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Place {
@@ -42,11 +51,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A lab in this folder, with a block that no other lab of this machine has.
+    /// A lab in this folder, with a block that no other lab of this machine has, nor gets in this
+    /// way as long as the claim is held.
     ///
     /// # Errors
     /// When all are taken.
-    pub fn with_any_block(folder: PathBuf) -> io::Result<Self> {
+    pub fn with_any_block(folder: PathBuf) -> io::Result<(Self, Claim)> {
         let start: u8 = rand::random_range(ANY);
         let blocks = (start..ANY.end).chain(ANY.start..start);
         for block in blocks {
@@ -54,8 +64,12 @@ impl Place {
                 folder: folder.clone(),
                 block,
             };
-            if place.is_free()? {
-                return Ok(place);
+            // Of two that look at the same moment, one gets it.
+            match UdpSocket::bind(place.shared(CLAIM)) {
+                Ok(socket) if place.is_free()? => return Ok((place, Claim { _socket: socket })),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
             }
         }
         Err(io::Error::new(
@@ -213,6 +227,16 @@ mod tests {
         let count = all.len();
         assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), count);
         assert_ne!(place.pods(Side::Primary), place.pods(Side::Secondary));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_block_is_given_twice() {
+        let claimed: Vec<_> = (0..20)
+            .map(|_| Place::with_any_block(PathBuf::new()).unwrap())
+            .collect();
+        let blocks: BTreeSet<u8> = claimed.iter().map(|(place, _)| place.block).collect();
+        assert_eq!(blocks.len(), claimed.len());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use backstay_lab::place::Place;
+use backstay_lab::place::{Claim, Place};
 use backstay_lab::region::Azurite;
 use backstay_lab::up::sweep::processes;
 use serde_json::Value;
@@ -16,14 +16,19 @@ const HANG: Duration = Duration::from_secs(180);
 pub struct World {
     folder: TempDir,
     place: Place,
+    _claim: Claim,
 }
 
 impl World {
     /// A lab that is up. With its logs in folders, or in the Azurite of the tests.
     pub fn up(azurite: Option<&Azurite>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::with_any_block(folder.path().join("lab")).unwrap();
-        let world = Self { folder, place };
+        let (place, claim) = Place::with_any_block(folder.path().join("lab")).unwrap();
+        let world = Self {
+            folder,
+            place,
+            _claim: claim,
+        };
         world.start(azurite);
         world
     }

@@ -114,7 +114,8 @@ async fn play(options: &Options, progress: &Progress, work: &Path) -> Result<Rep
     let mut clock = Clock::new(ledger.clone(), progress);
 
     clock.begin("start both regions", None);
-    let lab = Lab::start(&lab_options(options, work)?, &|what| progress.note(what)).await?;
+    let (lab_options, _claim) = lab_options(options, work)?;
+    let lab = Lab::start(&lab_options, &|what| progress.note(what)).await?;
     let played = in_lab(options, &lab, &run, &mut clock, lines).await;
     let remove = !options.keep
         && matches!(&played, Ok((measured, verdict)) if report::judge(measured.clone(), verdict.clone()).ok);

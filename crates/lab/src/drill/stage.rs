@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use super::report::Phase;
 use super::{DrillError, EVENTS, FEWEST_EVENTS, Options, Progress};
-use crate::place::Place;
+use crate::place::{Claim, Place};
 use crate::up::LabOptions;
 use crate::up::describe::Times;
 use crate::up::store::Wanted;
@@ -56,9 +56,13 @@ pub(super) fn source(options: &Options) -> Result<(Lines, u64, String), DrillErr
 }
 
 /// The lab that the drill is played in: of its own, so that it disturbs none that runs.
-pub(super) fn lab_options(options: &Options, work: &Path) -> Result<LabOptions, DrillError> {
-    let place = Place::with_any_block(work.join("lab")).map_err(DrillError::Addresses)?;
-    Ok(LabOptions {
+pub(super) fn lab_options(
+    options: &Options,
+    work: &Path,
+) -> Result<(LabOptions, Claim), DrillError> {
+    let claimed = Place::with_any_block(work.join("lab"));
+    let (place, claim) = claimed.map_err(DrillError::Addresses)?;
+    let options = LabOptions {
         place,
         program: options.program.clone(),
         node: options.node.clone(),
@@ -68,7 +72,8 @@ pub(super) fn lab_options(options: &Options, work: &Path) -> Result<LabOptions, 
         },
         pools: options.node.is_none(),
         times: Times::default(),
-    })
+    };
+    Ok((options, claim))
 }
 
 /// The clock of the drill: one phase begins where the last ends.
