@@ -7,7 +7,7 @@ use backstay_lab::up::sweep::processes;
 use backstay_pair::Side::{Primary, Secondary};
 use serde_json::Value;
 
-use crate::world::{World, no_kubectl, region};
+use crate::world::{Logs, World, no_kubectl, region};
 
 fn answers(status: &Value, code: u16) -> bool {
     region(status, Primary)["view"]["status"] == code
@@ -24,7 +24,7 @@ fn regions_are_killed_cut_off_and_frozen_and_come_back() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(None);
+    let world = World::up(Logs::Folders);
     let primary = |status: &Value| region(status, Primary)["endpoint"][1].clone();
     for (disaster, says) in [
         ("kill-region", "killed"),
@@ -55,7 +55,7 @@ fn each_part_that_is_killed_comes_back_and_a_killed_lab_leaves_nothing() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(None);
+    let world = World::up(Logs::Folders);
     let status = world.until_status(ready);
     let parts = status["parts"].as_array().unwrap();
     for part in parts {
@@ -82,7 +82,7 @@ fn each_part_that_is_killed_comes_back_and_a_killed_lab_leaves_nothing() {
     let output = world.backstay(&["lab", "status"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("backstay lab up"));
-    world.start(None);
+    world.start(Logs::Folders);
     world.until_status(|status| ready(status) && answers(status, 200));
     world.down();
 }
@@ -112,7 +112,7 @@ fn a_bucket_can_be_denied_to_its_region_or_slow() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Some(&azurite));
+    let world = World::up(Logs::In(&azurite));
     world.until_status(|status| ready(status) && answers(status, 200));
     world.done(&["lab", "slow-bucket", "primary", "--millis", "100"]);
     world.until_status(|status| answers(status, 200));
@@ -125,7 +125,7 @@ fn a_bucket_can_be_denied_to_its_region_or_slow() {
 
 #[test]
 fn a_folder_has_no_wire_to_be_cut_and_a_dry_run_does_nothing() {
-    let world = World::up(None);
+    let world = World::up(Logs::Folders);
     let output = world.backstay(&["lab", "deny-bucket", "primary"]);
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -4,7 +4,7 @@
 use backstay_pair::Side::{Primary, Secondary};
 use serde_json::Value;
 
-use crate::world::{World, no_kubectl, region};
+use crate::world::{Logs, World, no, no_kubectl, region};
 
 const PODS: &str = "-l app.kubernetes.io/name=humio";
 
@@ -13,13 +13,63 @@ fn the_runbooks_commands_work_as_they_are_written() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(None);
+    let world = World::up(Logs::Folders);
     provisioned(&world);
     failed_over(&world);
     promoted(&world);
     failed_back(&world);
     cleaned(&world);
     world.down();
+}
+
+/// The storage is Azurite's, by the account's key that Azure gives out, and nothing of the key is
+/// seen where everybody looks.
+#[test]
+fn a_lab_runs_an_azurite_of_its_own() {
+    if no_kubectl() || no("azurite-blob", &["--version"]) {
+        return;
+    }
+    let world = World::up(Logs::OfItsOwn);
+    assert_eq!(world.status()["store"], "azurite");
+    let keys = azure(
+        &world,
+        "POST",
+        &format!(
+            "{SUBSCRIPTION}/resourceGroups/lab-primary/providers/Microsoft.Storage/storageAccounts/labprimaryacct/listKeys"
+        ),
+        "2023-01-01",
+        "",
+    );
+    let key = keys["keys"][0]["value"].as_str().unwrap().to_owned();
+    let secret = world.shell(
+        "kubectl --context aks-secondary -n logging get secret logscale-primary-storage -o jsonpath='{.data.account-key}' | base64 -d",
+    );
+    assert_eq!(secret, key);
+    ingest(&world, Primary, "into blobs");
+    found(&world, Primary, "into blobs");
+    for process in backstay_lab::up::sweep::processes(&world.lab()) {
+        let arguments = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&arguments).contains(&key));
+    }
+    let logs = world.shell(&format!(
+        "cat {0}/logs/* {0}/*/agent/pods/*/containers/*/logs/* 2>/dev/null | grep -cF '{key}' || true",
+        world.lab().display()
+    ));
+    assert_eq!(logs.trim(), "0");
+    failed_over_at_once(&world);
+    world.down();
+}
+
+fn failed_over_at_once(world: &World) {
+    world.done(&["lab", "kill-region", "primary"]);
+    world.shell(
+        "kubectl --context aks-secondary -n logging scale deploy humio-operator --replicas=1",
+    );
+    world.until(
+        &format!("kubectl --context aks-secondary -n logging get pods {PODS}"),
+        |text| text.contains("1/1"),
+    );
+    found(world, Secondary, "into blobs");
 }
 
 /// The Resource Manager, as `az` would call it.

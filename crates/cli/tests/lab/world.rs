@@ -19,9 +19,19 @@ pub struct World {
     _claim: Claim,
 }
 
+/// Where a lab's logs are.
+#[derive(Clone, Copy)]
+pub enum Logs<'a> {
+    Folders,
+    /// In the Azurite of the tests.
+    In(&'a Azurite),
+    /// In an Azurite that the lab runs itself.
+    OfItsOwn,
+}
+
 impl World {
-    /// A lab that is up. With its logs in folders, or in the Azurite of the tests.
-    pub fn up(azurite: Option<&Azurite>) -> Self {
+    /// A lab that is up.
+    pub fn up(logs: Logs<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (place, claim) = Place::with_any_block(folder.path().join("lab")).unwrap();
         let world = Self {
@@ -29,17 +39,20 @@ impl World {
             place,
             _claim: claim,
         };
-        world.start(azurite);
+        world.start(logs);
         world
     }
 
-    pub fn start(&self, azurite: Option<&Azurite>) {
-        let store = match azurite {
-            Some(azurite) => format!("--azurite={}", azurite.url()),
-            None => "--folders".to_owned(),
+    pub fn start(&self, logs: Logs<'_>) {
+        let store = match logs {
+            Logs::Folders => Some("--folders".to_owned()),
+            Logs::In(azurite) => Some(format!("--azurite={}", azurite.url())),
+            Logs::OfItsOwn => None,
         };
         let net = format!("--net={}", self.place.block);
-        let up = self.backstay(&["lab", "up", "--detach", &net, &store]);
+        let mut up = vec!["lab", "up", "--detach", &net];
+        up.extend(store.as_deref());
+        let up = self.backstay(&up);
         assert!(up.status.success(), "{}", both(&up));
     }
 
@@ -177,18 +190,20 @@ pub fn region(status: &Value, side: backstay_pair::Side) -> &Value {
     found.unwrap()
 }
 
-/// Whether the test is to be left out, because `kubectl` is not here. On CI that is a failure.
-pub fn no_kubectl() -> bool {
-    let here = Command::new("kubectl")
-        .args(["version", "--client"])
-        .output()
-        .is_ok_and(|output| output.status.success());
+/// Whether the test is to be left out, because a program is not here. On CI that is a failure.
+pub fn no(program: &str, version: &[&str]) -> bool {
+    let ran = Command::new(program).args(version).output();
+    let here = ran.is_ok_and(|output| output.status.success());
     if !here {
         assert!(
             std::env::var("CI").is_err(),
-            "kubectl is missing, and this is CI, where no test may be left out"
+            "{program} is missing, and this is CI, where no test may be left out"
         );
-        eprintln!("left out: kubectl is not installed");
+        eprintln!("left out: {program} is not installed");
     }
     !here
+}
+
+pub fn no_kubectl() -> bool {
+    no("kubectl", &["version", "--client"])
 }
