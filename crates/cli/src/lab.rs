@@ -288,11 +288,9 @@ async fn change(
     dry_run: bool,
     output: Output,
 ) -> Exit {
-    if !dry_run {
-        if let Err(error) = ask(folder, request).await {
-            complain(&error.to_string());
-            return Exit::Failed;
-        }
+    if !dry_run && let Err(error) = ask(folder, request).await {
+        complain(&error.to_string());
+        return Exit::Failed;
     }
     match output {
         Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
@@ -324,11 +322,12 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
         }
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         sweep(&canonical);
-        if purge && folder.exists() {
-            if let Err(error) = std::fs::remove_dir_all(folder) {
-                complain(&format!("cannot remove {}: {error}", folder.display()));
-                return Exit::Failed;
-            }
+        if purge
+            && folder.exists()
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            complain(&format!("cannot remove {}: {error}", folder.display()));
+            return Exit::Failed;
         }
     }
     match output {

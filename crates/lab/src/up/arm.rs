@@ -132,10 +132,10 @@ impl Arm {
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
-        if status.is_success() {
-            if let Ok(value) = serde_json::from_str(&text) {
-                return Ok(value);
-            }
+        if status.is_success()
+            && let Ok(value) = serde_json::from_str(&text)
+        {
+            return Ok(value);
         }
         Err(ArmError::Refused {
             method,

@@ -79,7 +79,8 @@ pub fn bucket_gate(disasters: &Disasters, place: &Place, bucket: Side) -> Rules 
         Disaster::SlowBucket(millis) => Some(Mode::Slow(*millis)),
         _ => None,
     });
-    let mut rules = Rules::all(slow.last().unwrap_or(Mode::Open));
+    // There is one at most.
+    let mut rules = Rules::all(slow.fold(Mode::Open, |_, slow| slow));
     if befell(disasters, bucket, Disaster::DenyBucket) {
         rules.networks.insert(place.pods(bucket), Mode::Denied);
     }

@@ -251,10 +251,10 @@ impl Lab {
     /// Ends all parts. What they kept stays; containers in an Azurite of others go when `remove`.
     pub async fn stop(self, remove: bool) {
         let Self { inner, _control } = self;
-        if let (true, Store::Azurite(blobs)) = (remove, &inner.store) {
-            if let Err(error) = blobs.remove_containers(&inner.keys).await {
-                tracing::warn!(%error, "a container of the lab was left behind");
-            }
+        if let (true, Store::Azurite(blobs)) = (remove, &inner.store)
+            && let Err(error) = blobs.remove_containers(&inner.keys).await
+        {
+            tracing::warn!(%error, "a container of the lab was left behind");
         }
         inner.end().await;
     }
