@@ -129,7 +129,8 @@ mod tests {
         };
         // What befell, then: the world's gate to the primary, the gates to the buckets of the
         // primary and of the secondary.
-        let table: [(&[(Side, Disaster)], Rules, Rules, Rules); 7] = [
+        type Row<'a> = (&'a [(Side, Disaster)], Rules, Rules, Rules);
+        let table: [Row<'_>; 7] = [
             (&[], open.clone(), open.clone(), open.clone()),
             (
                 &[(Primary, Kill), (Primary, Freeze)],
