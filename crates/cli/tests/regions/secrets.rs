@@ -154,19 +154,13 @@ async fn no_node_in_azurite_shows_a_secret() {
     }
 }
 
-/// The processes whose parent this is.
-fn children(parent: u32) -> Vec<std::path::PathBuf> {
-    let is_child = |process: &Path| {
-        let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
-        // After the name, which may hold anything: the state, then the parent.
-        let rest = stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned());
-        let rest = rest.unwrap_or_default();
-        rest.split(' ').nth(1) == Some(parent.to_string().as_str())
-    };
-    let processes = std::fs::read_dir("/proc").unwrap();
+/// All processes of the lab of a drill whose temporary files are here.
+fn of_the_lab(work: &Path) -> Vec<std::path::PathBuf> {
+    let drills = std::fs::read_dir(work).into_iter().flatten().flatten();
+    let labs = drills.filter_map(|drill| drill.path().join("lab").canonicalize().ok());
+    let processes = labs.flat_map(|lab| backstay_lab::up::sweep::processes(&lab));
     processes
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|process| is_child(process))
+        .map(|pid| Path::new("/proc").join(pid.to_string()))
         .collect()
 }
 
@@ -189,7 +183,6 @@ fn a_drill_shows_no_secret() {
         command.args(["--azurite", azurite.url()]);
     }
     let drill = command.spawn().unwrap();
-    let id = drill.id();
     let output = std::thread::spawn(move || drill.wait_with_output().unwrap());
     let mut search = Search {
         secrets: BTreeSet::new(),
@@ -197,7 +190,7 @@ fn a_drill_shows_no_secret() {
     };
     let mut lines = BTreeSet::new();
     while !output.is_finished() {
-        for process in children(id) {
+        for process in of_the_lab(work.path()) {
             let Ok(environment) = std::fs::read(process.join("environ")) else {
                 continue;
             };
@@ -207,10 +200,11 @@ fn a_drill_shows_no_secret() {
                 .filter_map(|variable| variable.split_once('='))
                 .collect();
             search.secrets.extend(secrets_in(variables.iter().copied()));
-            let folder = variables.iter().find(|(name, _)| *name == "DIRECTORY");
-            if let Some((_, folder)) = folder
-                && let Ok(token) =
-                    std::fs::read_to_string(Path::new(folder).join("admin-token.txt"))
+            let file = variables
+                .iter()
+                .find(|(name, _)| *name == "BACKSTAY_ADMIN_TOKEN_FILE");
+            if let Some((_, file)) = file
+                && let Ok(token) = std::fs::read_to_string(file)
                 && !token.trim().is_empty()
             {
                 search.secrets.insert(token.trim().to_owned());
