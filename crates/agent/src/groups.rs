@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::proc::{self, Process};
 
 /// The variable by which a process of a pod is known: the folder of its container.
-pub(crate) const MARK: &str = "BACKSTAY_POD";
+pub const MARK: &str = "BACKSTAY_POD";
 
 /// Until something killed is gone.
 const DYING: Duration = Duration::from_millis(5);
@@ -223,7 +223,8 @@ fn sweep(marked: &dyn Fn(&[u8]) -> bool) {
     for _ in 0..TRIES {
         let mut found = false;
         for process in proc::processes() {
-            if proc::was_given(process.pid, MARK, marked) {
+            let environment = proc::environment(process.pid);
+            if environment.is_some_and(|it| proc::has(&it, MARK, marked)) {
                 found = true;
                 let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
             }

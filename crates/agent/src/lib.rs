@@ -48,7 +48,7 @@ mod options;
 mod paths;
 mod pod;
 mod probe;
-mod proc;
+pub mod proc;
 mod pty;
 mod runtime;
 mod sources;
@@ -58,6 +58,7 @@ mod warnings;
 
 pub use agent::Agent;
 pub use back_off::BackOff;
+pub use groups::MARK;
 pub use launch::INHERITED;
 pub use network::{Network, NetworkError};
 pub use options::AgentOptions;

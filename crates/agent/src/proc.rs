@@ -2,7 +2,8 @@
 
 /// A process, and what tells it from a later one of the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process {
+pub struct Process {
+    /// Its id.
     pub pid: i32,
     /// When it was started, in ticks since the machine was.
     pub start: u64,
@@ -25,7 +26,7 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
 }
 
 /// All processes.
-pub(crate) fn processes() -> Vec<Process> {
+pub fn processes() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -36,11 +37,14 @@ pub(crate) fn processes() -> Vec<Process> {
         .collect()
 }
 
-/// Whether a process was started with a variable whose value fits.
-pub(crate) fn was_given(pid: i32, name: &str, fits: &dyn Fn(&[u8]) -> bool) -> bool {
-    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
+/// What a process was started with: `name=value`, each ended by a zero byte. `None` for a process
+/// that has gone, or that is somebody else's.
+pub fn environment(pid: i32) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// Whether an environment has a variable whose value fits.
+pub fn has(environment: &[u8], name: &str, fits: &dyn Fn(&[u8]) -> bool) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| {
         variable
             .strip_prefix(name.as_bytes())
@@ -76,8 +80,9 @@ mod tests {
         assert!(this.start > 0);
         assert!(processes().contains(&this));
         let path = std::env::var("PATH").unwrap();
-        assert!(was_given(pid, "PATH", &|value| value == path.as_bytes()));
-        assert!(!was_given(pid, "PAT", &|_| true));
+        let environment = environment(pid).unwrap();
+        assert!(has(&environment, "PATH", &|value| value == path.as_bytes()));
+        assert!(!has(&environment, "PAT", &|_| true));
     }
 
     proptest! {

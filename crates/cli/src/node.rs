@@ -1,8 +1,8 @@
 //! `backstay node`.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
+use backstay_lab::leash::parent_gone;
 use backstay_node::{Node, NodeConfig};
 
 use crate::args::NodeFlags;
@@ -66,9 +66,7 @@ fn variables(flags: &NodeFlags) -> BTreeMap<&'static str, String> {
 /// end is gone, however it went. On a thread of its own: nothing that the node does may delay it.
 pub fn exit_with_parent() {
     std::thread::spawn(|| {
-        let mut byte = [0];
-        let mut input = std::io::stdin().lock();
-        while matches!(input.read(&mut byte), Ok(1)) {}
+        parent_gone();
         std::process::exit(Exit::Failed as i32);
     });
 }

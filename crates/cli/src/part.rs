@@ -16,10 +16,10 @@ use crate::{Exit, complain, stopped};
 
 /// Runs a part until it is told to stop.
 pub async fn run(folder: &Path, part: &LabPart) -> Exit {
-    if let LabPart::Leash { command } = part {
-        return ended(leash::run(command).await.map_err(|it| it.to_string()));
+    // What a leash runs has to end before it does.
+    if !matches!(part, LabPart::Leash { .. }) {
+        exit_with_parent();
     }
-    exit_with_parent();
     match part {
         LabPart::Region {
             side,
@@ -52,7 +52,7 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
             stopped().await;
             Exit::Done
         }
-        LabPart::Leash { .. } => Exit::Done,
+        LabPart::Leash { command } => ended(leash::run(command).await.map_err(|it| it.to_string())),
     }
 }
 

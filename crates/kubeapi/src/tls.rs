@@ -2,9 +2,7 @@
 //! kubeconfig stays good over a restart.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -140,22 +138,8 @@ fn make(folder: &Path, address: IpAddr) -> Result<(), TlsError> {
 
 /// Writes a file that only its owner may read, whole or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
-    let failed = |source| TlsError::File {
+    backstay_token::write_private(path, bytes).map_err(|source| TlsError::File {
         path: path.to_owned(),
         source,
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    // A draft left by a crash would keep its own permissions.
-    let _ = fs::remove_file(&draft);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(failed)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&draft, path))
-        .map_err(failed)
+    })
 }

@@ -162,7 +162,6 @@ pub async fn run(
     let pods: Arc<dyn PodRuntime> = runtime.clone();
     let mut server_options = ServerOptions::new(folder.join("api"), pods);
     server_options.listen = place.api(side);
-    server_options.roles.push(Role::INGRESS);
     let server = Server::start(server_options).await?;
     for (account, role) in ACCOUNTS {
         let context = context(&server, side, role)?;

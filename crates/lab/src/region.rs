@@ -193,7 +193,7 @@ impl Region {
 }
 
 /// 256 random bits, in hexadecimal.
-fn random_key() -> String {
+pub(crate) fn random_key() -> String {
     let bytes: [u8; 32] = rand::rng().random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

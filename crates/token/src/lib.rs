@@ -1,5 +1,5 @@
 //! A server's own token: made at first start, kept in a file that only its owner can read, and in
-//! memory only as its hash.
+//! memory only as its hash. And such files for other secrets ([`write_private`]).
 //!
 //! The node's administrator and the traffic manager's Resource Manager API are let in by one.
 
@@ -105,6 +105,26 @@ fn make(path: &Path) -> std::io::Result<()> {
         });
     let removed = std::fs::remove_file(&beside);
     written.and(removed)
+}
+
+/// Writes a file that only its owner may read, whole or not at all; what was there before is
+/// replaced.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    // A draft left by a crash would keep its own permissions.
+    let _ = std::fs::remove_file(&draft);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
 }
 
 #[cfg(test)]

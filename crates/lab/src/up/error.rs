@@ -98,6 +98,9 @@ pub enum LabError {
     /// The Resource Manager.
     #[error(transparent)]
     Arm(#[from] ArmError),
+    /// No client of the ingresses.
+    #[error("no HTTP client: {0}")]
+    Http(#[source] reqwest::Error),
     /// DNS.
     #[error(transparent)]
     Name(#[from] NameError),

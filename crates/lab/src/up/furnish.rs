@@ -2,6 +2,8 @@
 //! the alert in Azure. What is there already is left as it is: a lab that is started again goes on
 //! where it stood, with a secondary that was promoted still promoted.
 
+use std::collections::BTreeMap;
+
 use backstay_pair::{Pair, Place as Bucket, SecretKey, Side, derive, manifests};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -85,20 +87,34 @@ fn api(client: &kube::Client, document: &Value) -> Result<Api<DynamicObject>, La
     })
 }
 
+/// What the secrets of both regions' buckets are.
+///
+/// # Errors
+/// When there is no account: a fault of this crate.
+pub fn bucket_secrets(
+    pair: &Pair,
+    store: &Store,
+    keys: &Keys,
+) -> Result<BTreeMap<SecretKey, String>, LabError> {
+    let mut all = BTreeMap::new();
+    for side in Side::BOTH {
+        let storage = &pair.region(side).storage;
+        let encryption = keys.encryption(side).to_owned();
+        all.insert(storage.encryption_key.clone(), encryption);
+        if let (Bucket::Azure { account_key, .. }, Store::Azurite(blobs)) = (&storage.place, store)
+        {
+            all.insert(account_key.clone(), blobs.account_key(keys, side)?);
+        }
+    }
+    Ok(all)
+}
+
 /// Both regions' secrets, which each of them needs, since either may recover from the other.
 fn secrets(pair: &Pair, store: &Store, keys: &Keys) -> Result<Vec<Value>, LabError> {
     let mut all: Map<String, Value> = Map::new();
-    let mut put = |name: &SecretKey, value: &str| {
-        let secret = all.entry(name.secret.clone()).or_insert_with(|| json!({}));
+    for (name, value) in bucket_secrets(pair, store, keys)? {
+        let secret = all.entry(name.secret).or_insert_with(|| json!({}));
         secret[&name.key] = json!(value);
-    };
-    for side in Side::BOTH {
-        let storage = &pair.region(side).storage;
-        put(&storage.encryption_key, keys.encryption(side));
-        if let (Bucket::Azure { account_key, .. }, Store::Azurite(blobs)) = (&storage.place, store)
-        {
-            put(account_key, &blobs.account_key(keys, side)?);
-        }
     }
     let mut secrets: Vec<Value> = all
         .into_iter()

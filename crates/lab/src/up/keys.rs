@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use backstay_pair::Side;
+use backstay_token::write_private;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rand::RngExt as _;
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+use crate::region::random_key;
 
 /// Why a lab has no secrets.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +102,7 @@ impl Keys {
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         let region = || RegionKeys {
-            encryption: hex(&rand::rng().random::<[u8; 32]>()),
+            encryption: random_key(),
             account: STANDARD.encode(rand::rng().random::<[[u8; 32]; 2]>().as_flattened()),
         };
         Ok(Self {
@@ -119,31 +121,6 @@ impl Keys {
     pub fn account(&self, side: Side) -> &str {
         self.regions.get(&side).map_or("", |it| &it.account)
     }
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    // One that was left half-written may have other rights.
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

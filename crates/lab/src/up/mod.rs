@@ -108,9 +108,10 @@ struct Inner {
     store: Store,
     keys: Keys,
     arm: Arm,
+    http: reqwest::Client,
     names: Names,
     clients: BTreeMap<Side, kube::Client>,
-    /// Those of both regions, and those that both share. Taken when the lab ends.
+    /// The processes of both regions, and those that both share.
     regions: BTreeMap<Side, Part>,
     shared: Vec<Part>,
     world_gates: BTreeMap<Side, Vec<Gate>>,
@@ -282,7 +283,7 @@ impl Inner {
         };
         let [ingress, _] = self.place.ingress_gates(side);
         // A region that is cut off does not answer at all.
-        timeout(REGION, view::look(client, &self.pair, ingress))
+        timeout(REGION, view::look(client, &self.http, &self.pair, ingress))
             .await
             .unwrap_or_default()
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backstay_kubeapi::Kubeconfig;
 use backstay_pair::{Pair, Side};
+use backstay_token::write_private;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -17,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::arm::Arm;
 use super::describe::{SUBSCRIPTION, describe};
 use super::furnish;
-use super::keys::{Keys, write_private};
+use super::keys::Keys;
 use super::part::Part;
 use super::store::Store;
 use super::sweep::{MARK, sweep};
 use super::{Inner, LabError, LabOptions, State};
 use crate::child::{ChildSpec, log_tail};
+use crate::client::http_client;
 use crate::cluster::{self, Answer, client};
 use crate::control;
 use crate::gate::Gate;
@@ -111,6 +113,7 @@ pub(super) async fn start(
         store,
         keys,
         arm,
+        http: http_client().map_err(LabError::Http)?,
         clients,
         regions,
         shared,

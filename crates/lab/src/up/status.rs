@@ -1,16 +1,15 @@
 //! How a lab is, for people and programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use backstay_pair::{Place as Bucket, Side};
+use backstay_pair::{Dr, EnvSource, Side, derive};
 
-use super::furnish::TRAFFIC_MANAGER;
+use super::furnish::{TRAFFIC_MANAGER, bucket_secrets};
 use super::part::{Part, PartStatus};
-use super::store::Store;
 use super::view::{PodView, View};
 use super::{Inner, LabError};
-use std::collections::BTreeMap;
 
 /// How a lab is.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -107,43 +106,20 @@ impl Inner {
         }
     }
 
-    /// The variables by which a region's bucket is opened to look into it, not through a gate.
+    /// The variables by which a region's bucket is opened to look into it: those by which the other
+    /// region would recover from it.
     pub(super) fn bucket(&self, side: Side) -> Result<BTreeMap<String, String>, LabError> {
-        let storage = &self.pair.region(side).storage;
-        let (family, mut values) = match (&storage.place, &self.store) {
-            (Bucket::Folder { path, .. }, _) => ("LOCAL", vec![("PATH", path.clone())]),
-            (
-                Bucket::Azure {
-                    account, container, ..
-                },
-                Store::Azurite(blobs),
-            ) => (
-                "AZURE",
-                vec![
-                    ("BUCKET", container.clone()),
-                    ("ACCOUNTNAME", account.clone()),
-                    ("ACCOUNTKEY", blobs.account_key(&self.keys, side)?),
-                    (
-                        "ENDPOINT_BASE",
-                        format!("http://{}/{account}", blobs.address()),
-                    ),
-                ],
-            ),
-            (Bucket::Azure { .. }, Store::Folder) => {
-                return Err(LabError::Description {
-                    path: self.place.pair(),
-                    problem: format!(
-                        "the {side} region's bucket is in Azure, but the lab has folders"
-                    ),
-                });
-            }
-        };
-        values.push(("ENCRYPTION_KEY", self.keys.encryption(side).to_owned()));
-        values.push(("OBJECT_KEY_PREFIX", storage.object_key_prefix.clone()));
-        Ok(values
-            .into_iter()
-            .map(|(name, value)| (format!("{family}_RECOVER_FROM_{name}"), value))
-            .collect())
+        let secrets = bucket_secrets(&self.pair, &self.store, &self.keys)?;
+        let told = derive(&self.pair, side.other(), Dr::Standby, false).recovery;
+        let known = told.into_iter().filter_map(|variable| {
+            let value = match variable.source {
+                EnvSource::Value(value) => Some(value),
+                EnvSource::Secret(key) => secrets.get(&key).cloned(),
+                EnvSource::Other(_) => None,
+            };
+            Some((variable.name, value?))
+        });
+        Ok(known.collect())
     }
 }
 

@@ -4,16 +4,16 @@
 //! cannot see it; nor can a program that is not ours. All of them carry the lab's folder in a
 //! variable of their environment, by which they are found.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
+use backstay_agent::{MARK as POD, proc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// The variable that every process of a lab has: its folder.
 pub const MARK: &str = "BACKSTAY_LAB";
-
-/// The variable that the agent gives to whatever runs in a pod: a folder in the lab's.
-const POD: &str = "BACKSTAY_POD";
 
 /// SIGKILL to every process of the lab in this folder. Returns how many there were. Where there is
 /// no `/proc`, none is found.
@@ -32,37 +32,18 @@ pub fn sweep(folder: &Path) -> usize {
 
 /// The processes of the lab in this folder, but this one.
 pub fn processes(folder: &Path) -> Vec<i32> {
-    let own = std::process::id().to_string();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names
-        .filter(|name| *name != own)
-        .filter_map(|name| name.parse().ok())
-        .filter(|pid: &i32| {
-            // Those of others cannot be read, and are not ours.
-            let environment = std::fs::read(PathBuf::from(format!("/proc/{pid}/environ")));
-            environment.is_ok_and(|environment| is_of(&environment, folder))
-        })
+    let own = i32::try_from(std::process::id()).ok();
+    let all = proc::processes().into_iter().map(|process| process.pid);
+    all.filter(|pid| Some(*pid) != own)
+        .filter(|pid| proc::environment(*pid).is_some_and(|it| is_of(&it, folder)))
         .collect()
 }
 
-/// Whether an environment, as `/proc` has it, is that of a process of the lab in this folder.
+/// Whether an environment is that of a process of the lab in this folder, or of a pod in it.
 fn is_of(environment: &[u8], folder: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt as _;
-    environment.split(|byte| *byte == 0).any(|variable| {
-        let Some(at) = variable.iter().position(|byte| *byte == b'=') else {
-            return false;
-        };
-        let (name, value) = variable.split_at(at);
-        let value = Path::new(std::ffi::OsStr::from_bytes(
-            value.get(1..).unwrap_or_default(),
-        ));
-        match name {
-            name if name == MARK.as_bytes() => value == folder,
-            name if name == POD.as_bytes() => value.starts_with(folder),
-            _ => false,
-        }
-    })
+    let path = |value: &[u8]| Path::new(OsStr::from_bytes(value)).to_owned();
+    proc::has(environment, MARK, &|value| path(value) == folder)
+        || proc::has(environment, POD, &|value| path(value).starts_with(folder))
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use serde_json::Value;
 
-use crate::client::http_client;
-
 /// What the pods of LogScale are selected by.
 pub const HUMIO_PODS: &str = "app.kubernetes.io/name=humio";
 
@@ -81,8 +79,13 @@ impl View {
 }
 
 /// Looks at a region. What does not answer is missing from the view.
-pub async fn look(client: &kube::Client, pair: &Pair, ingress: SocketAddr) -> View {
-    let (seen, status) = tokio::join!(seen(client, pair), status(pair, ingress));
+pub async fn look(
+    client: &kube::Client,
+    http: &reqwest::Client,
+    pair: &Pair,
+    ingress: SocketAddr,
+) -> View {
+    let (seen, status) = tokio::join!(seen(client, pair), status(http, pair, ingress));
     View {
         status,
         ..seen.unwrap_or_default()
@@ -155,9 +158,8 @@ fn pod(pod: &Pod) -> PodView {
     }
 }
 
-async fn status(pair: &Pair, ingress: SocketAddr) -> Option<u16> {
-    let answer = http_client()
-        .ok()?
+async fn status(http: &reqwest::Client, pair: &Pair, ingress: SocketAddr) -> Option<u16> {
+    let answer = http
         .get(format!(
             "http://{ingress}{}",
             pair.traffic_manager.probe_path
