@@ -11,6 +11,7 @@ use backstay_lab::workload::ledger::Ledger;
 use backstay_lab::workload::lines::Generator;
 use backstay_lab::workload::sender::{Address, Senders, Sending};
 use backstay_lab::workload::verdict::{Tally, judge};
+use backstay_pair::Side;
 use tokio::sync::watch;
 
 use crate::world::{Ended, PATIENCE, REPOSITORY, TICK, told};
@@ -35,7 +36,7 @@ impl Clients {
         let ledger = Arc::new(Ledger::new(Instant::now(), EVENTS, BATCH));
         let lines = Generator::new(seed, Default::default()).map(Ok);
         let (name, resolver) = watch::channel(Address {
-            generation: 0,
+            side: Side::Primary,
             node: node.clone(),
         });
         let (allow, allowed) = watch::channel(0);
@@ -64,9 +65,8 @@ impl Clients {
     }
 
     pub fn point_to(&self, node: &NodeProcess) {
-        let generation = self.name.borrow().generation + 1;
         self.name.send_replace(Address {
-            generation,
+            side: Side::Secondary,
             node: node.client().clone(),
         });
     }

@@ -11,6 +11,7 @@ use backstay_lab::workload::ledger::Ledger;
 use backstay_lab::workload::lines::Generator;
 use backstay_lab::workload::sender::{Address, Senders, Sending};
 use backstay_lab::workload::verdict::{Tally, judge};
+use backstay_pair::Side;
 use bytes::Bytes;
 use futures::future::join_all;
 use tokio::sync::watch;
@@ -59,7 +60,7 @@ impl Clients {
         let mut groups = Vec::new();
         for node in &known {
             let (name, resolver) = watch::channel(Address {
-                generation: 0,
+                side: Side::Primary,
                 node: node.clone(),
             });
             let sending = Sending {
@@ -214,7 +215,6 @@ async fn balance(listed: watch::Receiver<Vec<NodeClient>>, names: Vec<watch::Sen
             name.send_if_modified(|address| {
                 let moved = address.node.base() != next.base();
                 if moved {
-                    address.generation += 1;
                     address.node = next.clone();
                 }
                 moved

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -143,7 +144,7 @@ async fn in_lab(
     let ingress = lab.ingress(Side::Primary);
     let base = format!("http://{}:{}/", lab.pair().global_host, ingress.port());
     let (_lookup, name) =
-        Lookup::start(lab.names(), &base, ingress.ip()).map_err(call(Side::Primary))?;
+        Lookup::start(lab.names(), &base, ingress_ips(lab)).map_err(call(Side::Primary))?;
     let admin = admin_token(lab, Side::Primary).await?;
     let primary = name.borrow().node.clone();
     primary
@@ -181,7 +182,9 @@ async fn in_lab(
     let admin = admin_token(lab, Side::Secondary).await?;
     let first_search_ms =
         moved_over(clock, &name, &mut senders, &admin, acknowledged_before_kill).await?;
-    let first_ack_ms = ledger.first_ack_ms(1).unwrap_or(first_search_ms);
+    let first_ack_ms = ledger
+        .first_ack_ms(Side::Secondary)
+        .unwrap_or(first_search_ms);
 
     clock.begin("ingest the rest", Some(events));
     let wait = Wait::new("the acknowledgement of all events");
@@ -238,6 +241,10 @@ async fn in_lab(
         ..Measured::default()
     };
     Ok((measured, verdict))
+}
+
+fn ingress_ips(lab: &Lab) -> [(Side, IpAddr); 2] {
+    Side::BOTH.map(|side| (side, lab.ingress(side).ip()))
 }
 
 fn known(ledger: &Ledger, lab: &Lab) -> String {
@@ -334,7 +341,7 @@ async fn moved_over(
         senders.finished()?;
         let mut last = "it has not acknowledged any event".to_owned();
         let address = name.borrow().clone();
-        if address.generation == 0 {
+        if address.side == Side::Primary {
             "the global name still points to the primary".clone_into(&mut last);
         } else if searched.is_none() {
             match address.node.count(admin, REPOSITORY).await {
@@ -343,7 +350,7 @@ async fn moved_over(
                 Err(error) => last = error.to_string(),
             }
         }
-        if let (Some(at), Some(_)) = (searched, ledger.first_ack_ms(1)) {
+        if let (Some(at), Some(_)) = (searched, ledger.first_ack_ms(Side::Secondary)) {
             return Ok(at);
         }
         wait.tick(TICK, || last).await?;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use backstay_pair::Side;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,17 +21,20 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Points to `first` now, and to wherever `names` says that the host of `base` is from then on.
+    /// Points to the primary's ingress now, and from then on to the one of which `names` says that
+    /// the host of `base` is there. The name may go back and forth while a region starts: which
+    /// region acknowledged what is told by the address, not by how often it changed.
     ///
     /// # Errors
     /// When `base` is no URL.
     pub fn start(
         names: &Names,
         base: &str,
-        first: IpAddr,
+        ingresses: [(Side, IpAddr); 2],
     ) -> Result<(Self, watch::Receiver<Address>), ClientError> {
+        let [(side, first), _] = ingresses;
         let address = Address {
-            generation: 0,
+            side,
             node: NodeClient::at_address(base, first)?,
         };
         let host = address
@@ -40,7 +44,13 @@ impl Lookup {
             .unwrap_or_default()
             .to_owned();
         let (sender, receiver) = watch::channel(address);
-        let task = tokio::spawn(follow(names.clone(), host, base.to_owned(), first, sender));
+        let task = tokio::spawn(follow(
+            names.clone(),
+            host,
+            base.to_owned(),
+            ingresses,
+            sender,
+        ));
         Ok((Self { task }, receiver))
     }
 }
@@ -55,7 +65,7 @@ async fn follow(
     names: Names,
     host: String,
     base: String,
-    mut at: IpAddr,
+    ingresses: [(Side, IpAddr); 2],
     sender: watch::Sender<Address>,
 ) {
     loop {
@@ -64,17 +74,17 @@ async fn follow(
         let Ok(found) = names.address(&host).await else {
             continue;
         };
-        if found == at {
+        let Some((side, _)) = ingresses.iter().find(|(_, ip)| *ip == found) else {
+            tracing::warn!(%host, address = %found, "the name points to neither region");
+            continue;
+        };
+        if *side == sender.borrow().side {
             continue;
         }
         match NodeClient::at_address(&base, found) {
             Ok(node) => {
-                at = found;
                 tracing::info!(%host, address = %found, "the name points elsewhere");
-                sender.send_modify(|address| {
-                    address.generation += 1;
-                    address.node = node;
-                });
+                sender.send_replace(Address { side: *side, node });
             }
             Err(error) => tracing::warn!(%error, "a client cannot be made"),
         }

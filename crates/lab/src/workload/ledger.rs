@@ -5,12 +5,11 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
+use backstay_pair::Side;
+
 const NOT_SENT: u8 = 0;
 const SENT: u8 = 1;
 const ACKNOWLEDGED: u8 = 2;
-
-/// How many times a name can be pointed elsewhere and still be told apart.
-const GENERATIONS: usize = 16;
 
 /// No time yet.
 const NEVER: u64 = u64::MAX;
@@ -28,7 +27,7 @@ pub struct Ledger {
     requests: AtomicU64,
     failed: AtomicU64,
     in_flight: AtomicU64,
-    first_ack: [AtomicU64; GENERATIONS],
+    first_ack: [AtomicU64; 2],
 }
 
 impl Ledger {
@@ -92,8 +91,8 @@ impl Ledger {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The request was acknowledged by the node that the name pointed to, in its `generation`.
-    pub fn acknowledged(&self, batch: u64, generation: usize) {
+    /// The request was acknowledged by a node of this region.
+    pub fn acknowledged(&self, batch: u64, side: Side) {
         let now = self.now_ms();
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let Some(state) = self.states.get(batch as usize) else {
@@ -105,9 +104,7 @@ impl Ledger {
         self.acknowledged_at[batch as usize].store(now, Ordering::Release);
         self.acknowledged
             .fetch_add(self.length(batch), Ordering::AcqRel);
-        if let Some(first) = self.first_ack.get(generation) {
-            first.fetch_min(now, Ordering::AcqRel);
-        }
+        self.first_ack[side as usize].fetch_min(now, Ordering::AcqRel);
     }
 
     /// How many events a batch has.
@@ -138,9 +135,9 @@ impl Ledger {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// When the first acknowledgement of a generation came.
-    pub fn first_ack_ms(&self, generation: usize) -> Option<u64> {
-        let at = self.first_ack.get(generation)?.load(Ordering::Acquire);
+    /// When a region's first acknowledgement came.
+    pub fn first_ack_ms(&self, side: Side) -> Option<u64> {
+        let at = self.first_ack[side as usize].load(Ordering::Acquire);
         (at != NEVER).then_some(at)
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_pair::Side;
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,8 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// Where the name points.
 #[derive(Clone, Debug)]
 pub struct Address {
-    /// Counts up each time the name is pointed elsewhere.
-    pub generation: usize,
+    /// The region that it points to.
+    pub side: Side,
     /// The node there.
     pub node: NodeClient,
 }
@@ -117,7 +118,7 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
             .await;
         let error = match answer {
             Ok(()) => {
-                request.acknowledged(address.generation);
+                request.acknowledged(address.side);
                 return Ok(());
             }
             Err(error) => error,
@@ -161,9 +162,9 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    fn acknowledged(&mut self, generation: usize) {
+    fn acknowledged(&mut self, side: Side) {
         self.open = false;
-        self.ledger.acknowledged(self.batch, generation);
+        self.ledger.acknowledged(self.batch, side);
     }
 }
 

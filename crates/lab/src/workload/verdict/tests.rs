@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use backstay_pair::Side;
+
 use super::{Tally, Verdict, judge};
 use crate::workload::RunName;
 use crate::workload::feed::fingerprint;
@@ -21,7 +23,7 @@ fn run() -> (RunName, Ledger) {
         ledger.request(batch);
     }
     for batch in 0..3 {
-        ledger.acknowledged(batch, 0);
+        ledger.acknowledged(batch, Side::Primary);
     }
     ledger.failed();
     (RunName::new(1, 1), ledger)
@@ -123,11 +125,11 @@ fn the_ledger_counts_requests_and_acknowledges_a_batch_once() {
     assert_eq!((ledger.acknowledged_events(), ledger.sent_events()), (6, 8));
     assert_eq!((ledger.requests(), ledger.in_flight()), ((4, 1), 0));
     ledger.request(2);
-    ledger.acknowledged(2, 1);
+    ledger.acknowledged(2, Side::Secondary);
     assert_eq!(ledger.acknowledged_events(), 6);
     assert_eq!(ledger.sent_events(), 8);
-    assert!(ledger.first_ack_ms(0).is_some());
-    assert_eq!(ledger.first_ack_ms(1), None);
+    assert!(ledger.first_ack_ms(Side::Primary).is_some());
+    assert_eq!(ledger.first_ack_ms(Side::Secondary), None);
     assert_eq!(ledger.rate(1_000_000_000), [6]);
 }
 
@@ -136,7 +138,7 @@ fn the_last_batch_may_be_short() {
     let ledger = Ledger::new(Instant::now(), 5, 2);
     for batch in 0..3 {
         ledger.request(batch);
-        ledger.acknowledged(batch, 0);
+        ledger.acknowledged(batch, Side::Primary);
     }
     assert_eq!((ledger.acknowledged_events(), ledger.sent_events()), (5, 5));
 }
