@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use backstay_bucket::{Bucket, BucketConfig, Provider, Role};
+use backstay_global::recovery::outside::{Holder, end_source, holder};
 use backstay_global::recovery::{LoadError, LoadOptions, Loaded, Origin, RecoverFrom, load};
 use backstay_global::{
     CommitError, Event, GlobalLog, NO_BUCKET, Repository, RepositoryId, Segment, SegmentId, State,
@@ -387,4 +388,60 @@ async fn what_only_the_lost_hosts_had_is_reported() {
     let after = standby.log.state();
     assert_eq!(after.segments.len(), 1);
     assert_eq!(after.recoveries[0].loss, *loss, "it stays on record");
+}
+
+fn entries(region: &Region) -> usize {
+    let global = region.folder.path().join(region.name).join("journal");
+    walk(&global)
+}
+
+fn walk(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| if path.is_dir() { walk(&path) } else { 1 })
+        .sum()
+}
+
+#[tokio::test]
+async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    assert_eq!(holder(&east.bucket().await).await.unwrap(), Holder::Nobody);
+    let primary = east.start(None).await.unwrap();
+    create(&primary.log, "a").await.unwrap();
+    east.snapshot(&primary.log).await;
+    create(&primary.log, "behind the snapshot").await.unwrap();
+    assert_eq!(holder(&east.bucket().await).await.unwrap(), Holder::Itself);
+
+    let source = Bucket::open(east.config(Role::RecoverFrom)).await.unwrap();
+    let own = west.bucket().await;
+    let ended = end_source(&source, &own).await.unwrap();
+    let refused = create(&primary.log, "too late").await.unwrap_err();
+    assert!(matches!(refused, CommitError::Fenced { .. }), "{refused}");
+    let held = holder(&source).await.unwrap();
+    assert!(
+        matches!(&held, Holder::Other { cluster_id, .. } if *cluster_id == ended),
+        "{held:?}"
+    );
+    // It is begun anew, which is refused; and ended again, which adds nothing.
+    drop(primary);
+    east.forget_data();
+    assert!(east.start(None).await.is_err());
+    let made = entries(&east);
+    assert_eq!(end_source(&source, &own).await.unwrap(), ended);
+    assert_eq!(entries(&east), made);
+
+    let standby = west.start(Some(&east)).await.unwrap();
+    assert!(matches!(standby.origin, Origin::Recovered { .. }));
+    assert_eq!(names(&standby.log.state()), ["a", "behind the snapshot"]);
+    assert_eq!(standby.log.state().cluster_id, ended);
+    assert_eq!(
+        entries(&east),
+        made,
+        "the node found the seals in their places"
+    );
+    // Somebody who does not know how far the failover is ends it once more.
+    end_source(&source, &own).await.unwrap();
+    create(&standby.log, "b").await.unwrap();
+    assert_eq!(holder(&own).await.unwrap(), Holder::Itself);
 }

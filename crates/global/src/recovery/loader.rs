@@ -467,39 +467,21 @@ impl Loader<'_> {
         }
     }
 
-    /// The newest snapshot of the source; or, if it died before its first one, nothing, to be
-    /// followed by all of its journal.
+    /// [`source_state`], and the line that tells of it.
     async fn source_state(
         &mut self,
         source: &Bucket,
         config: &BucketConfig,
     ) -> Result<State, LoadError> {
         let provider = config.provider_name();
-        let identity = identity::read(source).await?;
-        if identity.as_ref() == Some(&self.cluster_id) {
-            return Err(LoadError::OwnSource {
-                container: config.container.clone(),
-                variable: config.container_variable(),
-            });
+        let (state, found) = source_state(source, &self.cluster_id).await?;
+        match found {
+            Some(position) => self.say(fetched(provider, position)),
+            None => self.say(format!(
+                "Fetching global snapshot from bucket storage {provider} found no snapshot to fetch."
+            )),
         }
-        let newest = snapshot::newest(source, identity.as_deref()).await?;
-        if let Some(newest) = newest {
-            let state = snapshot::read(source, &newest.key).await?;
-            self.say(fetched(provider, newest.position()));
-            return Ok(state);
-        }
-        self.say(format!(
-            "Fetching global snapshot from bucket storage {provider} found no snapshot to fetch."
-        ));
-        let first = StreamId::Global.key(0);
-        match identity {
-            Some(id) if source.exists(&first).await? => Ok(State::before_creation(id)),
-            _ => Err(LoadError::NothingToRecover {
-                container: config.container.clone(),
-                prefix: config.prefix.clone(),
-                variable: config.container_variable(),
-            }),
-        }
+        Ok(state)
     }
 
     fn check_endpoints(&self, from: &RecoverFrom) -> Result<(), LoadError> {
@@ -513,6 +495,36 @@ impl Loader<'_> {
             own: own_at,
             source_endpoint: source_at,
         })
+    }
+}
+
+/// The newest snapshot of the source, with its position; or, if it died before its first one,
+/// nothing, to be followed by all of its journal.
+pub(super) async fn source_state(
+    source: &Bucket,
+    cluster_id: &str,
+) -> Result<(State, Option<EpochOffset>), LoadError> {
+    let config = source.config();
+    let identity = identity::read(source).await?;
+    if identity.as_deref() == Some(cluster_id) {
+        return Err(LoadError::OwnSource {
+            container: config.container.clone(),
+            variable: config.container_variable(),
+        });
+    }
+    let newest = snapshot::newest(source, identity.as_deref()).await?;
+    if let Some(newest) = newest {
+        let state = snapshot::read(source, &newest.key).await?;
+        return Ok((state, Some(newest.position())));
+    }
+    let first = StreamId::Global.key(0);
+    match identity {
+        Some(id) if source.exists(&first).await? => Ok((State::before_creation(id), None)),
+        _ => Err(LoadError::NothingToRecover {
+            container: config.container.clone(),
+            prefix: config.prefix.clone(),
+            variable: config.container_variable(),
+        }),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod choose;
 mod error;
 pub mod loader;
 mod loss;
+pub mod outside;
 pub mod patch;
 mod place;
 mod probe;

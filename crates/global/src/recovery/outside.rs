@@ -1,0 +1,74 @@
+//! Ending the source from outside: what a failover does before the standby's node has started.
+//!
+//! It is done in the standby's own name, so that the node's recovery finds the seals that it would
+//! have made itself and goes on from there. A repetition makes no second seal.
+
+use backstay_bucket::Bucket;
+use backstay_journal::WriterId;
+use uuid::Uuid;
+
+use crate::identity;
+use crate::recovery::error::LoadError;
+use crate::recovery::loader::source_state;
+use crate::recovery::probe;
+use crate::recovery::takeover::Source;
+use crate::store::journal_over;
+
+/// Who holds the journal of a cluster: who has begun its newest term.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody: nothing was ever written there.
+    Nobody,
+    /// The cluster whose bucket it is.
+    Itself,
+    /// Another cluster has sealed it.
+    Other {
+        /// That cluster's id.
+        cluster_id: String,
+        /// The term that it has begun.
+        term: u64,
+    },
+}
+
+/// A name for the entries that are made from outside.
+fn writer() -> WriterId {
+    WriterId(format!("failover-{}", Uuid::new_v4().simple()))
+}
+
+/// Who holds the journal in this bucket.
+///
+/// # Errors
+/// See [`LoadError`].
+pub async fn holder(bucket: &Bucket) -> Result<Holder, LoadError> {
+    let Some(own) = identity::read(bucket).await? else {
+        return Ok(Holder::Nobody);
+    };
+    let found = probe::probe(&journal_over(bucket, writer()), &own).await?;
+    Ok(match (found.first, found.sealed_by) {
+        (None, _) => Holder::Nobody,
+        (Some(_), None) => Holder::Itself,
+        (Some(_), Some(cluster_id)) => Holder::Other {
+            cluster_id,
+            term: found.term,
+        },
+    })
+}
+
+/// Seals every stream of the source in the name of the cluster whose bucket `own` is (one begins
+/// there if there is none yet), and says in whose. From then on the source acknowledges nothing.
+///
+/// # Errors
+/// See [`LoadError`]. It may have been done in part, and can be repeated.
+pub async fn end_source(source: &Bucket, own: &Bucket) -> Result<String, LoadError> {
+    let proposal = Uuid::new_v4().simple().to_string();
+    let cluster_id = identity::establish(own, &proposal).await?;
+    let (mut state, _) = source_state(source, &cluster_id).await?;
+    let journal = journal_over(source, writer());
+    let ending = Source {
+        journal: &journal,
+        seal: true,
+    };
+    ending.end_global(&mut state, &cluster_id).await?;
+    ending.end_partitions(&state, &cluster_id).await?;
+    Ok(cluster_id)
+}
