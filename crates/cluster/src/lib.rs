@@ -13,10 +13,12 @@
 //!
 //! Values of secrets are in no log line, error or `Debug` output.
 
+mod annotations;
 pub mod election;
 mod error;
 mod event;
 mod humio;
+mod lease;
 pub mod loader;
 mod lock;
 mod log;
@@ -29,9 +31,11 @@ mod secrets;
 mod services;
 pub mod stale;
 
+pub use annotations::Outcome;
 pub use error::ClusterError;
 pub use event::{Note, Severity};
 pub use humio::{HumioCluster, Pool};
+pub use lease::Holding;
 pub use lock::{Lock, Standing};
 pub use log::LogFollower;
 pub use operator::{Annotated, Expected, Operator};

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::election::{Election, Moment, Record, Step};
 use crate::{ClusterError, Region};
 
-const LEASES: &str = "leases.coordination.k8s.io";
+pub(crate) const LEASES: &str = "leases.coordination.k8s.io";
 /// So often someone else may come first before we say so.
 const ROUNDS: usize = 5;
 

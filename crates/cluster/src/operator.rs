@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{ClusterError, Region};
 
-const DEPLOYMENTS: &str = "deployments.apps";
+pub(crate) const DEPLOYMENTS: &str = "deployments.apps";
 
 /// A Deployment as a failover sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

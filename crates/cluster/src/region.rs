@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
-use backstay_retry::{Deadline, Policy, retry};
+use backstay_retry::{Classify as _, Deadline, Ended, Failed, Policy, Verdict, retry};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
+use tokio::time::Instant;
 
 use crate::error::{self, Attempt, ClusterError, excerpt};
 use crate::permission::Permission;
@@ -160,6 +161,44 @@ impl Region {
             let object = object(resource, name);
             error::of_call(&self.name, &object, self.permission(verb, resource), failed)
         })
+    }
+
+    /// Makes a call that must not be repeated: once, to the deadline at the longest.
+    pub(crate) async fn once<T, F>(
+        &self,
+        verb: &'static str,
+        resource: &'static str,
+        name: &str,
+        deadline: Deadline,
+        attempt: impl FnOnce() -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let begun = Instant::now();
+        let made = tokio::time::timeout_at(deadline.instant(), attempt()).await;
+        let last = match made {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => Some(Attempt(error)),
+            Err(_) => None,
+        };
+        let ended = match &last {
+            Some(attempt) if attempt.verdict() == Verdict::Final => Ended::Final,
+            _ => Ended::Deadline,
+        };
+        let failed = Failed {
+            last,
+            attempts: 1,
+            waited: begun.elapsed(),
+            ended,
+        };
+        let object = object(resource, name);
+        Err(error::of_call(
+            &self.name,
+            &object,
+            self.permission(verb, resource),
+            failed,
+        ))
     }
 
     pub(crate) fn not_yet(&self, what: impl Into<String>, seen: impl Into<String>) -> ClusterError {

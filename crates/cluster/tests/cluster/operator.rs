@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use backstay_cluster::{
-    Annotated, ClusterError, DEGRADED_SINCE, Expected, LAST_FAILOVER, Note, PAUSED, Severity,
+    Annotated, ClusterError, DEGRADED_SINCE, Expected, LAST_FAILOVER, Note, Outcome, PAUSED,
+    Severity,
 };
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -291,4 +292,55 @@ async fn services_and_their_selectors() {
         .await
         .unwrap_err();
     assert!(matches!(error, ClusterError::Forbidden { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn annotations_are_written_as_a_whole_onto_what_was_read_with_the_servers_clock() {
+    let lab = Lab::start().await;
+    lab.operator().await;
+    let region = lab.region("dr-function").await;
+    let before = std::time::SystemTime::now() - std::time::Duration::from_secs(2);
+    let (read, clock) = region.operator_and_clock(NAME, deadline()).await.unwrap();
+    assert!(clock >= before && clock <= std::time::SystemTime::now());
+    let change = [(DEGRADED_SINCE, Some("5".to_owned())), (PAUSED, None)].into();
+    let write = || region.annotate_once(NAME, &read.version, &change, deadline());
+    assert_eq!(write().await.unwrap(), Outcome::Written);
+    assert_eq!(write().await.unwrap(), Outcome::Changed);
+    let (now, _) = region.operator_and_clock(NAME, deadline()).await.unwrap();
+    assert_eq!(now.annotations[DEGRADED_SINCE], "5");
+    let error = region
+        .operator_and_clock("nobody", deadline())
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+}
+
+#[tokio::test]
+async fn a_lease_is_written_on_condition() {
+    let lab = Lab::start().await;
+    let region = lab.region("dr-function").await;
+    let lasts = std::time::Duration::from_secs(15);
+    let write = |version: Option<String>, holder: Option<&'static str>| {
+        let region = region.clone();
+        async move {
+            region
+                .write_lease("lease", version.as_deref(), holder, lasts, deadline())
+                .await
+                .unwrap()
+        }
+    };
+    let read = || async { region.lease("lease", deadline()).await.unwrap() };
+    assert_eq!(read().await, None);
+    assert_eq!(write(None, Some("a")).await, Outcome::Written);
+    assert_eq!(write(None, Some("b")).await, Outcome::Changed);
+    let held = read().await.unwrap();
+    assert_eq!(held.holder.as_deref(), Some("a"));
+    // A renewal is another state, so that others see it alive.
+    let at = Some(held.version.clone());
+    assert_eq!(write(at.clone(), Some("a")).await, Outcome::Written);
+    let renewed = read().await.unwrap();
+    assert_ne!(renewed.version, held.version);
+    assert_eq!(write(at, Some("b")).await, Outcome::Changed);
+    assert_eq!(write(Some(renewed.version), None).await, Outcome::Written);
+    assert_eq!(read().await.unwrap().holder, None);
 }
