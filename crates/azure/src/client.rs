@@ -119,6 +119,11 @@ impl Client {
         })
     }
 
+    /// Where the Resource Manager is.
+    pub fn arm(&self) -> &Url {
+        self.cloud.arm()
+    }
+
     /// Who we are.
     pub fn identity(&self) -> &Identity {
         &self.identity

@@ -54,6 +54,12 @@ pub enum Command {
     Lab(LabFlags),
     /// Kills a primary in mid-ingest and shows that nothing acknowledged is lost
     Drill(DrillFlags),
+    /// Watches the primary, and fails over when it is dead
+    Watch(WatchFlags),
+    /// Fails over now, by hand
+    Failover(FailoverFlags),
+    /// Shows both regions, the term, the holdoff and what is wrong
+    Status(StatusFlags),
     /// Writes the completions of a shell to standard output
     Completions {
         /// The shell
@@ -67,7 +73,7 @@ impl Command {
     /// progress by itself.
     pub fn quiet(&self) -> bool {
         match self {
-            Self::Node(_) | Self::Traffic(_) => false,
+            Self::Node(_) | Self::Traffic(_) | Self::Watch(_) | Self::Failover(_) => false,
             Self::Lab(flags) => !matches!(flags.command, LabCommand::Part(_)),
             _ => true,
         }
@@ -253,19 +259,87 @@ pub struct DrillFlags {
 }
 
 #[derive(Debug, Args)]
+pub struct PairFlag {
+    /// The pair's file
+    #[arg(
+        long = "pair",
+        value_name = "FILE",
+        default_value = "backstay.toml",
+        env = "BACKSTAY_PAIR"
+    )]
+    pub file: PathBuf,
+}
+
+/// Which pair, and how it is reached.
+#[derive(Debug, Args)]
+pub struct ControlFlags {
+    #[command(flatten)]
+    pub pair: PairFlag,
+    /// The DNS server that is asked where the global name points [default: the system's]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "BACKSTAY_DNS")]
+    pub dns: Option<SocketAddr>,
+    /// Use the service account of the pod that this runs in, for the standby's cluster
+    #[arg(long, env = "BACKSTAY_IN_CLUSTER")]
+    pub in_cluster: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Clusters are reached by the contexts of KUBECONFIG that the pair's file names, Azure by the \
+    variables of DefaultAzureCredential (or BACKSTAY_AZURE_TOKEN_FILE), buckets by what the standby's \
+    HumioCluster is told. Any number may run: one of them acts. See docs/failover.md. Exit codes: 0 stopped \
+    by SIGTERM or SIGINT, 1 failed, 2 bad usage."
+)]
+pub struct WatchFlags {
+    #[command(flatten)]
+    pub control: ControlFlags,
+    /// Where /metrics, /healthz and /status are served
+    #[arg(long, value_name = "ADDRESS:PORT", env = "BACKSTAY_WATCH_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// End when standard input ends: for a parent that must not leave it behind
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --over it does what `backstay watch` would do, and says what speaks against it. Exit codes: \
+    0 failed over, 1 failed, 2 bad usage, 3 something speaks against it."
+)]
+pub struct FailoverFlags {
+    #[command(flatten)]
+    pub control: ControlFlags,
+    /// Fail over although this speaks against it (a code, as it is shown); several with commas
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub over: Vec<String>,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Seconds after which it is given up; what is done stays, and the next run goes on
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub timeout: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 it is as it should be, 1 failed, 2 bad usage, 3 something is wrong."
+)]
+pub struct StatusFlags {
+    #[command(flatten)]
+    pub control: ControlFlags,
+    /// Show it again and again until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(
     after_help = "BACKSTAY_PAIR__… overrides a key of the file, as BACKSTAY_PAIR__PRIMARY__VERSION does \
     primary.version. Secrets are shown by their names. Exit codes: 0 done, 1 failed, 2 bad usage."
 )]
 pub struct DeriveFlags {
-    /// The pair's file
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "backstay.toml",
-        env = "BACKSTAY_PAIR"
-    )]
-    pub pair: PathBuf,
+    #[command(flatten)]
+    pub pair: PairFlag,
     /// primary or secondary
     #[arg(long)]
     pub region: Side,

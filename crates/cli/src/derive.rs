@@ -7,7 +7,7 @@ use crate::{Exit, complain, json, say};
 
 /// Reads the pair's file and shows what follows from it.
 pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
-    let pair = match Pair::read(&flags.pair, std::env::vars_os()) {
+    let pair = match Pair::read(&flags.pair.file, std::env::vars_os()) {
         Ok(pair) => pair,
         Err(error) => {
             complain(&error.to_string());

@@ -5,13 +5,17 @@
 //! object and nothing else. Logs, progress and errors go to standard error.
 
 mod args;
+mod control;
 mod derive;
 mod drill;
+mod failover;
 mod lab;
 mod logging;
 mod node;
 mod part;
+mod status;
 mod traffic;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,6 +35,8 @@ enum Exit {
     Failed = 1,
     /// Wrong arguments, or a variable that cannot be used. Clap uses the same.
     Usage = 2,
+    /// A check says no.
+    No = 3,
 }
 
 impl From<Exit> for ExitCode {
@@ -61,6 +67,9 @@ fn main() -> ExitCode {
         Command::Derive(flags) => derive::run(&flags, arguments.output),
         Command::Lab(flags) => runtime.block_on(lab::run(&flags, arguments.output)),
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
+        Command::Watch(flags) => runtime.block_on(watch::run(&flags, arguments.output)),
+        Command::Failover(flags) => runtime.block_on(failover::run(&flags, arguments.output)),
+        Command::Status(flags) => runtime.block_on(status::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
     };
     exit.into()

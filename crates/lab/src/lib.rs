@@ -25,7 +25,6 @@ pub mod control;
 pub mod drill;
 pub mod gate;
 pub mod leash;
-pub mod name;
 pub mod place;
 pub mod region;
 pub mod supervisor;

@@ -115,16 +115,16 @@ impl Environment {
     /// Reads the secrets that `variables` refer to, each once. A secret that cannot be read is no
     /// error before something needs it.
     pub async fn read(region: &Region, variables: &[EnvVar], deadline: Deadline) -> Self {
-        let names: BTreeSet<&str> = variables
+        let names: BTreeSet<String> = variables
             .iter()
             .filter_map(|variable| match &variable.source {
-                EnvSource::Secret(key) => Some(key.secret.as_str()),
+                EnvSource::Secret(key) => Some(key.secret.clone()),
                 EnvSource::Value(_) | EnvSource::Other(_) => None,
             })
             .collect();
-        let secrets: BTreeMap<&str, Result<Secret, Arc<ClusterError>>> = stream::iter(names)
+        let secrets: BTreeMap<String, Result<Secret, Arc<ClusterError>>> = stream::iter(names)
             .map(|name| async move {
-                let secret = region.secret(name, deadline).await;
+                let secret = region.secret(&name, deadline).await;
                 (name, secret.map_err(Arc::new))
             })
             .buffer_unordered(AT_ONCE)

@@ -9,8 +9,8 @@ use super::arm::ArmError;
 use super::disaster::Disaster;
 use super::keys::KeysError;
 use crate::control::ControlError;
-use crate::name::NameError;
 use crate::region::AzuriteError;
+use backstay_names::NameError;
 
 /// Why a lab does not do what it should.
 #[derive(Debug, thiserror::Error)]

@@ -28,8 +28,8 @@ use crate::client::http_client;
 use crate::cluster::{self, Answer, client};
 use crate::control;
 use crate::gate::Gate;
-use crate::name::Names;
 use crate::place::{Place, context};
+use backstay_names::Names;
 
 /// How often a part is asked whether it is up.
 const TICK: Duration = Duration::from_millis(20);

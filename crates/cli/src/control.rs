@@ -1,0 +1,117 @@
+//! What the commands that look at a pair or change it have in common.
+
+use std::sync::Arc;
+
+use backstay_pair::Pair;
+use backstay_watch::{Picture, Sources, World};
+
+use crate::args::ControlFlags;
+use crate::{Exit, complain};
+
+/// Connects to the pair; or says why that is impossible.
+pub async fn connect(flags: &ControlFlags) -> Result<Arc<World>, Exit> {
+    let pair = match Pair::read(&flags.pair.file, std::env::vars_os()) {
+        Ok(pair) => pair,
+        Err(error) => {
+            complain(&error.to_string());
+            return Err(Exit::Failed);
+        }
+    };
+    let sources = Sources {
+        pair,
+        dns: flags.dns,
+        in_cluster: flags.in_cluster,
+    };
+    match sources.connect().await {
+        Ok(world) => Ok(Arc::new(world)),
+        Err(error) => {
+            complain(&error.to_string());
+            Err(Exit::Failed)
+        }
+    }
+}
+
+/// A picture, for people.
+pub fn shown(picture: &Picture) -> String {
+    let mut lines = vec![format!("state        {}", word(&picture.state))];
+    for reason in &picture.reasons {
+        lines.push(format!(
+            "             {} [{}]",
+            reason.sentence,
+            word(&reason.code)
+        ));
+        if let Some(next) = &reason.next {
+            lines.push(format!("             next: {next}"));
+        }
+    }
+    for (title, region) in ["primary", "secondary"].iter().zip(&picture.regions) {
+        let serves = if region.serves {
+            "the global name points here"
+        } else {
+            "-"
+        };
+        lines.push(format!("{title:<12} {:<16} {serves}", region.region));
+        for (what, said) in [
+            ("status", &region.answers),
+            ("endpoint", &region.endpoint),
+            ("cluster", &region.cluster),
+        ] {
+            if let Some(said) = said {
+                lines.push(format!("             {what}: {said}"));
+            }
+        }
+    }
+    let name: Vec<String> = picture.name.iter().map(ToString::to_string).collect();
+    lines.push(format!("global name  {}", or_unknown(&name.join(", "))));
+    for sighting in &picture.sightings {
+        lines.push(format!(
+            "seen         by {}: {}",
+            sighting.from, sighting.saw
+        ));
+    }
+    let term = picture.term.map(|it| word(&it)).unwrap_or_default();
+    lines.push(format!("term         {}", or_unknown(&term)));
+    let endpoint = picture.endpoint.map(|it| word(&it)).unwrap_or_default();
+    lines.push(format!(
+        "endpoint     the primary's is {}",
+        or_unknown(&endpoint)
+    ));
+    if let Some(since) = picture.degraded_since {
+        let left = picture.holdoff_left_ms.unwrap_or(0).div_ceil(1000);
+        lines.push(format!("holdoff      since {since}, {left} s left"));
+    }
+    if let Some(run) = &picture.run {
+        let how = if run.done { "done" } else { "under way" };
+        lines.push(format!(
+            "run          {} {how}, begun {}",
+            run.id, run.began
+        ));
+    }
+    if let Some(lock) = &picture.lock {
+        lines.push(format!("lock         {lock}"));
+    }
+    for what in &picture.shortcomings {
+        lines.push(format!("standby      {what}"));
+    }
+    for wound in &picture.wounds {
+        lines.push(format!(
+            "open wound   {}: {}",
+            wound.step.words(),
+            wound.why
+        ));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "not known" } else { text }
+}
+
+/// The word that stands for it in JSON too.
+pub fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,44 @@
+//! `backstay watch`.
+
+use backstay_failover::verdict::Demand;
+use backstay_watch::{Watcher, serve};
+use tokio::sync::mpsc;
+
+use crate::args::{Output, WatchFlags};
+use crate::node::exit_with_parent;
+use crate::{Exit, complain, control, json, say, stopped};
+
+/// Alerts that wait for the end of a round; more than one wake it no better.
+const ALERTS: usize = 1;
+
+/// Watches until it is told to stop. Standard output gets one thing: where it listens.
+pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
+    if flags.exit_with_parent {
+        exit_with_parent();
+    }
+    let world = match control::connect(&flags.control).await {
+        Ok(world) => world,
+        Err(exit) => return exit,
+    };
+    let watcher = Watcher::new(world, Demand::Watch);
+    let me = watcher.me().to_owned();
+    let (_alert, alerts) = mpsc::channel(ALERTS);
+    let listening = |address: Option<std::net::SocketAddr>| {
+        match output {
+            Output::Json => json(&serde_json::json!({ "instance": me, "listen": address })),
+            Output::Text => match address {
+                Some(address) => {
+                    say(format!("watching as {me}; http://{address}/status\n").as_bytes())
+                }
+                None => say(format!("watching as {me}\n").as_bytes()),
+            },
+        };
+    };
+    match serve(watcher, flags.listen, alerts, listening, stopped()).await {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain(&error.to_string());
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The act: what is so, read from the world, and each of its steps.
+
+use std::time::Duration;
+
+use backstay_cluster::loader::Stage;
+use backstay_failover::act::{Barrier, Fact, Facts, Step};
+use backstay_failover::edge::Act;
+use backstay_pair::Side;
+use backstay_retry::Deadline;
+use backstay_traffic::probe::Outcome;
+
+use crate::world::World;
+
+/// Longest wait for what the facts ask: what does not answer is open, and the rest goes on.
+const FACTS: Duration = Duration::from_secs(2);
+/// Longest attempt at a step. It is tried again for as long as it does not hold.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// Whether something is so; `None`, if it is not known.
+type So = Option<bool>;
+
+fn fact(so: So) -> Fact {
+    match so {
+        Some(true) => Fact::Holds,
+        _ => Fact::Open,
+    }
+}
+
+impl World {
+    /// What keeps two regions from writing.
+    pub(crate) async fn barrier(&self) -> Barrier {
+        self.journals.barrier(&self.standby, &self.pair).await
+    }
+
+    /// Whether the standby's nodes have recovered: by their log; or, where a pod has been started
+    /// again since and its log says nothing, by the term that only a recovery begins.
+    async fn recovered(&self, pods: &[backstay_cluster::Pod]) -> So {
+        let recovery = self.recoveries.follow(pods);
+        if recovery.stage() == Stage::Patched {
+            return Some(true);
+        }
+        if recovery.own_snapshot().is_some() && pods.iter().any(|pod| pod.ready) {
+            return self.journals.begun(&self.standby, &self.pair).await;
+        }
+        Some(false)
+    }
+
+    /// Does a step.
+    async fn step(&self, step: Step) -> Result<(), String> {
+        let deadline = Deadline::after(ATTEMPT);
+        match step {
+            Step::Seal => self.journals.seal(&self.standby, &self.pair).await,
+            Step::Disable => self
+                .disable(deadline)
+                .await
+                .map_err(|error| error.to_string()),
+            Step::CleanSecrets => self.clean(deadline).await,
+            Step::Operator => {
+                let name = &self.settings.place.deployment;
+                let scaled = self.standby.scale(name, 1, deadline).await;
+                scaled.map(drop).map_err(|error| error.to_string())
+            }
+            // These are waited for, and the lock and the end are the round's.
+            Step::Lock
+            | Step::PodReady
+            | Step::Recovery
+            | Step::Status
+            | Step::Traffic
+            | Step::Finish => Ok(()),
+        }
+    }
+
+    async fn clean(&self, deadline: Deadline) -> Result<(), String> {
+        let cluster = &self.pair.cluster;
+        let told = |error: backstay_cluster::ClusterError| error.to_string();
+        let stale = self.standby.stale_tls_secrets(cluster, deadline).await;
+        for (secret, fate) in stale.map_err(told)? {
+            tracing::info!(secret = secret.name, ?fate, "a stale TLS secret is deleted");
+            self.standby
+                .delete_stale(&secret, deadline)
+                .await
+                .map_err(told)?;
+        }
+        Ok(())
+    }
+}
+
+impl Act for World {
+    /// The lock, the end and what has failed before are the round's to know.
+    async fn facts(&self) -> Facts {
+        let deadline = Deadline::after(FACTS);
+        let disabled = async {
+            let read = self
+                .azure
+                .endpoint_at(&self.primary_endpoint, deadline)
+                .await;
+            Some(read.ok()?.status == backstay_azure::EndpointStatus::Disabled)
+        };
+        let stale = async {
+            let stale = self.standby.stale_tls_secrets(&self.pair.cluster, deadline);
+            Some(stale.await.ok()?.is_empty())
+        };
+        let operator = async {
+            let name = &self.settings.place.deployment;
+            Some(self.standby.operator(name, deadline).await.ok()?.replicas >= 1)
+        };
+        let pods = async { self.standby.pods(&self.nodes(), deadline).await.ok() };
+        let status = async { Some(self.probe(Side::Secondary).await == Outcome::Healthy) };
+        let moved = async {
+            let (name, secondary) =
+                tokio::join!(self.global_name(), self.region_addresses(Side::Secondary));
+            let (name, secondary) = (name.ok()?, secondary.ok()?);
+            Some(!name.is_empty() && name.is_subset(&secondary))
+        };
+        let (disabled, clean, operator, pods, status, moved) =
+            tokio::join!(disabled, stale, operator, pods, status, moved);
+        let pods = pods.unwrap_or_default();
+        let recovered = self.recovered(&pods).await;
+        // The recovery's own lines say that it has sealed: it does not get there without.
+        let sealed = self.journals.sealed() || recovered == Some(true);
+        let ready = pods.iter().any(|pod| pod.ready);
+        Facts(
+            [
+                (Step::Seal, fact(Some(sealed))),
+                (Step::Disable, fact(disabled)),
+                (Step::CleanSecrets, fact(clean)),
+                (Step::Operator, fact(operator)),
+                (Step::PodReady, fact(Some(ready))),
+                (Step::Recovery, fact(recovered)),
+                (Step::Status, fact(status)),
+                (Step::Traffic, fact(moved)),
+            ]
+            .into(),
+        )
+    }
+
+    async fn perform(&self, step: Step) -> Fact {
+        match self.step(step).await {
+            Ok(()) if step.changes() => Fact::Holds,
+            Ok(()) => Fact::Open,
+            Err(why) => Fact::Failed(why),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The traffic manager's endpoints, and who holds the journal's term.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use backstay_azure::{AzureError, EndpointStatus};
+use backstay_failover::edge::Traffic;
+use backstay_failover::sight::{Known, Side};
+use backstay_failover::verdict::Endpoint;
+use backstay_names::NameError;
+use backstay_retry::Deadline;
+
+use crate::world::World;
+
+impl Traffic for World {
+    async fn endpoint(&self) -> Known<Endpoint> {
+        match self
+            .azure
+            .endpoint_at(&self.primary_endpoint, Self::soon())
+            .await
+        {
+            Ok(endpoint) if endpoint.status == EndpointStatus::Disabled => {
+                Known::Is(Endpoint::Disabled)
+            }
+            Ok(_) => Known::Is(Endpoint::Enabled),
+            Err(error) => Known::Unknown(error.to_string()),
+        }
+    }
+
+    async fn term(&self) -> Known<Side> {
+        self.journals.term(&self.standby, &self.pair).await
+    }
+}
+
+impl World {
+    /// Disables the primary's endpoint and reads it back, until it holds.
+    pub(crate) async fn disable(&self, deadline: Deadline) -> Result<(), AzureError> {
+        let endpoint = &self.primary_endpoint;
+        self.azure
+            .hold_endpoint_status(endpoint, EndpointStatus::Disabled, deadline)
+            .await
+            .map(drop)
+    }
+
+    /// Where the global name points.
+    pub(crate) async fn global_name(&self) -> Result<BTreeSet<IpAddr>, NameError> {
+        let found = self.names.addresses(&self.pair.global_host).await?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// The addresses of a region's endpoint.
+    pub(crate) async fn region_addresses(
+        &self,
+        side: backstay_pair::Side,
+    ) -> Result<BTreeSet<IpAddr>, NameError> {
+        let target = &self.pair.region(side).endpoint_target;
+        if let Ok(address) = target.parse() {
+            return Ok(BTreeSet::from([address]));
+        }
+        Ok(self.names.addresses(target).await?.into_iter().collect())
+    }
+}

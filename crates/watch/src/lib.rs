@@ -1,0 +1,38 @@
+//! The process around the decision: it looks, decides by [`backstay_failover`], and does what was
+//! decided. Nothing is decided here.
+//!
+//! - [`Sources`]: what describes and reaches the pair, as a person or a pod has it;
+//! - [`World`]: everything that is asked and told, behind the traits of
+//!   [`backstay_failover::edge`]: the primary's status ([`mod@lookout`]), the marks and the lock
+//!   on the standby's cluster ([`mod@shared`]), the traffic manager ([`mod@endpoint`]), the journals
+//!   ([`mod@journal`]) and the act ([`mod@act`]);
+//! - [`Watcher`]: one round after another, as the decision's module documentation demands;
+//! - [`Picture`]: what the last round saw and decided, for people, metrics and tests;
+//! - [`serve`]: metrics, health and the picture over HTTP.
+//!
+//! It needs the standby's cluster, and goes on without the primary's, without the Resource Manager
+//! and without either bucket: what cannot be reached is an input of the decision.
+
+mod act;
+mod buckets;
+mod clock;
+mod endpoint;
+mod evidence;
+mod journal;
+mod lookout;
+mod metrics;
+mod picture;
+mod recovery;
+mod round;
+mod serve;
+mod shared;
+mod sources;
+mod standby;
+mod world;
+
+pub use clock::Clock;
+pub use picture::{OpenWound, Picture, RegionView, RunView, StepView};
+pub use round::{Pace, Watcher};
+pub use serve::{ServeError, serve};
+pub use sources::{SourceError, Sources};
+pub use world::World;

@@ -1,0 +1,171 @@
+//! The vantage points: our own probe of the primary's ingress, and what the traffic manager says.
+//!
+//! Our own probe is the traffic manager's, from where we run: the same port, path and host, the
+//! certificate not judged (a probe carries nothing that could be stolen, and whoever sits in its
+//! way can make a region look dead by dropping it as well).
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use backstay_azure::{AzureError, Endpoint, EndpointMonitorStatus, EndpointStatus};
+use backstay_failover::edge::LookOut;
+use backstay_failover::sight::{Control, OurSide, Ours, Saw, Sighting};
+use backstay_pair::{Pair, Protocol, Side};
+use backstay_traffic::probe::{Outcome, ProbeError, Spec};
+use backstay_traffic::profile;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::world::World;
+
+/// The name of our own probe among the vantage points.
+pub(crate) const OURS: &str = "our own probe";
+/// The name of the traffic manager among them.
+pub(crate) const MONITOR: &str = "the traffic manager";
+
+/// Longest wait for a control.
+const CONTROL: Duration = Duration::from_secs(2);
+
+/// How a region is probed.
+pub(crate) fn spec(pair: &Pair, side: Side) -> Spec {
+    let manager = &pair.traffic_manager;
+    let monitor = profile::MonitorConfig {
+        protocol: match manager.probe_protocol {
+            Protocol::Http => profile::Protocol::Http,
+            Protocol::Https => profile::Protocol::Https,
+        },
+        port: manager.probe_port,
+        path: Some(manager.probe_path.clone()),
+        interval: pair.failover.probe_interval_seconds,
+        timeout: pair.failover.probe_timeout_seconds,
+        tolerated: 0,
+        headers: vec![profile::Header {
+            name: "host".to_owned(),
+            value: pair.global_host.clone(),
+        }],
+        expected: Vec::new(),
+    };
+    let endpoint = profile::Endpoint {
+        name: side.as_str().to_owned(),
+        target: pair.region(side).endpoint_target.clone().into(),
+        status: profile::Switch::Enabled,
+        priority: 1,
+        weight: 1,
+        location: None,
+        always_serve: profile::Switch::Disabled,
+        headers: Vec::new(),
+    };
+    Spec::new(&monitor, &endpoint)
+}
+
+/// What a probe's outcome is to a vantage point.
+fn seen(outcome: &Outcome) -> Saw {
+    match outcome {
+        Outcome::Healthy => Saw::Answers,
+        Outcome::Failed(error) => match error {
+            ProbeError::Timeout(_) => Saw::TimedOut,
+            ProbeError::Resolve(_) => Saw::Nothing(Ours::Dns),
+            ProbeError::Status(status) => Saw::WrongStatus(*status),
+            // No way there: it may be our own that is missing, so it is worth what a timeout is.
+            ProbeError::Connect(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
+            | ProbeError::Connect(ErrorKind::TimedOut) => Saw::TimedOut,
+            ProbeError::Connect(_)
+            | ProbeError::Tls(_)
+            | ProbeError::Broken(_)
+            | ProbeError::Closed
+            | ProbeError::NotHttp
+            | ProbeError::Head => Saw::Refused,
+        },
+        Outcome::Void(_) => Saw::Nothing(Ours::Network),
+    }
+}
+
+/// What the traffic manager's word is to a vantage point; nothing, where it does not look.
+fn monitored(read: &Result<Endpoint, AzureError>) -> Option<Saw> {
+    match read {
+        Ok(endpoint) if endpoint.status == EndpointStatus::Disabled => None,
+        Ok(endpoint) => match endpoint.monitor_status {
+            EndpointMonitorStatus::Online | EndpointMonitorStatus::CheckingEndpoint => {
+                Some(Saw::StillTrusted)
+            }
+            EndpointMonitorStatus::Degraded => Some(Saw::GivenUp),
+            EndpointMonitorStatus::Disabled
+            | EndpointMonitorStatus::Inactive
+            | EndpointMonitorStatus::Stopped
+            | EndpointMonitorStatus::Unmonitored
+            | EndpointMonitorStatus::Unknown => None,
+        },
+        Err(
+            AzureError::Identity { .. }
+            | AzureError::Unauthenticated { .. }
+            | AzureError::Forbidden { .. },
+        ) => Some(Saw::Nothing(Ours::Identity)),
+        Err(_) => Some(Saw::Nothing(Ours::Network)),
+    }
+}
+
+impl World {
+    /// Probes a region from here.
+    pub(crate) async fn probe(&self, side: Side) -> Outcome {
+        let [primary, secondary] = &self.probes;
+        let spec = match side {
+            Side::Primary => primary,
+            Side::Secondary => secondary,
+        };
+        self.prober.probe(spec, None).await.0
+    }
+
+    /// Whether our own network and name resolution work, by the Resource Manager, which is in
+    /// neither region, or by the standby's API server.
+    async fn our_side(&self) -> OurSide {
+        let arm = self.azure.arm();
+        let host = arm.host_str().unwrap_or_default();
+        let port = arm.port_or_known_default().unwrap_or(443);
+        let is_name = host.parse::<IpAddr>().is_err();
+        let dns = async {
+            if !is_name {
+                return Control::Untried;
+            }
+            match timeout(CONTROL, tokio::net::lookup_host((host, port))).await {
+                Ok(Ok(_)) => Control::Works,
+                _ => Control::Fails,
+            }
+        };
+        let arm_there = async {
+            let connected = timeout(CONTROL, TcpStream::connect((host, port))).await;
+            matches!(connected, Ok(Ok(_)))
+        };
+        let standby_there = async {
+            let name = &self.settings.place.deployment;
+            let read = timeout(CONTROL, self.standby.operator(name, Self::soon())).await;
+            matches!(read, Ok(Ok(_)))
+        };
+        let (dns, arm_there, standby_there) = tokio::join!(dns, arm_there, standby_there);
+        let network = match arm_there || standby_there {
+            true => Control::Works,
+            false => Control::Fails,
+        };
+        OurSide { dns, network }
+    }
+}
+
+impl LookOut for World {
+    async fn look(&self) -> (Vec<Sighting>, OurSide) {
+        let monitor = self.azure.endpoint_at(&self.primary_endpoint, Self::soon());
+        let (own, monitor, ours) =
+            tokio::join!(self.probe(Side::Primary), monitor, self.our_side());
+        let mut sightings = vec![Sighting {
+            from: OURS.to_owned(),
+            saw: seen(&own),
+        }];
+        sightings.extend(monitored(&monitor).map(|saw| Sighting {
+            from: MONITOR.to_owned(),
+            saw,
+        }));
+        (sightings, ours)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! What the last round saw and decided: for people, for metrics, for tests.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use backstay_failover::act::{Fact, Facts, Plan, Step};
+use backstay_failover::clock::Epoch;
+use backstay_failover::lock::Lock;
+use backstay_failover::marks::{Run, Stage};
+use backstay_failover::reason::Reason;
+use backstay_failover::sight::{Known, Side, Sighting};
+use backstay_failover::verdict::{Decision, Endpoint, Look, State};
+use serde::{Deserialize, Serialize};
+
+/// One of the two regions, as it is seen from here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionView {
+    /// By Azure's name.
+    pub region: String,
+    /// Whether the global name points to it.
+    pub serves: bool,
+    /// What its ingress says to a probe from here. Nothing, where nobody has asked.
+    #[serde(default)]
+    pub answers: Option<String>,
+    /// How its endpoint is set in the traffic manager, and what is probed there.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Its operator's replicas, and its nodes.
+    #[serde(default)]
+    pub cluster: Option<String>,
+}
+
+/// A step of the act, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Which.
+    pub step: Step,
+    /// What it does.
+    pub what: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Whether it is for now.
+    pub now: bool,
+}
+
+/// Something that should hold and does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenWound {
+    /// Which step.
+    pub step: Step,
+    /// Why.
+    pub why: String,
+}
+
+/// How it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Where the failover stands.
+    pub state: State,
+    /// Why, the most important first.
+    pub reasons: Vec<Reason>,
+    /// What each vantage point saw of the primary.
+    pub sightings: Vec<Sighting>,
+    /// Who holds the journal's term; nothing, if that is not known.
+    pub term: Option<Side>,
+    /// Whether the primary's endpoint is enabled; nothing, if that is not known.
+    pub endpoint: Option<Endpoint>,
+    /// The holdoff's beginning, in seconds since 1970 by the standby's API server.
+    pub degraded_since: Option<Epoch>,
+    /// What is left of the holdoff, in milliseconds.
+    pub holdoff_left_ms: Option<u64>,
+    /// The run that is under way, or was the last.
+    pub run: Option<RunView>,
+    /// Who has the run lock.
+    pub lock: Option<String>,
+    /// What keeps the standby from taking over.
+    pub shortcomings: Vec<String>,
+    /// Where the global name points.
+    pub name: Vec<IpAddr>,
+    /// The regions, the primary first.
+    pub regions: Vec<RegionView>,
+    /// The act's steps, while a run is under way.
+    pub steps: Vec<StepView>,
+    /// What should hold and does not.
+    pub wounds: Vec<OpenWound>,
+}
+
+/// A run of the act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its name.
+    pub id: String,
+    /// When it began, in seconds since 1970.
+    pub began: Epoch,
+    /// Whether it is done.
+    pub done: bool,
+}
+
+impl From<&Run> for RunView {
+    fn from(run: &Run) -> Self {
+        Self {
+            id: run.id.clone(),
+            began: run.began,
+            done: run.stage == Stage::Done,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Picture {
+    /// What a look has found and what was decided on it.
+    pub(crate) fn of(look: &Look, decision: &Decision, me: &str) -> Self {
+        let marks = look.reading.known().map(|it| &it.marks);
+        let shortcomings = match &look.standby {
+            Known::Is(all) => all.iter().map(|it| it.what.clone()).collect(),
+            Known::Unknown(why) => vec![format!("not known: {why}")],
+        };
+        Self {
+            state: decision.state,
+            reasons: decision.reasons.clone(),
+            sightings: look.sightings.clone(),
+            term: look.term.known().copied(),
+            endpoint: look.endpoint.known().copied(),
+            degraded_since: marks.and_then(|it| it.degraded_since),
+            holdoff_left_ms: decision.holdoff.map(|it| millis(it.left)),
+            run: marks.and_then(|it| it.run.as_ref()).map(RunView::from),
+            lock: match look.lock.known() {
+                Some(Lock::Mine(_)) => Some(me.to_owned()),
+                Some(Lock::Held(by)) => Some(by.clone()),
+                Some(Lock::Free(_)) | None => None,
+            },
+            shortcomings,
+            ..Self::default()
+        }
+    }
+
+    /// How far the act is.
+    pub(crate) fn act(&mut self, facts: &Facts, plan: &Plan, wounds: &BTreeMap<Step, String>) {
+        let steps = Step::ALL.into_iter().map(|step| StepView {
+            step,
+            what: step.words().to_owned(),
+            holds: *facts.of(step) == Fact::Holds,
+            now: plan.now.contains(&step),
+        });
+        self.steps = steps.collect();
+        let wounds = wounds.iter().map(|(step, why)| OpenWound {
+            step: *step,
+            why: why.clone(),
+        });
+        self.wounds = wounds.collect();
+    }
+}

@@ -1,0 +1,356 @@
+//! One round after another. See [`backstay_failover`] for why each is in this order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstay_failover::act::{Fact, Step, plan};
+use backstay_failover::edge::{Act, Locked, LookOut, Marked, Traffic, Written};
+use backstay_failover::lock::{LeaseWatch, Lock};
+use backstay_failover::marks::{Persist, Revision};
+use backstay_failover::sight::{Known, OurSide, Sighting};
+use backstay_failover::timing::Report;
+use backstay_failover::verdict::{Decision, Demand, Look, Memory, Next, State, decide};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::evidence::Evidence;
+use crate::picture::Picture;
+use crate::world::World;
+
+/// Longest wait for steps under way before the world is looked at again.
+const GLANCE: Duration = Duration::from_millis(250);
+/// Between two rounds while something is under way.
+const SOON: Duration = Duration::from_millis(100);
+/// Before a step that has failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After a round that came to nothing.
+const AGAIN: Duration = Duration::from_millis(500);
+/// So often is decided on the same sights.
+const DECISIONS: usize = 8;
+
+/// When the next round is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A spacing after this one began.
+    Usual,
+    /// After so long.
+    In(Duration),
+}
+
+/// An instance that watches.
+#[derive(Debug)]
+pub struct Watcher {
+    world: Arc<World>,
+    clock: Clock,
+    me: String,
+    memory: Memory,
+    leases: LeaseWatch,
+    demand: Demand,
+    evidence: Evidence,
+    /// Steps under way.
+    steps: JoinSet<(Step, Fact)>,
+    busy: BTreeSet<Step>,
+    failed: BTreeMap<Step, String>,
+    /// When a step that has failed may be tried again, by our clock.
+    again: BTreeMap<Step, Duration>,
+}
+
+/// How a decision was carried out.
+enum Carried {
+    /// Decide again, on the same sights.
+    Again,
+    /// The round is over.
+    Over(Pace),
+}
+
+impl Watcher {
+    /// A new instance, under a name that no other has ever had.
+    pub fn new(world: Arc<World>, demand: Demand) -> Self {
+        let host = nix::unistd::gethostname()
+            .map(|it| it.to_string_lossy().into_owned())
+            .unwrap_or_else(|_| "unknown".to_owned());
+        Self {
+            me: format!("{host}-{}", Uuid::new_v4().simple()),
+            clock: Clock::start(),
+            memory: Memory::default(),
+            leases: LeaseWatch::default(),
+            demand,
+            evidence: Evidence::new(world.clone()),
+            steps: JoinSet::new(),
+            busy: BTreeSet::new(),
+            failed: BTreeMap::new(),
+            again: BTreeMap::new(),
+            world,
+        }
+    }
+
+    /// Its name, in the run lock.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
+    /// From one look to the next.
+    pub fn spacing(&self) -> Duration {
+        self.world.settings.spacing
+    }
+
+    /// An alert has come. It changes nothing but the timing report.
+    pub fn alerted(&mut self) {
+        self.evidence.alerted();
+    }
+
+    /// Looks and decides, and changes nothing.
+    pub async fn look(&mut self) -> (Picture, Decision) {
+        let began = self.clock.now();
+        let sights = self.world.look().await;
+        let (look, decision) = self.decide(began, &sights).await;
+        let mut picture = Picture::of(&look, &decision, &self.me);
+        let facts = self.world.facts().await;
+        let barrier = self.world.barrier().await;
+        picture.act(&facts, &plan(&facts, barrier), &self.failed);
+        self.world.complete(&mut picture).await;
+        self.world.inspect(&mut picture).await;
+        (picture, decision)
+    }
+
+    /// A round: looks, decides, carries it out.
+    pub async fn round(&mut self) -> (Picture, Pace) {
+        let began = self.clock.now();
+        let sights = self.world.look().await;
+        let mut picture = Picture::default();
+        for _ in 0..DECISIONS {
+            let (look, decision) = self.decide(began, &sights).await;
+            picture = Picture::of(&look, &decision, &self.me);
+            self.evidence.decided(&look, &decision);
+            match self.carry_out(&look, &decision, &mut picture).await {
+                Carried::Again => {}
+                Carried::Over(pace) => {
+                    self.world.complete(&mut picture).await;
+                    return (picture, pace);
+                }
+            }
+        }
+        (picture, Pace::In(AGAIN))
+    }
+
+    async fn decide(
+        &mut self,
+        began: Duration,
+        (sightings, ours): &(Vec<Sighting>, OurSide),
+    ) -> (Look, Decision) {
+        let world = &self.world;
+        let (reading, lease, endpoint, term, standby) = tokio::join!(
+            Marked::read(&**world),
+            Locked::read(&**world),
+            world.endpoint(),
+            world.term(),
+            world.able(),
+        );
+        let mono = self.clock.now();
+        let lasts = world.settings.lease;
+        let lock = match lease {
+            Known::Is(lease) => Known::Is(self.leases.judge(lease.as_ref(), &self.me, mono, lasts)),
+            Known::Unknown(why) => Known::Unknown(why),
+        };
+        let look = Look {
+            began,
+            mono,
+            sightings: sightings.clone(),
+            ours: *ours,
+            reading,
+            lock,
+            standby,
+            endpoint,
+            term,
+            demand: self.demand.clone(),
+            run_id: Uuid::new_v4().simple().to_string(),
+        };
+        let decision = decide(&world.settings, &mut self.memory, &look);
+        (look, decision)
+    }
+
+    fn valid(&self, decision: &Decision) -> bool {
+        decision.still_valid(self.clock.now())
+    }
+
+    async fn carry_out(
+        &mut self,
+        look: &Look,
+        decision: &Decision,
+        picture: &mut Picture,
+    ) -> Carried {
+        if let Some(change) = &decision.persist {
+            if !self.valid(decision) {
+                return Carried::Over(Pace::In(SOON));
+            }
+            match self.world.write(change).await {
+                Written::Yes => self.evidence.persisted(look, change).await,
+                Written::Changed => return Carried::Over(Pace::In(SOON)),
+                Written::Unknown(why) => {
+                    tracing::warn!(why, "whether the marks are written is not known");
+                    return Carried::Over(Pace::In(AGAIN));
+                }
+            }
+        }
+        let mut again = false;
+        for next in &decision.next {
+            if !self.valid(decision) {
+                return Carried::Over(Pace::In(SOON));
+            }
+            match next {
+                Next::Begin => return Carried::Again,
+                Next::TakeLock(expected) => {
+                    match self.world.take(expected.as_ref(), &self.me).await {
+                        Written::Yes => again = true,
+                        Written::Changed => return Carried::Over(Pace::In(SOON)),
+                        Written::Unknown(_) => return Carried::Over(Pace::In(AGAIN)),
+                    }
+                }
+                Next::ReleaseLock(expected) => {
+                    // One that stays runs out.
+                    let _ = self.world.release(expected).await;
+                }
+                Next::DisableAgain => self.disable_again(picture).await,
+                Next::Act(revision) => {
+                    return Carried::Over(self.act(look, decision, revision, picture).await);
+                }
+            }
+        }
+        match (again, decision.state) {
+            (true, _) => Carried::Again,
+            (false, State::FailingOver) => Carried::Over(Pace::In(AGAIN)),
+            (false, _) => Carried::Over(Pace::Usual),
+        }
+    }
+
+    /// The reconciler: nobody sends traffic back to a primary that was failed over.
+    async fn disable_again(&mut self, picture: &mut Picture) {
+        self.evidence.reopened().await;
+        match self.world.perform(Step::Disable).await {
+            Fact::Failed(why) => {
+                self.failed.insert(Step::Disable, why);
+            }
+            _ => {
+                self.failed.remove(&Step::Disable);
+            }
+        }
+        picture.act(&Default::default(), &empty(), &self.failed);
+    }
+
+    /// Goes on with the act: what has ended is taken note of, what is for now is begun, and the
+    /// world is looked at again before long, whatever is still under way.
+    async fn act(
+        &mut self,
+        look: &Look,
+        decision: &Decision,
+        revision: &Revision,
+        picture: &mut Picture,
+    ) -> Pace {
+        if self.world.take(Some(revision), &self.me).await != Written::Yes {
+            return Pace::In(SOON);
+        }
+        let (mut facts, barrier) = tokio::join!(self.world.facts(), self.world.barrier());
+        self.take_note();
+        facts.0.insert(Step::Lock, Fact::Holds);
+        for (step, fact) in &mut facts.0 {
+            if *fact == Fact::Holds {
+                self.failed.remove(step);
+            } else if let Some(why) = self.failed.get(step) {
+                *fact = Fact::Failed(why.clone());
+            }
+        }
+        let plan = plan(&facts, barrier);
+        self.evidence.acting(&facts, &plan);
+        picture.act(&facts, &plan, &self.failed);
+        if !self.valid(decision) {
+            return Pace::In(SOON);
+        }
+        if plan.now.contains(&Step::Finish) {
+            self.finish(look).await;
+            return Pace::In(SOON);
+        }
+        let now = self.clock.now();
+        for step in plan.now {
+            let due = self.again.get(&step).is_none_or(|at| *at <= now);
+            if step.changes() && due && self.busy.insert(step) {
+                let world = self.world.clone();
+                self.steps
+                    .spawn(async move { (step, world.perform(step).await) });
+            }
+        }
+        if !self.steps.is_empty() {
+            let ended = tokio::time::timeout(GLANCE, self.steps.join_next()).await;
+            self.note_end(ended.ok().flatten());
+        }
+        Pace::In(SOON)
+    }
+
+    fn take_note(&mut self) {
+        while let Some(ended) = self.steps.try_join_next() {
+            self.note_end(Some(ended));
+        }
+    }
+
+    fn note_end(&mut self, ended: Option<Result<(Step, Fact), tokio::task::JoinError>>) {
+        match ended {
+            Some(Ok((step, Fact::Failed(why)))) => {
+                tracing::warn!(
+                    step = step.words(),
+                    why,
+                    "a step has failed; it is tried again"
+                );
+                self.busy.remove(&step);
+                self.failed.insert(step, why);
+                let again = self.clock.now().saturating_add(PAUSE);
+                self.again.insert(step, again);
+            }
+            Some(Ok((step, _))) => {
+                self.busy.remove(&step);
+                self.failed.remove(&step);
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "a step broke down; it is tried again");
+                self.busy.clear();
+            }
+            None => {}
+        }
+    }
+
+    async fn finish(&mut self, look: &Look) {
+        let Known::Is(reading) = &look.reading else {
+            return;
+        };
+        if let Some(change) = Persist::finish(reading)
+            && self.world.write(&change).await == Written::Yes
+        {
+            self.evidence.finished(look).await;
+        }
+    }
+
+    /// The timing report of the last run that this instance has ended.
+    pub fn report(&self) -> Option<&Report> {
+        self.evidence.report()
+    }
+
+    /// Gives back what is held. For the end of the process.
+    pub async fn stop(mut self) {
+        self.steps.abort_all();
+        if let Known::Is(lease) = Locked::read(&*self.world).await {
+            let mono = self.clock.now();
+            let lasts = self.world.settings.lease;
+            if let Lock::Mine(revision) = self.leases.judge(lease.as_ref(), &self.me, mono, lasts) {
+                let _ = self.world.release(&revision).await;
+            }
+        }
+    }
+}
+
+fn empty() -> backstay_failover::act::Plan {
+    backstay_failover::act::Plan {
+        now: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        wounds: Vec::new(),
+    }
+}

@@ -1,0 +1,126 @@
+//! The watch as a process: rounds until it is told to stop, and what they saw over HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::metrics::Metrics;
+use crate::picture::Picture;
+use crate::round::{Pace, Watcher};
+
+/// The type that Prometheus asks for.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why the watch cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its address.
+    #[error("cannot listen on {address}: {source}; name another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+#[derive(Clone)]
+struct Shown {
+    metrics: Arc<Metrics>,
+    picture: watch::Receiver<Picture>,
+}
+
+/// Watches until `stop` ends. Each alert on `alerts` begins a round at once. With an address,
+/// `/metrics`, `/healthz` and `/status` are served there; `listening` is told where.
+///
+/// # Errors
+/// When the address cannot be used.
+pub async fn serve(
+    mut watcher: Watcher,
+    listen: Option<SocketAddr>,
+    mut alerts: mpsc::Receiver<()>,
+    listening: impl FnOnce(Option<SocketAddr>),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let metrics = Arc::new(Metrics::new());
+    let (sender, picture) = watch::channel(Picture::default());
+    let shown = Shown {
+        metrics: metrics.clone(),
+        picture,
+    };
+    let server = match listen {
+        None => {
+            listening(None);
+            None
+        }
+        Some(address) => {
+            let failed = |source| ServeError::Listen { address, source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            listening(Some(listener.local_addr().map_err(failed)?));
+            Some(tokio::spawn(
+                axum::serve(listener, router(shown)).into_future(),
+            ))
+        }
+    };
+    let spacing = watcher.spacing();
+    tokio::pin!(stop);
+    let mut open = true;
+    loop {
+        let began = Instant::now();
+        let (picture, pace) = tokio::select! {
+            round = watcher.round() => round,
+            () = &mut stop => break,
+        };
+        metrics.show(&picture);
+        sender.send_replace(picture);
+        let pause = match pace {
+            Pace::Usual => spacing.saturating_sub(began.elapsed()),
+            Pace::In(pause) => pause,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            alert = alerts.recv(), if open => match alert {
+                Some(()) => {
+                    metrics.alert();
+                    watcher.alerted();
+                }
+                None => open = false,
+            },
+            () = &mut stop => break,
+        }
+    }
+    if let Some(server) = server {
+        server.abort();
+    }
+    watcher.stop().await;
+    Ok(())
+}
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/status", get(status))
+        .with_state(shown)
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    match shown.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn status(State(shown): State<Shown>) -> Json<Picture> {
+    Json(shown.picture.borrow().clone())
+}

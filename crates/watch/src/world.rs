@@ -1,0 +1,167 @@
+//! Everything that is asked and told.
+
+use std::time::Duration;
+
+use backstay_azure::{Client, ResourceId};
+use backstay_cluster::Region;
+use backstay_failover::settings::Settings;
+use backstay_names::Names;
+use backstay_pair::{Pair, Side};
+use backstay_retry::Deadline;
+use backstay_traffic::probe::{Outcome, Prober, Spec};
+use parking_lot::Mutex;
+
+use crate::journal::Journals;
+use crate::lookout;
+use crate::picture::{Picture, RegionView};
+use crate::recovery::Recoveries;
+use crate::sources::SourceError;
+
+/// Longest wait for what a look asks.
+const LOOK: Duration = Duration::from_secs(5);
+/// Longest wait for what only people want to know.
+const INSPECT: Duration = Duration::from_secs(3);
+
+/// The pair, connected.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) pair: Pair,
+    pub(crate) settings: Settings,
+    pub(crate) standby: Region,
+    pub(crate) primary: Option<Region>,
+    pub(crate) azure: Client,
+    pub(crate) primary_endpoint: ResourceId,
+    pub(crate) secondary_endpoint: ResourceId,
+    pub(crate) names: Names,
+    pub(crate) prober: Prober,
+    pub(crate) probes: [Spec; 2],
+    pub(crate) journals: Journals,
+    pub(crate) recoveries: Recoveries,
+    /// What was last found out about the standby, and when.
+    pub(crate) standby_was: Mutex<Option<crate::standby::Kept>>,
+}
+
+impl World {
+    pub(crate) fn new(
+        pair: Pair,
+        settings: Settings,
+        standby: Region,
+        primary: Option<Region>,
+        azure: Client,
+        names: Names,
+        prober: Prober,
+    ) -> Result<Self, SourceError> {
+        let id = |side| -> Result<ResourceId, SourceError> {
+            Ok(pair.traffic_manager.endpoint_id(side).parse()?)
+        };
+        Ok(Self {
+            primary_endpoint: id(Side::Primary)?,
+            secondary_endpoint: id(Side::Secondary)?,
+            probes: Side::BOTH.map(|side| lookout::spec(&pair, side)),
+            journals: Journals::default(),
+            recoveries: Recoveries::new(standby.clone()),
+            standby_was: Mutex::default(),
+            pair,
+            settings,
+            standby,
+            primary,
+            azure,
+            names,
+            prober,
+        })
+    }
+
+    /// The pair.
+    pub fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    /// The settings of the decision.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What a picture shows besides: where the global name points, and whom that means.
+    pub(crate) async fn complete(&self, picture: &mut Picture) {
+        let (name, primary, secondary) = tokio::join!(
+            self.global_name(),
+            self.region_addresses(Side::Primary),
+            self.region_addresses(Side::Secondary),
+        );
+        let name = name.unwrap_or_default();
+        let sides = [(Side::Primary, primary), (Side::Secondary, secondary)];
+        picture.regions = sides
+            .into_iter()
+            .map(|(side, addresses)| RegionView {
+                region: self.pair.region(side).region.clone(),
+                serves: addresses.is_ok_and(|it| name.iter().any(|at| it.contains(at))),
+                ..RegionView::default()
+            })
+            .collect();
+        picture.name = name.into_iter().collect();
+    }
+
+    /// Looks at both regions more closely than a decision needs.
+    pub(crate) async fn inspect(&self, picture: &mut Picture) {
+        let (primary, secondary) =
+            tokio::join!(self.region(Side::Primary), self.region(Side::Secondary));
+        for (view, found) in picture.regions.iter_mut().zip([primary, secondary]) {
+            (view.answers, view.endpoint, view.cluster) = found;
+        }
+    }
+
+    async fn region(&self, side: Side) -> (Option<String>, Option<String>, Option<String>) {
+        let deadline = Deadline::after(INSPECT);
+        let (id, region) = match side {
+            Side::Primary => (&self.primary_endpoint, self.primary.as_ref()),
+            Side::Secondary => (&self.secondary_endpoint, Some(&self.standby)),
+        };
+        let cluster = async {
+            let region = match region {
+                Some(region) => region,
+                None => return "no context in the kubeconfig".to_owned(),
+            };
+            let (operator, nodes) = (&self.settings.place.deployment, self.nodes());
+            let read = tokio::try_join!(
+                region.operator(operator, deadline),
+                region.pods(&nodes, deadline)
+            );
+            match read {
+                Ok((operator, pods)) => {
+                    let ready = pods.iter().filter(|pod| pod.ready).count();
+                    format!(
+                        "operator at {}, {ready} of {} nodes ready",
+                        operator.replicas,
+                        pods.len()
+                    )
+                }
+                Err(error) => error.to_string(),
+            }
+        };
+        let endpoint = async {
+            match self.azure.endpoint_at(id, deadline).await {
+                Ok(endpoint) => format!("{}, {:?}", endpoint.status, endpoint.monitor_status),
+                Err(error) => error.to_string(),
+            }
+        };
+        let (probe, endpoint, cluster) = tokio::join!(self.probe(side), endpoint, cluster);
+        let answers = match probe {
+            Outcome::Healthy => "answers".to_owned(),
+            Outcome::Failed(error) => error.to_string(),
+            Outcome::Void(why) => format!("not known: {why}"),
+        };
+        (Some(answers), Some(endpoint), Some(cluster))
+    }
+
+    pub(crate) fn soon() -> Deadline {
+        Deadline::after(LOOK)
+    }
+
+    /// The label selector of the standby's nodes.
+    pub(crate) fn nodes(&self) -> String {
+        format!(
+            "app.kubernetes.io/name=humio,app.kubernetes.io/instance={}",
+            self.pair.cluster
+        )
+    }
+}
