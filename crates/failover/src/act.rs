@@ -191,14 +191,23 @@ fn needs(step: Step, facts: &Facts, barrier: Barrier) -> BTreeSet<Step> {
             Step::Recovery,
             Step::Status,
         ],
-        (Step::Finish, Barrier::TrafficOnly) => {
-            &[Step::Lock, Step::Disable, Step::Operator, Step::Traffic]
-        }
+        // That the name points to the secondary is so as soon as the primary's endpoint is disabled,
+        // whether or not anybody answers there.
+        (Step::Finish, Barrier::TrafficOnly) => &[
+            Step::Lock,
+            Step::Disable,
+            Step::Operator,
+            Step::Recovery,
+            Step::Status,
+            Step::Traffic,
+        ],
         (Step::Finish, _) => &[
             Step::Lock,
             Step::Seal,
             Step::Disable,
             Step::Operator,
+            Step::Recovery,
+            Step::Status,
             Step::Traffic,
         ],
     };

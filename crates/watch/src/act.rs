@@ -26,6 +26,22 @@ fn fact(so: So) -> Fact {
     }
 }
 
+/// Where a test can end the process: in front of a step and behind it.
+fn failpoints(step: Step) -> (&'static str, &'static str) {
+    match step {
+        Step::Seal => ("failover.seal.before", "failover.seal.after"),
+        Step::Disable => ("failover.disable.before", "failover.disable.after"),
+        Step::CleanSecrets => ("failover.clean.before", "failover.clean.after"),
+        Step::Operator => ("failover.operator.before", "failover.operator.after"),
+        Step::Lock
+        | Step::PodReady
+        | Step::Recovery
+        | Step::Status
+        | Step::Traffic
+        | Step::Finish => ("failover.wait.before", "failover.wait.after"),
+    }
+}
+
 impl World {
     /// What keeps two regions from writing.
     pub(crate) async fn barrier(&self) -> Barrier {
@@ -135,7 +151,11 @@ impl Act for World {
     }
 
     async fn perform(&self, step: Step) -> Fact {
-        match self.step(step).await {
+        let (before, after) = failpoints(step);
+        backstay_failpoint::hit(before);
+        let done = self.step(step).await;
+        backstay_failpoint::hit(after);
+        match done {
             Ok(()) if step.changes() => Fact::Holds,
             Ok(()) => Fact::Open,
             Err(why) => Fact::Failed(why),

@@ -185,7 +185,10 @@ impl Watcher {
             if !self.valid(decision) {
                 return Carried::Over(Pace::In(SOON));
             }
-            match self.world.write(change).await {
+            backstay_failpoint::hit("failover.marks.before_write");
+            let written = self.world.write(change).await;
+            backstay_failpoint::hit("failover.marks.after_write");
+            match written {
                 Written::Yes => self.evidence.persisted(look, change).await,
                 Written::Changed => return Carried::Over(Pace::In(SOON)),
                 Written::Unknown(why) => {
@@ -202,7 +205,9 @@ impl Watcher {
             match next {
                 Next::Begin => return Carried::Again,
                 Next::TakeLock(expected) => {
-                    match self.world.take(expected.as_ref(), &self.me).await {
+                    let taken = self.world.take(expected.as_ref(), &self.me).await;
+                    backstay_failpoint::hit("failover.lock.after_take");
+                    match taken {
                         Written::Yes => again = true,
                         Written::Changed => return Carried::Over(Pace::In(SOON)),
                         Written::Unknown(_) => return Carried::Over(Pace::In(AGAIN)),
@@ -322,6 +327,7 @@ impl Watcher {
         let Known::Is(reading) = &look.reading else {
             return;
         };
+        backstay_failpoint::hit("failover.finish.before");
         if let Some(change) = Persist::finish(reading)
             && self.world.write(&change).await == Written::Yes
         {

@@ -25,7 +25,7 @@ fn what_may_be_done_now() {
     let by_us = Barrier::SealByUs;
     let traffic = Barrier::TrafficOnly;
     type Steps = &'static [Step];
-    let cases: [(&str, Barrier, Steps, Steps, Steps); 15] = [
+    let cases: [(&str, Barrier, Steps, Steps, Steps); 16] = [
         (
             "secrets that a Ready pod uses are left",
             either,
@@ -134,6 +134,13 @@ fn what_may_be_done_now() {
             ],
             &[],
             &[Disable],
+        ),
+        (
+            "the name alone is no end: it moves as soon as the endpoint is disabled",
+            either,
+            &[Lock, CleanSecrets, Seal, Disable, Operator, Traffic],
+            &[],
+            &[PodReady, Recovery],
         ),
         (
             "the end",
