@@ -158,9 +158,14 @@ impl Evidence {
         };
         moment(&mut self.moments.operator, Step::Operator);
         moment(&mut self.moments.recovered, Step::Status);
-        moment(&mut self.moments.traffic, Step::Traffic);
-        if self.moments.operator.is_some() && self.moments.pod_started.is_none() {
-            self.moments.pod_started = self.world.recoveries.seen().then_some(now);
+        // The name may point there before anybody answers; traffic it is when both hold.
+        if facts.holds(Step::Status) {
+            moment(&mut self.moments.traffic, Step::Traffic);
+        }
+        // Whoever answers runs, whatever the list of pods said a moment before.
+        let runs = self.world.recoveries.running() || self.moments.recovered.is_some();
+        if runs && self.moments.operator.is_some() {
+            self.moments.pod_started.get_or_insert(now);
         }
         tracing::debug!(run = self.run(), now = ?plan.now, wounds = ?plan.wounds, "the act");
     }

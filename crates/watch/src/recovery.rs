@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstay_cluster::loader::{Recovery, Stage};
@@ -20,6 +21,7 @@ const LINE: Duration = Duration::from_secs(30);
 pub(crate) struct Recoveries {
     region: Region,
     followed: Mutex<BTreeMap<String, Followed>>,
+    running: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -39,19 +41,20 @@ impl Recoveries {
         Self {
             region,
             followed: Mutex::default(),
+            running: AtomicBool::new(false),
         }
     }
 
-    /// Whether a node has begun to say something of a recovery.
-    pub(crate) fn seen(&self) -> bool {
-        let followed = self.followed.lock();
-        followed
-            .values()
-            .any(|it| it.recovery.lock().stage() > Stage::Unseen)
+    /// Whether a node's container was seen running.
+    pub(crate) fn running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
     }
 
     /// Follows these pods, and no others any more; says how far the one is that is furthest.
     pub(crate) fn follow(&self, pods: &[Pod]) -> Recovery {
+        if pods.iter().any(|pod| pod.ready || pod.phase == "Running") {
+            self.running.store(true, Ordering::Release);
+        }
         let mut followed = self.followed.lock();
         followed.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
         for pod in pods {

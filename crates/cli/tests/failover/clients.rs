@@ -1,0 +1,161 @@
+//! Clients that keep to one node, past everything that could lead them elsewhere, and remember what
+//! was acknowledged.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use backstay_lab::client::NodeClient;
+use backstay_lab::workload::feed::body;
+use backstay_pair::Side;
+use futures::TryStreamExt as _;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::world::World;
+
+const REPOSITORY: &str = "story";
+/// Nothing takes longer unless something hangs.
+const HANG: Duration = Duration::from_secs(180);
+
+/// A client of one node.
+pub struct Client {
+    runtime: Runtime,
+    node: NodeClient,
+    token: String,
+    stop: Arc<AtomicBool>,
+    task: Option<JoinHandle<BTreeSet<String>>>,
+}
+
+fn context(side: Side) -> &'static str {
+    match side {
+        Side::Primary => "aks-primary",
+        Side::Secondary => "aks-secondary",
+    }
+}
+
+/// The node in a region's pod that takes everything.
+fn node(world: &World, side: Side) -> NodeClient {
+    let ip = world.until(
+        &format!(
+            "kubectl --context {} -n logging get pods -l app.kubernetes.io/name=humio,humio.com/node-pool=logscale \
+             -o jsonpath='{{.items[0].status.podIP}}'",
+            context(side)
+        ),
+        |ip| !ip.is_empty(),
+    );
+    NodeClient::new(&format!("http://{}:8080/", ip.trim())).unwrap()
+}
+
+fn admin(world: &World, side: Side) -> String {
+    let text = world.shell(&format!(
+        "kubectl --context {} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d",
+        context(side)
+    ));
+    text.trim().to_owned()
+}
+
+impl Client {
+    /// Makes a repository in the primary and begins to send to it, an event at a time.
+    pub fn of_primary(world: &World) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let admin = admin(world, Side::Primary);
+        let node = node(world, Side::Primary);
+        let token = runtime.block_on(async {
+            let start = Instant::now();
+            while let Err(error) = node.create_repository(&admin, REPOSITORY).await {
+                assert!(start.elapsed() < HANG, "{error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            node.create_ingest_token(&admin, REPOSITORY, "story")
+                .await
+                .unwrap()
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        let sending = send(node.clone(), token.clone(), stop.clone());
+        let task = runtime.spawn(sending);
+        Self {
+            runtime,
+            node,
+            token,
+            stop,
+            task: Some(task),
+        }
+    }
+
+    /// Whether the node takes an event now.
+    pub fn takes(&self, identity: &str) -> bool {
+        let batch = body(0, &[("story", identity.to_owned(), identity.to_owned())]);
+        let taken = self.node.ingest(&self.token, identity, batch);
+        self.runtime.block_on(taken).is_ok()
+    }
+
+    /// What the node says of itself.
+    pub fn status(&self) -> String {
+        match self.runtime.block_on(self.node.status()) {
+            Ok(answer) => answer.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Waits until the node takes nothing any more.
+    pub fn until_refused(&self) {
+        let start = Instant::now();
+        while self.takes("too-late") {
+            assert!(start.elapsed() < HANG, "{}", self.status());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends the sending, and checks that the secondary has all that was acknowledged, each once.
+    /// Says how many that were.
+    pub fn check(&mut self, world: &World) -> usize {
+        self.stop.store(true, Ordering::Release);
+        let acknowledged = self.runtime.block_on(self.task.take().unwrap()).unwrap();
+        let admin = admin(world, Side::Secondary);
+        let secondary = node(world, Side::Secondary);
+        let rows = self.runtime.block_on(async {
+            let rows = secondary.query(&admin, REPOSITORY, "*").await.unwrap();
+            rows.try_collect::<Vec<_>>().await.unwrap()
+        });
+        let mut found = BTreeSet::new();
+        for row in rows {
+            let text = row["@rawstring"].as_str().unwrap().to_owned();
+            assert!(found.insert(text.clone()), "{text} is found twice");
+        }
+        let lost: Vec<&String> = acknowledged.difference(&found).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+        acknowledged.len()
+    }
+}
+
+async fn send(node: NodeClient, token: String, stop: Arc<AtomicBool>) -> BTreeSet<String> {
+    let mut acknowledged = BTreeSet::new();
+    let mut number = 0;
+    while !stop.load(Ordering::Acquire) {
+        let identity = format!("event-{number}");
+        let now = chrono_now();
+        let batch = body(now, &[("story", identity.clone(), identity.clone())]);
+        // One that is not acknowledged is sent again, under its own key: it may be there already.
+        match tokio::time::timeout(
+            Duration::from_secs(2),
+            node.ingest(&token, &identity, batch),
+        )
+        .await
+        {
+            Ok(Ok(())) => {
+                acknowledged.insert(identity);
+                number += 1;
+            }
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    acknowledged
+}
+
+fn chrono_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.unwrap().as_millis()).unwrap()
+}

@@ -1,0 +1,155 @@
+//! The control half as processes.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// Nothing takes longer unless something hangs.
+const HANG: Duration = Duration::from_secs(180);
+
+/// A command of the control half, with all that it needs to find this lab.
+pub fn command(world: &World, arguments: &[&str]) -> Command {
+    let lab = world.lab();
+    let status = world.status();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+    command
+        .args(arguments)
+        .env("BACKSTAY_PAIR", lab.join("backstay.toml"))
+        .env("BACKSTAY_AZURE_TOKEN_FILE", lab.join("arm-token.txt"))
+        .env("KUBECONFIG", world.place().kubeconfig())
+        .env("BACKSTAY_DNS", status["dns"].as_str().unwrap())
+        .env("BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS", "0")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(world: &World, arguments: &[&str]) -> Output {
+    command(world, arguments).output().unwrap()
+}
+
+/// A command's one JSON object, and how it ended.
+pub fn json(world: &World, arguments: &[&str]) -> (Value, i32) {
+    let mut all = arguments.to_vec();
+    all.extend(["--output", "json"]);
+    let output = run(world, &all);
+    let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        panic!("{arguments:?}: {error}: {said}")
+    });
+    (value, output.status.code().unwrap())
+}
+
+/// A `backstay watch`.
+pub struct Watch {
+    child: Child,
+    url: String,
+    log: PathBuf,
+}
+
+impl Watch {
+    pub fn start(world: &World, name: &str) -> Self {
+        let log = world.lab().join(format!("{name}.log"));
+        let mut child = command(
+            world,
+            &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
+        )
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{error}: {line}: {}", read(&log)));
+        let url = format!("http://{}", told["listen"].as_str().unwrap());
+        Self { child, url, log }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let output = Command::new("curl")
+            .args(["-s", "--max-time", "10", &format!("{}{path}", self.url)])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn metrics(&self) -> String {
+        self.get("/metrics")
+    }
+
+    /// What its last round saw.
+    pub fn picture(&self) -> Value {
+        serde_json::from_str(&self.get("/status")).unwrap_or_default()
+    }
+
+    /// Waits until its picture is as wanted.
+    pub fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let picture = self.picture();
+            if wanted(&picture) {
+                return picture;
+            }
+            assert!(
+                start.elapsed() < HANG,
+                "{what} has not come: {picture:#}\n{}",
+                read(&self.log)
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub fn until_state(&self, state: &str) -> Value {
+        self.until(state, |picture| picture["state"] == state)
+    }
+
+    /// Ends it as an operator would.
+    pub fn end(mut self) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").arg(&pid).status().unwrap();
+        let ended = self.child.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "{}", read(&self.log));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(log: &std::path::Path) -> String {
+    std::fs::read_to_string(log).unwrap_or_default()
+}
+
+/// The primary's endpoint, as the Resource Manager has it.
+pub fn endpoint(world: &World) -> Value {
+    serde_json::from_str(&arm(world, "GET", None)).unwrap()
+}
+
+/// A call of the Resource Manager, as `az rest` would make it.
+pub fn arm(world: &World, method: &str, body: Option<&str>) -> String {
+    let status = world.status();
+    let base = status["arm"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{status:#}"));
+    let profile = "subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/lab-dr/providers/\
+                   Microsoft.Network/trafficManagerProfiles/lab-logs";
+    let data = body.map_or_else(String::new, |body| {
+        format!("-H 'content-type: application/json' -d '{body}'")
+    });
+    world.shell(&format!(
+        "curl -sf --max-time 10 -X {method} {data} -H \"authorization: bearer $(cat {token})\" \
+         '{base}/{profile}/externalEndpoints/primary?api-version=2022-04-01'",
+        token = world.lab().join("arm-token.txt").display(),
+    ))
+}

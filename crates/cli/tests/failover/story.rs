@@ -1,0 +1,142 @@
+//! A primary that dies, is cut off, or freezes; and comes back.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clients::Client;
+use crate::control::{Watch, arm, endpoint, json};
+use crate::world::{Logs, World, no_kubectl};
+
+const OPERATOR: &str =
+    "kubectl --context aks-secondary -n logging get deploy humio-operator -o json";
+
+fn disabled(world: &World) -> bool {
+    endpoint(world)["properties"]["endpointStatus"] == "Disabled"
+}
+
+/// All that a failover promises, once it is over.
+fn is_failed_over(world: &World, picture: &Value) {
+    assert_eq!(picture["state"], "failed-over", "{picture:#}");
+    assert_eq!(picture["term"], "secondary", "{picture:#}");
+    assert_eq!(picture["endpoint"], "disabled", "{picture:#}");
+    assert_eq!(picture["run"]["done"], true, "{picture:#}");
+    assert_eq!(picture["wounds"], Value::Array(vec![]), "{picture:#}");
+    assert_eq!(picture["regions"][1]["serves"], true, "{picture:#}");
+    assert!(disabled(world));
+    let operator: Value = serde_json::from_str(&world.shell(OPERATOR)).unwrap();
+    assert_eq!(operator["spec"]["replicas"], 1);
+    let run = picture["run"]["id"].as_str().unwrap();
+    let annotations = &operator["metadata"]["annotations"];
+    let mark = annotations["logscale.dr/failover-run"].as_str().unwrap();
+    assert!(mark.starts_with("done ") && mark.ends_with(run), "{mark}");
+    assert!(annotations["logscale.dr/degraded-since-epoch"].is_null());
+}
+
+#[test]
+fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    let watch = Watch::start(&world, "watch");
+    watch.until_state("healthy");
+    let mut client = Client::of_primary(&world);
+    assert!(client.takes("before"));
+    world.done(&["lab", "kill-region", "primary"]);
+    is_failed_over(&world, &watch.until_state("failed-over"));
+    let events = world.shell("kubectl --context aks-secondary -n logging get events");
+    for reason in ["HoldoffStarted", "FailoverStarted", "FailoverFinished"] {
+        assert!(events.contains(reason), "{reason}: {events}");
+    }
+    let metrics = watch.metrics();
+    for line in [
+        "backstay_failover_state{state=\"failed-over\"} 1",
+        "backstay_failover_secondary_holds_term 1",
+        "backstay_failover_primary_endpoint_enabled 0",
+        "backstay_failover_open_wounds 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+
+    // The primary is back, as if nothing had been; it is fenced and gets no traffic.
+    world.done(&["lab", "restore", "primary"]);
+    world.until_status(|status| {
+        let primary = crate::world::region(status, backstay_pair::Side::Primary);
+        primary["view"]["api"] == true && primary["view"]["status"] == 503
+    });
+    is_failed_over(&world, &watch.picture());
+    let (status, code) = json(&world, &["status"]);
+    assert_eq!(
+        (&status["state"], code),
+        (&"failed-over".into(), 0),
+        "{status:#}"
+    );
+
+    // Somebody enables its endpoint, as `terraform apply` on the primary would: by a PUT of all of
+    // it. It is disabled again, and said so.
+    let target = endpoint(&world)["properties"]["target"].clone();
+    let body = serde_json::json!({ "properties": {
+        "target": target, "endpointStatus": "Enabled", "priority": 1,
+    } });
+    arm(&world, "PUT", Some(&body.to_string()));
+    let start = std::time::Instant::now();
+    while !disabled(&world) {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "it stays enabled"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    world.until(
+        "kubectl --context aks-secondary -n logging get events",
+        |events| events.contains("EndpointReopened"),
+    );
+    assert!(client.check(&world) > 0);
+    watch.end();
+    world.down();
+}
+
+#[test]
+fn a_primary_that_is_cut_off_and_lives_acknowledges_nothing_that_is_lost() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    let watch = Watch::start(&world, "watch");
+    watch.until_state("healthy");
+    let mut client = Client::of_primary(&world);
+    assert!(client.takes("before"));
+    world.done(&["lab", "partition", "primary"]);
+    assert!(client.takes("cut off, and not yet failed over"));
+    is_failed_over(&world, &watch.until_state("failed-over"));
+    client.until_refused();
+    let said = client.status();
+    assert!(
+        said.contains("503") && said.to_lowercase().contains("fenced"),
+        "{said}"
+    );
+    world.done(&["lab", "restore", "primary"]);
+    assert!(client.check(&world) > 0);
+    is_failed_over(&world, &watch.until_state("failed-over"));
+    world.down();
+}
+
+#[test]
+fn a_primary_that_froze_and_thaws_after_the_failover_acknowledges_nothing() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    let watch = Watch::start(&world, "watch");
+    watch.until_state("healthy");
+    let mut client = Client::of_primary(&world);
+    assert!(client.takes("before"));
+    world.done(&["lab", "freeze", "primary"]);
+    is_failed_over(&world, &watch.until_state("failed-over"));
+    world.done(&["lab", "restore", "primary"]);
+    client.until_refused();
+    assert!(client.check(&world) > 0);
+    is_failed_over(&world, &watch.until_state("failed-over"));
+    world.down();
+}
