@@ -73,7 +73,7 @@ impl Command {
     /// progress by itself.
     pub fn quiet(&self) -> bool {
         match self {
-            Self::Node(_) | Self::Traffic(_) | Self::Watch(_) | Self::Failover(_) => false,
+            Self::Node(_) | Self::Traffic(_) | Self::Watch(_) => false,
             Self::Lab(flags) => !matches!(flags.command, LabCommand::Part(_)),
             _ => true,
         }

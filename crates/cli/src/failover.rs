@@ -12,6 +12,9 @@ use tokio::time::{Instant, sleep};
 use crate::args::{FailoverFlags, Output};
 use crate::{Exit, complain, control, json, say, stopped};
 
+/// So many looks in a row may find what is unclear, before it is taken for an answer.
+const PATIENCE: u32 = 3;
+
 /// What it came to, on standard output.
 #[derive(serde::Serialize)]
 struct Ended<'a> {
@@ -43,7 +46,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
     let until = Instant::now() + Duration::from_secs(flags.timeout);
     let stop = stopped();
     tokio::pin!(stop);
-    let (mut rounds, mut told) = (0, None);
+    let (mut unclear, mut told) = (0, Vec::new());
     loop {
         let (picture, pace) = tokio::select! {
             round = watcher.round() => round,
@@ -53,11 +56,13 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
                 return Exit::Failed;
             }
         };
-        rounds += 1;
-        if told != Some(picture.state) {
-            tracing::info!(state = control::word(&picture.state), "failover");
-            told = Some(picture.state);
-        }
+        progress(&picture, &mut told);
+        let weight = weight(&picture);
+        unclear = if weight == Weight::Unclear {
+            unclear + 1
+        } else {
+            0
+        };
         match picture.state {
             State::FailedOver => {
                 let timing = watcher.report().cloned();
@@ -65,8 +70,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
                 return end(&picture, timing.as_ref(), true, false, output);
             }
             State::FailingOver => {}
-            // Enough looks in a row must have seen it down; then the answer is final.
-            _ if rounds > failures || against(&picture) => {
+            _ if weight == Weight::Stands || unclear >= PATIENCE => {
                 watcher.stop().await;
                 return end(&picture, None, false, false, output);
             }
@@ -88,23 +92,40 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
     }
 }
 
-/// Whether something speaks against it that a further look does not change.
-fn against(picture: &Picture) -> bool {
-    let passing = [
-        Code::NotYetSure,
-        Code::Begins,
-        Code::Acting,
-        Code::StaleLook,
-        Code::HoldoffRunning,
-        Code::StillTrusted,
-    ];
-    !picture.reasons.is_empty() && picture.reasons.iter().any(|it| !passing.contains(&it.code))
+/// How what speaks against it is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Nothing does, or it passes by itself while the primary stays down.
+    Passes,
+    /// It may be so for a moment only.
+    Unclear,
+    /// It stands.
+    Stands,
+}
+
+fn weight(picture: &Picture) -> Weight {
+    let each = picture.reasons.iter().map(|it| match it.code {
+        Code::PrimaryAnswers
+        | Code::Cooldown
+        | Code::Paused
+        | Code::StandbyNotAble
+        | Code::UnreadableMark => Weight::Stands,
+        Code::StandbyApiUnreachable
+        | Code::StandbyUnknown
+        | Code::OurDns
+        | Code::OurIdentity
+        | Code::OurNetwork
+        | Code::TooFewWitnesses
+        | Code::LockUnknown => Weight::Unclear,
+        _ => Weight::Passes,
+    });
+    each.max().unwrap_or(Weight::Passes)
 }
 
 async fn dry_run(watcher: &mut Watcher, spacing: Duration, failures: u32, output: Output) -> Exit {
     let (mut picture, mut decision) = watcher.look().await;
     for _ in 1..failures {
-        if against(&picture) {
+        if weight(&picture) > Weight::Passes {
             break;
         }
         sleep(spacing).await;
@@ -117,6 +138,19 @@ async fn dry_run(watcher: &mut Watcher, spacing: Duration, failures: u32, output
         true => exit,
         false => Exit::No,
     }
+}
+
+/// Says what is waited for, when that is something else than before.
+fn progress(picture: &Picture, told: &mut Vec<Code>) {
+    let codes: Vec<Code> = picture.reasons.iter().map(|it| it.code).collect();
+    if codes == *told {
+        return;
+    }
+    let sentences = picture.reasons.iter().map(|it| it.sentence.as_str());
+    let sentences: Vec<&str> = sentences.collect();
+    let state = control::word(&picture.state);
+    complain(&format!("{state}: {}", sentences.join("; ")));
+    *told = codes;
 }
 
 fn end(

@@ -122,6 +122,27 @@ impl Role {
         ],
     };
 
+    /// `backstay watch` and `backstay failover`: exactly what they need in the standby's cluster, as
+    /// in `deploy/kubernetes/watch.yaml`.
+    pub const FAILOVER: Self = Self {
+        name: "failover",
+        namespace: Some("logging"),
+        rules: &[
+            rule(&["get", "patch"], &["apps"], &["deployments"]),
+            rule(&["patch"], &["apps"], &["deployments/scale"]),
+            rule(&["get"], &["core.humio.com"], &["humioclusters"]),
+            rule(
+                &["get", "create", "patch"],
+                &["coordination.k8s.io"],
+                &["leases"],
+            ),
+            rule(&["create"], &[""], &["events"]),
+            rule(&["list"], &[""], &["pods"]),
+            rule(&["get"], &[""], &["pods/log"]),
+            rule(&["get", "list", "delete"], &[""], &["secrets"]),
+        ],
+    };
+
     /// The ingress proxy: it reads where requests go, and the certificates it shows.
     pub const INGRESS: Self = Self {
         name: "ingress",

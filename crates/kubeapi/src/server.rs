@@ -58,7 +58,8 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// On any free loopback port, with the roles admin, operator, dr-function and ingress.
+    /// On any free loopback port, with the roles admin, operator, dr-function, failover and
+    /// ingress.
     pub fn new(folder: PathBuf, runtime: Arc<dyn PodRuntime>) -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -67,6 +68,7 @@ impl ServerOptions {
                 Role::ADMIN,
                 Role::OPERATOR,
                 Role::DR_FUNCTION,
+                Role::FAILOVER,
                 Role::INGRESS,
             ],
             runtime,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -19,6 +20,9 @@ use crate::round::{Pace, Watcher};
 
 /// The type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A process that has taken no round for so long hangs: whatever a round asks has its deadline.
+const SILENT: Duration = Duration::from_secs(180);
 
 /// Why the watch cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,7 @@ pub enum ServeError {
 struct Shown {
     metrics: Arc<Metrics>,
     picture: watch::Receiver<Picture>,
+    last: Arc<Mutex<Instant>>,
 }
 
 /// Watches until `stop` ends. Each alert on `alerts` begins a round at once. With an address,
@@ -57,7 +62,9 @@ pub async fn serve(
     let shown = Shown {
         metrics: metrics.clone(),
         picture,
+        last: Arc::new(Mutex::new(Instant::now())),
     };
+    let last = shown.last.clone();
     let server = match listen {
         None => {
             listening(None);
@@ -82,6 +89,7 @@ pub async fn serve(
             () = &mut stop => break,
         };
         metrics.show(&picture);
+        *last.lock() = Instant::now();
         sender.send_replace(picture);
         let pause = match pace {
             Pace::Usual => spacing.saturating_sub(began.elapsed()),
@@ -109,7 +117,7 @@ pub async fn serve(
 fn router(shown: Shown) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(health))
         .route("/status", get(status))
         .with_state(shown)
 }
@@ -118,6 +126,14 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     match shown.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Whether rounds are taken. One that hangs is ended from outside, and another goes on.
+async fn health(State(shown): State<Shown>) -> (StatusCode, &'static str) {
+    match shown.last.lock().elapsed() < SILENT {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "no round for long\n"),
     }
 }
 

@@ -140,3 +140,56 @@ fn a_primary_that_froze_and_thaws_after_the_failover_acknowledges_nothing() {
     is_failed_over(&world, &watch.until_state("failed-over"));
     world.down();
 }
+
+/// The rules of `deploy/kubernetes/watch.yaml`, as that file has them.
+fn written(rules: &[backstay_kubeapi::Rule]) -> String {
+    let list = |texts: &[&str]| {
+        let quoted: Vec<String> = texts.iter().map(|it| format!("\"{it}\"")).collect();
+        format!("[{}]", quoted.join(", "))
+    };
+    let lines = rules.iter().map(|rule| {
+        format!(
+            "  - apiGroups: {}\n    resources: {}\n    verbs: {}\n",
+            list(rule.groups),
+            list(rule.resources),
+            list(rule.verbs)
+        )
+    });
+    format!("rules:\n{}---\n", lines.collect::<String>())
+}
+
+#[test]
+fn the_permissions_that_are_deployed_are_enough() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/kubernetes/watch.yaml"
+    );
+    let deployed = std::fs::read_to_string(path).unwrap();
+    let rules = written(backstay_kubeapi::Role::FAILOVER.rules);
+    assert!(deployed.contains(&rules), "{path} has not\n{rules}");
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    // It has no way into the primary's cluster, and in the secondary's it may do so much and no more.
+    let api = world.lab().join("secondary/api");
+    let token = |role: &str| std::fs::read_to_string(api.join(format!("{role}.token"))).unwrap();
+    let kubeconfig = std::fs::read_to_string(world.place().kubeconfig()).unwrap();
+    assert!(kubeconfig.contains(token("admin").trim()));
+    let less = kubeconfig
+        .replace(token("admin").trim(), token("failover").trim())
+        .replace("aks-primary", "nowhere");
+    let path = world.lab().join("less.kubeconfig");
+    std::fs::write(&path, less).unwrap();
+    world.done(&["lab", "kill-region", "primary"]);
+    let mut command = crate::control::command(&world, &["failover", "--output", "json"]);
+    let output = command.env("KUBECONFIG", &path).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(output.status.code(), Some(0), "{told:#}");
+    assert_eq!(told["done"], true);
+    is_failed_over(&world, &told["picture"]);
+    let events = world.shell("kubectl --context aks-secondary -n logging get events");
+    assert!(events.contains("FailoverFinished"), "{events}");
+    world.down();
+}

@@ -15,7 +15,7 @@ use crate::lab::{Lab, QUICK, deadline, soon};
 const HUMIO: &str = "app.kubernetes.io/name=humio";
 
 /// Verb, API group, resource: all that this crate ever needs.
-const NEEDED: [(&str, &str, &str); 18] = [
+const NEEDED: [(&str, &str, &str); 19] = [
     ("get", "apps", "deployments"),
     ("patch", "apps", "deployments"),
     ("patch", "apps", "deployments/scale"),
@@ -24,6 +24,7 @@ const NEEDED: [(&str, &str, &str); 18] = [
     ("get", "coordination.k8s.io", "leases"),
     ("create", "coordination.k8s.io", "leases"),
     ("update", "coordination.k8s.io", "leases"),
+    ("patch", "coordination.k8s.io", "leases"),
     ("create", "", "events"),
     ("list", "", "pods"),
     ("watch", "", "pods"),
@@ -98,6 +99,41 @@ async fn everything(lab: &Lab, region: &Region, operator: &Operator, run: usize)
             .map(|_| ()),
     );
     note(region.scale(name, 1, deadline()).await.map(|_| ()));
+    note(
+        region
+            .operator_and_clock(name, deadline())
+            .await
+            .map(|_| ()),
+    );
+    let annotations = [(PAUSED, Some(value.clone()))].into();
+    let current = lab.region("admin").await.operator(name, deadline()).await;
+    let version = current.unwrap().version;
+    note(
+        region
+            .annotate_once(name, &version, &annotations, deadline())
+            .await
+            .map(|_| ()),
+    );
+    let lease = format!("bare-{run}");
+    let lasts = Duration::from_secs(60);
+    let admin = lab.region("admin").await;
+    note(
+        region
+            .write_lease(&lease, None, Some("me"), lasts, deadline())
+            .await
+            .map(|_| ()),
+    );
+    let _ = admin
+        .write_lease(&lease, None, Some("me"), lasts, deadline())
+        .await;
+    note(region.lease(&lease, deadline()).await.map(|_| ()));
+    let held = admin.lease(&lease, deadline()).await.unwrap().unwrap();
+    note(
+        region
+            .write_lease(&lease, Some(&held.version), None, lasts, deadline())
+            .await
+            .map(|_| ()),
+    );
     note(
         region
             .humio_cluster("logscale", deadline())
