@@ -193,6 +193,12 @@ pub struct Failover {
     pub probe_interval_seconds: u32,
     /// Seconds after which one has failed.
     pub probe_timeout_seconds: u32,
+    /// Seconds for which a primary must answer without a break to count as recovered.
+    pub recovered_seconds: u32,
+    /// Seconds after which a primary that never recovers is failed over as soon as it is down
+    /// again, though each of its answers has restarted the holdoff. Taken as no less than the
+    /// holdoff and `recovered_seconds` together.
+    pub crash_loop_seconds: u32,
 }
 
 #[cfg(test)]

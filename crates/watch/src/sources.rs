@@ -111,15 +111,17 @@ fn settings(pair: &Pair) -> Settings {
     let seconds = |it: u32| Duration::from_secs(u64::from(it));
     let defaults = Settings::default();
     let holdoff = seconds(pair.failover.pre_failover_failure_seconds);
+    let recovered = seconds(pair.failover.recovered_seconds);
     let spacing = seconds(pair.failover.probe_interval_seconds);
     Settings {
         holdoff,
         spacing,
         cooldown: seconds(pair.failover.cooldown_seconds),
         unwatched: defaults.unwatched.max(spacing.saturating_mul(3)),
-        crash_loop: defaults
-            .crash_loop
-            .map(|it| it.max(holdoff.saturating_add(defaults.recovered))),
+        recovered,
+        crash_loop: Some(
+            seconds(pair.failover.crash_loop_seconds).max(holdoff.saturating_add(recovered)),
+        ),
         look: defaults
             .look
             .max(seconds(pair.failover.probe_timeout_seconds).saturating_mul(3)),

@@ -55,15 +55,17 @@ pub struct Watch {
 
 impl Watch {
     pub fn start(world: &World, name: &str) -> Self {
+        let arguments = ["watch", "--listen", "127.0.0.1:0", "--output", "json"];
         let log = world.lab().join(format!("{name}.log"));
-        let mut child = command(
-            world,
-            &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
-        )
-        .stdout(Stdio::piped())
-        .stderr(File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
+        Self::of(command(world, &arguments), log)
+    }
+
+    pub fn of(mut command: Command, log: PathBuf) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
@@ -79,6 +81,11 @@ impl Watch {
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        read(&self.log)
     }
 
     pub fn metrics(&self) -> String {

@@ -141,6 +141,54 @@ fn a_primary_that_froze_and_thaws_after_the_failover_acknowledges_nothing() {
     world.down();
 }
 
+#[test]
+fn a_primary_that_crash_loops_is_not_waited_for_for_ever() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    let mut watch = crate::control::command(
+        &world,
+        &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
+    );
+    // No outage of it lasts as long as the holdoff, and it never answers for long either.
+    watch
+        .env(
+            "BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS",
+            "20",
+        )
+        .env("BACKSTAY_PAIR__FAILOVER__RECOVERED_SECONDS", "10")
+        .env("BACKSTAY_PAIR__FAILOVER__CRASH_LOOP_SECONDS", "30");
+    let watch = Watch::of(watch, world.lab().join("watch.log"));
+    watch.until_state("healthy");
+    let mut answers = 0;
+    let picture = loop {
+        world.done(&["lab", "kill-region", "primary"]);
+        let down = watch.until("an outage that is noticed", |picture| {
+            ["holding", "failing-over", "failed-over"]
+                .contains(&picture["state"].as_str().unwrap_or_default())
+        });
+        if down["state"] != "holding" {
+            break watch.until_state("failed-over");
+        }
+        // In time for another answer, or not: the bound may be reached meanwhile.
+        world.done(&["lab", "restore", "primary"]);
+        let next = watch.until("an answer, or the end of patience", |picture| {
+            ["resolved", "failing-over", "failed-over"]
+                .contains(&picture["state"].as_str().unwrap_or_default())
+        });
+        if next["state"] != "resolved" {
+            break watch.until_state("failed-over");
+        }
+        answers += 1;
+    };
+    assert!(answers > 1, "it was to answer several times");
+    is_failed_over(&world, &picture);
+    let log = watch.log();
+    assert!(log.contains("is not waited for"), "{log}");
+    world.down();
+}
+
 /// The rules of `deploy/kubernetes/watch.yaml`, as that file has them.
 fn written(rules: &[backstay_kubeapi::Rule]) -> String {
     let list = |texts: &[&str]| {

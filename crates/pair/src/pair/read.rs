@@ -290,5 +290,7 @@ fn failover(read: &mut Reader) -> Failover {
         cooldown_seconds: seconds("cooldown_seconds", 300, 0),
         probe_interval_seconds: seconds("probe_interval_seconds", 10, 1),
         probe_timeout_seconds: seconds("probe_timeout_seconds", 5, 1),
+        recovered_seconds: seconds("recovered_seconds", 60, 1),
+        crash_loop_seconds: seconds("crash_loop_seconds", 900, 1),
     }
 }

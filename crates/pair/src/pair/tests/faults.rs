@@ -58,8 +58,9 @@ fn an_unknown_key_is_refused_with_its_line_and_what_was_meant() {
     let text = AZURE.replace("[failover]\n", "[failover]\nzzzzzzzzzz = 60\n");
     assert!(
         complaints(&text)[0].ends_with(
-            "unknown key; known here are cooldown_seconds, pre_failover_failure_seconds, \
-             probe_interval_seconds, probe_timeout_seconds"
+            "unknown key; known here are cooldown_seconds, crash_loop_seconds, \
+             pre_failover_failure_seconds, probe_interval_seconds, probe_timeout_seconds, \
+             recovered_seconds"
         ),
         "{:?}",
         complaints(&text)
