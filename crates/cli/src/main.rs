@@ -47,10 +47,13 @@ impl From<Exit> for ExitCode {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = logging::start(arguments.log_format, arguments.command.quiet()) {
-        complain(&error.to_string());
-        return Exit::Usage.into();
-    }
+    let traces = match logging::start(arguments.log_format, arguments.command.quiet()) {
+        Ok(traces) => traces,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage.into();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Status(flags) => runtime.block_on(status::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
     };
+    drop(traces);
     exit.into()
 }
 

@@ -11,6 +11,7 @@ use backstay_failover::sight::{Known, Saw};
 use backstay_failover::timing::{Moments, Report};
 use backstay_failover::verdict::{Decision, Look, State};
 use backstay_retry::Deadline;
+use tracing::Span;
 
 use crate::clock::Clock;
 use crate::world::World;
@@ -30,6 +31,8 @@ pub(crate) struct Evidence {
     run: Option<String>,
     moments: Moments,
     report: Option<Report>,
+    /// The run's trace, its steps below it.
+    trace: Span,
 }
 
 impl Evidence {
@@ -45,6 +48,7 @@ impl Evidence {
             run: None,
             moments: Moments::default(),
             report: None,
+            trace: Span::none(),
         }
     }
 
@@ -52,6 +56,15 @@ impl Evidence {
     fn now(&self) -> u64 {
         let now = self.epoch.saturating_add(self.clock.now());
         u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The span of a step, below that of its run.
+    pub(crate) fn step(&mut self, step: Step) -> Span {
+        if self.trace.is_none() {
+            let run = self.run().to_owned();
+            self.trace = tracing::info_span!(parent: None, "failover", run);
+        }
+        tracing::info_span!(parent: &self.trace, "step", run = self.run(), what = step.words())
     }
 
     fn run(&self) -> &str {
@@ -195,6 +208,7 @@ impl Evidence {
         self.event("FailoverFinished", message, Severity::Normal)
             .await;
         self.moments = Moments::default();
+        self.trace = Span::none();
     }
 
     /// Somebody has enabled the primary's endpoint.

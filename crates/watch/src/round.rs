@@ -12,6 +12,7 @@ use backstay_failover::sight::{Known, OurSide, Sighting};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Decision, Demand, Look, Memory, Next, State, decide};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -281,8 +282,9 @@ impl Watcher {
             let due = self.again.get(&step).is_none_or(|at| *at <= now);
             if step.changes() && due && self.busy.insert(step) {
                 let world = self.world.clone();
-                self.steps
-                    .spawn(async move { (step, world.perform(step).await) });
+                let span = self.evidence.step(step);
+                let performed = async move { (step, world.perform(step).await) };
+                self.steps.spawn(performed.instrument(span));
             }
         }
         if !self.steps.is_empty() {

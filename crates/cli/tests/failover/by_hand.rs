@@ -1,10 +1,47 @@
 //! A failover that a person wants.
 
-use crate::control::{endpoint, json, run};
+use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::control::{command, endpoint, json, run};
 use crate::world::{Logs, World, no_kubectl};
 
 const MARKS: &str = "kubectl --context aks-secondary -n logging get deploy humio-operator \
                      -o jsonpath='{.metadata.annotations.logscale\\.dr/failover-run} {.spec.replicas}'";
+
+/// What an OpenTelemetry collector is to an exporter.
+struct Collector {
+    url: String,
+    received: Arc<Mutex<String>>,
+    _runtime: Runtime,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let received = Arc::new(Mutex::new(String::new()));
+        let kept = received.clone();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let take = |body: String| async move {
+            kept.lock().unwrap().push_str(&body);
+            "{}"
+        };
+        let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+        runtime.spawn(axum::serve(listener, router).into_future());
+        Self {
+            url,
+            received,
+            _runtime: runtime,
+        }
+    }
+
+    fn received(&self) -> String {
+        self.received.lock().unwrap().clone()
+    }
+}
 
 fn codes(picture: &serde_json::Value) -> Vec<&str> {
     let reasons = picture["reasons"].as_array().unwrap();
@@ -51,8 +88,20 @@ fn it_says_what_speaks_against_it_and_a_person_can_overrule_that() {
     let (told, code) = json(&world, &["failover", "--over", over, "--dry-run"]);
     assert_eq!((&told["dry_run"], code), (&true.into(), 0), "{told:#}");
     assert_eq!(world.shell(MARKS), before, "nothing was changed");
-    let (told, code) = json(&world, &["failover", "--over", over]);
+    let collector = Collector::start();
+    let mut command = command(&world, &["failover", "--output", "json", "--over", over]);
+    let output = command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let code = output.status.code().unwrap();
     assert_eq!((&told["done"], code), (&true.into(), 0), "{told:#}");
+    let run = told["picture"]["run"]["id"].as_str().unwrap();
+    for named in ["failover", "step", run, "seal the primary's journal"] {
+        let got = collector.received();
+        assert!(got.contains(named), "{named}: {got}");
+    }
     assert!(told["timing"]["after_decision_ms"].is_u64(), "{told:#}");
     assert_eq!(endpoint(&world)["properties"]["endpointStatus"], "Disabled");
     // The living primary is fenced.
