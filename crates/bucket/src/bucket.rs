@@ -16,7 +16,7 @@ use crate::retry::Attempts;
 use crate::seal::{CHUNK, Keys, Layout, Sealer};
 use crate::store::{self, Store};
 use crate::writer::PART;
-use crate::{BucketConfig, Error, ObjectWriter, Result};
+use crate::{BucketConfig, Error, ObjectWriter, Result, Role};
 
 mod list;
 mod probe;
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) config: BucketConfig,
     pub(crate) store: Store,
     keys: Keys,
+    /// Nothing is written or deleted.
+    read_only: bool,
 }
 
 impl Bucket {
@@ -74,6 +76,27 @@ impl Bucket {
     /// [`Error::NoPutIfAbsent`], [`Error::NoSpace`]; [`Error::Config`] when a credential is
     /// unusable or the encryption key is empty.
     pub async fn open(config: BucketConfig) -> Result<Self> {
+        let own = config.role == Role::Own;
+        let bucket = Self::build(config, false)?;
+        bucket.reach().await?;
+        if own {
+            bucket.try_put_if_absent().await?;
+        }
+        Ok(bucket)
+    }
+
+    /// Opens a bucket to look at it: reaches the container and writes nothing, not even a probe.
+    /// Whatever would write or delete is refused with [`Error::ReadOnly`] before anything is sent.
+    ///
+    /// # Errors
+    /// As [`Bucket::open`], but for those of writing.
+    pub async fn open_to_read(config: BucketConfig) -> Result<Self> {
+        let bucket = Self::build(config, true)?;
+        bucket.reach().await?;
+        Ok(bucket)
+    }
+
+    fn build(config: BucketConfig, read_only: bool) -> Result<Self> {
         if config.encryption_key.expose().is_empty() {
             return Err(Error::Config {
                 variable: config.encryption_key_variable(),
@@ -82,16 +105,15 @@ impl Bucket {
         }
         let keys = Keys::derive(&config.encryption_key)
             .map_err(|source| fault::refused(&config, &config.container, source))?;
-        let store = store::build(&config)?;
-        let bucket = Self {
+        let store = store::build(&config, config.role == Role::Own && !read_only)?;
+        Ok(Self {
             inner: Arc::new(Inner {
                 config,
                 store,
                 keys,
+                read_only,
             }),
-        };
-        bucket.probe().await?;
-        Ok(bucket)
+        })
     }
 
     /// What it was opened with.
@@ -111,7 +133,7 @@ impl Bucket {
             return writer.finish().await;
         }
         let inner = &self.inner;
-        let (name, path) = inner.locate(key)?;
+        let (name, path) = inner.to_write(key)?;
         let sealed = inner.seal(&name, &data).await?;
         inner
             .put_sealed(&name, &path, sealed, PutMode::Overwrite)
@@ -127,7 +149,7 @@ impl Bucket {
     /// it may even take effect later.
     pub async fn put_if_absent(&self, key: &str, data: Bytes) -> Result<Created> {
         let inner = &self.inner;
-        let (name, path) = inner.locate(key)?;
+        let (name, path) = inner.to_write(key)?;
         let sealed = inner.seal(&name, &data).await?;
         match inner
             .put_sealed(&name, &path, sealed, PutMode::Create)
@@ -188,7 +210,7 @@ impl Bucket {
     /// # Errors
     /// [`Error::Name`].
     pub async fn put_stream(&self, key: &str) -> Result<ObjectWriter> {
-        let (name, path) = self.inner.locate(key)?;
+        let (name, path) = self.inner.to_write(key)?;
         ObjectWriter::new(Arc::clone(&self.inner), name, path)
     }
 
@@ -260,7 +282,7 @@ impl Bucket {
     /// As [`Bucket::delete`].
     pub async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
         let inner = &self.inner;
-        let paths: Result<Vec<Path>> = keys.iter().map(|key| Ok(inner.locate(key)?.1)).collect();
+        let paths: Result<Vec<Path>> = keys.iter().map(|key| Ok(inner.to_write(key)?.1)).collect();
         for batch in paths?.chunks(DELETES_AT_ONCE) {
             inner.delete(batch).await?;
         }
@@ -294,6 +316,15 @@ impl Inner {
             return Err(wrong("# is reserved".to_owned()));
         }
         let path = Path::parse(&name).map_err(|error| wrong(error.to_string()))?;
+        Ok((name, path))
+    }
+
+    /// As [`Self::locate`], for what writes or deletes.
+    fn to_write(&self, key: &str) -> Result<(String, Path)> {
+        let (name, path) = self.locate(key)?;
+        if self.read_only {
+            return Err(Error::ReadOnly { object: name });
+        }
         Ok((name, path))
     }
 

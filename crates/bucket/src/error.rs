@@ -145,6 +145,12 @@ pub enum Error {
         /// Why not.
         problem: String,
     },
+    /// The bucket was opened to be read only.
+    #[error("{object}: this bucket was opened to be read, and nothing is written to it")]
+    ReadOnly {
+        /// The object's full name.
+        object: String,
+    },
     /// The store refused the request for a reason that repeating does not cure.
     #[error("{object}: {endpoint} refused the request: {source}")]
     Refused {
@@ -174,6 +180,7 @@ impl Error {
             | Self::NoPutIfAbsent { .. }
             | Self::Config { .. }
             | Self::Name { .. }
+            | Self::ReadOnly { .. }
             | Self::Refused { .. } => false,
         }
     }

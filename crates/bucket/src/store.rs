@@ -20,7 +20,7 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::{Host, Url};
 
 use crate::fault::{self, ServiceError};
-use crate::{BucketConfig, Error, GcpCredentials, Provider, Result, Role};
+use crate::{BucketConfig, Error, GcpCredentials, Provider, Result};
 
 /// A store that does not answer a connection attempt within this time is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,8 +45,8 @@ impl Store {
     }
 }
 
-/// Makes the client. No request is sent.
-pub(crate) fn build(config: &BucketConfig) -> Result<Store> {
+/// Makes the client. No request is sent. With `make`, a folder that is missing is made.
+pub(crate) fn build(config: &BucketConfig, make: bool) -> Result<Store> {
     // Fails when there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let connector = Connector {
@@ -116,7 +116,7 @@ pub(crate) fn build(config: &BucketConfig) -> Result<Store> {
             let built = builder.build().map(Store::remote);
             built.map_err(|_| unusable_credential(config, "a service account's key file"))
         }
-        Provider::Local { path } => local(config, path),
+        Provider::Local { path } => local(config, path, make),
     }
 }
 
@@ -128,8 +128,8 @@ fn unusable_credential(config: &BucketConfig, what: &str) -> Error {
     }
 }
 
-fn local(config: &BucketConfig, path: &FilePath) -> Result<Store> {
-    if config.role == Role::Own {
+fn local(config: &BucketConfig, path: &FilePath, make: bool) -> Result<Store> {
+    if make {
         std::fs::create_dir_all(path).map_err(|error| Error::Config {
             variable: config.container_variable(),
             problem: format!("cannot make the folder {}: {error}", path.display()),

@@ -177,6 +177,37 @@ async fn a_missing_folder_is_made_for_the_own_bucket_only() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_is_opened_to_read_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs");
+    let config = BucketConfig::local(&path, Secret::new("k"), Role::Own);
+    let error = Bucket::open_to_read(config.clone()).await.unwrap_err();
+    assert!(matches!(error, Error::NoContainer { .. }), "{error}");
+    assert!(!path.exists());
+    let bucket = Bucket::open(config.clone()).await.unwrap();
+    bucket.put("x", content(10)).await.unwrap();
+    let reader = Bucket::open_to_read(config).await.unwrap();
+    assert_eq!(reader.get("x").await.unwrap(), content(10));
+    let refused = [
+        reader.put("y", content(1)).await.map(drop),
+        reader.put("y", content(9 << 20)).await.map(drop),
+        reader.put_if_absent("y", content(1)).await.map(drop),
+        reader.put_stream("y").await.map(drop),
+        reader.delete("x").await,
+        reader.delete_all(vec!["x".to_owned()]).await,
+    ];
+    for refused in refused {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
+    }
+    let left: Vec<_> = futures::TryStreamExt::try_collect(reader.list("", None))
+        .await
+        .unwrap();
+    let keys: Vec<_> = left.iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys, ["x"]);
+}
+
+#[tokio::test]
 async fn an_empty_encryption_key_opens_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let config = BucketConfig::local(folder.path(), Secret::new(""), Role::Own);

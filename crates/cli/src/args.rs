@@ -32,6 +32,8 @@ pub enum Output {
     Text,
     /// One JSON object
     Json,
+    /// Metrics, where a command has any: `verify`
+    Prometheus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -50,6 +52,8 @@ pub enum Command {
     Traffic(TrafficFlags),
     /// Shows what a region is told, derived from the file that describes the pair
     Derive(DeriveFlags),
+    /// Says whether the standby is able to take over, without touching production
+    Verify(VerifyFlags),
     /// Two regions on this machine, to be driven with kubectl
     Lab(LabFlags),
     /// Kills a primary in mid-ingest and shows that nothing acknowledged is lost
@@ -69,6 +73,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it has metrics to show.
+    pub fn has_metrics(&self) -> bool {
+        matches!(self, Self::Verify(_))
+    }
+
     /// Whether only warnings are logged unless BACKSTAY_LOG says otherwise: a drill shows its
     /// progress by itself.
     pub fn quiet(&self) -> bool {
@@ -352,6 +361,39 @@ pub struct DeriveFlags {
     /// Show Kubernetes' documents instead, ready to be applied
     #[arg(long)]
     pub manifests: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The regions are the pair's contexts in the kubeconfig (KUBECONFIG); who we are in Azure is found as \
+    DefaultAzureCredential finds it, or is the token in BACKSTAY_AZURE_TOKEN_FILE. Neither bucket is written to. Exit \
+    codes: 0 able, 1 failed, 2 bad usage, 3 a check says no."
+)]
+pub struct VerifyFlags {
+    /// The pair's file
+    #[arg(
+        long,
+        visible_alias = "config",
+        value_name = "FILE",
+        default_value = "backstay.toml",
+        env = "BACKSTAY_PAIR"
+    )]
+    pub pair: PathBuf,
+    /// Read the contents of all segments, not of a sample
+    #[arg(long)]
+    pub deep: bool,
+    /// How many segments the sample has
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "deep")]
+    pub sample: u32,
+    /// Which ones: the same for the same seed [default: random]
+    #[arg(long, conflicts_with = "deep")]
+    pub seed: Option<u64>,
+    /// What cannot be found out says no, even what only the primary's Kubernetes API could tell
+    #[arg(long)]
+    pub strict: bool,
+    /// How long each part of the world is waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub patience: u64,
 }
 
 #[derive(Debug, Args)]

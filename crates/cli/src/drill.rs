@@ -46,7 +46,7 @@ fn dry_run(options: &Options, output: Output) -> Exit {
     let plan = drill::plan(options);
     match output {
         Output::Json => json(&serde_json::json!({ "dry_run": true, "steps": plan })),
-        Output::Text => {
+        Output::Text | Output::Prometheus => {
             let lines: String = plan
                 .iter()
                 .enumerate()
@@ -60,7 +60,7 @@ fn dry_run(options: &Options, output: Output) -> Exit {
 fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
     let mut exit = match output {
         Output::Json => json(report),
-        Output::Text => {
+        Output::Text | Output::Prometheus => {
             let colour = logging::colour(std::io::stdout().is_terminal());
             say(timeline::render(report, Look::of_stdout(colour)).as_bytes())
         }

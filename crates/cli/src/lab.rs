@@ -106,7 +106,7 @@ fn dry_run(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
     ];
     match output {
         Output::Json => json(&serde_json::json!({ "dry_run": true, "steps": steps })),
-        Output::Text => say((steps.join("\n") + "\n").as_bytes()),
+        Output::Text | Output::Prometheus => say((steps.join("\n") + "\n").as_bytes()),
     }
 }
 
@@ -247,7 +247,7 @@ async fn status(folder: &Path, output: Output) -> Exit {
 fn shown(status: &LabStatus, output: Output) -> Exit {
     match output {
         Output::Json => json(status),
-        Output::Text => say(status.table().as_bytes()),
+        Output::Text | Output::Prometheus => say(status.table().as_bytes()),
     }
 }
 
@@ -259,7 +259,7 @@ fn kubeconfig(folder: &Path, output: Output) -> Exit {
     }
     match output {
         Output::Json => json(&serde_json::json!({ "kubeconfig": path })),
-        Output::Text => say(format!("{}\n", path.display()).as_bytes()),
+        Output::Text | Output::Prometheus => say(format!("{}\n", path.display()).as_bytes()),
     }
 }
 
@@ -294,8 +294,10 @@ async fn change(
     }
     match output {
         Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
-        Output::Text if dry_run => say(format!("would do: {what}\n").as_bytes()),
-        Output::Text => say(format!("{what}\n").as_bytes()),
+        Output::Text | Output::Prometheus if dry_run => {
+            say(format!("would do: {what}\n").as_bytes())
+        }
+        Output::Text | Output::Prometheus => say(format!("{what}\n").as_bytes()),
     }
 }
 
@@ -332,7 +334,7 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
     }
     match output {
         Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
-        Output::Text => say(format!("{what}\n").as_bytes()),
+        Output::Text | Output::Prometheus => say(format!("{what}\n").as_bytes()),
     }
 }
 

@@ -15,6 +15,7 @@ mod node;
 mod part;
 mod status;
 mod traffic;
+mod verify;
 mod watch;
 
 use std::io::{self, Write};
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Output};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,10 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
+    if arguments.output == Output::Prometheus && !arguments.command.has_metrics() {
+        complain("--output prometheus: this command has no metrics; use text or json");
+        return Exit::Usage.into();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Command::Node(flags) => runtime.block_on(node::run(&flags)),
         Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
         Command::Derive(flags) => derive::run(&flags, arguments.output),
+        Command::Verify(flags) => runtime.block_on(verify::run(&flags, arguments.output)),
         Command::Lab(flags) => runtime.block_on(lab::run(&flags, arguments.output)),
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
         Command::Watch(flags) => runtime.block_on(watch::run(&flags, arguments.output)),

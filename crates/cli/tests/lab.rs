@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 #![cfg(target_os = "linux")]
 
+#[path = "lab/calls.rs"]
+mod calls;
 #[path = "lab/disasters.rs"]
 mod disasters;
 #[path = "lab/runbook.rs"]

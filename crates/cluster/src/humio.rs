@@ -24,6 +24,8 @@ pub struct Pool {
     pub name: String,
     /// How many nodes it is to have.
     pub node_count: i64,
+    /// The image of its nodes; empty where it is left to the operator.
+    pub image: String,
 }
 
 /// A HumioCluster as a failover sees it.
@@ -76,6 +78,7 @@ impl HumioCluster {
         let mut pools = vec![Pool {
             name: String::new(),
             node_count: at("/spec/nodeCount").as_i64().unwrap_or(0),
+            image: text("/spec/image"),
         }];
         for pool in at("/spec/nodePools").as_array().into_iter().flatten() {
             let name = pool
@@ -83,9 +86,11 @@ impl HumioCluster {
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             let count = pool.pointer("/spec/nodeCount").and_then(Value::as_i64);
+            let image = pool.pointer("/spec/image").and_then(Value::as_str);
             pools.push(Pool {
                 name: name.to_owned(),
                 node_count: count.unwrap_or(0),
+                image: image.unwrap_or_default().to_owned(),
             });
         }
         Ok(Self {

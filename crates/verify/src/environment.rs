@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use backstay_bucket::{BucketConfig, Role};
 use backstay_cluster::{ClusterError, HumioCluster, Region, Secret};
-use backstay_pair::{EnvSource, EnvVar, SecretKey, merge_environment};
+use backstay_pair::{Derived, EnvSource, EnvVar, SecretKey, merge_environment};
 use backstay_retry::Deadline;
 use futures::{StreamExt as _, stream};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -109,6 +109,12 @@ impl fmt::Debug for Environment {
 pub fn declared(region: &Region, cluster: &HumioCluster) -> Result<Vec<EnvVar>, ClusterError> {
     let (own, common) = region.environment::<EnvVar>(cluster)?;
     Ok(merge_environment(&common, &own))
+}
+
+/// The variables by which a standby's buckets are reached: what its HumioCluster declares, and what
+/// should be there, where it is missing.
+pub fn effective(standby: &Derived, declared: &[EnvVar]) -> Vec<EnvVar> {
+    merge_environment(&standby.cluster_environment(), declared)
 }
 
 impl Environment {

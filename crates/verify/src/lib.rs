@@ -1,8 +1,34 @@
 //! Whether the standby is able to take over, found out without touching production.
 //!
+//! - [`verify`] looks at everything and rehearses a recovery; [`Report`] is its answer, for people,
+//!   programs and Prometheus.
+//! - [`readiness`] is what a failover asks before it begins, within a second.
 //! - [`Environment`]: what a region's nodes are told, secrets included, and the buckets that follow
 //!   from it.
+//!
+//! Each check is a pure function from what was seen to a [`Finding`]; what is looked at is read
+//! concurrently beforehand. Neither bucket is written to: both are opened by
+//! [`backstay_bucket::Bucket::open_to_read`]. No value of a secret is in an answer, error or log.
+//!
+//! Not here: whether the alert reaches the function. That takes a test notification, which the
+//! function has to answer.
 
+mod census;
+mod checks;
+mod contents;
 mod environment;
+mod fact;
+mod finding;
+mod readiness;
+mod recovery;
+mod rehearsal;
+mod report;
+mod verification;
+mod world;
 
-pub use environment::{Environment, EnvironmentError, Unresolved, declared};
+pub use environment::{Environment, EnvironmentError, Unresolved, declared, effective};
+pub use finding::{Check, Finding, Outcome};
+pub use readiness::{keeps_from_failover, readiness};
+pub use report::{Figures, Report};
+pub use verification::{Options, verify};
+pub use world::{POLICY, World};

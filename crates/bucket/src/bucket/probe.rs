@@ -4,20 +4,12 @@ use bytes::Bytes;
 
 use super::{Bucket, Created};
 use crate::retry::Attempts;
-use crate::{Error, Result, Role};
+use crate::{Error, Result};
 
 impl Bucket {
-    pub(super) async fn probe(&self) -> Result<()> {
-        self.reach().await?;
-        if self.inner.config.role == Role::Own {
-            self.try_put_if_absent().await?;
-        }
-        Ok(())
-    }
-
     /// Lists the top folder: the smallest request whose answer tells a missing container and a
     /// refused credential from an empty container on every provider.
-    async fn reach(&self) -> Result<()> {
+    pub(super) async fn reach(&self) -> Result<()> {
         let inner = &self.inner;
         let container = &inner.config.container;
         let mut attempts = Attempts::new(&inner.config, container, 0);
@@ -32,7 +24,7 @@ impl Bucket {
 
     /// A store that ignores the condition answers the second put like the first, and no journal
     /// on it would be safe.
-    async fn try_put_if_absent(&self) -> Result<()> {
+    pub(super) async fn try_put_if_absent(&self) -> Result<()> {
         let key = format!("probes/put-if-absent-{}", uuid::Uuid::new_v4());
         let probe = Bytes::from_static(b"may be deleted");
         // Even the first one may find its own object, after a lost answer.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
+use crate::Role;
 use crate::Secret;
 
 #[test]
@@ -52,7 +53,7 @@ fn a_credential_that_cannot_be_used_is_named_but_not_shown() {
         },
         ..BucketConfig::local("/tmp/x", Secret::new("k"), Role::RecoverFrom)
     };
-    let error = build(&config).map(drop).unwrap_err();
+    let error = build(&config, false).map(drop).unwrap_err();
     let text = format!("{error} {error:?}");
     assert!(text.contains("AZURE_RECOVER_FROM_ACCOUNTKEY"), "{text}");
     assert!(!text.contains("hush"), "{text}");

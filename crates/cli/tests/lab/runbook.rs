@@ -4,6 +4,7 @@
 use backstay_pair::Side::{Primary, Secondary};
 use serde_json::Value;
 
+use crate::calls::{SUBSCRIPTION, admin, azure, ingest};
 use crate::world::{Logs, World, no, no_kubectl, region};
 
 const PODS: &str = "-l app.kubernetes.io/name=humio";
@@ -71,27 +72,6 @@ fn failed_over_at_once(world: &World) {
     );
     found(world, Secondary, "into blobs");
 }
-
-/// The Resource Manager, as `az` would call it.
-fn azure(world: &World, method: &str, id: &str, version: &str, body: &str) -> Value {
-    let token = std::fs::read_to_string(world.place().arm_token()).unwrap();
-    let header = world.lab().join("header.txt");
-    std::fs::write(&header, format!("Authorization: Bearer {}", token.trim())).unwrap();
-    let data = if body.is_empty() {
-        String::new()
-    } else {
-        format!("-H 'Content-Type: application/json' -d '{body}'")
-    };
-    let text = world.shell(&format!(
-        "curl -sS --fail-with-body -X {method} -H @{} {data} 'http://{}{id}{}api-version={version}'",
-        header.display(),
-        world.place().arm(),
-        if id.contains('?') { '&' } else { '?' },
-    ));
-    serde_json::from_str(&text).unwrap_or(Value::Null)
-}
-
-const SUBSCRIPTION: &str = "/subscriptions/00000000-0000-0000-0000-000000000000";
 
 fn endpoint(name: &str) -> String {
     format!(
@@ -416,16 +396,6 @@ fn cleaned(world: &World) {
 }
 
 /// Events into `humio` by a region's ingress, with its admin's token.
-fn ingest(world: &World, side: backstay_pair::Side, text: &str) {
-    let body = format!(r#"[{{"messages":["{text}"]}}]"#);
-    admin(
-        world,
-        side,
-        "/api/v1/repositories/humio/ingest-messages",
-        &body,
-    );
-}
-
 fn found(world: &World, side: backstay_pair::Side, text: &str) {
     let body = format!(r#"{{"queryString":"\"{text}\" | count()","start":"1d"}}"#);
     let start = std::time::Instant::now();
@@ -437,28 +407,4 @@ fn found(world: &World, side: backstay_pair::Side, text: &str) {
         assert!(start.elapsed().as_secs() < 120, "{text}: {answer}");
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
-}
-
-fn admin(world: &World, side: backstay_pair::Side, path: &str, body: &str) -> String {
-    let context = backstay_lab::place::context(side);
-    let token = world.shell(&format!(
-        "kubectl --context {context} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d"
-    ));
-    let files = [
-        ("admin.txt", format!("Authorization: Bearer {token}")),
-        ("body.json", body.to_owned()),
-    ];
-    for (name, content) in &files {
-        std::fs::write(world.lab().join(name), content).unwrap();
-    }
-    let at = |name: &str| world.lab().join(name).display().to_string();
-    world.shell(&world.ask(
-        side,
-        path,
-        &format!(
-            "--fail-with-body -H @{} -H 'Content-Type: application/json' -d @{}",
-            at("admin.txt"),
-            at("body.json")
-        ),
-    ))
 }

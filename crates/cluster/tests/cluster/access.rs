@@ -21,6 +21,7 @@ const NEEDED: [(&str, &str, &str); 19] = [
     ("patch", "apps", "deployments/scale"),
     ("get", "core.humio.com", "humioclusters"),
     ("patch", "core.humio.com", "humioclusters"),
+    ("get", "kafka.strimzi.io", "kafkas"),
     ("get", "coordination.k8s.io", "leases"),
     ("create", "coordination.k8s.io", "leases"),
     ("update", "coordination.k8s.io", "leases"),
@@ -203,6 +204,7 @@ async fn everything(lab: &Lab, region: &Region, operator: &Operator, run: usize)
             .map(|_| ()),
     );
     note(region.services(deadline()).await.map(|_| ()));
+    note(region.kafka("logscale", deadline()).await.map(|_| ()));
     missing
 }
 
@@ -228,6 +230,8 @@ async fn what_is_needed_is_enough_and_each_part_of_it_is_missed_by_its_name() {
     let cluster = json!({ "metadata": { "name": "logscale" }, "spec": { "nodeCount": 1 } });
     lab.make("core.humio.com/v1alpha1", "HumioCluster", cluster)
         .await;
+    let kafka = json!({ "metadata": { "name": "logscale" }, "spec": { "kafka": {} } });
+    lab.make("kafka.strimzi.io/v1beta2", "Kafka", kafka).await;
     let storage = json!({ "metadata": { "name": "storage" }, "data": {} });
     lab.make("v1", "Secret", storage).await;
     let operator = lab
@@ -255,6 +259,31 @@ async fn what_is_needed_is_enough_and_each_part_of_it_is_missed_by_its_name() {
         missing.sort();
         missing.dedup();
         assert_eq!(missing, wanted, "{needed:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_we_may_is_known_without_doing_it() {
+    let roles = (0..NEEDED.len()).map(|it| role_without(Some(it)));
+    let lab = Lab::with_roles(roles.collect()).await;
+    for (at, needed) in NEEDED.iter().enumerate() {
+        let region = lab.region(&format!("without-{at}")).await;
+        for (other, asked) in NEEDED.iter().enumerate() {
+            let written: &str = String::leak(written(*asked));
+            let (verb, rest) = written.split_once(' ').unwrap();
+            let (resource, _) = rest.split_once(' ').unwrap();
+            let answer = region.may(verb, resource, "", deadline()).await;
+            match answer {
+                Ok(()) => assert_ne!(at, other, "{needed:?}"),
+                Err(ClusterError::Forbidden { denied, .. }) => {
+                    assert_eq!(at, other, "{needed:?}");
+                    assert_eq!(denied.permission.to_string(), written);
+                    let grant = format!("--verb={verb} --resource={resource}");
+                    assert!(denied.grant.contains(&grant), "{}", denied.grant);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 }
 

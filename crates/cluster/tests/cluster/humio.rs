@@ -64,7 +64,8 @@ async fn it_is_read() {
         read.pools[1],
         Pool {
             name: "ui".to_owned(),
-            node_count: 2
+            node_count: 2,
+            image: String::new(),
         }
     );
     let (environment, common) = region.environment::<EnvVar>(&read).unwrap();

@@ -38,8 +38,8 @@ pub struct RecoverFrom {
     pub replace_region: Option<Replace>,
     /// `…_RECOVER_FROM_REPLACE_BUCKET`.
     pub replace_bucket: Option<Replace>,
-    /// Recover although the source cannot be sealed. Only when it is surely dead: what it
-    /// acknowledges afterwards is lost.
+    /// Recover although the source cannot be sealed; nothing at all is written to it. Only when it
+    /// is surely dead, because what it acknowledges afterwards is lost; or to rehearse.
     pub without_seal: bool,
 }
 
@@ -399,10 +399,14 @@ impl Loader<'_> {
         ));
         let source = match &self.source {
             Some(open) => open.clone(),
-            None => self
-                .source
-                .insert(Bucket::open(config.clone()).await?)
-                .clone(),
+            None => {
+                let open = if from.without_seal {
+                    Bucket::open_to_read(config.clone()).await?
+                } else {
+                    Bucket::open(config.clone()).await?
+                };
+                self.source.insert(open).clone()
+            }
         };
         let mut state = self.source_state(&source, config).await?;
         let position = state.position();

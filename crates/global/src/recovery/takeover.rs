@@ -113,9 +113,6 @@ impl Source<'_> {
             backstay_failpoint::hit("recovery.after_seal_source_global");
             Some(sealed.seq)
         } else {
-            tracing::warn!(
-                "the source is not sealed: if it is alive, it can still acknowledge events that are not recovered"
-            );
             None
         };
         let mut tail = self

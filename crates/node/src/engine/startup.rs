@@ -138,6 +138,11 @@ pub(crate) async fn start(
     .await?;
     hit("node.start.after_load");
     let origin = loaded.origin.clone();
+    if config.recover_without_seal && matches!(origin, Origin::Recovered { .. }) {
+        tracing::warn!(
+            "the source is not sealed: if it is alive, it can still acknowledge events that are not recovered"
+        );
+    }
     let running = assemble(config, metrics, bucket, loaded, host, incarnation).await?;
     say("joining the cluster".to_owned());
     running.join().await?;

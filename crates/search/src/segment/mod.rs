@@ -21,6 +21,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use read::count;
 pub(crate) use read::{Open, Wanted, compute};
 #[cfg(test)]
 pub(crate) use write::{Shape, write_shaped};

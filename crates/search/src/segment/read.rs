@@ -105,6 +105,16 @@ pub(crate) async fn compute<T: Send + 'static>(
     }
 }
 
+/// Reads footer and index of a segment, checks both, and says how many events they tell of.
+///
+/// # Errors
+/// As a search in it: when it cannot be read, or is damaged.
+pub async fn count(source: Arc<dyn SegmentSource>) -> Result<u64, SearchError> {
+    let (open, _) = Open::open(source).await?;
+    let rows = open.groups().iter().map(|group| u64::from(group.rows));
+    Ok(rows.sum())
+}
+
 impl Open {
     /// Reads footer and index; also says how many bytes that took.
     pub(crate) async fn open(source: Arc<dyn SegmentSource>) -> Result<(Self, u64), SearchError> {

@@ -67,6 +67,26 @@ fn any_parquet_reader_reads_it() {
 }
 
 #[test]
+fn its_footer_says_how_many_events_it_has() {
+    let counted = |bytes: Bytes| {
+        let source = MemorySource::new("7", i64::MIN, i64::MAX, bytes);
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(count(Arc::new(source)))
+    };
+    let bytes = write_shaped(&events(50), &SHAPE).unwrap().bytes;
+    assert_eq!(counted(bytes.clone()).unwrap(), 50);
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        let error = counted(bytes.slice(..cut)).unwrap_err();
+        assert!(
+            matches!(error, SearchError::Corrupt { .. }),
+            "{cut}: {error}"
+        );
+    }
+}
+
+#[test]
 fn says_what_it_holds() {
     let events = events(50);
     let written = write_shaped(&events, &SHAPE).unwrap();

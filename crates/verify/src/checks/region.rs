@@ -1,0 +1,170 @@
+//! What the standby's cluster declares.
+
+use backstay_cluster::{Kafka, Operator, Pool};
+use backstay_pair::{Derived, HUMIO_OPERATOR, Pair};
+
+use crate::fact::{Asked, Fact, Granted};
+use crate::finding::{Check, Finding};
+
+const PROVISION: &str = "provision the standby; `backstay derive --region secondary --manifests` shows what it consists of";
+
+/// A standby's operator is at 0: at 1 it would start the node, which takes the primary over.
+pub(crate) fn operator(pair: &Pair, derived: &Derived, found: &Fact<Operator>) -> Finding {
+    let check = Check::Operator;
+    found.judge(check, PROVISION, |operator| {
+        let wanted = i64::from(derived.operator_replicas);
+        if i64::from(operator.replicas) == wanted {
+            return Finding::ok(check, format!("{} is at {wanted}", operator.name));
+        }
+        Finding::fails(
+            check,
+            format!("{} is at {}, a standby's is at {wanted}", operator.name, operator.replicas),
+            format!(
+                "if the secondary has not taken over: kubectl --context {} -n {} scale deployment {HUMIO_OPERATOR} --replicas={wanted}",
+                pair.secondary.context, pair.namespace
+            ),
+        )
+    })
+}
+
+/// For a failover that its replicas may have woken already: that it is there at all.
+pub(crate) fn awake_or_asleep(found: &Fact<Operator>) -> Finding {
+    let check = Check::Operator;
+    found.judge(check, PROVISION, |operator| {
+        Finding::ok(check, format!("{} is there", operator.name))
+    })
+}
+
+/// "Do not patch spec.nodeCount, it is already set to 1."
+pub(crate) fn nodes(derived: &Derived, found: &Fact<Vec<Pool>>) -> Finding {
+    let check = Check::Nodes;
+    found.judge(check, PROVISION, |pools| {
+        let wanted = i64::from(derived.node_count);
+        let further = further(pools);
+        let next = "apply the standby's manifests again";
+        if node_count(pools) != wanted {
+            return Finding::fails(
+                check,
+                format!(
+                    "nodeCount is {}, a standby's is {wanted}",
+                    node_count(pools)
+                ),
+                next,
+            );
+        }
+        if !further.is_empty() && derived.node_pools.is_empty() {
+            return Finding::fails(
+                check,
+                format!(
+                    "there are further pools ({}), a standby has none",
+                    further.join(", ")
+                ),
+                next,
+            );
+        }
+        Finding::ok(check, format!("nodeCount is {wanted}"))
+    })
+}
+
+/// `spec.nodeCount`.
+fn node_count(pools: &[Pool]) -> i64 {
+    pools.first().map_or(0, |it| it.node_count)
+}
+
+/// The pools with nodes beside the cluster's own.
+fn further(pools: &[Pool]) -> Vec<&str> {
+    let further = pools.iter().skip(1).filter(|it| it.node_count > 0);
+    further.map(|it| it.name.as_str()).collect()
+}
+
+/// That the operator, once it runs, has a node to start.
+pub(crate) fn node_is_declared(found: &Fact<Vec<Pool>>) -> Finding {
+    let check = Check::Nodes;
+    found.judge(check, PROVISION, |pools| {
+        if node_count(pools) >= 1 {
+            return Finding::ok(check, format!("nodeCount is {}", node_count(pools)));
+        }
+        Finding::fails(
+            check,
+            "nodeCount is 0: the operator would start no node",
+            "set spec.nodeCount to 1",
+        )
+    })
+}
+
+pub(crate) fn kafka(found: &Fact<Kafka>) -> Finding {
+    let check = Check::Kafka;
+    found.judge(check, PROVISION, |kafka| {
+        if kafka.ready {
+            return Finding::ok(check, format!("Kafka {} is Ready", kafka.name));
+        }
+        Finding::fails(
+            check,
+            format!("Kafka {} is not Ready: {}", kafka.name, kafka.message),
+            "look at its pods; the node does not start without it",
+        )
+    })
+}
+
+/// The images of both regions: a standby of another version may not understand the snapshot.
+pub(crate) fn versions(primary: &Fact<Vec<Pool>>, standby: &Fact<Vec<Pool>>) -> Finding {
+    let check = Check::Versions;
+    let images = |pools: &[Pool]| {
+        let mut images: Vec<String> = pools.iter().map(|it| it.image.clone()).collect();
+        images.retain(|image| !image.is_empty());
+        images.sort_unstable();
+        images.dedup();
+        images
+    };
+    standby.judge(check, PROVISION, |standby| {
+        primary.judge(check, "check the pair's file", |primary| {
+            let (theirs, ours) = (images(primary), images(standby));
+            if theirs.is_empty() && ours.is_empty() {
+                return Finding::unknown(check, "neither region declares an image");
+            }
+            if theirs == ours {
+                return Finding::ok(check, format!("both regions run {}", ours.join(", ")));
+            }
+            Finding::fails(
+                check,
+                format!(
+                    "the primary runs {}, the standby would run {}",
+                    listed(&theirs),
+                    listed(&ours)
+                ),
+                "bring both regions to the same version",
+            )
+        })
+    })
+}
+
+fn listed(images: &[String]) -> String {
+    match images {
+        [] => "what its operator chooses".to_owned(),
+        images => images.join(", "),
+    }
+}
+
+/// What we may do in the standby's cluster. What is missing is named with what gives it.
+pub(crate) fn permissions(asked: &[Asked]) -> Finding {
+    let check = Check::Permissions;
+    let missing: Vec<(&str, &str)> = asked
+        .iter()
+        .filter_map(|it| match &it.answer {
+            Granted::No(how) => Some((it.what.as_str(), how.as_str())),
+            Granted::Yes | Granted::Unknown(_) => None,
+        })
+        .collect();
+    if let [(_, how), ..] = missing.as_slice() {
+        let names: Vec<&str> = missing.iter().map(|(what, _)| *what).collect();
+        return Finding::fails(check, format!("we may not: {}", names.join(", ")), *how);
+    }
+    let unknown = asked.iter().find_map(|it| match &it.answer {
+        Granted::Unknown(why) => Some(why),
+        Granted::Yes | Granted::No(_) => None,
+    });
+    match unknown {
+        Some(why) => Finding::unknown(check, why),
+        None => Finding::ok(check, format!("all {} are given", asked.len())),
+    }
+}

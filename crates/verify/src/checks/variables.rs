@@ -1,0 +1,85 @@
+//! The variables of the standby's nodes, against those that follow from the pair's file.
+
+use std::collections::BTreeMap;
+
+use backstay_pair::{Derived, EnvSource, EnvVar};
+
+use crate::fact::Fact;
+use crate::finding::{Check, Finding};
+
+/// Without it, both regions' segments would be looked for at one endpoint.
+const MULTIPLE_ENDPOINTS: &str = "BUCKET_STORAGE_MULTIPLE_ENDPOINTS";
+
+/// Every derived variable is there as derived, and no other of a bucket is. Further variables are
+/// the cluster's own business.
+pub(crate) fn environment(derived: &Derived, found: &Fact<Vec<EnvVar>>) -> Finding {
+    compare(found, &derived.cluster_environment())
+}
+
+/// The same for what a recovery cannot do without: what a failover asks before it begins.
+pub(crate) fn recovery_variables(derived: &Derived, found: &Fact<Vec<EnvVar>>) -> Finding {
+    let all = derived.cluster_environment().into_iter();
+    let wanted: Vec<EnvVar> = all
+        .filter(|it| is_of_recovery(&it.name) || it.name == MULTIPLE_ENDPOINTS)
+        .collect();
+    compare(found, &wanted)
+}
+
+fn compare(found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding {
+    let check = Check::Environment;
+    found.judge(check, "provision the standby's HumioCluster", |found| {
+        let shortcomings = shortcomings(found, wanted);
+        if shortcomings.is_empty() {
+            return Finding::ok(
+                check,
+                format!("all {} derived variables are as derived", wanted.len()),
+            );
+        }
+        Finding::fails(
+            check,
+            shortcomings.join("; "),
+            "apply the standby's manifests again; `backstay derive --region secondary` shows what is derived",
+        )
+    })
+}
+
+/// What is found is not shown: it may be a credential where none belongs.
+fn shortcomings(found: &[EnvVar], wanted: &[EnvVar]) -> Vec<String> {
+    let there: BTreeMap<&str, &EnvSource> = found
+        .iter()
+        .map(|it| (it.name.as_str(), &it.source))
+        .collect();
+    let mut shortcomings = Vec::new();
+    for EnvVar { name, source } in wanted {
+        match there.get(name.as_str()) {
+            Some(there) if *there == source => {}
+            // Kubernetes leaves an empty value out.
+            Some(EnvSource::Other(fields)) if fields.is_empty() && is_empty(source) => {}
+            Some(_) => shortcomings.push(format!("{name} is not {}", described(source))),
+            None => shortcomings.push(format!("{name} is missing")),
+        }
+    }
+    let known = |name: &str| wanted.iter().any(|it| it.name == name);
+    let strangers = there.keys().filter(|it| is_of_recovery(it) && !known(it));
+    shortcomings.extend(strangers.map(|it| format!("{it} must not be there")));
+    shortcomings
+}
+
+fn is_empty(source: &EnvSource) -> bool {
+    matches!(source, EnvSource::Value(value) if value.is_empty())
+}
+
+fn is_of_recovery(name: &str) -> bool {
+    ["AZURE_", "S3_", "GCP_", "LOCAL_"].iter().any(|family| {
+        let rest = name.strip_prefix(family);
+        rest.is_some_and(|it| it.starts_with("RECOVER_FROM_"))
+    })
+}
+
+fn described(source: &EnvSource) -> String {
+    match source {
+        EnvSource::Value(value) => format!("{value:?}"),
+        EnvSource::Secret(key) => format!("secret {}, key {}", key.secret, key.key),
+        EnvSource::Other(_) => "as derived".to_owned(),
+    }
+}

@@ -1,0 +1,320 @@
+//! From what a rehearsal met to what is found: which check it is that fails, and which are behind it.
+
+use std::time::Duration;
+
+use backstay_bucket::Error as BucketError;
+use backstay_global::CommitError;
+use backstay_global::identity::IdentityError;
+use backstay_global::recovery::LoadError;
+use backstay_global::snapshot::SnapshotError;
+use backstay_journal::{SealError, StoreError, TailError};
+use backstay_pair::{Pair, Place};
+
+use crate::census::Counted;
+use crate::contents::Read;
+use crate::environment::EnvironmentError;
+use crate::finding::{Check, Finding, Outcome};
+use crate::rehearsal::{Rehearsed, Unrehearsed};
+
+/// The checks of a recovery, in the order in which it comes to them.
+pub(crate) const CHAIN: [Check; 6] = [
+    Check::RecoverySource,
+    Check::EncryptionKey,
+    Check::Snapshot,
+    Check::Journal,
+    Check::Segments,
+    Check::SegmentContents,
+];
+
+/// There is no configuration of the primary's bucket. Where that is a secret's or a variable's
+/// fault, which have checks of their own, this one is behind that.
+pub(crate) fn no_source(error: Option<&EnvironmentError>, found: &[Finding]) -> Vec<Finding> {
+    let failed = [Check::Environment, Check::Secrets]
+        .into_iter()
+        .find(|check| {
+            found
+                .iter()
+                .any(|it| it.check == *check && it.outcome != Outcome::Ok)
+        });
+    if let Some(first) = failed {
+        return CHAIN.map(|check| Finding::behind(check, first)).to_vec();
+    }
+    let check = Check::RecoverySource;
+    let finding = match error {
+        Some(error) if error.is_unreachable() => Finding::unknown(check, error.to_string()),
+        Some(error) => Finding::fails(
+            check,
+            error.to_string(),
+            "correct the variable or its secret",
+        ),
+        None => Finding::fails(
+            check,
+            "no variable names a bucket to recover from",
+            "apply the standby's manifests again",
+        ),
+    };
+    broken(finding)
+}
+
+/// The chain, broken at this finding: what comes before has held, what comes after is not looked at.
+pub(crate) fn broken(finding: Finding) -> Vec<Finding> {
+    let at = finding.check;
+    let (mut all, mut passed) = (Vec::new(), false);
+    for check in CHAIN {
+        if check == at {
+            all.push(finding.clone());
+            passed = true;
+        } else if passed {
+            all.push(Finding::behind(check, at));
+        } else {
+            all.push(Finding::ok(check, "as far as it was needed"));
+        }
+    }
+    all
+}
+
+/// A recovery that would not come to its end.
+pub(crate) fn unrehearsed(why: &Unrehearsed) -> Vec<Finding> {
+    match why {
+        Unrehearsed::Here(why) => CHAIN.map(|check| Finding::unknown(check, why)).to_vec(),
+        Unrehearsed::Load(error) => broken(of_load(error)),
+    }
+}
+
+fn finding(check: Check, outcome: Outcome, error: &dyn std::fmt::Display) -> Finding {
+    Finding {
+        check,
+        outcome,
+        // The loader's errors end with what to do.
+        sentence: error.to_string(),
+        next: String::new(),
+    }
+}
+
+/// The loader's error, with the check that it belongs to.
+pub(crate) fn of_load(error: &LoadError) -> Finding {
+    let (check, outcome) = place(error);
+    finding(check, outcome, error)
+}
+
+fn place(error: &LoadError) -> (Check, Outcome) {
+    use Check::{Journal, RecoverySource, Snapshot};
+    use Outcome::{Fails, Unknown};
+    match error {
+        LoadError::Bucket(error) => of_bucket(error, RecoverySource),
+        LoadError::Identity(error) => match &**error {
+            IdentityError::Bucket(error) => of_bucket(error, RecoverySource),
+            IdentityError::Content(_) => (RecoverySource, Fails),
+        },
+        LoadError::Snapshot(error) => match &**error {
+            SnapshotError::Bucket(error) => of_bucket(error, Snapshot),
+            SnapshotError::File { .. } | SnapshotError::Worker { .. } => (Snapshot, Unknown),
+            _ => (Snapshot, Fails),
+        },
+        LoadError::NothingToRecover { .. } => (Snapshot, Fails),
+        LoadError::OwnSource { .. } | LoadError::OneEndpoint { .. } => (RecoverySource, Fails),
+        LoadError::Journal(error)
+        | LoadError::Tail(TailError::Store(error))
+        | LoadError::Seal(SealError::Store(error))
+        | LoadError::Log(CommitError::Journal(error))
+        | LoadError::CannotSeal { source: error } => of_store(error),
+        LoadError::Tail(TailError::Trimmed { .. })
+        | LoadError::Seal(_)
+        | LoadError::Log(_)
+        | LoadError::SourceTakenOver { .. } => (Journal, Fails),
+        // Of the temporary bucket, which nobody else knows.
+        LoadError::Fenced { .. } | LoadError::SnapshotsGone { .. } | LoadError::Raced => {
+            (Snapshot, Unknown)
+        }
+    }
+}
+
+/// `at`: where the recovery stood.
+fn of_bucket(error: &BucketError, at: Check) -> (Check, Outcome) {
+    match error {
+        BucketError::WrongKey { .. } => (Check::EncryptionKey, Outcome::Fails),
+        BucketError::NoContainer { .. }
+        | BucketError::Denied { .. }
+        | BucketError::Config { .. }
+        | BucketError::NoPutIfAbsent { .. } => (Check::RecoverySource, Outcome::Fails),
+        BucketError::Unreachable { .. } => (Check::RecoverySource, Outcome::Unknown),
+        // Only the temporary bucket is written to.
+        BucketError::NoSpace { .. }
+        | BucketError::ReadOnly { .. }
+        | BucketError::Replaced { .. } => (at, Outcome::Unknown),
+        _ => (at, Outcome::Fails),
+    }
+}
+
+fn of_store(error: &StoreError) -> (Check, Outcome) {
+    if let StoreError::Backend { source, .. } = error
+        && let Some(error) = source.downcast_ref::<BucketError>()
+    {
+        return of_bucket(error, Check::Journal);
+    }
+    match error.is_retryable() {
+        true => (Check::Journal, Outcome::Unknown),
+        false => (Check::Journal, Outcome::Fails),
+    }
+}
+
+/// A recovery that came to its end, without its segments.
+pub(crate) fn rehearsed(done: &Rehearsed) -> Vec<Finding> {
+    let source = done.source.config();
+    let snapshot = match done.snapshot {
+        Some(position) => format!("the newest one, epochOffset={position}, is loaded"),
+        None => "there is none yet; all is loaded from the journal".to_owned(),
+    };
+    let journal = format!(
+        "read to epochOffset={}; {} entries are in no segment yet",
+        done.read_to, done.unread
+    );
+    vec![
+        Finding::ok(
+            Check::RecoverySource,
+            format!(
+                "container {} is reached at {}",
+                source.container,
+                source.endpoint()
+            ),
+        ),
+        Finding::ok(
+            Check::EncryptionKey,
+            "the standby's key opens what the primary has written",
+        ),
+        Finding::ok(Check::Snapshot, snapshot),
+        Finding::ok(Check::Journal, journal),
+    ]
+}
+
+/// The segments, counted. `elsewhere` are those in buckets that no variable of the standby opens.
+pub(crate) fn segments(
+    counted: &Result<Counted, BucketError>,
+    elsewhere: u64,
+    lost: &str,
+) -> Finding {
+    let check = Check::Segments;
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(error) => return finding(check, Outcome::Unknown, error),
+    };
+    let mut wrong = Vec::new();
+    if counted.missing.count > 0 {
+        wrong.push(format!("missing: {}", counted.missing.described()));
+    }
+    if counted.resized.count > 0 {
+        wrong.push(format!("of another size: {}", counted.resized.described()));
+    }
+    if !lost.is_empty() {
+        wrong.push(format!(
+            "in no bucket, so lost with the primary's hosts: {lost}"
+        ));
+    }
+    if !wrong.is_empty() {
+        let sentence = format!("of {} segments {}", counted.segments, wrong.join("; "));
+        return Finding::fails(check, sentence, "restore them from the container's backup");
+    }
+    if elsewhere > 0 {
+        return Finding::unknown(
+            check,
+            format!("{elsewhere} segments are in a bucket that no variable of the standby opens"),
+        );
+    }
+    Finding::ok(
+        check,
+        format!(
+            "all {} are there, with their sizes, {}",
+            counted.segments,
+            size(counted.bytes)
+        ),
+    )
+}
+
+/// The contents of those that were read.
+pub(crate) fn contents(read: &Read, of: u64, seed: Option<u64>) -> Finding {
+    let check = Check::SegmentContents;
+    let how = match seed {
+        Some(seed) => format!("a sample (seed {seed})"),
+        None => "all".to_owned(),
+    };
+    if let [first, rest @ ..] = read.wrong.as_slice() {
+        let more = match rest.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let next = "restore the object from the container's backup";
+        return Finding::fails(check, format!("{first}{more}"), next);
+    }
+    if let Some(why) = read.unknown.first() {
+        return Finding::unknown(check, why);
+    }
+    Finding::ok(
+        check,
+        format!(
+            "{} of {of} read, {how}: {} events, as the state says",
+            read.good, read.events
+        ),
+    )
+}
+
+/// The standby's own container. A folder is made by the node's first start.
+pub(crate) fn own_bucket(pair: &Pair, opened: Result<(), OwnBucket<'_>>) -> Finding {
+    let check = Check::OwnBucket;
+    match opened {
+        Ok(()) => Finding::ok(check, "reached"),
+        Err(OwnBucket::Behind(first)) => Finding::behind(check, first),
+        Err(OwnBucket::None) => Finding::fails(
+            check,
+            "no variable names the standby's own bucket",
+            "apply the standby's manifests again",
+        ),
+        Err(OwnBucket::Variables(error)) if error.is_unreachable() => {
+            Finding::unknown(check, error.to_string())
+        }
+        Err(OwnBucket::Variables(error)) => Finding::fails(check, error.to_string(), ""),
+        Err(OwnBucket::Bucket(BucketError::NoContainer { .. }))
+            if matches!(pair.secondary.storage.place, Place::Folder { .. }) =>
+        {
+            Finding::ok(
+                check,
+                "the folder is not there yet; the node's first start makes it",
+            )
+        }
+        Err(OwnBucket::Bucket(error)) => match error {
+            BucketError::Unreachable { .. } => finding(check, Outcome::Unknown, error),
+            _ => finding(check, Outcome::Fails, error),
+        },
+    }
+}
+
+/// Why the own bucket is not open.
+pub(crate) enum OwnBucket<'a> {
+    /// Another check says why there is no configuration.
+    Behind(Check),
+    None,
+    Variables(&'a EnvironmentError),
+    Bucket(&'a BucketError),
+}
+
+pub(crate) fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut value, mut unit) = (bytes as f64, "bytes");
+    for larger in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    match unit {
+        "bytes" => format!("{bytes} bytes"),
+        _ => format!("{value:.1} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! The ways to both regions and to Azure, and what is read by them: all reads, and all at once.
+
+use std::time::Duration;
+
+use backstay_azure::{Client, Cloud, Environment as AzureEnvironment, Identity, ResourceId};
+use backstay_cluster::{Access, ClusterError, Region, Secret};
+use backstay_pair::{Derived, HUMIO_OPERATOR, Pair};
+use backstay_retry::{Deadline, Policy};
+use futures::future::OptionFuture;
+use futures::{StreamExt as _, stream};
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+use crate::environment::declared;
+use crate::fact::{Asked, AzureFacts, Fact, Granted, Held, RegionFacts};
+
+/// Calls to one API server that are under way at the same time.
+const AT_ONCE: usize = 8;
+
+/// How calls are retried here: sooner than in a failover, because somebody waits for the answer.
+pub const POLICY: Policy = Policy {
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(4),
+    jitter: 0.25,
+    attempt: Duration::from_secs(10),
+};
+
+/// The ways in. Why there is none is kept, and told by the checks that would have taken it.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The secondary's cluster.
+    pub standby: Result<Region, String>,
+    /// The primary's cluster.
+    pub primary: Result<Region, String>,
+    /// The Resource Manager.
+    pub azure: Result<Client, String>,
+}
+
+impl World {
+    /// By the contexts of the pair's file in the kubeconfig, and whoever the environment makes us in
+    /// Azure. Nothing is asked yet.
+    pub async fn of(pair: &Pair) -> Self {
+        let region = async |context: &str| {
+            let access = Access::Kubeconfig {
+                path: None,
+                context: context.to_owned(),
+            };
+            let region = Region::connect(&access, &pair.namespace, POLICY).await;
+            region.map_err(|error| error.to_string())
+        };
+        Self {
+            standby: region(&pair.secondary.context).await,
+            primary: region(&pair.primary.context).await,
+            azure: azure(pair),
+        }
+    }
+}
+
+fn azure(pair: &Pair) -> Result<Client, String> {
+    let environment = AzureEnvironment::of_process();
+    let arm = Some(pair.traffic_manager.arm_endpoint.as_str());
+    let cloud = Cloud::new(arm, &environment).map_err(|error| error.to_string())?;
+    let identity =
+        Identity::new(&cloud, &environment, POLICY).map_err(|error| error.to_string())?;
+    Client::new(cloud, identity, POLICY).map_err(|error| error.to_string())
+}
+
+/// Reads a region.
+pub(crate) async fn region(
+    way: &Result<Region, String>,
+    pair: &Pair,
+    derived: &Derived,
+    deadline: Deadline,
+) -> RegionFacts {
+    let names = derived.secrets.iter().map(|it| it.name.clone());
+    let region = match way {
+        Ok(region) => region,
+        Err(why) => {
+            return RegionFacts {
+                operator: Fact::Unknown(why.clone()),
+                pools: Fact::Unknown(why.clone()),
+                variables: Fact::Unknown(why.clone()),
+                secrets: names.map(|it| (it, Fact::Unknown(why.clone()))).collect(),
+                kafka: (derived.kafka_replicas > 0).then(|| Fact::Unknown(why.clone())),
+            };
+        }
+    };
+    let secrets = stream::iter(names).map(|name| async move {
+        let secret = Fact::of_cluster(region.secret(&name, deadline).await);
+        let held = match secret {
+            Fact::Is(secret) => Fact::Is(held(&secret)),
+            Fact::Absent(what) => Fact::Absent(what),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        (name, held)
+    });
+    let kafka = (derived.kafka_replicas > 0).then(|| region.kafka(&pair.cluster, deadline));
+    let (operator, cluster, secrets, kafka) = futures::join!(
+        region.operator(HUMIO_OPERATOR, deadline),
+        region.humio_cluster(&pair.cluster, deadline),
+        secrets.buffer_unordered(AT_ONCE).collect(),
+        OptionFuture::from(kafka),
+    );
+    let (pools, variables) = match Fact::of_cluster(cluster) {
+        Fact::Is(cluster) => {
+            let variables = Fact::of_cluster(declared(region, &cluster));
+            (Fact::Is(cluster.pools), variables)
+        }
+        Fact::Absent(what) => (Fact::Absent(what.clone()), Fact::Absent(what)),
+        Fact::Unknown(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
+    };
+    RegionFacts {
+        operator: Fact::of_cluster(operator),
+        pools,
+        variables,
+        secrets,
+        kafka: kafka.map(Fact::of_cluster),
+    }
+}
+
+fn held(secret: &Secret) -> Held {
+    let keys = secret.keys().filter_map(|key| {
+        let value = secret.value(key)?.expose_secret().to_vec();
+        Some((key.to_owned(), SecretSlice::from(value)))
+    });
+    keys.collect()
+}
+
+/// Reads the profile and the alert.
+pub(crate) async fn traffic(
+    way: &Result<Client, String>,
+    pair: &Pair,
+    deadline: Deadline,
+) -> AzureFacts {
+    let asked = way.as_ref().map_err(Clone::clone).and_then(|client| {
+        let profile = id(&pair.traffic_manager.profile_id())?;
+        Ok((client, profile, id(&pair.alert_id())?))
+    });
+    let (client, profile, alert) = match asked {
+        Ok(asked) => asked,
+        Err(why) => {
+            return AzureFacts {
+                profile: Fact::Unknown(why.clone()),
+                alert: Fact::Unknown(why),
+            };
+        }
+    };
+    let (profile, alert) = futures::join!(
+        client.profile(&profile, deadline),
+        client.metric_alert(&alert, deadline),
+    );
+    AzureFacts {
+        profile: Fact::of_azure(profile),
+        alert: Fact::of_azure(alert),
+    }
+}
+
+fn id(text: &str) -> Result<ResourceId, String> {
+    text.parse()
+        .map_err(|error: backstay_azure::NotAnId| error.to_string())
+}
+
+/// What a failover does in the standby's cluster: verb, resource, and the object's name where a
+/// role may be restricted to it.
+fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, String)> {
+    const DEPLOYMENTS: &str = "deployments.apps";
+    const LEASES: &str = "leases.coordination.k8s.io";
+    let operator = || HUMIO_OPERATOR.to_owned();
+    let any = String::new;
+    let mut needed = vec![
+        ("get", DEPLOYMENTS, operator()),
+        ("patch", DEPLOYMENTS, operator()),
+        ("patch", "deployments.apps/scale", operator()),
+        ("get", "humioclusters.core.humio.com", pair.cluster.clone()),
+        ("get", LEASES, any()),
+        ("create", LEASES, any()),
+        ("update", LEASES, any()),
+        ("create", "events", any()),
+        ("list", "pods", any()),
+        ("watch", "pods", any()),
+        ("get", "pods/log", any()),
+        ("list", "secrets", any()),
+        ("delete", "secrets", any()),
+    ];
+    let secrets = derived.secrets.iter();
+    needed.extend(secrets.map(|it| ("get", "secrets", it.name.clone())));
+    if derived.kafka_replicas > 0 {
+        needed.push(("get", "kafkas.kafka.strimzi.io", pair.cluster.clone()));
+    }
+    needed
+}
+
+/// Asks for each permission that a failover takes.
+pub(crate) async fn permissions(
+    way: &Result<Region, String>,
+    pair: &Pair,
+    derived: &Derived,
+    deadline: Deadline,
+) -> Vec<Asked> {
+    let asked = stream::iter(needed(pair, derived)).map(|(verb, resource, name)| async move {
+        let answer = match way {
+            Err(why) => Granted::Unknown(why.clone()),
+            Ok(region) => match region.may(verb, resource, &name, deadline).await {
+                Ok(()) => Granted::Yes,
+                Err(ClusterError::Forbidden { denied, .. }) => Granted::No(denied.grant),
+                Err(error) => Granted::Unknown(error.to_string()),
+            },
+        };
+        let what = match name.as_str() {
+            "" => format!("{verb} {resource}"),
+            name => format!("{verb} {resource} {name}"),
+        };
+        Asked { what, answer }
+    });
+    asked.buffered(AT_ONCE).collect().await
+}
