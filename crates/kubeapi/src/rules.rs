@@ -186,6 +186,8 @@ pub(crate) fn apply(
         ));
     }
     adopt(key.kind, &key.namespace, &mut wanted.document)?;
+    // Before it is merged: what is only for writing is no part of a document, and has no owner.
+    keep_texts(key.kind, &mut wanted.document);
     let metadata = metadata_mut(&mut wanted.document);
     if metadata.contains_key("managedFields") {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -349,6 +351,12 @@ fn admit(transaction: &Transaction, key: &Key) -> ApiResult<()> {
 
 /// Fills in what the kind says by default, and turns what is only for writing into what is kept.
 fn normalise(kind: &Kind, body: &mut Value) {
+    keep_texts(kind, body);
+    fill(as_object(body), kind.default_fields());
+}
+
+/// A secret's `stringData` becomes `data`.
+fn keep_texts(kind: &Kind, body: &mut Value) {
     let object = as_object(body);
     if kind.group.is_empty()
         && kind.kind == "Secret"
@@ -364,7 +372,6 @@ fn normalise(kind: &Kind, body: &mut Value) {
             as_object(data).insert(key, json!(encoded));
         }
     }
-    fill(object, kind.default_fields());
 }
 
 /// What only the server writes in metadata.

@@ -67,7 +67,7 @@ pub(crate) fn broken(finding: Finding) -> Vec<Finding> {
         } else if passed {
             all.push(Finding::behind(check, at));
         } else {
-            all.push(Finding::ok(check, "as far as it was needed"));
+            all.push(Finding::ok(check, "held, as far as the recovery came"));
         }
     }
     all

@@ -488,3 +488,38 @@ async fn a_watch_ends_in_time_and_with_the_server() {
     let ended = async { while let Some(Ok(_)) = events.next().await {} };
     tokio::time::timeout(HANG, ended).await.unwrap();
 }
+
+/// A secret's texts are for writing only. Kept, they would undo the next change of its data.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applied_secret_keeps_no_texts() {
+    let region = Region::start().await;
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
+    let secrets: Api<DynamicObject> = Api::default_namespaced_with(region.client().await, &kind);
+    let wanted = |text: &str| {
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" },
+            "stringData": { "key": text } })
+    };
+    let mine = PatchParams::apply("mine");
+    for text in ["first", "second"] {
+        let applied = secrets
+            .patch("s", &mine, &Patch::Apply(wanted(text)))
+            .await
+            .unwrap();
+        assert_eq!(applied.data.get("stringData"), None);
+        let secret = secrets.get("s").await.unwrap();
+        assert_eq!(secret.data.get("stringData"), None);
+        let encoded = if text == "first" {
+            "Zmlyc3Q="
+        } else {
+            "c2Vjb25k"
+        };
+        assert_eq!(secret.data["data"]["key"], encoded);
+    }
+    let emptied = json!({ "data": { "key": "" } });
+    let patch = Patch::Merge(&emptied);
+    secrets
+        .patch("s", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    assert_eq!(secrets.get("s").await.unwrap().data["data"]["key"], "");
+}
