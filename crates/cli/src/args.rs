@@ -272,6 +272,7 @@ pub struct PairFlag {
     /// The pair's file
     #[arg(
         long = "pair",
+        visible_alias = "config",
         value_name = "FILE",
         default_value = "backstay.toml",
         env = "BACKSTAY_PAIR"
@@ -305,6 +306,14 @@ pub struct WatchFlags {
     /// Where /metrics, /healthz and /status are served
     #[arg(long, value_name = "ADDRESS:PORT", env = "BACKSTAY_WATCH_LISTEN")]
     pub listen: Option<SocketAddr>,
+    /// Seconds from one verification of the standby to the next (see `backstay verify`); 0 is never
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "BACKSTAY_VERIFY_EVERY",
+        default_value_t = 900
+    )]
+    pub verify_every: u64,
     /// End when standard input ends: for a parent that must not leave it behind
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -370,15 +379,11 @@ pub struct DeriveFlags {
     codes: 0 able, 1 failed, 2 bad usage, 3 a check says no."
 )]
 pub struct VerifyFlags {
-    /// The pair's file
-    #[arg(
-        long,
-        visible_alias = "config",
-        value_name = "FILE",
-        default_value = "backstay.toml",
-        env = "BACKSTAY_PAIR"
-    )]
-    pub pair: PathBuf,
+    #[command(flatten)]
+    pub pair: PairFlag,
+    /// Use the service account of the pod that this runs in, for the standby's cluster
+    #[arg(long, env = "BACKSTAY_IN_CLUSTER")]
+    pub in_cluster: bool,
     /// Read the contents of all segments, not of a sample
     #[arg(long)]
     pub deep: bool,

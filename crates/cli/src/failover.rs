@@ -167,7 +167,7 @@ fn end(
             picture,
             timing,
         }),
-        Output::Text => {
+        Output::Text | Output::Prometheus => {
             let mut text = match (dry_run, done) {
                 (true, true) => "would begin; nothing was changed\n".to_owned(),
                 (true, false) => "would not begin; nothing was changed\n".to_owned(),

@@ -31,7 +31,7 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
         };
         let told = match output {
             Output::Json => json(&picture),
-            Output::Text => {
+            Output::Text | Output::Prometheus => {
                 let live = flags.watch && std::io::stdout().is_terminal();
                 let clear = if live { CLEAR } else { "" };
                 say(format!("{clear}{}", control::shown(&picture)).as_bytes())

@@ -10,7 +10,7 @@ use crate::{Exit, complain, json, say};
 
 /// Looks whether the standby is able, and says what it has found.
 pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
-    let pair = match Pair::read(&flags.pair, std::env::vars_os()) {
+    let pair = match Pair::read(&flags.pair.file, std::env::vars_os()) {
         Ok(pair) => pair,
         Err(error) => {
             complain(&error.to_string());
@@ -24,7 +24,7 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
         strict: flags.strict,
         patience: Duration::from_secs(flags.patience),
     };
-    let world = World::of(&pair).await;
+    let world = World::of(&pair, flags.in_cluster).await;
     let report = tokio::select! {
         report = verify(&pair, &world, options) => report,
         () = crate::stopped() => {

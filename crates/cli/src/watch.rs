@@ -1,7 +1,9 @@
 //! `backstay watch`.
 
+use std::time::Duration;
+
 use backstay_failover::verdict::Demand;
-use backstay_watch::{Watcher, serve};
+use backstay_watch::{Verification, Watcher, serve};
 use tokio::sync::mpsc;
 
 use crate::args::{Output, WatchFlags};
@@ -22,11 +24,18 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     };
     let watcher = Watcher::new(world, Demand::Watch);
     let me = watcher.me().to_owned();
+    let verification = match verification(flags) {
+        Ok(verification) => verification,
+        Err(error) => {
+            complain(&format!("cannot find this program itself: {error}"));
+            return Exit::Failed;
+        }
+    };
     let (_alert, alerts) = mpsc::channel(ALERTS);
     let listening = |address: Option<std::net::SocketAddr>| {
         match output {
             Output::Json => json(&serde_json::json!({ "instance": me, "listen": address })),
-            Output::Text => match address {
+            Output::Text | Output::Prometheus => match address {
                 Some(address) => {
                     say(format!("watching as {me}; http://{address}/status\n").as_bytes())
                 }
@@ -34,11 +43,40 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
             },
         };
     };
-    match serve(watcher, flags.listen, alerts, listening, stopped()).await {
+    match serve(
+        watcher,
+        flags.listen,
+        alerts,
+        verification,
+        listening,
+        stopped(),
+    )
+    .await
+    {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(&error.to_string());
             Exit::Failed
         }
     }
+}
+
+/// `backstay verify` of the same pair, for the schedule.
+fn verification(flags: &WatchFlags) -> std::io::Result<Option<Verification>> {
+    if flags.verify_every == 0 {
+        return Ok(None);
+    }
+    let mut command = tokio::process::Command::new(std::env::current_exe()?);
+    command
+        .arg("verify")
+        .arg("--pair")
+        .arg(&flags.control.pair.file)
+        .args(["--output", "prometheus"]);
+    if flags.control.in_cluster {
+        command.arg("--in-cluster");
+    }
+    Ok(Some(Verification {
+        command,
+        every: Duration::from_secs(flags.verify_every),
+    }))
 }

@@ -131,6 +131,7 @@ impl Role {
             rule(&["get", "patch"], &["apps"], &["deployments"]),
             rule(&["patch"], &["apps"], &["deployments/scale"]),
             rule(&["get"], &["core.humio.com"], &["humioclusters"]),
+            rule(&["get"], &["kafka.strimzi.io"], &["kafkas"]),
             rule(
                 &["get", "create", "patch"],
                 &["coordination.k8s.io"],

@@ -37,19 +37,23 @@ pub struct World {
 
 impl World {
     /// By the contexts of the pair's file in the kubeconfig, and whoever the environment makes us in
-    /// Azure. Nothing is asked yet.
-    pub async fn of(pair: &Pair) -> Self {
-        let region = async |context: &str| {
-            let access = Access::Kubeconfig {
-                path: None,
-                context: context.to_owned(),
-            };
+    /// Azure. Nothing is asked yet. `in_cluster`: for the standby by our pod's service account.
+    pub async fn of(pair: &Pair, in_cluster: bool) -> Self {
+        let context = |context: &str| Access::Kubeconfig {
+            path: None,
+            context: context.to_owned(),
+        };
+        let region = async |access: Access| {
             let region = Region::connect(&access, &pair.namespace, POLICY).await;
             region.map_err(|error| error.to_string())
         };
         Self {
-            standby: region(&pair.secondary.context).await,
-            primary: region(&pair.primary.context).await,
+            standby: region(match in_cluster {
+                true => Access::InCluster,
+                false => context(&pair.secondary.context),
+            })
+            .await,
+            primary: region(context(&pair.primary.context)).await,
             azure: azure(pair),
         }
     }
@@ -173,10 +177,9 @@ fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, St
         ("get", "humioclusters.core.humio.com", pair.cluster.clone()),
         ("get", LEASES, any()),
         ("create", LEASES, any()),
-        ("update", LEASES, any()),
+        ("patch", LEASES, any()),
         ("create", "events", any()),
         ("list", "pods", any()),
-        ("watch", "pods", any()),
         ("get", "pods/log", any()),
         ("list", "secrets", any()),
         ("delete", "secrets", any()),

@@ -2,9 +2,9 @@
 
 use backstay_bucket::{BucketConfig, Role};
 use backstay_cluster::Region;
-use backstay_pair::{Dr, Pair, Side, derive, merge_environment};
+use backstay_pair::{Dr, Pair, Side, derive};
 use backstay_retry::Deadline;
-use backstay_verify::{Environment, declared};
+use backstay_verify::{Environment, declared, effective};
 
 /// The configuration of the bucket in this role. What the standby's HumioCluster declares wins over
 /// what it should declare: it is what its nodes will meet.
@@ -18,7 +18,7 @@ pub(crate) async fn config(
     let cluster = standby.humio_cluster(&pair.cluster, deadline).await;
     let declared = declared(standby, &cluster.map_err(told)?).map_err(told)?;
     let derived = derive(pair, Side::Secondary, Dr::Standby, false);
-    let variables = merge_environment(&derived.cluster_environment(), &declared);
+    let variables = effective(&derived, &declared);
     let environment = Environment::read(standby, &variables, deadline).await;
     match environment.bucket(role) {
         Ok(Some(config)) => Ok(config),

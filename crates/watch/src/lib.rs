@@ -28,6 +28,7 @@ mod serve;
 mod shared;
 mod sources;
 mod standby;
+mod verification;
 mod world;
 
 pub use clock::Clock;
@@ -35,4 +36,5 @@ pub use picture::{OpenWound, Picture, RegionView, RunView, StepView};
 pub use round::{Pace, Watcher};
 pub use serve::{ServeError, serve};
 pub use sources::{SourceError, Sources};
+pub use verification::Verification;
 pub use world::World;

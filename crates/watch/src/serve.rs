@@ -17,12 +17,16 @@ use tokio::sync::{mpsc, watch};
 use crate::metrics::Metrics;
 use crate::picture::Picture;
 use crate::round::{Pace, Watcher};
+use crate::verification::{self, Verification};
 
 /// The type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A process that has taken no round for so long hangs: whatever a round asks has its deadline.
 const SILENT: Duration = Duration::from_secs(180);
+
+/// The last line of an exposition.
+const END: &str = "# EOF\n";
 
 /// Why the watch cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +47,12 @@ struct Shown {
     metrics: Arc<Metrics>,
     picture: watch::Receiver<Picture>,
     last: Arc<Mutex<Instant>>,
+    /// What the last verification had for Prometheus.
+    verified: Arc<Mutex<String>>,
 }
 
-/// Watches until `stop` ends. Each alert on `alerts` begins a round at once. With an address,
+/// Watches until `stop` ends. Each alert on `alerts` begins a round at once. Beside that
+/// the standby is verified by a schedule. With an address,
 /// `/metrics`, `/healthz` and `/status` are served there; `listening` is told where.
 ///
 /// # Errors
@@ -54,6 +61,7 @@ pub async fn serve(
     mut watcher: Watcher,
     listen: Option<SocketAddr>,
     mut alerts: mpsc::Receiver<()>,
+    verification: Option<Verification>,
     listening: impl FnOnce(Option<SocketAddr>),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -63,8 +71,11 @@ pub async fn serve(
         metrics: metrics.clone(),
         picture,
         last: Arc::new(Mutex::new(Instant::now())),
+        verified: Arc::default(),
     };
     let last = shown.last.clone();
+    let verifying =
+        verification.map(|it| tokio::spawn(verification::run(it, shown.verified.clone())));
     let server = match listen {
         None => {
             listening(None);
@@ -110,6 +121,9 @@ pub async fn serve(
     if let Some(server) = server {
         server.abort();
     }
+    if let Some(verifying) = verifying {
+        verifying.abort();
+    }
     watcher.stop().await;
     Ok(())
 }
@@ -124,7 +138,15 @@ fn router(shown: Shown) -> Router {
 
 async fn metrics(State(shown): State<Shown>) -> Response {
     match shown.metrics.text() {
-        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Ok(text) => {
+            // One exposition has one end (OpenMetrics 1.0, "Overall Structure").
+            let own = text.trim_end_matches(END);
+            let all = match &*shown.verified.lock() {
+                verified if verified.is_empty() => text.clone(),
+                verified => format!("{own}{verified}"),
+            };
+            ([(CONTENT_TYPE, OPENMETRICS)], all).into_response()
+        }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

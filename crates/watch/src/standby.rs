@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use backstay_failover::sight::Known;
 use backstay_failover::verdict::Shortcoming;
+use backstay_verify::{Finding, Outcome, keeps_from_failover, readiness};
 
 use crate::world::World;
 
@@ -36,14 +37,20 @@ impl World {
     }
 
     async fn shortcomings(&self) -> Known<Vec<Shortcoming>> {
-        let cluster = &self.pair.cluster;
-        match self.standby.humio_cluster(cluster, Self::soon()).await {
-            Ok(found) if found.node_count() < 1 => Known::Is(vec![Shortcoming {
-                what: format!("HumioCluster {cluster} has no nodes (spec.nodeCount)"),
-                remedy: None,
-            }]),
-            Ok(_) => Known::Is(Vec::new()),
-            Err(error) => Known::Unknown(error.to_string()),
-        }
+        let found = readiness(&self.pair, &self.standby, Self::soon()).await;
+        let against = found.iter().filter(|it| keeps_from_failover(it));
+        Known::Is(against.map(shortcoming).collect())
+    }
+}
+
+fn shortcoming(finding: &Finding) -> Shortcoming {
+    let unknown = match finding.outcome {
+        Outcome::Unknown => "not known: ",
+        Outcome::Ok | Outcome::Fails => "",
+    };
+    let remedy = Some(finding.next.clone());
+    Shortcoming {
+        what: format!("{}: {unknown}{}", finding.check, finding.sentence),
+        remedy: remedy.filter(|it| !it.is_empty()),
     }
 }

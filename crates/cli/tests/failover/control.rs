@@ -92,6 +92,20 @@ impl Watch {
         self.get("/metrics")
     }
 
+    /// Waits until it exports this line.
+    pub fn until_metric(&self, line: &str) {
+        let start = Instant::now();
+        loop {
+            let metrics = self.metrics();
+            if metrics.lines().any(|it| it == line) {
+                assert_eq!(metrics.matches("# EOF").count(), 1, "{metrics}");
+                return;
+            }
+            assert!(start.elapsed() < HANG, "{line}: {metrics}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// What its last round saw.
     pub fn picture(&self) -> Value {
         serde_json::from_str(&self.get("/status")).unwrap_or_default()

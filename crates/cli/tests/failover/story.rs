@@ -41,6 +41,7 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
     let world = World::up(Logs::Folders);
     let watch = Watch::start(&world, "watch");
     watch.until_state("healthy");
+    watch.until_metric("backstay_verify_able 1");
     let mut client = Client::of_primary(&world);
     assert!(client.takes("before"));
     world.done(&["lab", "kill-region", "primary"]);
@@ -229,6 +230,11 @@ fn the_permissions_that_are_deployed_are_enough() {
         .replace("aks-primary", "nowhere");
     let path = world.lab().join("less.kubeconfig");
     std::fs::write(&path, less).unwrap();
+    // What it is verified with is no more.
+    let mut command = crate::control::command(&world, &["verify", "--output", "json"]);
+    let output = command.env("KUBECONFIG", &path).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told:#}");
     world.done(&["lab", "kill-region", "primary"]);
     let mut command = crate::control::command(&world, &["failover", "--output", "json"]);
     let output = command.env("KUBECONFIG", &path).output().unwrap();

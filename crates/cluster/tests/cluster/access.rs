@@ -15,7 +15,7 @@ use crate::lab::{Lab, QUICK, deadline, soon};
 const HUMIO: &str = "app.kubernetes.io/name=humio";
 
 /// Verb, API group, resource: all that this crate ever needs.
-const NEEDED: [(&str, &str, &str); 19] = [
+const NEEDED: [(&str, &str, &str); 20] = [
     ("get", "apps", "deployments"),
     ("patch", "apps", "deployments"),
     ("patch", "apps", "deployments/scale"),
