@@ -15,8 +15,8 @@
 //! Azure calls again after 408, 429, 503, 504 and when nothing answers, and after any other status
 //! it does not
 //! (<https://learn.microsoft.com/azure/azure-monitor/alerts/action-groups>, "Webhook"). So 503 is
-//! answered when another attempt may do better, because the keys that would prove a token cannot be
-//! read, and everything else is final. When a few calls in a row have failed, Azure leaves the
+//! answered when another attempt may do better (the keys that would prove a token cannot be read,
+//! the watch has ended), 408 when a body did not come in time, and everything else is final. When a few calls in a row have failed, Azure leaves the
 //! receiver alone for a quarter of an hour: a message is therefore taken even when the watch has
 //! not yet got round to the last one, for which it is awake already.
 
