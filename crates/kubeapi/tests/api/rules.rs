@@ -494,7 +494,7 @@ async fn a_watch_ends_in_time_and_with_the_server() {
 async fn an_applied_secret_keeps_no_texts() {
     let region = Region::start().await;
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
-    let secrets: Api<DynamicObject> = Api::default_namespaced_with(region.client().await, &kind);
+    let secrets: Api<DynamicObject> = Api::namespaced_with(region.client().await, "default", &kind);
     let wanted = |text: &str| {
         json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" },
             "stringData": { "key": text } })
