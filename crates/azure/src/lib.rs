@@ -8,6 +8,7 @@
 //! - [`Client`]: one call, with the policy of [`backstay_retry`], to the caller's deadline;
 //! - [`Endpoint`], [`Profile`], [`MetricAlert`], [`FiredAlert`], [`AccountKey`]: what is read, and
 //!   the calls of [`Client`] that read and change it;
+//! - [`Tenant`]: for whoever is shown tokens instead: who issues them, and the keys that sign them;
 //! - [`AzureError`]: what went wrong with which resource, and for a refusal which permission is
 //!   missing and what to type.
 //!
@@ -33,6 +34,7 @@ mod http;
 mod identity;
 mod resource;
 mod storage;
+mod tenant;
 mod text;
 mod traffic_manager;
 
@@ -45,6 +47,7 @@ pub use forbidden::Denied;
 pub use identity::{Identity, IdentityError, SourceName};
 pub use resource::{NotAnId, ResourceId};
 pub use storage::AccountKey;
+pub use tenant::{SigningKey, Tenant, TenantError};
 pub use traffic_manager::{
     ETag, Endpoint, EndpointMonitorStatus, EndpointStatus, MonitorConfig, Profile,
 };
