@@ -306,6 +306,8 @@ pub struct WatchFlags {
     /// Where /metrics, /healthz and /status are served
     #[arg(long, value_name = "ADDRESS:PORT", env = "BACKSTAY_WATCH_LISTEN")]
     pub listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub webhook: WebhookFlags,
     /// Seconds from one verification of the standby to the next (see `backstay verify`); 0 is never
     #[arg(
         long,
@@ -317,6 +319,67 @@ pub struct WatchFlags {
     /// End when standard input ends: for a parent that must not leave it behind
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+}
+
+/// How alerts come in. FUNCTIONS_CUSTOMHANDLER_PORT, which the Azure Functions host sets, opens a door
+/// for that host alone.
+#[derive(Debug, Args)]
+pub struct WebhookFlags {
+    /// Where alerts of Azure Monitor are taken
+    #[arg(
+        long = "webhook",
+        value_name = "ADDRESS:PORT",
+        env = "BACKSTAY_WEBHOOK"
+    )]
+    pub address: Option<SocketAddr>,
+    /// The secret that lets in; made where there is none
+    #[arg(
+        long = "webhook-secret-file",
+        value_name = "FILE",
+        env = "BACKSTAY_WEBHOOK_SECRET_FILE"
+    )]
+    pub secret: Option<PathBuf>,
+    /// The tenant whose tokens let in
+    #[arg(
+        long = "webhook-tenant",
+        value_name = "ID",
+        env = "BACKSTAY_WEBHOOK_TENANT",
+        requires = "audience"
+    )]
+    pub tenant: Option<String>,
+    /// For whom those tokens are: the application's id URI, and its id; several with commas
+    #[arg(
+        long = "webhook-audience",
+        value_name = "ID",
+        value_delimiter = ',',
+        env = "BACKSTAY_WEBHOOK_AUDIENCE",
+        requires = "tenant"
+    )]
+    pub audience: Vec<String>,
+    /// Whose those tokens are: the id of the application that calls
+    #[arg(
+        long = "webhook-app",
+        value_name = "ID",
+        env = "BACKSTAY_WEBHOOK_APP",
+        default_value = backstay_webhook::AZURE_MONITOR
+    )]
+    pub app: String,
+    /// Its certificate, PEM
+    #[arg(
+        long = "webhook-cert",
+        value_name = "FILE",
+        env = "BACKSTAY_WEBHOOK_CERT",
+        requires = "key"
+    )]
+    pub cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(
+        long = "webhook-key",
+        value_name = "FILE",
+        env = "BACKSTAY_WEBHOOK_KEY",
+        requires = "cert"
+    )]
+    pub key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

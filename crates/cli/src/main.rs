@@ -17,6 +17,7 @@ mod status;
 mod traffic;
 mod verify;
 mod watch;
+mod webhook;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,17 +1,14 @@
 //! `backstay watch`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use backstay_failover::verdict::Demand;
 use backstay_watch::{Verification, Watcher, serve};
-use tokio::sync::mpsc;
 
 use crate::args::{Output, WatchFlags};
 use crate::node::exit_with_parent;
-use crate::{Exit, complain, control, json, say, stopped};
-
-/// Alerts that wait for the end of a round; more than one wake it no better.
-const ALERTS: usize = 1;
+use crate::{Exit, complain, control, json, say, stopped, webhook};
 
 /// Watches until it is told to stop. Standard output gets one thing: where it listens.
 pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
@@ -22,6 +19,13 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
         Ok(world) => world,
         Err(exit) => return exit,
     };
+    let webhook = match webhook::options(&flags.webhook, world.pair()) {
+        Ok(webhook) => webhook,
+        Err(why) => {
+            complain(&why);
+            return Exit::Usage;
+        }
+    };
     let watcher = Watcher::new(world, Demand::Watch);
     let me = watcher.me().to_owned();
     let verification = match verification(flags) {
@@ -31,10 +35,11 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
             return Exit::Failed;
         }
     };
-    let (_alert, alerts) = mpsc::channel(ALERTS);
-    let listening = |address: Option<std::net::SocketAddr>| {
+    let listening = |address: Option<SocketAddr>, alerts: Option<SocketAddr>| {
         match output {
-            Output::Json => json(&serde_json::json!({ "instance": me, "listen": address })),
+            Output::Json => {
+                json(&serde_json::json!({ "instance": me, "listen": address, "webhook": alerts }))
+            }
             Output::Text | Output::Prometheus => match address {
                 Some(address) => {
                     say(format!("watching as {me}; http://{address}/status\n").as_bytes())
@@ -46,7 +51,7 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     match serve(
         watcher,
         flags.listen,
-        alerts,
+        webhook,
         verification,
         listening,
         stopped(),

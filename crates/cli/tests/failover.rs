@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 #![cfg(target_os = "linux")]
 
+#[path = "failover/alerts.rs"]
+mod alerts;
 #[path = "failover/by_hand.rs"]
 mod by_hand;
 #[path = "failover/clients.rs"]

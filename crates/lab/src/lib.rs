@@ -7,7 +7,7 @@
 //!
 //! - [`up`]: a lab that runs: the supervisor, what it furnishes, disasters, status;
 //! - [`cluster`]: the process of one region; [`gate`]: the wires, which can be cut; [`place`]: its
-//!   addresses and folders; [`control`]: commands to one that runs; [`name`]: what its DNS says;
+//!   addresses and folders; [`control`]: commands to one that runs;
 //! - [`child`], [`leash`]: processes that never outlive their parent;
 //! - [`client`]: the few calls of a node's HTTP API that a client of it makes;
 //! - [`workload`]: log lines with identities, the senders that retry them, the ledger of what was

@@ -3,9 +3,9 @@
 //!
 //! - [`Sources`]: what describes and reaches the pair, as a person or a pod has it;
 //! - [`World`]: everything that is asked and told, behind the traits of
-//!   [`backstay_failover::edge`]: the primary's status ([`mod@lookout`]), the marks and the lock
-//!   on the standby's cluster ([`mod@shared`]), the traffic manager ([`mod@endpoint`]), the journals
-//!   ([`mod@journal`]) and the act ([`mod@act`]);
+//!   [`backstay_failover::edge`]: the primary's status (`lookout`), the marks and the lock
+//!   on the standby's cluster (`shared`), the traffic manager (`endpoint`), the journals
+//!   (`journal`) and the act (`act`);
 //! - [`Watcher`]: one round after another, as the decision's module documentation demands;
 //! - [`Picture`]: what the last round saw and decided, for people, metrics and tests;
 //! - [`serve`]: metrics, health and the picture over HTTP.

@@ -36,7 +36,6 @@ pub(crate) struct Metrics {
     registry: Registry,
     state: Family<StateLabel, Gauge>,
     rounds: Counter,
-    alerts: Counter,
     holdoff_left: Gauge,
     wounds: Gauge,
     shortcomings: Gauge,
@@ -58,7 +57,6 @@ impl Metrics {
             .sub_registry_with_prefix("backstay_failover");
         registry.register("state", "1 for the state it is in", metrics.state.clone());
         registry.register("rounds", "Looks taken", metrics.rounds.clone());
-        registry.register("alerts", "Alerts that woke it", metrics.alerts.clone());
         registry.register(
             "holdoff_left_milliseconds",
             "What is left of the holdoff; 0 if none runs",
@@ -85,10 +83,6 @@ impl Metrics {
             metrics.primary_endpoint_enabled.clone(),
         );
         metrics
-    }
-
-    pub(crate) fn alert(&self) {
-        self.alerts.inc();
     }
 
     pub(crate) fn show(&self, picture: &Picture) {

@@ -50,6 +50,7 @@ pub fn json(world: &World, arguments: &[&str]) -> (Value, i32) {
 pub struct Watch {
     child: Child,
     url: String,
+    webhook: Option<String>,
     log: PathBuf,
 }
 
@@ -72,7 +73,15 @@ impl Watch {
         let told: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{error}: {line}: {}", read(&log)));
         let url = format!("http://{}", told["listen"].as_str().unwrap());
-        Self { child, url, log }
+        let webhook = told["webhook"]
+            .as_str()
+            .map(|it| format!("http://{it}/api/alert"));
+        Self {
+            child,
+            url,
+            webhook,
+            log,
+        }
     }
 
     fn get(&self, path: &str) -> String {
@@ -81,6 +90,11 @@ impl Watch {
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Where it takes alerts.
+    pub fn webhook(&self) -> &str {
+        self.webhook.as_deref().unwrap()
     }
 
     /// What it has logged.
@@ -157,20 +171,31 @@ pub fn endpoint(world: &World) -> Value {
     serde_json::from_str(&arm(world, "GET", None)).unwrap()
 }
 
-/// A call of the Resource Manager, as `az rest` would make it.
+/// A call about the primary's endpoint, as `az rest` would make it.
 pub fn arm(world: &World, method: &str, body: Option<&str>) -> String {
+    let path = "resourceGroups/lab-dr/providers/Microsoft.Network/trafficManagerProfiles/lab-logs/\
+                externalEndpoints/primary";
+    arm_at(world, method, path, "2022-04-01", body)
+}
+
+/// A call of the Resource Manager, as `az rest` would make it.
+pub fn arm_at(
+    world: &World,
+    method: &str,
+    path: &str,
+    version: &str,
+    body: Option<&str>,
+) -> String {
     let status = world.status();
     let base = status["arm"]
         .as_str()
         .unwrap_or_else(|| panic!("{status:#}"));
-    let profile = "subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/lab-dr/providers/\
-                   Microsoft.Network/trafficManagerProfiles/lab-logs";
     let data = body.map_or_else(String::new, |body| {
         format!("-H 'content-type: application/json' -d '{body}'")
     });
     world.shell(&format!(
         "curl -sf --max-time 10 -X {method} {data} -H \"authorization: bearer $(cat {token})\" \
-         '{base}/{profile}/externalEndpoints/primary?api-version=2022-04-01'",
+         '{base}/subscriptions/00000000-0000-0000-0000-000000000000/{path}?api-version={version}'",
         token = world.lab().join("arm-token.txt").display(),
     ))
 }

@@ -1,0 +1,59 @@
+//! The chain from the traffic manager's alert to the watch.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::control::{Watch, arm_at, command};
+use crate::world::{Logs, World, no_kubectl};
+
+const SECRET: &str = "a-secret-that-nobody-guesses";
+
+#[test]
+fn the_traffic_managers_alert_reaches_it_and_nobody_elses_does() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    let secret = world.lab().join("alert-secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let mut watch = command(
+        &world,
+        &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
+    );
+    watch
+        .env("BACKSTAY_WEBHOOK", "127.0.0.1:0")
+        .env("BACKSTAY_LOG", "debug")
+        .env("BACKSTAY_WEBHOOK_SECRET_FILE", &secret);
+    let watch = Watch::of(watch, world.lab().join("watch.log"));
+    watch.until_state("healthy");
+    let door = watch.webhook();
+    for (code, status) in [("", "401"), ("?code=wrong", "403")] {
+        let answer = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST"])
+            .arg(format!("{door}{code}"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer.stdout), status);
+    }
+    let group: Value = json!({ "location": "Global", "properties": {
+        "groupShortName": "dr-failover",
+        "enabled": true,
+        "webhookReceivers": [{
+            "name": "watch",
+            "serviceUri": format!("{door}?code={SECRET}"),
+            "useCommonAlertSchema": true,
+        }],
+    } });
+    let path = "resourceGroups/lab-secondary/providers/Microsoft.Insights/actionGroups/\
+                lab-dr-failover-actions";
+    arm_at(&world, "PUT", path, "2023-01-01", Some(&group.to_string()));
+    world.done(&["lab", "kill-region", "primary"]);
+    watch.until_metric(r#"backstay_webhook_messages_total{result="woke"} 1"#);
+    watch.until_metric(r#"backstay_webhook_messages_total{result="forbidden"} 1"#);
+    watch.until_state("failed-over");
+    let log = watch.log();
+    assert!(log.contains("an alert woke us"), "{log}");
+    assert!(!log.contains(SECRET), "the secret is in the log");
+    world.down();
+}
