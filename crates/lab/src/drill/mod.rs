@@ -12,7 +12,7 @@ mod region;
 pub mod report;
 mod stage;
 pub mod timeline;
-mod traffic;
+pub mod traffic;
 
 use std::path::PathBuf;
 
