@@ -21,6 +21,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::measure::median;
+use crate::process::find;
 use crate::table::{Ratio, Report, Row};
 use crate::{Failure, note};
 use endpoint::Endpoints;
@@ -60,7 +61,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
         ("gdnsd", "gdnsd"),
         ("pdns_server", "pdns-server and pdns-backend-bind"),
     ] {
-        if peers::find(program).is_none() {
+        if find(program).is_none() {
             return Err(Failure::Missing(format!(
                 "{program} is not on this machine; install {package}"
             )));

@@ -1,372 +1,251 @@
-//! From SIGKILL of a primary to the first complete search on the standby, as the state grows.
+//! From the kill of a primary until it is served again, with nobody's help, beside Patroni.
 //!
-//! Both are real `backstay node` processes over encrypted folder buckets. The primary's state has
-//! 10, 1,000 or 100,000 segments: a few real ones, which the search reads, and for the rest
-//! metadata of older segments of the same repository, written into its snapshot. While it serves,
-//! more lines are acknowledged, which are in the journal only. Then it is killed, the standby is
-//! started with nothing but the primary's bucket to recover from, and asked until it finds every
-//! line, over the range of the lines' times.
+//! Ours: a lab of its own for each run (`backstay lab up`), `backstay watch` with no holdoff and a
+//! probe each second, clients that ingest through the global name, and `backstay lab kill-region
+//! primary`. The peer: two PostgreSQL nodes under Patroni with synchronous replication, and a client
+//! that inserts into whichever takes writes; see [`patroni`] for its settings. In turn, each from
+//! scratch. Both kills are SIGKILL to all processes of one side at once, on the machine on which the
+//! clients are: a connection to a killed process is refused at once, which is kinder to both than a
+//! region that has gone silent.
 //!
-//! The time is to be flat but for the snapshot's size: what a standby cannot do without is to load
-//! the snapshot, and to write it to its own bucket and data folder. That part is measured by
-//! itself, on the same snapshot, and taken off; what remains must not grow.
+//! *Detection* ends when the dead one is called down: with us when enough looks have seen it down;
+//! with Patroni when the leader's key ends in etcd, since until then nobody may take its place. What
+//! comes after that is compared by itself, because the time that detection takes is a setting, not
+//! merit: three looks that are a second apart here, a `ttl` of 20 s there, which is the least that
+//! Patroni allows. A longer detection forgives longer interruptions.
+//!
+//! A run fails the benchmark when something that was acknowledged is not found afterwards.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+mod http;
+mod ours;
+mod patroni;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use backstay_bucket::{Bucket, BucketConfig, Role};
-use backstay_global::snapshot;
-use backstay_global::{Segment, SegmentSet, State};
-use backstay_lab::region::Region;
-use backstay_lab::supervisor::{NodeProcess, NodeSpec};
-use bytes::Bytes;
-use futures::StreamExt;
-use serde_json::{Value, json};
-
-use crate::lines::{START_MS, texts};
-use crate::measure::median;
+use crate::measure::{median, worst};
 use crate::process::program;
 use crate::table::{Ratio, Report, Row};
-use crate::{Failure, note, recovery};
+use crate::{Failure, note};
+use patroni::Programs;
 
-const REPOSITORY: &str = "humio";
-/// Lines that are in real segments, and lines that are in the journal only.
-const OLD_LINES: u64 = 4_000;
-const LIVE_LINES: u64 = 1_000;
-/// Lines of one request.
-const BATCH: usize = 500;
-/// How often the standby is asked.
-const ASK: Duration = Duration::from_millis(5);
+/// Acknowledgements before the kill, so that nothing is just starting.
+const SETTLED: u64 = 200;
+/// How often a condition is looked at.
+const TICK: Duration = Duration::from_millis(2);
 /// Longest wait for anything; only a hang takes so long.
 const HANGS: Duration = Duration::from_secs(120);
-/// What remains of the time without the snapshot may be at most this much of the same with the
-/// fewest segments.
-const LIMIT: f64 = 1.5;
-/// The sizes that are compared.
-const SIZES: [usize; 3] = [10, 1_000, 100_000];
+/// What is not detection may take this long.
+const LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How often each size is measured.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How often each of the two is measured.
+    #[arg(long, default_value_t = 20, env = "BACKSTAY_BENCH_ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Seconds of our holdoff: how long a primary that is seen down may still come back.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=60))]
+    holdoff: u32,
     /// The `backstay` binary; by default the one beside this program.
-    #[arg(long)]
+    #[arg(long, env = "BACKSTAY_BIN")]
     program: Option<PathBuf>,
 }
 
-/// A primary's bucket, to be copied for each round.
-struct Prepared {
-    segments: usize,
-    region: Region,
-    folder: PathBuf,
-    pristine: PathBuf,
-    work: PathBuf,
-    token: String,
-    /// Bytes of the snapshot's object.
-    snapshot: u64,
-    times: Vec<Duration>,
-    parts: Vec<Duration>,
+/// How long what took, from the kill.
+#[derive(Debug)]
+struct Run {
+    /// Until something was acknowledged again.
+    ack: Duration,
+    /// Until a search found everything.
+    search: Duration,
+    /// Until the dead one was called down, and a holdoff that was asked for was over.
+    detection: Duration,
+    /// The parts, by its own report or log.
+    phases: Vec<(String, Duration)>,
+}
+
+impl Run {
+    /// Until both are served again.
+    fn total(&self) -> Duration {
+        self.ack.max(self.search)
+    }
+
+    /// What of that is not detection.
+    fn rest(&self) -> Duration {
+        self.total().saturating_sub(self.detection)
+    }
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
-    let program = program(options.program.as_deref())?;
-    let dir = tempfile::tempdir()?;
-    let mut all = Vec::new();
-    for segments in SIZES {
-        let work = dir.path().join(segments.to_string());
-        all.push(Prepared::new(&program, segments, work).await?);
-    }
-    for round in 0..=options.rounds {
-        for prepared in &mut all {
-            let part = prepared.snapshot_alone().await?;
-            let time = prepared.fail_over(&program).await?;
-            // The first round only brings the program into the kernel's cache.
-            if round > 0 {
-                note(&format!(
-                    "round {round}, {} segments: {time:.1?}, of which the snapshot {part:.1?}",
-                    prepared.segments
-                ));
-                prepared.times.push(time);
-                prepared.parts.push(part);
-            }
+    // What was started ends when it is dropped, so not even an interruption may end this process.
+    tokio::select! {
+        report = measure(options) => report,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            Err(Failure::Failed("interrupted".to_owned()))
         }
     }
-    Ok(report(options, &all))
 }
 
-fn report(options: &Options, all: &[Prepared]) -> Report {
-    let mut rows = Vec::new();
-    let mut figures = Vec::new();
-    for prepared in all {
-        let (time, part) = (
-            median(prepared.times.clone()),
-            median(prepared.parts.clone()),
-        );
-        let of = format!("{} segments", prepared.segments);
-        rows.push(Row::bytes(format!("{of}: snapshot"), prepared.snapshot));
-        rows.push(Row::time(
-            format!("{of}: kill to first complete search"),
-            time,
-        ));
-        rows.push(Row::time(
-            format!("{of}: loading and writing the snapshot alone"),
-            part,
-        ));
-        let rest = time.saturating_sub(part);
-        rows.push(Row::time(format!("{of}: the rest"), rest));
-        figures.push((time, rest));
+async fn measure(options: &Options) -> Result<Report, Failure> {
+    let program = program(options.program.as_deref())?;
+    let peer = Programs::find();
+    let load = load();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 1..=options.rounds {
+        let run = ours::fail_over(&program, options.holdoff, round).await?;
+        tell(round, "backstay", &run);
+        ours.push(run);
+        if let Some(peer) = &peer {
+            let run = patroni::fail_over(peer, round).await?;
+            tell(round, "patroni", &run);
+            theirs.push(run);
+        }
     }
-    let mut ratios = Vec::new();
-    if let [few, more, many] = figures.as_slice() {
-        ratios = vec![
-            Ratio::of("of 1,000 to 10 segments", more.0, few.0),
-            Ratio::of("of 100,000 to 10 segments", many.0, few.0),
+    let mut report = report(options, &ours, &theirs, peer.as_ref());
+    report.notes.push(format!(
+        "load average when it began: {load}, when it ended: {}",
+        self::load()
+    ));
+    Ok(report)
+}
+
+fn tell(round: u32, who: &str, run: &Run) {
+    let millis = |it: Duration| format!("{} ms", it.as_millis());
+    let phases = run.phases.iter();
+    let phases: Vec<String> = phases
+        .map(|(name, took)| format!("{name} {}", millis(*took)))
+        .collect();
+    note(&format!(
+        "round {round}: {who}: first acknowledgement after {}, complete search after {}, {} of that not \
+         detection; {}",
+        millis(run.ack),
+        millis(run.search),
+        millis(run.rest()),
+        phases.join(", ")
+    ));
+}
+
+fn report(options: &Options, ours: &[Run], theirs: &[Run], peer: Option<&Programs>) -> Report {
+    let mut rows = rows("backstay", ours);
+    rows.extend(self::rows("patroni", theirs));
+    let of = |runs: &[Run], what: fn(&Run) -> Duration| median(runs.iter().map(what).collect());
+    let rest = of(ours, Run::rest);
+    let worst = worst(ours.iter().map(Run::rest));
+    let mut ratios = vec![
+        Ratio::of("what is not detection, to 2 s", rest, LIMIT).at_most(1.0),
+        Ratio::of("the worst of it, to 2 s", worst, LIMIT),
+    ];
+    let mut notes = vec![format!(
+        "medians and worsts of {} runs; backstay: holdoff {} s, probes 1 s apart, three failures",
+        options.rounds, options.holdoff
+    )];
+    if let Some(peer) = peer {
+        let theirs_detect = of(theirs, |run| run.detection);
+        ratios.extend([
             Ratio::of(
-                "of 1,000 to 10 segments, without the snapshot",
-                more.1,
-                few.1,
+                "kill to first acknowledgement, to patroni",
+                of(ours, |run| run.ack),
+                of(theirs, |run| run.ack),
             )
-            .at_most(LIMIT),
+            .at_most(1.0),
             Ratio::of(
-                "of 100,000 to 10 segments, without the snapshot",
-                many.1,
-                few.1,
+                "kill to first complete search, to patroni",
+                of(ours, |run| run.search),
+                of(theirs, |run| run.search),
             )
-            .at_most(LIMIT),
-        ];
+            .at_most(1.0),
+            Ratio::of(
+                "kill to both, if ours took patroni's time to detect, to patroni",
+                theirs_detect + rest,
+                of(theirs, Run::total),
+            )
+            .at_most(1.0),
+            Ratio::of(
+                "what is not detection, to patroni",
+                rest,
+                of(theirs, Run::rest),
+            ),
+        ]);
+        notes.push(format!(
+            "{}: ttl {} s, loop_wait {} s, retry_timeout {} s, the least that are allowed; synchronous_mode",
+            peer.versions(),
+            patroni::TTL,
+            patroni::LOOP_WAIT,
+            patroni::RETRY_TIMEOUT
+        ));
+        notes.push(
+            "detection is a setting: patroni's cannot be as short as ours, ours can be as long as \
+             patroni's (--holdoff); so the ratio with patroni's time for both is computed, not measured"
+                .to_owned(),
+        );
+    } else {
+        notes.push("there is no peer on this machine".to_owned());
     }
     Report {
         bench: "failover",
-        subject: format!(
-            "from SIGKILL of a primary to the first complete search on the standby ({} lines, {LIVE_LINES} of them in the journal only)",
-            OLD_LINES + LIVE_LINES
-        ),
-        peer: "the same with 10 segments; loading and writing the snapshot alone".to_owned(),
+        subject: "from SIGKILL of a primary until it is served again, with nobody's help"
+            .to_owned(),
+        peer: "two PostgreSQL nodes under Patroni, one etcd, synchronous replication".to_owned(),
         rows,
         ok: ratios.iter().all(Ratio::holds),
         ratios,
-        notes: vec![format!(
-            "medians of {} rounds; nothing decides here that the primary is dead: the standby is started when the kill has been sent",
-            options.rounds
-        )],
+        notes,
     }
 }
 
-impl Prepared {
-    async fn new(program: &Path, segments: usize, work: PathBuf) -> Result<Self, Failure> {
-        note(&format!("preparing {segments} segments"));
-        fs::create_dir_all(&work)?;
-        let folder = work.join("east");
-        let region = Region::folder("east", folder.clone())?;
-        let mut prepared = Self {
-            segments,
-            pristine: work.join("pristine"),
-            folder,
-            region,
-            work,
-            token: String::new(),
-            snapshot: 0,
-            times: Vec::new(),
-            parts: Vec::new(),
-        };
-        let mut node = prepared.primary(program).await?;
-        let admin = node.admin_token()?;
-        prepared.token = node
-            .client()
-            .create_ingest_token(&admin, REPOSITORY, "bench")
-            .await?;
-        prepared.send(&node, 0, OLD_LINES).await?;
-        let flush = "mutation { setDynamicConfig(input: {config: FlushSegmentsAndGlobalOnShutdown, value: \"true\"}) }";
-        node.client().graphql(&admin, flush, Value::Null).await?;
-        node.terminate()?;
-        node.wait().await?;
-        let bucket = open(&prepared.region).await?;
-        let state = prepared.with_segments(newest(&bucket).await?)?;
-        // Under its own name: it is still the state of that position, with a longer past.
-        prepared.snapshot = snapshot::write(&bucket, &state).await?.size;
-        fs::rename(&prepared.folder, &prepared.pristine)?;
-        Ok(prepared)
-    }
-
-    /// The state with metadata of older segments, up to the wanted number.
-    fn with_segments(&self, mut state: State) -> Result<State, Failure> {
-        let mut all: Vec<Segment> = state.segments.iter().cloned().collect();
-        let Some(real) = all.first().cloned() else {
-            return Err(Failure::Failed("there is no segment".to_owned()));
-        };
-        let older = snapshot::sample::state(self.segments.saturating_sub(all.len()));
-        all.extend(older.segments.iter().map(|older| Segment {
-            repository: real.repository.clone(),
-            bucket: real.bucket,
-            partition: real.partition,
-            ..older.clone()
-        }));
-        state.segments = SegmentSet::from_vec(all)
-            .map_err(|twin| Failure::Failed(format!("segment {twin} is there twice")))?;
-        if state.segments.len() != self.segments {
-            return Err(Failure::Failed(format!(
-                "{} segments instead of {}",
-                state.segments.len(),
-                self.segments
-            )));
-        }
-        Ok(state)
-    }
-
-    /// The primary's bucket as it was prepared.
-    fn restore(&self) -> Result<(), Failure> {
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder)?;
-        }
-        copy(&self.pristine, &self.folder)
-    }
-
-    /// A primary with a new data folder, serving.
-    async fn primary(&self, program: &Path) -> Result<NodeProcess, Failure> {
-        let mut node = start(program, &self.work, "primary", self.region.own())?;
-        node.ready(HANGS).await?;
-        Ok(node)
-    }
-
-    /// Sends lines until they are acknowledged; the first has the number `from`.
-    async fn send(&self, node: &NodeProcess, from: u64, count: u64) -> Result<(), Failure> {
-        let mut events = Vec::new();
-        for (number, line) in (from..from + count).zip(texts(&[])?) {
-            events.push(json!({ "timestamp": START_MS + number as i64, "rawstring": line? }));
-        }
-        for (at, events) in events.chunks(BATCH).enumerate() {
-            let body = serde_json::to_vec(&json!([{ "events": events }]))?;
-            let key = format!("{from}-{at}");
-            let sent = node.client().ingest(&self.token, &key, Bytes::from(body));
-            sent.await?;
-        }
-        Ok(())
-    }
-
-    /// Loading the snapshot and writing it where a standby does, without anything else.
-    async fn snapshot_alone(&self) -> Result<Duration, Failure> {
-        self.restore()?;
-        let from = open(&self.region).await?;
-        let key = snapshot::newest(&from, None)
-            .await?
-            .ok_or_else(|| Failure::Failed("there is no snapshot".to_owned()))?
-            .key;
-        let scratch = self.work.join("scratch");
-        let data = scratch.join("data");
-        fs::create_dir_all(&data)?;
-        let to = open(&Region::folder("west", scratch.join("bucket"))?).await?;
-        let alone = async {
-            let state = recovery::load(&from, &key).await?;
-            snapshot::write(&to, &state).await?;
-            snapshot::mirror(&data, &state).await?;
-            Ok::<_, Failure>(state)
-        };
-        let begun = Instant::now();
-        let state = alone.await?;
-        let took = begun.elapsed();
-        if state.segments.len() != self.segments {
-            return Err(Failure::Failed("segments are missing".to_owned()));
-        }
-        fs::remove_dir_all(&scratch)?;
-        Ok(took)
-    }
-
-    /// Kills a primary, starts a standby, and tells the time to its first complete search.
-    async fn fail_over(&self, program: &Path) -> Result<Duration, Failure> {
-        self.restore()?;
-        let mut primary = self.primary(program).await?;
-        self.send(&primary, OLD_LINES, LIVE_LINES).await?;
-        let west = Region::folder("west", self.work.join("west"))?;
-        let mut env = west.own();
-        env.extend(self.region.recover_from(&west));
-        let begun = Instant::now();
-        primary.send_kill()?;
-        let mut standby = start(program, &self.work, "standby", env)?;
-        while search(&standby).await != Some(OLD_LINES + LIVE_LINES) {
-            standby.must_run()?;
-            if begun.elapsed() > HANGS {
-                return Err(Failure::Failed(format!(
-                    "the standby does not find all lines:\n{}",
-                    standby.log_tail(12)
-                )));
-            }
-            tokio::time::sleep(ASK).await;
-        }
-        let took = begun.elapsed();
-        standby.kill().await?;
-        primary.wait().await?;
-        fs::remove_dir_all(self.work.join("west"))?;
-        Ok(took)
-    }
-}
-
-/// Opens a region's bucket to write to it.
-async fn open(region: &Region) -> Result<Bucket, Failure> {
-    let variables = region.own();
-    let config = BucketConfig::from_env(Role::Own, &|name| variables.get(name).cloned())?;
-    let config = config.ok_or_else(|| Failure::Failed("no bucket".to_owned()))?;
-    Ok(Bucket::open(config).await?)
-}
-
-/// Starts a node with a new data folder.
-fn start(
-    program: &Path,
-    work: &Path,
-    name: &str,
-    mut env: BTreeMap<String, String>,
-) -> Result<NodeProcess, Failure> {
-    let data_dir = work.join(format!("{name}-data"));
-    if data_dir.exists() {
-        fs::remove_dir_all(&data_dir)?;
-    }
-    env.insert("BACKSTAY_LOG".to_owned(), "info".to_owned());
-    let spec = NodeSpec {
-        name: name.to_owned(),
-        program: program.to_owned(),
-        env,
-        data_dir,
-        log_file: work.join(format!("{name}.log")),
+/// The figures of one of the two.
+fn rows(who: &str, runs: &[Run]) -> Vec<Row> {
+    // A phase that one run could not tell is in another.
+    let Some(told) = runs.iter().max_by_key(|run| run.phases.len()) else {
+        return Vec::new();
     };
-    Ok(NodeProcess::start(&spec)?)
-}
-
-async fn newest(bucket: &Bucket) -> Result<State, Failure> {
-    let newest = snapshot::newest(bucket, None).await?;
-    let newest = newest.ok_or_else(|| Failure::Failed("there is no snapshot".to_owned()))?;
-    Ok(snapshot::read(bucket, &newest.key).await?)
-}
-
-/// How many lines a node finds; `None` when it does not answer.
-async fn search(node: &NodeProcess) -> Option<u64> {
-    let admin = node.admin_token().ok()?;
-    let range = START_MS..START_MS + (OLD_LINES + LIVE_LINES) as i64;
-    let rows = node
-        .client()
-        .query_within(&admin, REPOSITORY, "*", range)
-        .await;
-    let mut rows = rows.ok()?;
-    let mut found = 0;
-    while let Some(row) = rows.next().await {
-        row.ok()?;
-        found += 1;
+    let mut figures: Vec<(String, Vec<Duration>)> = [
+        (
+            "kill to first acknowledgement",
+            (|run| run.ack) as fn(&Run) -> Duration,
+        ),
+        ("kill to first complete search", |run| run.search),
+        ("kill to called down", |run| run.detection),
+        ("what is not detection", Run::rest),
+    ]
+    .into_iter()
+    .map(|(name, what)| (name.to_owned(), runs.iter().map(what).collect()))
+    .collect();
+    for (name, _) in &told.phases {
+        let of = runs.iter().flat_map(|run| &run.phases);
+        let times = of.filter(|it| it.0 == *name).map(|it| it.1).collect();
+        figures.push((name.clone(), times));
     }
-    Some(found)
+    let rows = figures.into_iter().flat_map(|(name, times)| {
+        let worst = worst(times.iter().copied());
+        [
+            Row::time(format!("{who}: {name}"), median(times)),
+            Row::time(format!("{who}: {name}, worst"), worst),
+        ]
+    });
+    rows.collect()
 }
 
-/// Copies a folder with all that is in it.
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
+/// Another point of everybody's intervals in each round.
+fn offset(round: u32) -> Duration {
+    Duration::from_millis(300 + u64::from(round % 7) * 137)
+}
+
+/// Waits until it holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while !holds().await {
+        if begun.elapsed() > HANGS {
+            return Err(Failure::Failed(format!("{what} has not come")));
         }
+        tokio::time::sleep(TICK).await;
     }
     Ok(())
+}
+
+/// The load average, where the kernel tells.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,8 @@
 //! | Command | What | Peer |
 //! | --- | --- | --- |
 //! | `ingest` | log lines over HTTP until they are acknowledged, and until they are in segments, on one core | `zstd -3` of the same bytes to a file, on that core |
-//! | `failover` | from SIGKILL of a primary to the first complete search on the standby | the same with 10 segments, and loading the snapshot |
+//! | `failover` | from SIGKILL of a primary until it is served again, with nobody's help | PostgreSQL under Patroni |
+//! | `standby` | from SIGKILL of a primary to the first complete search on a standby that is started at once | the same with 10 segments, and loading the snapshot |
 //! | `recovery` | loading a snapshot of a million segments | decrypting, unpacking and parsing the same bytes to nothing |
 //! | `dns` | queries a second on one core; from a failed probe to another answer | gdnsd, pdns-server |
 //! | `search` | finding a rare text in 1 GB of log lines | `rg` over the raw file |
@@ -22,6 +23,7 @@ mod measure;
 mod process;
 mod recovery;
 mod search;
+mod standby;
 mod table;
 
 use std::io::{self, Write};
@@ -54,8 +56,10 @@ enum Output {
 enum Bench {
     /// Log lines over HTTP on one core, against zstd.
     Ingest(ingest::Options),
-    /// From the kill of a primary to a search on the standby, as the state grows.
+    /// From the kill of a primary until it is served again, against Patroni.
     Failover(failover::Options),
+    /// From the kill of a primary to a search on the standby, as the state grows.
+    Standby(standby::Options),
     /// DNS with health checks, against gdnsd and PowerDNS.
     Dns(dns::Options),
     /// Loading a large snapshot, against parsing the same bytes to nothing.
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         match arguments.bench {
             Bench::Ingest(options) => ingest::run(&options).await,
             Bench::Failover(options) => failover::run(&options).await,
+            Bench::Standby(options) => standby::run(&options).await,
             Bench::Dns(options) => dns::run(&options).await,
             Bench::Recovery(options) => recovery::run(&options).await,
             Bench::Search(options) => search::run(&options).await,

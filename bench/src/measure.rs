@@ -22,6 +22,11 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
+/// The longest.
+pub(crate) fn worst(times: impl Iterator<Item = Duration>) -> Duration {
+    times.max().unwrap_or_default()
+}
+
 /// Peak memory of this process in bytes (`VmHWM`), where the kernel tells.
 pub(crate) fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

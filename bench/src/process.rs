@@ -1,4 +1,4 @@
-//! Nodes as child processes, and what the kernel says of processes.
+//! Programs, nodes as child processes, and what the kernel says of processes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,6 +21,16 @@ pub(crate) fn program(given: Option<&Path>) -> Result<PathBuf, Failure> {
         "there is no {}; build it with `cargo build --release -p backstay-cli`, or give --program",
         program.display()
     )))
+}
+
+/// Where a program is.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path);
+    // Servers are not on everyone's path.
+    let all = folders.chain(["/usr/sbin".into(), "/sbin".into()]);
+    all.map(|it: PathBuf| it.join(program))
+        .find(|it| it.is_file())
 }
 
 /// A program that runs another one on one core only.

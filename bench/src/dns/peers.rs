@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::endpoint::{FIRST, SECOND};
 use crate::Failure;
+use crate::process::find;
 
 /// What is asked for.
 pub(super) const NAME: &str = "logs.tm.test";
@@ -154,16 +155,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Where a program is.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path);
-    // Servers are not on everyone's path.
-    let all = folders.chain(["/usr/sbin".into(), "/sbin".into()]);
-    all.map(|it: PathBuf| it.join(program))
-        .find(|it| it.is_file())
 }
 
 fn program(name: &str) -> Result<PathBuf, Failure> {
