@@ -308,6 +308,9 @@ pub struct WatchFlags {
     pub listen: Option<SocketAddr>,
     #[command(flatten)]
     pub webhook: WebhookFlags,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Seconds from one verification of the standby to the next (see `backstay verify`); 0 is never
     #[arg(
         long,

@@ -26,7 +26,10 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
             return Exit::Usage;
         }
     };
-    let watcher = Watcher::new(world, Demand::Watch);
+    let mut watcher = Watcher::new(world, Demand::Watch);
+    if flags.dry_run {
+        watcher = watcher.dry_run();
+    }
     let me = watcher.me().to_owned();
     let verification = match verification(flags) {
         Ok(verification) => verification,

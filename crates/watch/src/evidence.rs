@@ -121,6 +121,20 @@ impl Evidence {
         self.told = told;
     }
 
+    /// What would have been done.
+    pub(crate) fn would(&self, decision: &Decision) {
+        if decision.persist.is_some() || !decision.next.is_empty() {
+            let sentences = decision.reasons.iter().map(|it| it.sentence.as_str());
+            let sentences: Vec<&str> = sentences.collect();
+            tracing::info!(
+                state = ?decision.state,
+                next = ?decision.next,
+                reasons = sentences.join("; "),
+                "would act; nothing is changed"
+            );
+        }
+    }
+
     /// The marks were changed.
     pub(crate) async fn persisted(&mut self, look: &Look, change: &Persist) {
         let now = self.now();

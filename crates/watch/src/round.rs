@@ -56,6 +56,7 @@ pub struct Watcher {
     failed: BTreeMap<Step, String>,
     /// When a step that has failed may be tried again, by our clock.
     again: BTreeMap<Step, Duration>,
+    dry_run: bool,
 }
 
 /// How a decision was carried out.
@@ -83,8 +84,16 @@ impl Watcher {
             busy: BTreeSet::new(),
             failed: BTreeMap::new(),
             again: BTreeMap::new(),
+            dry_run: false,
             world,
         }
+    }
+
+    /// From now on its rounds change nothing: they only say what they would do.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
     }
 
     /// Its name, in the run lock.
@@ -118,6 +127,11 @@ impl Watcher {
 
     /// A round: looks, decides, carries it out.
     pub async fn round(&mut self) -> (Picture, Pace) {
+        if self.dry_run {
+            let (picture, decision) = self.look().await;
+            self.evidence.would(&decision);
+            return (picture, Pace::Usual);
+        }
         let began = self.clock.now();
         let sights = self.world.look().await;
         let mut picture = Picture::default();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::control::{command, endpoint, json, run};
+use crate::control::{Watch, command, endpoint, json, run};
 use crate::world::{Logs, World, no_kubectl};
 
 const MARKS: &str = "kubectl --context aks-secondary -n logging get deploy humio-operator \
@@ -122,8 +122,8 @@ fn what_cannot_be_reached_is_said_with_its_name() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("/nowhere/backstay.toml"), "{said}");
-    let mut command = crate::control::command(&world, &["failover"]);
-    let output = command
+    let mut failover = command(&world, &["failover"]);
+    let output = failover
         .env("KUBECONFIG", "/nowhere/kubeconfig")
         .output()
         .unwrap();
@@ -133,5 +133,26 @@ fn what_cannot_be_reached_is_said_with_its_name() {
         said.contains("standby") && said.contains("kubeconfig"),
         "{said}"
     );
+    // And what would be done is said without doing it.
+    let annotations = "kubectl --context aks-secondary -n logging get deploy humio-operator \
+                       -o jsonpath='{.metadata.annotations} {.spec.replicas}'";
+    let before = world.shell(annotations);
+    let arguments = [
+        "watch",
+        "--dry-run",
+        "--listen",
+        "127.0.0.1:0",
+        "--output",
+        "json",
+    ];
+    let watch = Watch::of(command(&world, &arguments), world.lab().join("watch.log"));
+    watch.until_state("healthy");
+    world.done(&["lab", "kill-region", "primary"]);
+    watch.until("a holdoff that would begin", |picture| {
+        picture["state"] == "holding"
+    });
+    watch.until("the word of it", |_| watch.log().contains("would act"));
+    assert_eq!(world.shell(annotations), before);
+    watch.end();
     world.down();
 }
