@@ -13,22 +13,25 @@ use backstay_retry::Deadline;
 use crate::world::World;
 
 impl Traffic for World {
+    /// As the look found it, which has just asked: a Resource Manager that hangs is waited for once.
     async fn endpoint(&self) -> Known<Endpoint> {
-        match self
-            .azure
-            .endpoint_at(&self.primary_endpoint, Self::soon())
-            .await
-        {
-            Ok(endpoint) if endpoint.status == EndpointStatus::Disabled => {
-                Known::Is(Endpoint::Disabled)
-            }
-            Ok(_) => Known::Is(Endpoint::Enabled),
-            Err(error) => Known::Unknown(error.to_string()),
-        }
+        let found = self.endpoint_was.lock().clone();
+        found.unwrap_or_else(|| Known::Unknown("nobody has looked".to_owned()))
     }
 
     async fn term(&self) -> Known<Side> {
         self.journals.term(&self.standby, &self.pair).await
+    }
+}
+
+/// Whether an endpoint is switched on, by what was read of it.
+pub(crate) fn switched(read: &Result<backstay_azure::Endpoint, AzureError>) -> Known<Endpoint> {
+    match read {
+        Ok(endpoint) if endpoint.status == EndpointStatus::Disabled => {
+            Known::Is(Endpoint::Disabled)
+        }
+        Ok(_) => Known::Is(Endpoint::Enabled),
+        Err(error) => Known::Unknown(error.to_string()),
     }
 }
 

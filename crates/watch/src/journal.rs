@@ -16,10 +16,10 @@ use tokio::time::timeout;
 
 use crate::buckets;
 
-/// Longest wait for what a look asks of a bucket.
-const LOOK: Duration = Duration::from_secs(5);
-/// Longest attempt to seal.
-const SEAL: Duration = Duration::from_secs(30);
+/// Longest wait for what a look asks of a bucket, and for whether it is there at all.
+const LOOK: Duration = Duration::from_secs(3);
+/// Longest attempt to seal one that is there: its state is read, which may be large.
+const SEAL: Duration = Duration::from_secs(300);
 
 /// Both buckets, opened when they are first needed, as the standby's environment says.
 #[derive(Debug, Default)]
@@ -64,7 +64,12 @@ impl Journals {
 
     async fn holder(&self, standby: &Region, pair: &Pair) -> Result<Side, String> {
         let source = self.source(standby, pair).await?;
-        match holder(source).await.map_err(|error| error.to_string())? {
+        let holder = holder(source).await.map_err(|error| error.to_string())?;
+        if holder != Holder::Nobody {
+            // Whoever is told otherwise has told it already.
+            let _ = self.ours.set(true);
+        }
+        match holder {
             Holder::Nobody => Err("there is no journal in the primary's bucket".to_owned()),
             Holder::Itself => Ok(Side::Primary),
             Holder::Other { cluster_id, term } => {
@@ -98,6 +103,22 @@ impl Journals {
 
     /// Seals every stream of the primary, in the standby's name.
     pub(crate) async fn seal(&self, standby: &Region, pair: &Pair) -> Result<(), String> {
+        let there = async {
+            let source = self.source(standby, pair).await?;
+            identity::read(source)
+                .await
+                .map_err(|error| error.to_string())
+        };
+        // One that is out of reach must be known soon: the standby's node is then to seal it.
+        match timeout(LOOK, there).await {
+            Ok(found) => found.map(drop)?,
+            Err(_) => {
+                return Err(format!(
+                    "the primary's bucket has not answered for {} s",
+                    LOOK.as_secs()
+                ));
+            }
+        }
         let sealing = async {
             let source = self.source(standby, pair).await?;
             let own = self.own(standby, pair).await?;
@@ -113,7 +134,7 @@ impl Journals {
             }
             Ok(Err(why)) => Err(why),
             Err(_) => Err(format!(
-                "the primary's bucket has not answered for {} s",
+                "the primary's journal could not be sealed within {} s",
                 SEAL.as_secs()
             )),
         }

@@ -17,6 +17,7 @@ use backstay_traffic::profile;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::endpoint::switched;
 use crate::world::World;
 
 /// The name of our own probe among the vantage points.
@@ -155,6 +156,7 @@ impl LookOut for World {
         let monitor = self.azure.endpoint_at(&self.primary_endpoint, Self::soon());
         let (own, monitor, ours) =
             tokio::join!(self.probe(Side::Primary), monitor, self.our_side());
+        *self.endpoint_was.lock() = Some(switched(&monitor));
         let mut sightings = vec![Sighting {
             from: OURS.to_owned(),
             saw: seen(&own),

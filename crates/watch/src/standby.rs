@@ -8,8 +8,10 @@ use backstay_verify::{Finding, Outcome, keeps_from_failover, readiness};
 
 use crate::world::World;
 
-/// An answer is good for so long.
-const KEPT: Duration = Duration::from_secs(5);
+/// That it is able is good to know for so long.
+const ABLE: Duration = Duration::from_secs(30);
+/// That it is not, for so long: somebody may be mending it.
+const NOT_ABLE: Duration = Duration::from_secs(3);
 
 /// What was found, and when.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ impl World {
     /// What keeps the standby from taking over.
     pub(crate) async fn able(&self) -> Known<Vec<Shortcoming>> {
         let kept = self.standby_was.lock().as_ref().and_then(|kept| {
-            let fresh = kept.at.elapsed() < KEPT;
+            let able = kept.found.known().is_some_and(Vec::is_empty);
+            let fresh = kept.at.elapsed() < if able { ABLE } else { NOT_ABLE };
             fresh.then(|| kept.found.clone())
         });
         if let Some(found) = kept {

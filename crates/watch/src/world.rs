@@ -5,6 +5,8 @@ use std::time::Duration;
 use backstay_azure::{Client, ResourceId};
 use backstay_cluster::Region;
 use backstay_failover::settings::Settings;
+use backstay_failover::sight::Known;
+use backstay_failover::verdict::Endpoint;
 use backstay_names::Names;
 use backstay_pair::{Pair, Side};
 use backstay_retry::Deadline;
@@ -17,8 +19,8 @@ use crate::picture::{Picture, RegionView};
 use crate::recovery::Recoveries;
 use crate::sources::SourceError;
 
-/// Longest wait for what a look asks.
-const LOOK: Duration = Duration::from_secs(5);
+/// Longest wait for what a look asks: there is the next look.
+const LOOK: Duration = Duration::from_secs(3);
 /// Longest wait for what only people want to know.
 const INSPECT: Duration = Duration::from_secs(3);
 
@@ -37,6 +39,8 @@ pub struct World {
     pub(crate) probes: [Spec; 2],
     pub(crate) journals: Journals,
     pub(crate) recoveries: Recoveries,
+    /// The primary's endpoint, as the last look found it.
+    pub(crate) endpoint_was: Mutex<Option<Known<Endpoint>>>,
     /// What was last found out about the standby, and when.
     pub(crate) standby_was: Mutex<Option<crate::standby::Kept>>,
 }
@@ -60,6 +64,7 @@ impl World {
             probes: Side::BOTH.map(|side| lookout::spec(&pair, side)),
             journals: Journals::default(),
             recoveries: Recoveries::new(standby.clone()),
+            endpoint_was: Mutex::default(),
             standby_was: Mutex::default(),
             pair,
             settings,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use backstay_lab::client::NodeClient;
@@ -25,6 +25,7 @@ pub struct Client {
     node: NodeClient,
     token: String,
     stop: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
     task: Option<JoinHandle<BTreeSet<String>>>,
 }
 
@@ -73,14 +74,27 @@ impl Client {
                 .unwrap()
         });
         let stop = Arc::new(AtomicBool::new(false));
-        let sending = send(node.clone(), token.clone(), stop.clone());
+        let count = Arc::new(AtomicUsize::new(0));
+        let sending = send(node.clone(), token.clone(), stop.clone(), count.clone());
         let task = runtime.spawn(sending);
-        Self {
+        let client = Self {
             runtime,
             node,
             token,
             stop,
+            count,
             task: Some(task),
+        };
+        client.until_acknowledged(1);
+        client
+    }
+
+    /// Waits until so many events are acknowledged.
+    pub fn until_acknowledged(&self, events: usize) {
+        let start = Instant::now();
+        while self.count.load(Ordering::Acquire) < events {
+            assert!(start.elapsed() < HANG, "{}", self.status());
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -130,7 +144,12 @@ impl Client {
     }
 }
 
-async fn send(node: NodeClient, token: String, stop: Arc<AtomicBool>) -> BTreeSet<String> {
+async fn send(
+    node: NodeClient,
+    token: String,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
+) -> BTreeSet<String> {
     let mut acknowledged = BTreeSet::new();
     let mut number = 0;
     while !stop.load(Ordering::Acquire) {
@@ -147,6 +166,7 @@ async fn send(node: NodeClient, token: String, stop: Arc<AtomicBool>) -> BTreeSe
             Ok(Ok(())) => {
                 acknowledged.insert(identity);
                 number += 1;
+                count.store(number, Ordering::Release);
             }
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
