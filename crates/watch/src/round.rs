@@ -238,6 +238,9 @@ impl Watcher {
                 }
             }
         }
+        // A holdoff of no seconds is over once it is marked; the next look would only be later.
+        let over = decision.holdoff.is_some_and(|it| it.left.is_zero());
+        again |= over && decision.persist.is_some();
         match (again, decision.state) {
             (true, _) => Carried::Again,
             (false, State::FailingOver) => Carried::Over(Pace::In(AGAIN)),
