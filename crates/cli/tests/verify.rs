@@ -27,6 +27,8 @@ use calls::{SUBSCRIPTION, azure, ingest};
 use world::{Logs, World, no_kubectl};
 
 const STANDBY: &str = "kubectl --context aks-secondary -n logging";
+/// What opens the primary's bucket.
+const KEYS: &str = "secret logscale-primary-storage";
 /// What is waited for comes, unless something hangs.
 const HANG: Duration = Duration::from_secs(180);
 
@@ -114,6 +116,17 @@ impl Stage {
         self.world.shell(&format!(
             "{STANDBY} patch {what} --type={kind} -p '{patch}'"
         ));
+    }
+
+    /// The key of the primary's bucket as the standby has it, in base64.
+    fn key(&self) -> String {
+        let path = "jsonpath='{.data.encryption-key}'";
+        self.world.shell(&format!("{STANDBY} get {KEYS} -o {path}"))
+    }
+
+    fn set_key(&self, value: &str) {
+        let patch = format!(r#"{{"data":{{"encryption-key":"{value}"}}}}"#);
+        self.patch(KEYS, "merge", &patch);
     }
 
     fn bucket(&self) -> PathBuf {
@@ -240,14 +253,7 @@ fn able(stage: &Stage) {
 }
 
 fn declared_wrongly(stage: &Stage) {
-    let secret = "secret logscale-primary-storage";
-    let key = stage.world.shell(&format!(
-        "{STANDBY} get {secret} -o jsonpath='{{.data.encryption-key}}'"
-    ));
-    let set = |value: &str| {
-        let patch = format!(r#"{{"data":{{"encryption-key":"{value}"}}}}"#);
-        stage.patch(secret, "merge", &patch);
-    };
+    let (key, set) = (stage.key(), |value: &str| stage.set_key(value));
     set("");
     stage.fails(
         "secrets",
@@ -370,14 +376,7 @@ fn without_the_primary(stage: &Stage) {
 /// What is wrong with the primary's bucket, or with the key to it.
 fn damaged(stage: &Stage) {
     let before = contents(&stage.bucket());
-    let secret = "secret logscale-primary-storage";
-    let key = stage.world.shell(&format!(
-        "{STANDBY} get {secret} -o jsonpath='{{.data.encryption-key}}'"
-    ));
-    let set = |value: &str| {
-        let patch = format!(r#"{{"data":{{"encryption-key":"{value}"}}}}"#);
-        stage.patch(secret, "merge", &patch);
-    };
+    let (key, set) = (stage.key(), |value: &str| stage.set_key(value));
     // "another key"
     set("YW5vdGhlciBrZXk=");
     stage.fails("encryption-key", "encrypted with another key", &[]);
