@@ -8,9 +8,13 @@ mod alerts;
 #[path = "failover/by_hand.rs"]
 mod by_hand;
 #[path = "failover/clients.rs"]
+#[allow(dead_code)]
 mod clients;
 #[path = "failover/control.rs"]
+#[allow(dead_code)]
 mod control;
+#[path = "failover/ended.rs"]
+mod ended;
 #[path = "failover/story.rs"]
 mod story;
 #[path = "lab/world.rs"]

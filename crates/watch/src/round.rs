@@ -67,6 +67,14 @@ enum Carried {
     Over(Pace),
 }
 
+/// Where a test can end the process: in front of a change of the marks and behind it.
+fn failpoints(change: &Persist) -> (&'static str, &'static str) {
+    match change.from.run == change.to.run {
+        true => ("failover.marks.before_write", "failover.marks.after_write"),
+        false => ("failover.begin.before_write", "failover.begin.after_write"),
+    }
+}
+
 impl Watcher {
     /// A new instance, under a name that no other has ever had.
     pub fn new(world: Arc<World>, demand: Demand) -> Self {
@@ -200,9 +208,10 @@ impl Watcher {
             if !self.valid(decision) {
                 return Carried::Over(Pace::In(SOON));
             }
-            backstay_failpoint::hit("failover.marks.before_write");
+            let (before, after) = failpoints(change);
+            backstay_failpoint::hit(before);
             let written = self.world.write(change).await;
-            backstay_failpoint::hit("failover.marks.after_write");
+            backstay_failpoint::hit(after);
             match written {
                 Written::Yes => self.evidence.persisted(look, change).await,
                 Written::Changed => return Carried::Over(Pace::In(SOON)),
@@ -350,6 +359,7 @@ impl Watcher {
         if let Some(change) = Persist::finish(reading)
             && self.world.write(&change).await == Written::Yes
         {
+            backstay_failpoint::hit("failover.finish.after");
             self.evidence.finished(look).await;
         }
     }

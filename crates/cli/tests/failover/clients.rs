@@ -122,11 +122,16 @@ impl Client {
         }
     }
 
+    /// Ends the sending. Says what was acknowledged.
+    pub fn end(&mut self) -> BTreeSet<String> {
+        self.stop.store(true, Ordering::Release);
+        self.runtime.block_on(self.task.take().unwrap()).unwrap()
+    }
+
     /// Ends the sending, and checks that the secondary has all that was acknowledged, each once.
     /// Says how many that were.
     pub fn check(&mut self, world: &World) -> usize {
-        self.stop.store(true, Ordering::Release);
-        let acknowledged = self.runtime.block_on(self.task.take().unwrap()).unwrap();
+        let acknowledged = self.end();
         let admin = admin(world, Side::Secondary);
         let secondary = node(world, Side::Secondary);
         let rows = self.runtime.block_on(async {

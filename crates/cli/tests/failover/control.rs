@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -102,6 +103,11 @@ impl Watch {
         read(&self.log)
     }
 
+    /// What everybody on its machine sees of it.
+    pub fn command_line(&self) -> String {
+        read(format!("/proc/{}/cmdline", self.child.id()).as_ref())
+    }
+
     pub fn metrics(&self) -> String {
         self.get("/metrics")
     }
@@ -152,6 +158,45 @@ impl Watch {
         Command::new("kill").arg(&pid).status().unwrap();
         let ended = self.child.wait().unwrap();
         assert_eq!(ended.code(), Some(0), "{}", read(&self.log));
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has killed itself, at the point that it was told.
+    pub fn until_killed(mut self) {
+        let start = Instant::now();
+        loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                assert_eq!(ended.signal(), Some(9), "{ended}: {}", read(&self.log));
+                return;
+            }
+            assert!(start.elapsed() < HANG, "it lives: {}", read(&self.log));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// How many rounds it has taken.
+    pub fn rounds(&self) -> u64 {
+        let metrics = self.metrics();
+        let mut lines = metrics.lines();
+        let count = lines.find_map(|it| it.strip_prefix("backstay_failover_rounds_total "));
+        count.map_or(0, |it| it.parse().unwrap())
+    }
+
+    /// Waits until it has taken so many more rounds; each picture must be as wanted.
+    pub fn rounds_pass(&self, count: u64, wanted: impl Fn(&Value) -> bool) {
+        let until = self.rounds() + count;
+        let start = Instant::now();
+        while self.rounds() < until {
+            let picture = self.picture();
+            assert!(wanted(&picture), "{picture:#}\n{}", read(&self.log));
+            assert!(start.elapsed() < HANG, "no rounds: {}", read(&self.log));
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 

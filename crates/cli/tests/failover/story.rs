@@ -5,33 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clients::Client;
-use crate::control::{Watch, arm, endpoint, json};
+use crate::control::{Watch, json};
+use crate::ended::{disabled, enable, is_failed_over};
 use crate::world::{Logs, World, no_kubectl};
-
-const OPERATOR: &str =
-    "kubectl --context aks-secondary -n logging get deploy humio-operator -o json";
-
-fn disabled(world: &World) -> bool {
-    endpoint(world)["properties"]["endpointStatus"] == "Disabled"
-}
-
-/// All that a failover promises, once it is over.
-fn is_failed_over(world: &World, picture: &Value) {
-    assert_eq!(picture["state"], "failed-over", "{picture:#}");
-    assert_eq!(picture["term"], "secondary", "{picture:#}");
-    assert_eq!(picture["endpoint"], "disabled", "{picture:#}");
-    assert_eq!(picture["run"]["done"], true, "{picture:#}");
-    assert_eq!(picture["wounds"], Value::Array(vec![]), "{picture:#}");
-    assert_eq!(picture["regions"][1]["serves"], true, "{picture:#}");
-    assert!(disabled(world));
-    let operator: Value = serde_json::from_str(&world.shell(OPERATOR)).unwrap();
-    assert_eq!(operator["spec"]["replicas"], 1);
-    let run = picture["run"]["id"].as_str().unwrap();
-    let annotations = &operator["metadata"]["annotations"];
-    let mark = annotations["logscale.dr/failover-run"].as_str().unwrap();
-    assert!(mark.starts_with("done ") && mark.ends_with(run), "{mark}");
-    assert!(annotations["logscale.dr/degraded-since-epoch"].is_null());
-}
 
 #[test]
 fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
@@ -76,11 +52,7 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
 
     // Somebody enables its endpoint, as `terraform apply` on the primary would: by a PUT of all of
     // it. It is disabled again, and said so.
-    let target = endpoint(&world)["properties"]["target"].clone();
-    let body = serde_json::json!({ "properties": {
-        "target": target, "endpointStatus": "Enabled", "priority": 1,
-    } });
-    arm(&world, "PUT", Some(&body.to_string()));
+    enable(&world);
     let start = std::time::Instant::now();
     while !disabled(&world) {
         assert!(

@@ -1,0 +1,52 @@
+//! What holds when a failover is over.
+
+use backstay_pair::Side::Secondary;
+use serde_json::Value;
+
+use crate::control::{arm, endpoint};
+use crate::world::World;
+
+/// Whether the primary's endpoint is disabled, by the Resource Manager's own word.
+pub fn disabled(world: &World) -> bool {
+    endpoint(world)["properties"]["endpointStatus"] == "Disabled"
+}
+
+/// Enables the primary's endpoint, as `terraform apply` on the primary would: by a PUT of all of it.
+pub fn enable(world: &World) {
+    let target = endpoint(world)["properties"]["target"].clone();
+    let body = serde_json::json!({ "properties": {
+        "target": target, "endpointStatus": "Enabled", "priority": 1,
+    } });
+    arm(world, "PUT", Some(&body.to_string()));
+}
+
+/// The standby's operator.
+pub fn operator(world: &World) -> Value {
+    let text =
+        world.shell("kubectl --context aks-secondary -n logging get deploy humio-operator -o json");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// All that a failover promises, once it is over.
+pub fn is_failed_over(world: &World, picture: &Value) {
+    assert_eq!(picture["state"], "failed-over", "{picture:#}");
+    assert_eq!(picture["term"], "secondary", "{picture:#}");
+    assert_eq!(picture["endpoint"], "disabled", "{picture:#}");
+    assert_eq!(picture["run"]["done"], true, "{picture:#}");
+    assert_eq!(picture["wounds"], Value::Array(vec![]), "{picture:#}");
+    assert_eq!(picture["regions"][1]["serves"], true, "{picture:#}");
+    assert!(disabled(world));
+    let operator = operator(world);
+    assert_eq!(operator["spec"]["replicas"], 1);
+    let run = picture["run"]["id"].as_str().unwrap();
+    let annotations = &operator["metadata"]["annotations"];
+    let mark = annotations["logscale.dr/failover-run"].as_str().unwrap();
+    assert!(mark.starts_with("done ") && mark.ends_with(run), "{mark}");
+    assert!(annotations["logscale.dr/degraded-since-epoch"].is_null());
+    let code = world.ask(
+        Secondary,
+        "/api/v1/status",
+        "-o /dev/null -w '%{http_code}'",
+    );
+    assert_eq!(world.shell(&code), "200");
+}
