@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use backstay_cluster::loader::Stage;
 use backstay_failover::act::{Barrier, Fact, Facts, Step};
-use backstay_failover::edge::Act;
+use backstay_failover::edge::{Act, Traffic as _};
+use backstay_failover::sight::{self, Known};
 use backstay_pair::Side;
 use backstay_retry::Deadline;
 use backstay_traffic::probe::Outcome;
@@ -26,19 +27,19 @@ fn fact(so: So) -> Fact {
     }
 }
 
-/// Where a test can end the process: in front of a step and behind it.
-fn failpoints(step: Step) -> (&'static str, &'static str) {
+/// Where a test can end the process: in front of a step that changes something, and behind it.
+fn failpoints(step: Step) -> Option<(&'static str, &'static str)> {
     match step {
-        Step::Seal => ("failover.seal.before", "failover.seal.after"),
-        Step::Disable => ("failover.disable.before", "failover.disable.after"),
-        Step::CleanSecrets => ("failover.clean.before", "failover.clean.after"),
-        Step::Operator => ("failover.operator.before", "failover.operator.after"),
+        Step::Seal => Some(("failover.seal.before", "failover.seal.after")),
+        Step::Disable => Some(("failover.disable.before", "failover.disable.after")),
+        Step::CleanSecrets => Some(("failover.clean.before", "failover.clean.after")),
+        Step::Operator => Some(("failover.operator.before", "failover.operator.after")),
         Step::Lock
         | Step::PodReady
         | Step::Recovery
         | Step::Status
         | Step::Traffic
-        | Step::Finish => ("failover.wait.before", "failover.wait.after"),
+        | Step::Finish => None,
     }
 }
 
@@ -128,12 +129,18 @@ impl Act for World {
             let (name, secondary) = (name.ok()?, secondary.ok()?);
             Some(!name.is_empty() && name.is_subset(&secondary))
         };
-        let (disabled, clean, operator, pods, status, moved) =
-            tokio::join!(disabled, stale, operator, pods, status, moved);
+        let (disabled, clean, operator, pods, status, moved, term) =
+            tokio::join!(disabled, stale, operator, pods, status, moved, self.term());
         let pods = pods.unwrap_or_default();
-        let recovered = self.recovered(&pods).await;
+        // While the primary holds the term, nothing of this run has recovered or sealed it, whatever
+        // the log of a pod from an earlier one says.
+        let earlier = term == Known::Is(sight::Side::Primary);
+        let recovered = match earlier {
+            true => Some(false),
+            false => self.recovered(&pods).await,
+        };
         // The recovery's own lines say that it has sealed: it does not get there without.
-        let sealed = self.journals.sealed() || recovered == Some(true);
+        let sealed = !earlier && (self.journals.sealed() || recovered == Some(true));
         let ready = pods.iter().any(|pod| pod.ready);
         Facts(
             [
@@ -151,10 +158,14 @@ impl Act for World {
     }
 
     async fn perform(&self, step: Step) -> Fact {
-        let (before, after) = failpoints(step);
-        backstay_failpoint::hit(before);
+        let points = failpoints(step);
+        if let Some((before, _)) = points {
+            backstay_failpoint::hit(before);
+        }
         let done = self.step(step).await;
-        backstay_failpoint::hit(after);
+        if let Some((_, after)) = points {
+            backstay_failpoint::hit(after);
+        }
         match done {
             Ok(()) if step.changes() => Fact::Holds,
             Ok(()) => Fact::Open,

@@ -69,6 +69,10 @@ impl Journals {
             // Whoever is told otherwise has told it already.
             let _ = self.ours.set(true);
         }
+        if holder == Holder::Itself {
+            // It has gone on since, in a term of its own: what was sealed before is history.
+            self.sealed.store(false, Ordering::Release);
+        }
         match holder {
             Holder::Nobody => Err("there is no journal in the primary's bucket".to_owned()),
             Holder::Itself => Ok(Side::Primary),
@@ -96,7 +100,7 @@ impl Journals {
         }
     }
 
-    /// Whether we have sealed it. A seal does not come off.
+    /// Whether we have sealed it, and it has not begun a term of its own since, as a failback lets it.
     pub(crate) fn sealed(&self) -> bool {
         self.sealed.load(Ordering::Acquire)
     }

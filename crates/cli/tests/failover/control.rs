@@ -26,6 +26,8 @@ pub fn command(world: &World, arguments: &[&str]) -> Command {
         .env("KUBECONFIG", world.place().kubeconfig())
         .env("BACKSTAY_DNS", status["dns"].as_str().unwrap())
         .env("BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS", "0")
+        // A machine that is busy with other tests is no dead primary.
+        .env("BACKSTAY_PAIR__FAILOVER__PROBE_TIMEOUT_SECONDS", "4")
         .stdin(Stdio::null());
     command
 }
@@ -45,6 +47,19 @@ pub fn json(world: &World, arguments: &[&str]) -> (Value, i32) {
         panic!("{arguments:?}: {error}: {said}")
     });
     (value, output.status.code().unwrap())
+}
+
+/// The same again and again, until it is as wanted.
+pub fn until_json(world: &World, arguments: &[&str], wanted: impl Fn(&Value, i32) -> bool) {
+    let start = Instant::now();
+    loop {
+        let (value, code) = json(world, arguments);
+        if wanted(&value, code) {
+            return;
+        }
+        assert!(start.elapsed() < HANG, "{arguments:?}: {code}: {value:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// A `backstay watch`.
@@ -148,8 +163,13 @@ impl Watch {
         }
     }
 
+    /// Waits until it is in this state; and, where that is the last one, until it has seen all else
+    /// too: one look may have missed something.
     pub fn until_state(&self, state: &str) -> Value {
-        self.until(state, |picture| picture["state"] == state)
+        let known = |picture: &Value| !picture["term"].is_null() && !picture["endpoint"].is_null();
+        self.until(state, |picture| {
+            picture["state"] == state && (state != "failed-over" || known(picture))
+        })
     }
 
     /// Ends it as an operator would.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clients::Client;
-use crate::control::{Watch, json};
+use crate::control::{Watch, until_json};
 use crate::ended::{disabled, enable, is_failed_over};
 use crate::world::{Logs, World, no_kubectl};
 
@@ -15,11 +15,11 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
         return;
     }
     let world = World::up(Logs::Folders);
+    let mut client = Client::of_primary(&world);
+    assert!(client.takes("before"));
     let watch = Watch::start(&world, "watch");
     watch.until_state("healthy");
     watch.until_metric("backstay_verify_able 1");
-    let mut client = Client::of_primary(&world);
-    assert!(client.takes("before"));
     world.done(&["lab", "kill-region", "primary"]);
     is_failed_over(&world, &watch.until_state("failed-over"));
     let events = world.shell("kubectl --context aks-secondary -n logging get events");
@@ -43,12 +43,9 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
         primary["view"]["api"] == true && primary["view"]["status"] == 503
     });
     is_failed_over(&world, &watch.picture());
-    let (status, code) = json(&world, &["status"]);
-    assert_eq!(
-        (&status["state"], code),
-        (&"failed-over".into(), 0),
-        "{status:#}"
-    );
+    until_json(&world, &["status"], |status, code| {
+        status["state"] == "failed-over" && code == 0
+    });
 
     // Somebody enables its endpoint, as `terraform apply` on the primary would: by a PUT of all of
     // it. It is disabled again, and said so.
@@ -76,12 +73,11 @@ fn a_primary_that_is_cut_off_and_lives_acknowledges_nothing_that_is_lost() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let watch = Watch::start(&world, "watch");
-    watch.until_state("healthy");
     let mut client = Client::of_primary(&world);
     assert!(client.takes("before"));
+    let watch = Watch::start(&world, "watch");
+    watch.until_state("healthy");
     world.done(&["lab", "partition", "primary"]);
-    assert!(client.takes("cut off, and not yet failed over"));
     is_failed_over(&world, &watch.until_state("failed-over"));
     client.until_refused();
     let said = client.status();
@@ -101,10 +97,10 @@ fn a_primary_that_froze_and_thaws_after_the_failover_acknowledges_nothing() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let watch = Watch::start(&world, "watch");
-    watch.until_state("healthy");
     let mut client = Client::of_primary(&world);
     assert!(client.takes("before"));
+    let watch = Watch::start(&world, "watch");
+    watch.until_state("healthy");
     world.done(&["lab", "freeze", "primary"]);
     is_failed_over(&world, &watch.until_state("failed-over"));
     world.done(&["lab", "restore", "primary"]);

@@ -37,10 +37,10 @@ fn without_the_resource_manager_the_standby_recovers_and_the_endpoint_is_an_open
     let world = World::up(Logs::Folders);
     let arm = Arm::before(world.status()["arm"].as_str().unwrap());
     let told = [("BACKSTAY_PAIR__TRAFFIC_MANAGER__ARM_ENDPOINT", &*arm.url)];
-    let watch = watch(&world, "watch", &told);
-    watch.until_state("healthy");
     let mut client = Client::of_primary(&world);
     client.until_acknowledged(50);
+    let watch = watch(&world, "watch", &told);
+    watch.until_state("healthy");
     arm.set(Door::Says(429));
     world.done(&["lab", "kill-region", "primary"]);
     until("being throttled", || arm.turned_away() >= 5);
@@ -82,10 +82,10 @@ fn without_the_standbys_api_nothing_begins_before_it_is_back() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let watch = watch(&world, "watch", &[]);
-    watch.until_state("healthy");
     let mut client = Client::of_primary(&world);
     client.until_acknowledged(50);
+    let watch = watch(&world, "watch", &[]);
+    watch.until_state("healthy");
     world.done(&["lab", "partition", "secondary"]);
     world.done(&["lab", "kill-region", "primary"]);
     let unreachable = |picture: &Value| {

@@ -18,10 +18,10 @@ fn a_primary_whose_bucket_denies_it_is_down() {
         return;
     }
     let world = World::up(Logs::In(&azurite));
-    let watch = watch(&world, "watch", &[]);
-    watch.until_state("healthy");
     let mut client = Client::of_primary(&world);
     client.until_acknowledged(50);
+    let watch = watch(&world, "watch", &[]);
+    watch.until_state("healthy");
     world.done(&["lab", "deny-bucket", "primary"]);
     // Its processes live, and say that they cannot.
     world.until_status(|status| region(status, Primary)["view"]["status"] == 503);
@@ -45,10 +45,10 @@ fn a_slow_bucket_is_no_outage() {
         return;
     }
     let world = World::up(Logs::In(&azurite));
-    let watch = watch(&world, "watch", &[(HOLDOFF, "2")]);
-    watch.until_state("healthy");
     let mut client = Client::of_primary(&world);
     client.until_acknowledged(10);
+    let watch = watch(&world, "watch", &[(HOLDOFF, "15")]);
+    watch.until_state("healthy");
     world.done(&["lab", "slow-bucket", "primary", "--millis", "200"]);
     watch.rounds_pass(8, |picture| {
         picture["run"].is_null()

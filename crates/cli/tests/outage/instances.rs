@@ -17,12 +17,12 @@ fn two_watches_act_as_one() {
         return;
     }
     let world = World::up(Logs::Folders);
+    let mut client = Client::of_primary(&world);
+    client.until_acknowledged(50);
     let watches = [watch(&world, "one", &[]), watch(&world, "two", &[])];
     for watch in &watches {
         watch.until_state("healthy");
     }
-    let mut client = Client::of_primary(&world);
-    client.until_acknowledged(50);
     world.done(&["lab", "kill-region", "primary"]);
     let mut runs = BTreeSet::new();
     let start = Instant::now();
