@@ -27,7 +27,8 @@ pub fn command(world: &World, arguments: &[&str]) -> Command {
         .env("BACKSTAY_DNS", status["dns"].as_str().unwrap())
         .env("BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS", "0")
         // A machine that is busy with other tests is no dead primary.
-        .env("BACKSTAY_PAIR__FAILOVER__PROBE_TIMEOUT_SECONDS", "4")
+        .env("BACKSTAY_PAIR__FAILOVER__PROBE_INTERVAL_SECONDS", "2")
+        .env("BACKSTAY_PAIR__FAILOVER__PROBE_TIMEOUT_SECONDS", "2")
         .stdin(Stdio::null());
     command
 }
