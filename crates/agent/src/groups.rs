@@ -221,20 +221,40 @@ fn still_there(recorded: &[(i32, u64)], processes: &[Process]) -> Vec<(i32, u64)
 /// Kills every process whose mark is one of these, until there is none.
 fn sweep(marked: &dyn Fn(&[u8]) -> bool) {
     for _ in 0..TRIES {
-        let mut found = false;
-        for process in proc::processes() {
-            let environment = proc::environment(process.pid);
-            if environment.is_some_and(|it| proc::has(&it, MARK, marked)) {
-                found = true;
-                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
-            }
-        }
-        if !found {
+        if !kill_marked(marked) {
             return;
         }
         std::thread::sleep(DYING);
     }
     tracing::error!("processes of pods do not end");
+}
+
+/// Kills what is marked, and answers whether there was any.
+///
+/// A list is not enough: one that is on it may have ended by the time that it is looked at, and left a
+/// child that came too late for the list. That child is on the next one; so there is none when a list
+/// has nobody who was not looked at.
+fn kill_marked(marked: &dyn Fn(&[u8]) -> bool) -> bool {
+    let mut found = false;
+    let mut seen = HashSet::new();
+    loop {
+        let mut new = proc::processes();
+        new.retain(|process| seen.insert(*process));
+        if new.is_empty() {
+            return found;
+        }
+        for process in new {
+            match proc::environment(process.pid) {
+                // In the midst of `execve` it shows none, and may be one of them all the same.
+                Some(it) if it.is_empty() => found |= proc::begins(process.pid),
+                Some(it) if proc::has(&it, MARK, marked) => {
+                    found = true;
+                    let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
 }
 
 #[cfg(test)]

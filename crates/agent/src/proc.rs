@@ -1,7 +1,7 @@
 //! The processes of this machine, as `/proc` shows them (`proc(5)`).
 
 /// A process, and what tells it from a later one of the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
     /// Its id.
     pub pid: i32,
@@ -35,6 +35,23 @@ pub fn processes() -> Vec<Process> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(process)
         .collect()
+}
+
+/// Whether a process is in the midst of `execve`: it has memory, and no environment in it yet. Until
+/// then `/proc` shows an empty one (Linux, `fs/proc/base.c`, `environ_read`: "Ensure the process
+/// spawned far enough to have an environment"). What was started without any has a place for it.
+pub(crate) fn begins(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| no_place_yet(&stat))
+}
+
+fn no_place_yet(stat: &str) -> bool {
+    let Some((_, behind)) = stat.rsplit_once(')') else {
+        return false;
+    };
+    let fields: Vec<&str> = behind.split_whitespace().collect();
+    // `vsize` is the 23rd and `env_end` the 51st; what comes after the name is the 3rd.
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    field(23).is_some_and(|vsize| vsize > 0) && field(51) == Some(0)
 }
 
 /// What a process was started with: `name=value`, each ended by a zero byte. `None` for a process
@@ -74,6 +91,32 @@ mod tests {
     }
 
     #[test]
+    fn a_process_without_an_environment_has_begun_and_one_in_execve_has_not() {
+        let fields = |vsize: &str, env_end: &str| {
+            let mut fields = vec!["0"; 50];
+            fields[0] = "R";
+            fields[20] = vsize;
+            fields[48] = env_end;
+            format!("77 (a b) {}", fields.join(" "))
+        };
+        assert!(no_place_yet(&fields("4096", "0")));
+        assert!(!no_place_yet(&fields("4096", "140736")));
+        // A zombie, or the kernel's own.
+        assert!(!no_place_yet(&fields("0", "0")));
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .env_clear()
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        while begins(pid) {}
+        assert_eq!(environment(pid), Some(Vec::new()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!begins(i32::try_from(std::process::id()).unwrap()));
+    }
+
+    #[test]
     fn this_process_is_there() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let this = process(pid).unwrap();
@@ -89,6 +132,7 @@ mod tests {
         #[test]
         fn any_text_is_read(stat in any::<String>()) {
             let _ = parse(1, &stat);
+            let _ = no_place_yet(&stat);
         }
     }
 }
