@@ -89,10 +89,15 @@ impl Client {
         client
     }
 
+    /// How many events are acknowledged by now.
+    pub fn acknowledged(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Waits until so many events are acknowledged.
     pub fn until_acknowledged(&self, events: usize) {
         let start = Instant::now();
-        while self.count.load(Ordering::Acquire) < events {
+        while self.acknowledged() < events {
             assert!(start.elapsed() < HANG, "{}", self.status());
             std::thread::sleep(Duration::from_millis(20));
         }
