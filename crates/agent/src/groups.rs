@@ -230,31 +230,18 @@ fn sweep(marked: &dyn Fn(&[u8]) -> bool) {
 }
 
 /// Kills what is marked, and answers whether there was any.
-///
-/// A list is not enough: one that is on it may have ended by the time that it is looked at, and left a
-/// child that came too late for the list. That child is on the next one; so there is none when a list
-/// has nobody who was not looked at.
 fn kill_marked(marked: &dyn Fn(&[u8]) -> bool) -> bool {
     let mut found = false;
-    let mut seen = HashSet::new();
-    loop {
-        let mut new = proc::processes();
-        new.retain(|process| seen.insert(*process));
-        if new.is_empty() {
-            return found;
+    proc::visit(|pid| match proc::environment(pid) {
+        // In the midst of `execve` it shows none, and may be one of them all the same.
+        Some(it) if it.is_empty() => found |= proc::begins(pid),
+        Some(it) if proc::has(&it, MARK, marked) => {
+            found = true;
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        for process in new {
-            match proc::environment(process.pid) {
-                // In the midst of `execve` it shows none, and may be one of them all the same.
-                Some(it) if it.is_empty() => found |= proc::begins(process.pid),
-                Some(it) if proc::has(&it, MARK, marked) => {
-                    found = true;
-                    let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
-                }
-                Some(_) | None => {}
-            }
-        }
-    }
+        Some(_) | None => {}
+    });
+    found
 }
 
 #[cfg(test)]

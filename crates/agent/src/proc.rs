@@ -1,5 +1,7 @@
 //! The processes of this machine, as `/proc` shows them (`proc(5)`).
 
+use std::collections::HashSet;
+
 /// A process, and what tells it from a later one of the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
@@ -35,6 +37,25 @@ pub fn processes() -> Vec<Process> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(process)
         .collect()
+}
+
+/// Looks at every process, those that come meanwhile too.
+///
+/// A list is not enough: one that is on it may have ended by the time that it is looked at, and left a
+/// child that came too late for the list. That child is on the next one; so nobody was missed when a
+/// list has nobody who was not looked at.
+pub fn visit(mut look: impl FnMut(i32)) {
+    let mut seen = HashSet::new();
+    loop {
+        let mut new = processes();
+        new.retain(|process| seen.insert(*process));
+        if new.is_empty() {
+            return;
+        }
+        for process in new {
+            look(process.pid);
+        }
+    }
 }
 
 /// Whether a process is in the midst of `execve`: it has memory, and no environment in it yet. Until

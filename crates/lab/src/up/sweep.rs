@@ -33,10 +33,14 @@ pub fn sweep(folder: &Path) -> usize {
 /// The processes of the lab in this folder, but this one.
 pub fn processes(folder: &Path) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).ok();
-    let all = proc::processes().into_iter().map(|process| process.pid);
-    all.filter(|pid| Some(*pid) != own)
-        .filter(|pid| proc::environment(*pid).is_some_and(|it| is_of(&it, folder)))
-        .collect()
+    let mut found = Vec::new();
+    proc::visit(|pid| {
+        let ours = || proc::environment(pid).is_some_and(|it| is_of(&it, folder));
+        if Some(pid) != own && ours() {
+            found.push(pid);
+        }
+    });
+    found
 }
 
 /// Whether an environment is that of a process of the lab in this folder, or of a pod in it.
