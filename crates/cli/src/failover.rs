@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backstay_failover::reason::Code;
+use backstay_failover::reason::{self, Code};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Demand, State};
-use backstay_watch::{Pace, Picture, Watcher};
+use backstay_watch::{Picture, Watcher};
 use tokio::time::{Instant, sleep};
 
 use crate::args::{FailoverFlags, Output};
@@ -84,11 +84,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
             );
             return Exit::Failed;
         }
-        sleep(match pace {
-            Pace::Usual => spacing,
-            Pace::In(pause) => pause,
-        })
-        .await;
+        sleep(pace.pause(spacing)).await;
     }
 }
 
@@ -146,10 +142,8 @@ fn progress(picture: &Picture, told: &mut Vec<Code>) {
     if codes == *told {
         return;
     }
-    let sentences = picture.reasons.iter().map(|it| it.sentence.as_str());
-    let sentences: Vec<&str> = sentences.collect();
     let state = control::word(&picture.state);
-    complain(&format!("{state}: {}", sentences.join("; ")));
+    complain(&format!("{state}: {}", reason::sentences(&picture.reasons)));
     *told = codes;
 }
 

@@ -181,9 +181,6 @@ fn needs(step: Step, facts: &Facts, barrier: Barrier) -> BTreeSet<Step> {
         (Step::Operator, Barrier::TrafficOnly) => &[Step::Lock, Step::CleanSecrets, Step::Disable],
         (Step::PodReady | Step::Recovery, _) => &[Step::Lock, Step::Operator],
         (Step::Status, _) => &[Step::Lock, Step::PodReady],
-        (Step::Traffic, Barrier::TrafficOnly) => {
-            &[Step::Lock, Step::Disable, Step::Recovery, Step::Status]
-        }
         (Step::Traffic, _) => &[
             Step::Lock,
             Step::Seal,
@@ -193,14 +190,6 @@ fn needs(step: Step, facts: &Facts, barrier: Barrier) -> BTreeSet<Step> {
         ],
         // That the name points to the secondary is so as soon as the primary's endpoint is disabled,
         // whether or not anybody answers there.
-        (Step::Finish, Barrier::TrafficOnly) => &[
-            Step::Lock,
-            Step::Disable,
-            Step::Operator,
-            Step::Recovery,
-            Step::Status,
-            Step::Traffic,
-        ],
         (Step::Finish, _) => &[
             Step::Lock,
             Step::Seal,

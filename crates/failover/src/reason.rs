@@ -122,6 +122,12 @@ impl Reason {
     }
 }
 
+/// Reasons in one line, in their order.
+pub fn sentences(reasons: &[Reason]) -> String {
+    let each = reasons.iter().map(|it| it.sentence.as_str());
+    each.collect::<Vec<_>>().join("; ")
+}
+
 pub(crate) fn paused(place: &Place, why: &str) -> Reason {
     let why = if why.trim().is_empty() {
         "no reason given"
@@ -151,7 +157,8 @@ pub(crate) fn unreadable_time(place: &Place, name: &str, text: &str) -> Reason {
     .then(place.remove(name))
 }
 
-pub(crate) fn down(sightings: &[Sighting]) -> String {
+/// What each vantage point saw, in one line.
+pub fn down(sightings: &[Sighting]) -> String {
     let each = sightings
         .iter()
         .map(|it| format!("{}: {}", it.from, it.saw));

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use backstay_azure::EndpointStatus;
+use backstay_cluster::Pod;
 use backstay_cluster::loader::Stage;
-use backstay_failover::act::{Barrier, Fact, Facts, Step};
+use backstay_failover::act::{Fact, Facts, Step};
 use backstay_failover::edge::{Act, Traffic as _};
 use backstay_failover::sight::{self, Known};
 use backstay_pair::Side;
@@ -17,13 +19,10 @@ const FACTS: Duration = Duration::from_secs(2);
 /// Longest attempt at a step. It is tried again for as long as it does not hold.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// Whether something is so; `None`, if it is not known.
-type So = Option<bool>;
-
-fn fact(so: So) -> Fact {
-    match so {
-        Some(true) => Fact::Holds,
-        _ => Fact::Open,
+fn fact(holds: bool) -> Fact {
+    match holds {
+        true => Fact::Holds,
+        false => Fact::Open,
     }
 }
 
@@ -44,29 +43,20 @@ fn failpoints(step: Step) -> Option<(&'static str, &'static str)> {
 }
 
 impl World {
-    /// What keeps two regions from writing.
-    pub(crate) async fn barrier(&self) -> Barrier {
-        self.journals.barrier(&self.standby, &self.pair).await
-    }
-
     /// Whether the standby's nodes have recovered: by their log; or, where a pod has been started
     /// again since and its log says nothing, by the term that only a recovery begins.
-    async fn recovered(&self, pods: &[backstay_cluster::Pod]) -> So {
+    fn recovered(&self, pods: &[Pod], term: &Known<sight::Side>) -> bool {
         let recovery = self.recoveries.follow(pods);
-        if recovery.stage() == Stage::Patched {
-            return Some(true);
-        }
-        if recovery.own_snapshot().is_some() && pods.iter().any(|pod| pod.ready) {
-            return self.journals.begun(&self.standby, &self.pair).await;
-        }
-        Some(false)
+        let again = recovery.own_snapshot().is_some() && pods.iter().any(|pod| pod.ready);
+        let begun = *term == Known::Is(sight::Side::Secondary);
+        recovery.stage() == Stage::Patched || (again && begun)
     }
 
     /// Does a step.
     async fn step(&self, step: Step) -> Result<(), String> {
         let deadline = Deadline::after(ATTEMPT);
         match step {
-            Step::Seal => self.journals.seal(&self.standby, &self.pair).await,
+            Step::Seal => self.journals.seal().await,
             Step::Disable => self
                 .disable(deadline)
                 .await
@@ -106,55 +96,43 @@ impl Act for World {
     /// The lock, the end and what has failed before are the round's to know.
     async fn facts(&self) -> Facts {
         let deadline = Deadline::after(FACTS);
-        let disabled = async {
-            let read = self
-                .azure
-                .endpoint_at(&self.primary_endpoint, deadline)
-                .await;
-            Some(read.ok()?.status == backstay_azure::EndpointStatus::Disabled)
-        };
-        let stale = async {
-            let stale = self.standby.stale_tls_secrets(&self.pair.cluster, deadline);
-            Some(stale.await.ok()?.is_empty())
-        };
-        let operator = async {
-            let name = &self.settings.place.deployment;
-            Some(self.standby.operator(name, deadline).await.ok()?.replicas >= 1)
-        };
-        let pods = async { self.standby.pods(&self.nodes(), deadline).await.ok() };
-        let status = async { Some(self.probe(Side::Secondary).await == Outcome::Healthy) };
-        let moved = async {
-            let (name, secondary) =
-                tokio::join!(self.global_name(), self.region_addresses(Side::Secondary));
-            let (name, secondary) = (name.ok()?, secondary.ok()?);
-            Some(!name.is_empty() && name.is_subset(&secondary))
-        };
-        let (disabled, clean, operator, pods, status, moved, term) =
-            tokio::join!(disabled, stale, operator, pods, status, moved, self.term());
+        let (endpoint, cluster) = (&self.primary_endpoint, &self.pair.cluster);
+        let (name, nodes) = (&self.settings.place.deployment, self.nodes());
+        let (disabled, stale, operator, pods, status, global, secondary, term) = tokio::join!(
+            self.azure.endpoint_at(endpoint, deadline),
+            self.standby.stale_tls_secrets(cluster, deadline),
+            self.standby.operator(name, deadline),
+            self.standby.pods(&nodes, deadline),
+            self.probe(Side::Secondary),
+            self.global_name(),
+            self.region_addresses(Side::Secondary),
+            self.term(),
+        );
         let pods = pods.unwrap_or_default();
         // While the primary holds the term, nothing of this run has recovered or sealed it, whatever
         // the log of a pod from an earlier one says.
         let earlier = term == Known::Is(sight::Side::Primary);
-        let recovered = match earlier {
-            true => Some(false),
-            false => self.recovered(&pods).await,
-        };
+        let recovered = !earlier && self.recovered(&pods, &term);
         // The recovery's own lines say that it has sealed: it does not get there without.
-        let sealed = !earlier && (self.journals.sealed() || recovered == Some(true));
-        let ready = pods.iter().any(|pod| pod.ready);
-        Facts(
-            [
-                (Step::Seal, fact(Some(sealed))),
-                (Step::Disable, fact(disabled)),
-                (Step::CleanSecrets, fact(clean)),
-                (Step::Operator, fact(operator)),
-                (Step::PodReady, fact(Some(ready))),
-                (Step::Recovery, fact(recovered)),
-                (Step::Status, fact(status)),
-                (Step::Traffic, fact(moved)),
-            ]
-            .into(),
-        )
+        let sealed = !earlier && (self.journals.sealed() || recovered);
+        let moved = match (global, secondary) {
+            (Ok(name), Ok(secondary)) => !name.is_empty() && name.is_subset(&secondary),
+            _ => false,
+        };
+        let all = [
+            (Step::Seal, sealed),
+            (
+                Step::Disable,
+                disabled.is_ok_and(|it| it.status == EndpointStatus::Disabled),
+            ),
+            (Step::CleanSecrets, stale.is_ok_and(|it| it.is_empty())),
+            (Step::Operator, operator.is_ok_and(|it| it.replicas >= 1)),
+            (Step::PodReady, pods.iter().any(|pod| pod.ready)),
+            (Step::Recovery, recovered),
+            (Step::Status, status == Outcome::Healthy),
+            (Step::Traffic, moved),
+        ];
+        Facts(all.map(|(step, holds)| (step, fact(holds))).into())
     }
 
     async fn perform(&self, step: Step) -> Fact {

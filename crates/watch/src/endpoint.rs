@@ -20,7 +20,7 @@ impl Traffic for World {
     }
 
     async fn term(&self) -> Known<Side> {
-        self.journals.term(&self.standby, &self.pair).await
+        self.journals.term().await
     }
 }
 

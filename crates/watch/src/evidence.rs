@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use backstay_cluster::{Note, Severity};
 use backstay_failover::act::{Facts, Plan, Step};
 use backstay_failover::marks::{Persist, Stage};
-use backstay_failover::sight::{Known, Saw};
+use backstay_failover::reason::{self, Code};
+use backstay_failover::sight::Saw;
 use backstay_failover::timing::{Moments, Report};
 use backstay_failover::verdict::{Decision, Look, State};
 use backstay_retry::Deadline;
@@ -27,7 +28,7 @@ pub(crate) struct Evidence {
     /// The wall clock when ours began; all moments are ours, counted from it.
     epoch: Duration,
     state: State,
-    told: Vec<String>,
+    told: Vec<Code>,
     run: Option<String>,
     moments: Moments,
     report: Option<Report>,
@@ -83,37 +84,23 @@ impl Evidence {
     }
 
     pub(crate) fn decided(&mut self, look: &Look, decision: &Decision) {
-        if look.sightings.iter().any(|it| it.saw == Saw::Answers) {
-            let run = self.run.is_some();
-            if !run {
-                self.moments = Moments {
-                    failed: Some(self.now()),
-                    alerted: None,
-                    ..Moments::default()
-                };
-            }
+        let answers = look.sightings.iter().any(|it| it.saw == Saw::Answers);
+        if answers && self.run.is_none() {
+            self.moments = Moments {
+                failed: Some(self.now()),
+                ..Moments::default()
+            };
         }
         let marked = look.reading.known().and_then(|it| it.marks.run.as_ref());
-        self.run = match marked {
-            Some(run) if run.stage == Stage::Acting => Some(run.id.clone()),
-            _ => None,
-        };
-        let told: Vec<String> = decision
-            .reasons
-            .iter()
-            .map(|it| format!("{:?}", it.code))
-            .collect();
+        let acting = marked.filter(|run| run.stage == Stage::Acting);
+        self.run = acting.map(|run| run.id.clone());
+        let told: Vec<Code> = decision.reasons.iter().map(|it| it.code).collect();
         if self.state != decision.state || self.told != told {
-            let sentences: Vec<&str> = decision
-                .reasons
-                .iter()
-                .map(|it| it.sentence.as_str())
-                .collect();
             tracing::info!(
                 run = self.run(),
                 from = ?self.state,
                 to = ?decision.state,
-                reasons = sentences.join("; "),
+                reasons = reason::sentences(&decision.reasons),
                 "decided"
             );
         }
@@ -124,12 +111,10 @@ impl Evidence {
     /// What would have been done.
     pub(crate) fn would(&self, decision: &Decision) {
         if decision.persist.is_some() || !decision.next.is_empty() {
-            let sentences = decision.reasons.iter().map(|it| it.sentence.as_str());
-            let sentences: Vec<&str> = sentences.collect();
             tracing::info!(
                 state = ?decision.state,
                 next = ?decision.next,
-                reasons = sentences.join("; "),
+                reasons = reason::sentences(&decision.reasons),
                 "would act; nothing is changed"
             );
         }
@@ -141,15 +126,10 @@ impl Evidence {
         match (change.from.degraded_since, change.to.degraded_since) {
             (None, Some(_)) => {
                 self.moments.degraded = Some(now);
-                let seen: Vec<String> = look
-                    .sightings
-                    .iter()
-                    .map(|it| format!("{}: {}", it.from, it.saw))
-                    .collect();
+                let seen = reason::down(&look.sightings);
                 let holdoff = self.world.settings.holdoff.as_secs();
                 let message = format!(
-                    "The primary is down ({}); a failover begins in {holdoff} s if it stays so.",
-                    seen.join(", ")
+                    "The primary is down ({seen}); a failover begins in {holdoff} s if it stays so."
                 );
                 self.event("HoldoffStarted", message, Severity::Warning)
                     .await;
@@ -199,11 +179,8 @@ impl Evidence {
 
     /// The run is marked as done.
     pub(crate) async fn finished(&mut self, look: &Look) {
-        let run = match &look.reading {
-            Known::Is(reading) => reading.marks.run.as_ref().map(|it| it.id.clone()),
-            Known::Unknown(_) => None,
-        };
-        let run = run.unwrap_or_default();
+        let marked = look.reading.known().and_then(|it| it.marks.run.as_ref());
+        let run = marked.map(|it| it.id.clone()).unwrap_or_default();
         let mut message = format!("Failover run {run} is done: the secondary serves.");
         match Report::new(run.as_str(), &self.moments) {
             Ok(report) => {

@@ -1,29 +1,31 @@
 //! The journals of the two regions: who holds the term, and the seal that takes it.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstay_bucket::{Bucket, Role};
 use backstay_cluster::Region;
 use backstay_failover::act::Barrier;
-use backstay_failover::sight::{Known, Side};
+use backstay_failover::sight::{self, Known};
 use backstay_global::identity;
 use backstay_global::recovery::outside::{Holder, end_source, holder};
-use backstay_pair::Pair;
+use backstay_pair::{Dr, Pair, Side, derive};
 use backstay_retry::Deadline;
+use backstay_verify::{Environment, declared, effective};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
-
-use crate::buckets;
 
 /// Longest wait for what a look asks of a bucket, and for whether it is there at all.
 const LOOK: Duration = Duration::from_secs(3);
 /// Longest attempt to seal one that is there: its state is read, which may be large.
 const SEAL: Duration = Duration::from_secs(300);
 
-/// Both buckets, opened when they are first needed, as the standby's environment says.
-#[derive(Debug, Default)]
+/// Both buckets, opened when they are first needed, as the standby's own nodes would open them.
+#[derive(Debug)]
 pub(crate) struct Journals {
+    standby: Region,
+    pair: Pair,
     source: OnceCell<Bucket>,
     own: OnceCell<Bucket>,
     sealed: AtomicBool,
@@ -31,58 +33,81 @@ pub(crate) struct Journals {
     ours: OnceCell<bool>,
 }
 
+fn told(error: impl Error) -> String {
+    error.to_string()
+}
+
 impl Journals {
-    async fn source(&self, standby: &Region, pair: &Pair) -> Result<&Bucket, String> {
-        let open = || async {
-            let config =
-                buckets::config(standby, pair, Role::RecoverFrom, Deadline::after(LOOK)).await?;
-            Bucket::open(config)
-                .await
-                .map_err(|error| error.to_string())
-        };
+    pub(crate) fn new(standby: Region, pair: Pair) -> Self {
+        Self {
+            standby,
+            pair,
+            source: OnceCell::new(),
+            own: OnceCell::new(),
+            sealed: AtomicBool::new(false),
+            ours: OnceCell::new(),
+        }
+    }
+
+    async fn source(&self) -> Result<&Bucket, String> {
+        let open = || self.open(Role::RecoverFrom);
         self.source.get_or_try_init(open).await
     }
 
-    async fn own(&self, standby: &Region, pair: &Pair) -> Result<&Bucket, String> {
-        let open = || async {
-            let config = buckets::config(standby, pair, Role::Own, Deadline::after(LOOK)).await?;
-            Bucket::open(config)
-                .await
-                .map_err(|error| error.to_string())
-        };
-        self.own.get_or_try_init(open).await
+    async fn own(&self) -> Result<&Bucket, String> {
+        self.own.get_or_try_init(|| self.open(Role::Own)).await
+    }
+
+    /// Opens the bucket in this role. What the standby's HumioCluster declares wins over what it
+    /// should declare: it is what its nodes will meet.
+    async fn open(&self, role: Role) -> Result<Bucket, String> {
+        let (standby, deadline) = (&self.standby, Deadline::after(LOOK));
+        let cluster = standby.humio_cluster(&self.pair.cluster, deadline).await;
+        let declared = declared(standby, &cluster.map_err(told)?).map_err(told)?;
+        let derived = derive(&self.pair, Side::Secondary, Dr::Standby, false);
+        let variables = effective(&derived, &declared);
+        let environment = Environment::read(standby, &variables, deadline).await;
+        let config = environment.bucket(role).map_err(told)?.ok_or_else(|| {
+            format!(
+                "no variable of HumioCluster {} in {} names that bucket",
+                self.pair.cluster,
+                standby.name()
+            )
+        })?;
+        Bucket::open(config).await.map_err(told)
+    }
+
+    /// Whose bucket the source is, if anybody's.
+    async fn identity(&self) -> Result<Option<String>, String> {
+        identity::read(self.source().await?).await.map_err(told)
     }
 
     /// Who holds the term of the primary's journal.
-    pub(crate) async fn term(&self, standby: &Region, pair: &Pair) -> Known<Side> {
-        match timeout(LOOK, self.holder(standby, pair)).await {
+    pub(crate) async fn term(&self) -> Known<sight::Side> {
+        match timeout(LOOK, self.holder()).await {
             Ok(Ok(side)) => Known::Is(side),
             Ok(Err(why)) => Known::Unknown(why),
             Err(_) => Known::Unknown("the primary's bucket does not answer in time".to_owned()),
         }
     }
 
-    async fn holder(&self, standby: &Region, pair: &Pair) -> Result<Side, String> {
-        let source = self.source(standby, pair).await?;
-        let holder = holder(source).await.map_err(|error| error.to_string())?;
+    async fn holder(&self) -> Result<sight::Side, String> {
+        let holder = holder(self.source().await?).await.map_err(told)?;
         if holder != Holder::Nobody {
             // Whoever is told otherwise has told it already.
             let _ = self.ours.set(true);
         }
-        if holder == Holder::Itself {
-            // It has gone on since, in a term of its own: what was sealed before is history.
-            self.sealed.store(false, Ordering::Release);
-        }
         match holder {
             Holder::Nobody => Err("there is no journal in the primary's bucket".to_owned()),
-            Holder::Itself => Ok(Side::Primary),
+            Holder::Itself => {
+                // It has gone on since, in a term of its own: what was sealed before is history.
+                self.sealed.store(false, Ordering::Release);
+                Ok(sight::Side::Primary)
+            }
             Holder::Other { cluster_id, term } => {
-                let own = self.own(standby, pair).await?;
-                let us = identity::read(own)
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let us = identity::read(self.own().await?).await.map_err(told)?;
                 match us.as_deref() == Some(cluster_id.as_str()) {
-                    true => Ok(Side::Secondary),
+                    true => Ok(sight::Side::Secondary),
                     false => Err(format!(
                         "cluster {cluster_id} has begun term {term} in the primary's journal, and \
                          it is neither of the two"
@@ -92,29 +117,15 @@ impl Journals {
         }
     }
 
-    /// Whether the standby has begun its term.
-    pub(crate) async fn begun(&self, standby: &Region, pair: &Pair) -> Option<bool> {
-        match self.term(standby, pair).await {
-            Known::Is(side) => Some(side == Side::Secondary),
-            Known::Unknown(_) => None,
-        }
-    }
-
     /// Whether we have sealed it, and it has not begun a term of its own since, as a failback lets it.
     pub(crate) fn sealed(&self) -> bool {
         self.sealed.load(Ordering::Acquire)
     }
 
     /// Seals every stream of the primary, in the standby's name.
-    pub(crate) async fn seal(&self, standby: &Region, pair: &Pair) -> Result<(), String> {
-        let there = async {
-            let source = self.source(standby, pair).await?;
-            identity::read(source)
-                .await
-                .map_err(|error| error.to_string())
-        };
+    pub(crate) async fn seal(&self) -> Result<(), String> {
         // One that is out of reach must be known soon: the standby's node is then to seal it.
-        match timeout(LOOK, there).await {
+        match timeout(LOOK, self.identity()).await {
             Ok(found) => found.map(drop)?,
             Err(_) => {
                 return Err(format!(
@@ -124,11 +135,9 @@ impl Journals {
             }
         }
         let sealing = async {
-            let source = self.source(standby, pair).await?;
-            let own = self.own(standby, pair).await?;
-            end_source(source, own)
+            end_source(self.source().await?, self.own().await?)
                 .await
-                .map_err(|error| error.to_string())
+                .map_err(told)
         };
         match timeout(SEAL, sealing).await {
             Ok(Ok(cluster)) => {
@@ -146,16 +155,11 @@ impl Journals {
 
     /// What keeps two regions from writing. Whoever has no journal of ours in its bucket (a real
     /// LogScale has Kafka) has nothing to be sealed. A bucket that cannot be reached may have one.
-    pub(crate) async fn barrier(&self, standby: &Region, pair: &Pair) -> Barrier {
-        let look = || async {
-            let source = self.source(standby, pair).await.map_err(drop)?;
-            let identity = identity::read(source).await.map_err(drop)?;
-            Ok::<bool, ()>(identity.is_some())
-        };
-        let found = timeout(LOOK, self.ours.get_or_try_init(look)).await;
-        match found {
+    pub(crate) async fn barrier(&self) -> Barrier {
+        let look = || async { self.identity().await.map(|it| it.is_some()) };
+        match timeout(LOOK, self.ours.get_or_try_init(look)).await {
             Ok(Ok(false)) => Barrier::TrafficOnly,
-            Ok(Ok(true) | Err(())) | Err(_) => Barrier::SealByEither,
+            Ok(Ok(true) | Err(_)) | Err(_) => Barrier::SealByEither,
         }
     }
 }

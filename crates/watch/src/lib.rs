@@ -14,7 +14,6 @@
 //! and without either bucket: what cannot be reached is an input of the decision.
 
 mod act;
-mod buckets;
 mod clock;
 mod endpoint;
 mod evidence;
@@ -32,7 +31,7 @@ mod verification;
 mod world;
 
 pub use clock::Clock;
-pub use picture::{OpenWound, Picture, RegionView, RunView, StepView};
+pub use picture::{Picture, RegionView, RunView, StepView};
 pub use round::{Pace, Watcher};
 pub use serve::{ServeError, serve};
 pub use sources::{SourceError, Sources};

@@ -1,10 +1,9 @@
 //! What the last round saw and decided: for people, for metrics, for tests.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use backstay_failover::act::{Fact, Facts, Plan, Step};
+use backstay_failover::act::{Facts, Plan, Step, Wound};
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::Lock;
 use backstay_failover::marks::{Run, Stage};
@@ -44,15 +43,6 @@ pub struct StepView {
     pub now: bool,
 }
 
-/// Something that should hold and does not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenWound {
-    /// Which step.
-    pub step: Step,
-    /// Why.
-    pub why: String,
-}
-
 /// How it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
@@ -83,7 +73,7 @@ pub struct Picture {
     /// The act's steps, while a run is under way.
     pub steps: Vec<StepView>,
     /// What should hold and does not.
-    pub wounds: Vec<OpenWound>,
+    pub wounds: Vec<Wound>,
 }
 
 /// A run of the act.
@@ -139,18 +129,14 @@ impl Picture {
     }
 
     /// How far the act is.
-    pub(crate) fn act(&mut self, facts: &Facts, plan: &Plan, wounds: &BTreeMap<Step, String>) {
+    pub(crate) fn act(&mut self, facts: &Facts, plan: Plan) {
         let steps = Step::ALL.into_iter().map(|step| StepView {
             step,
             what: step.words().to_owned(),
-            holds: *facts.of(step) == Fact::Holds,
+            holds: facts.holds(step),
             now: plan.now.contains(&step),
         });
         self.steps = steps.collect();
-        let wounds = wounds.iter().map(|(step, why)| OpenWound {
-            step: *step,
-            why: why.clone(),
-        });
-        self.wounds = wounds.collect();
+        self.wounds = plan.wounds;
     }
 }

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_failover::act::{Fact, Step, plan};
+use backstay_failover::act::{Fact, Step, Wound, plan};
 use backstay_failover::edge::{Act, Locked, LookOut, Marked, Traffic, Written};
 use backstay_failover::lock::{LeaseWatch, Lock};
 use backstay_failover::marks::{Persist, Revision};
 use backstay_failover::sight::{Known, OurSide, Sighting};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Decision, Demand, Look, Memory, Next, State, decide};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -40,6 +41,16 @@ pub enum Pace {
     In(Duration),
 }
 
+impl Pace {
+    /// How long to pause, where the usual pause is so long.
+    pub fn pause(self, usual: Duration) -> Duration {
+        match self {
+            Self::Usual => usual,
+            Self::In(pause) => pause,
+        }
+    }
+}
+
 /// An instance that watches.
 #[derive(Debug)]
 pub struct Watcher {
@@ -53,10 +64,16 @@ pub struct Watcher {
     /// Steps under way.
     steps: JoinSet<(Step, Fact)>,
     busy: BTreeSet<Step>,
-    failed: BTreeMap<Step, String>,
-    /// When a step that has failed may be tried again, by our clock.
-    again: BTreeMap<Step, Duration>,
+    failed: BTreeMap<Step, Failure>,
     dry_run: bool,
+}
+
+/// How a step has failed.
+#[derive(Debug)]
+struct Failure {
+    why: String,
+    /// When it may be tried again, by our clock.
+    again: Duration,
 }
 
 /// How a decision was carried out.
@@ -91,7 +108,6 @@ impl Watcher {
             steps: JoinSet::new(),
             busy: BTreeSet::new(),
             failed: BTreeMap::new(),
-            again: BTreeMap::new(),
             dry_run: false,
             world,
         }
@@ -126,8 +142,8 @@ impl Watcher {
         let (look, decision) = self.decide(began, &sights).await;
         let mut picture = Picture::of(&look, &decision, &self.me);
         let facts = self.world.facts().await;
-        let barrier = self.world.barrier().await;
-        picture.act(&facts, &plan(&facts, barrier), &self.failed);
+        let barrier = self.world.journals.barrier().await;
+        picture.act(&facts, plan(&facts, barrier));
         self.world.complete(&mut picture).await;
         self.world.inspect(&mut picture).await;
         (picture, decision)
@@ -260,15 +276,10 @@ impl Watcher {
     /// The reconciler: nobody sends traffic back to a primary that was failed over.
     async fn disable_again(&mut self, picture: &mut Picture) {
         self.evidence.reopened().await;
-        match self.world.perform(Step::Disable).await {
-            Fact::Failed(why) => {
-                self.failed.insert(Step::Disable, why);
-            }
-            _ => {
-                self.failed.remove(&Step::Disable);
-            }
+        if let Fact::Failed(why) = self.world.perform(Step::Disable).await {
+            let step = Step::Disable;
+            picture.wounds = vec![Wound { step, why }];
         }
-        picture.act(&Default::default(), &empty(), &self.failed);
     }
 
     /// Goes on with the act: what has ended is taken note of, what is for now is begun, and the
@@ -283,29 +294,32 @@ impl Watcher {
         if self.world.take(Some(revision), &self.me).await != Written::Yes {
             return Pace::In(SOON);
         }
-        let (mut facts, barrier) = tokio::join!(self.world.facts(), self.world.barrier());
-        self.take_note();
+        let (mut facts, barrier) = tokio::join!(self.world.facts(), self.world.journals.barrier());
+        while let Some(ended) = self.steps.try_join_next() {
+            self.note_end(ended);
+        }
         facts.0.insert(Step::Lock, Fact::Holds);
         for (step, fact) in &mut facts.0 {
             if *fact == Fact::Holds {
                 self.failed.remove(step);
-            } else if let Some(why) = self.failed.get(step) {
-                *fact = Fact::Failed(why.clone());
+            } else if let Some(failure) = self.failed.get(step) {
+                *fact = Fact::Failed(failure.why.clone());
             }
         }
         let plan = plan(&facts, barrier);
+        let now = plan.now.clone();
         self.evidence.acting(&facts, &plan);
-        picture.act(&facts, &plan, &self.failed);
+        picture.act(&facts, plan);
         if !self.valid(decision) {
             return Pace::In(SOON);
         }
-        if plan.now.contains(&Step::Finish) {
+        if now.contains(&Step::Finish) {
             self.finish(look).await;
             return Pace::In(SOON);
         }
-        let now = self.clock.now();
-        for step in plan.now {
-            let due = self.again.get(&step).is_none_or(|at| *at <= now);
+        let mono = self.clock.now();
+        for step in now {
+            let due = self.failed.get(&step).is_none_or(|it| it.again <= mono);
             if step.changes() && due && self.busy.insert(step) {
                 let world = self.world.clone();
                 let span = self.evidence.step(step);
@@ -313,41 +327,33 @@ impl Watcher {
                 self.steps.spawn(performed.instrument(span));
             }
         }
-        if !self.steps.is_empty() {
-            let ended = tokio::time::timeout(GLANCE, self.steps.join_next()).await;
-            self.note_end(ended.ok().flatten());
+        // There is none to wait for when nothing is under way.
+        if let Ok(Some(ended)) = timeout(GLANCE, self.steps.join_next()).await {
+            self.note_end(ended);
         }
         Pace::In(SOON)
     }
 
-    fn take_note(&mut self) {
-        while let Some(ended) = self.steps.try_join_next() {
-            self.note_end(Some(ended));
-        }
-    }
-
-    fn note_end(&mut self, ended: Option<Result<(Step, Fact), tokio::task::JoinError>>) {
+    fn note_end(&mut self, ended: Result<(Step, Fact), JoinError>) {
         match ended {
-            Some(Ok((step, Fact::Failed(why)))) => {
+            Ok((step, Fact::Failed(why))) => {
                 tracing::warn!(
                     step = step.words(),
                     why,
                     "a step has failed; it is tried again"
                 );
                 self.busy.remove(&step);
-                self.failed.insert(step, why);
                 let again = self.clock.now().saturating_add(PAUSE);
-                self.again.insert(step, again);
+                self.failed.insert(step, Failure { why, again });
             }
-            Some(Ok((step, _))) => {
+            Ok((step, _)) => {
                 self.busy.remove(&step);
                 self.failed.remove(&step);
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 tracing::error!(%error, "a step broke down; it is tried again");
                 self.busy.clear();
             }
-            None => {}
         }
     }
 
@@ -379,13 +385,5 @@ impl Watcher {
                 let _ = self.world.release(&revision).await;
             }
         }
-    }
-}
-
-fn empty() -> backstay_failover::act::Plan {
-    backstay_failover::act::Plan {
-        now: BTreeSet::new(),
-        waiting: BTreeMap::new(),
-        wounds: Vec::new(),
     }
 }

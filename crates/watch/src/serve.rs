@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::metrics::Metrics;
 use crate::picture::Picture;
-use crate::round::{Pace, Watcher};
+use crate::round::Watcher;
 use crate::verification::{self, Verification};
 
 /// The type that Prometheus asks for.
@@ -122,10 +122,7 @@ pub async fn serve(
         metrics.show(&picture);
         *last.lock() = Instant::now();
         sender.send_replace(picture);
-        let pause = match pace {
-            Pace::Usual => spacing.saturating_sub(began.elapsed()),
-            Pace::In(pause) => pause,
-        };
+        let pause = pace.pause(spacing.saturating_sub(began.elapsed()));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             wake = wakes.recv(), if open => match wake {

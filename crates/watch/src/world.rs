@@ -62,7 +62,7 @@ impl World {
             primary_endpoint: id(Side::Primary)?,
             secondary_endpoint: id(Side::Secondary)?,
             probes: Side::BOTH.map(|side| lookout::spec(&pair, side)),
-            journals: Journals::default(),
+            journals: Journals::new(standby.clone(), pair.clone()),
             recoveries: Recoveries::new(standby.clone()),
             endpoint_was: Mutex::default(),
             standby_was: Mutex::default(),
