@@ -15,7 +15,7 @@ use crate::http::{self, NoAnswer, ask, client_for};
 use crate::identity::Token;
 use crate::text::excerpt_without;
 use crate::traffic_manager::ETag;
-use crate::{AzureError, Cloud, Identity, ResourceId};
+use crate::{AzureError, Cloud, Environment, Identity, ResourceId, SetUpError};
 
 /// A client of the Resource Manager. Cheap to clone.
 #[derive(Clone)]
@@ -117,6 +117,17 @@ impl Client {
             identity: Arc::new(identity),
             policy,
         })
+    }
+
+    /// A client of the Resource Manager at `arm`, as whoever this process's environment makes us.
+    ///
+    /// # Errors
+    /// When an address is none, or HTTP cannot be set up. Nothing is asked yet.
+    pub fn of_process(arm: &str, policy: Policy) -> Result<Self, SetUpError> {
+        let environment = Environment::of_process();
+        let cloud = Cloud::new(Some(arm), &environment)?;
+        let identity = Identity::new(&cloud, &environment, policy)?;
+        Ok(Self::new(cloud, identity, policy)?)
     }
 
     /// Where the Resource Manager is.

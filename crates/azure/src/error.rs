@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
+use crate::{CloudError, Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
 
 /// Why a call was not carried out. Every error names the resource.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,20 @@ pub enum AzureError {
     /// HTTP cannot be set up.
     #[error("HTTP cannot be set up: {0}")]
     Http(String),
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// An address.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// Who we are.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// HTTP.
+    #[error(transparent)]
+    Client(#[from] AzureError),
 }
 
 impl AzureError {

@@ -42,7 +42,7 @@ pub use alerts::{AlertState, FiredAlert, MetricAlert, MonitorCondition};
 pub use client::Client;
 pub use cloud::{Cloud, CloudError};
 pub use environment::Environment;
-pub use error::AzureError;
+pub use error::{AzureError, SetUpError};
 pub use forbidden::Denied;
 pub use identity::{Identity, IdentityError, SourceName};
 pub use resource::{NotAnId, ResourceId};

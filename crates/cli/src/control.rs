@@ -5,20 +5,21 @@ use std::sync::Arc;
 use backstay_pair::Pair;
 use backstay_watch::{Picture, Sources, World};
 
-use crate::args::ControlFlags;
+use crate::args::{ControlFlags, PairFlag};
 use crate::{Exit, complain};
+
+/// Reads the pair's file; or says why that is impossible.
+pub fn pair(flag: &PairFlag) -> Result<Pair, Exit> {
+    Pair::read(&flag.file, std::env::vars_os()).map_err(|error| {
+        complain(&error.to_string());
+        Exit::Failed
+    })
+}
 
 /// Connects to the pair; or says why that is impossible.
 pub async fn connect(flags: &ControlFlags) -> Result<Arc<World>, Exit> {
-    let pair = match Pair::read(&flags.pair.file, std::env::vars_os()) {
-        Ok(pair) => pair,
-        Err(error) => {
-            complain(&error.to_string());
-            return Err(Exit::Failed);
-        }
-    };
     let sources = Sources {
-        pair,
+        pair: pair(&flags.pair)?,
         dns: flags.dns,
         in_cluster: flags.in_cluster,
     };

@@ -1,18 +1,15 @@
 //! `backstay derive`.
 
-use backstay_pair::{EnvSource, EnvVar, Pair, derive, manifests};
+use backstay_pair::{EnvSource, EnvVar, derive, manifests};
 
 use crate::args::{DeriveFlags, Output};
-use crate::{Exit, complain, json, say};
+use crate::{Exit, control, json, say};
 
 /// Reads the pair's file and shows what follows from it.
 pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
-    let pair = match Pair::read(&flags.pair.file, std::env::vars_os()) {
+    let pair = match control::pair(&flags.pair) {
         Ok(pair) => pair,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Failed;
-        }
+        Err(exit) => return exit,
     };
     let dr = flags.dr.unwrap_or_else(|| flags.region.usual());
     let derived = derive(&pair, flags.region, dr, flags.dedicated);

@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
-use backstay_pair::Pair;
 use backstay_verify::{Options, World, verify};
 
 use crate::args::{Output, VerifyFlags};
-use crate::{Exit, complain, json, say};
+use crate::{Exit, complain, control, json, say};
 
 /// Looks whether the standby is able, and says what it has found.
 pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
-    let pair = match Pair::read(&flags.pair.file, std::env::vars_os()) {
+    let pair = match control::pair(&flags.pair) {
         Ok(pair) => pair,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Failed;
-        }
+        Err(exit) => return exit,
     };
     let options = Options {
         deep: flags.deep,

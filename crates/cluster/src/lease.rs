@@ -8,7 +8,7 @@ use std::time::Duration;
 use backstay_retry::Deadline;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -84,17 +84,14 @@ impl Region {
                 .await
             }
             Some(version) => {
-                // A write that changes nothing makes no new version, and the version is the pulse.
-                let pulse = now
-                    .0
-                    .checked_add(SignedDuration::from_micros(1))
-                    .map_or(now, MicroTime);
+                // The time is another at each renewal: a write that changes nothing makes no new
+                // version, and the version is the pulse.
                 let patch = Patch::Merge(json!({
                     "metadata": { "resourceVersion": version },
                     "spec": {
                         "holderIdentity": holder.unwrap_or_default(),
                         "leaseDurationSeconds": seconds,
-                        "renewTime": pulse,
+                        "renewTime": now,
                     },
                 }));
                 let parameters = PatchParams::default();

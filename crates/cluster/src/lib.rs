@@ -47,12 +47,3 @@ pub use pods::Pod;
 pub use region::{Access, Region};
 pub use secrets::Secret;
 pub use services::Service;
-
-/// The annotation that says since when the primary is degraded: seconds since 1970. The holdoff
-/// counts from it.
-pub const DEGRADED_SINCE: &str = "logscale.dr/degraded-since-epoch";
-/// The annotation that says when the last failover was: seconds since 1970. The cooldown counts
-/// from it.
-pub const LAST_FAILOVER: &str = "logscale.dr/last-failover-epoch";
-/// The annotation by which an operator forbids a failover; its value is the reason.
-pub const PAUSED: &str = "logscale.dr/paused";

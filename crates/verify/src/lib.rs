@@ -31,4 +31,4 @@ pub use finding::{Check, Finding, Outcome};
 pub use readiness::{keeps_from_failover, readiness};
 pub use report::{Figures, Report};
 pub use verification::{Options, verify};
-pub use world::{POLICY, World};
+pub use world::{POLICY, World, access};

@@ -49,17 +49,22 @@ pub async fn verify(pair: &Pair, world: &World, options: Options) -> Report {
     // In the disaster it is dark, and everybody would wait for nothing but that.
     let primarys = Deadline::after(options.patience / PRIMARYS_SHARE);
     let at = Utc::now();
-    let ((ours, recovery), theirs, azure, asked) = futures::join!(
+    let ((ours, before, recovery), theirs, azure, asked) = futures::join!(
         async {
             let ours = world::region(&world.standby, pair, &standby, deadline).await;
-            let recovery = of_recovery(pair, world, &standby, &ours, options).await;
-            (ours, recovery)
+            let before = [
+                checks::environment(&standby, &ours.variables),
+                checks::secrets(&standby, &ours.secrets),
+            ];
+            let recovery = of_recovery(pair, world, &standby, &ours, &before, options).await;
+            (ours, before, recovery)
         },
         world::region(&world.primary, pair, &active, primarys),
         world::traffic(&world.azure, pair, deadline),
         world::permissions(&world.standby, pair, &standby, deadline),
     );
     let mut findings = of_regions(pair, &standby, &ours, &theirs, at);
+    findings.extend(before);
     findings.extend(of_azure(pair, &azure));
     findings.push(checks::permissions(&asked));
     let (recovered, mut figures) = recovery;
@@ -79,8 +84,6 @@ fn of_regions(
     let mut findings = vec![
         checks::operator(pair, derived, &ours.operator),
         checks::nodes(derived, &ours.pools),
-        checks::environment(derived, &ours.variables),
-        checks::secrets(derived, &ours.secrets),
         checks::secrets_equal(derived, tls, &theirs.secrets, &ours.secrets),
         checks::versions(&theirs.pools, &ours.pools),
     ];
@@ -100,12 +103,13 @@ fn of_azure(pair: &Pair, azure: &AzureFacts) -> [Finding; 3] {
     ]
 }
 
-/// What the buckets say, by the standby's own variables.
+/// What the buckets say, by the standby's own variables. `before`: what was found of those.
 async fn of_recovery(
     pair: &Pair,
     world: &World,
     derived: &Derived,
     ours: &RegionFacts,
+    before: &[Finding],
     options: Options,
 ) -> (Vec<Finding>, Figures) {
     let region = match &world.standby {
@@ -119,20 +123,16 @@ async fn of_recovery(
     let variables = effective(derived, ours.variables.known().map_or(&[], Vec::as_slice));
     let deadline = Deadline::after(options.patience);
     let environment = Environment::read(region, &variables, deadline).await;
-    let before = [
-        checks::environment(derived, &ours.variables),
-        checks::secrets(derived, &ours.secrets),
-    ];
-    let (own, finding) = own_bucket(pair, &environment, &before, options.patience).await;
+    let (own, finding) = own_bucket(pair, &environment, before, options.patience).await;
     let mut findings = vec![finding];
     let from = match recover_from(&environment, options.patience) {
         Ok(Some(from)) => from,
         Ok(None) => {
-            findings.extend(recovery::no_source(None, &before));
+            findings.extend(recovery::no_source(None, before));
             return (findings, Figures::default());
         }
         Err(error) => {
-            findings.extend(recovery::no_source(Some(&error), &before));
+            findings.extend(recovery::no_source(Some(&error), before));
             return (findings, Figures::default());
         }
     };

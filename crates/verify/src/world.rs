@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use backstay_azure::{Client, Cloud, Environment as AzureEnvironment, Identity, ResourceId};
+use backstay_azure::{Client, ResourceId};
 use backstay_cluster::{Access, ClusterError, Region, Secret};
-use backstay_pair::{Derived, HUMIO_OPERATOR, Pair};
+use backstay_pair::{Derived, HUMIO_OPERATOR, Pair, Side};
 use backstay_retry::{Deadline, Policy};
 use futures::future::OptionFuture;
 use futures::{StreamExt as _, stream};
@@ -39,33 +39,30 @@ impl World {
     /// By the contexts of the pair's file in the kubeconfig, and whoever the environment makes us in
     /// Azure. Nothing is asked yet. `in_cluster`: for the standby by our pod's service account.
     pub async fn of(pair: &Pair, in_cluster: bool) -> Self {
-        let context = |context: &str| Access::Kubeconfig {
-            path: None,
-            context: context.to_owned(),
-        };
-        let region = async |access: Access| {
+        let region = async |side: Side, in_cluster: bool| {
+            let access = access(pair, side, in_cluster);
             let region = Region::connect(&access, &pair.namespace, POLICY).await;
             region.map_err(|error| error.to_string())
         };
+        let azure = Client::of_process(&pair.traffic_manager.arm_endpoint, POLICY);
         Self {
-            standby: region(match in_cluster {
-                true => Access::InCluster,
-                false => context(&pair.secondary.context),
-            })
-            .await,
-            primary: region(context(&pair.primary.context)).await,
-            azure: azure(pair),
+            standby: region(Side::Secondary, in_cluster).await,
+            primary: region(Side::Primary, false).await,
+            azure: azure.map_err(|error| error.to_string()),
         }
     }
 }
 
-fn azure(pair: &Pair) -> Result<Client, String> {
-    let environment = AzureEnvironment::of_process();
-    let arm = Some(pair.traffic_manager.arm_endpoint.as_str());
-    let cloud = Cloud::new(arm, &environment).map_err(|error| error.to_string())?;
-    let identity =
-        Identity::new(&cloud, &environment, POLICY).map_err(|error| error.to_string())?;
-    Client::new(cloud, identity, POLICY).map_err(|error| error.to_string())
+/// The way into a region's cluster: by our pod's service account, or by the context that the pair's
+/// file names.
+pub fn access(pair: &Pair, side: Side, in_cluster: bool) -> Access {
+    match in_cluster {
+        true => Access::InCluster,
+        false => Access::Kubeconfig {
+            path: None,
+            context: pair.region(side).context.clone(),
+        },
+    }
 }
 
 /// Reads a region.

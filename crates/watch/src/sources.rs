@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use backstay_azure::{Client, Cloud, Environment, Identity};
-use backstay_cluster::{Access, Region};
+use backstay_azure::Client;
+use backstay_cluster::Region;
 use backstay_failover::settings::{Place, Settings, SettingsError};
 use backstay_names::Names;
 use backstay_pair::{HUMIO_OPERATOR, Pair, Side};
 use backstay_retry::Policy;
 use backstay_traffic::probe::Prober;
+use backstay_verify::access;
 
 use crate::world::World;
 
@@ -29,13 +30,7 @@ pub enum SourceError {
     Standby(#[source] backstay_cluster::ClusterError),
     /// Azure.
     #[error("the Resource Manager: {0}")]
-    Cloud(#[from] backstay_azure::CloudError),
-    /// Who we are to Azure.
-    #[error("the Resource Manager: {0}")]
-    Identity(#[from] backstay_azure::IdentityError),
-    /// Its client.
-    #[error("the Resource Manager: {0}")]
-    Azure(#[from] backstay_azure::AzureError),
+    Azure(#[from] backstay_azure::SetUpError),
     /// A resource id that the pair's file makes.
     #[error("the pair's file makes no resource id: {0}")]
     Id(#[from] backstay_azure::NotAnId),
@@ -69,15 +64,12 @@ impl Sources {
     pub async fn connect(self) -> Result<World, SourceError> {
         let settings = settings(&self.pair);
         settings.check()?;
-        let standby = match self.in_cluster {
-            true => Access::InCluster,
-            false => context(&self.pair, Side::Secondary),
-        };
+        let standby = access(&self.pair, Side::Secondary, self.in_cluster);
         let namespace = &self.pair.namespace;
         let standby = Region::connect(&standby, namespace, POLICY)
             .await
             .map_err(SourceError::Standby)?;
-        let primary = context(&self.pair, Side::Primary);
+        let primary = access(&self.pair, Side::Primary, false);
         let primary = match Region::connect(&primary, namespace, POLICY).await {
             Ok(region) => Some(region),
             Err(error) => {
@@ -85,24 +77,13 @@ impl Sources {
                 None
             }
         };
-        let environment = Environment::of_process();
-        let arm = &self.pair.traffic_manager.arm_endpoint;
-        let cloud = Cloud::new(Some(arm), &environment)?;
-        let identity = Identity::new(&cloud, &environment, POLICY)?;
-        let azure = Client::new(cloud, identity, POLICY)?;
+        let azure = Client::of_process(&self.pair.traffic_manager.arm_endpoint, POLICY)?;
         let names = match self.dns {
             Some(server) => Names::of(server)?,
             None => Names::of_system()?,
         };
         let prober = Prober::new().map_err(|error| SourceError::Probes(error.to_string()))?;
         World::new(self.pair, settings, standby, primary, azure, names, prober)
-    }
-}
-
-fn context(pair: &Pair, side: Side) -> Access {
-    Access::Kubeconfig {
-        path: None,
-        context: pair.region(side).context.clone(),
     }
 }
 

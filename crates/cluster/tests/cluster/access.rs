@@ -4,9 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backstay_cluster::{
-    Access, ClusterError, Expected, Lock, Note, Operator, PAUSED, Region, Severity,
-};
+use backstay_cluster::{Access, ClusterError, Expected, Lock, Note, Operator, Region, Severity};
+use backstay_failover::marks::PAUSED;
 use backstay_kubeapi::{Role, Rule};
 use serde_json::json;
 

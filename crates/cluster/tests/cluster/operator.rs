@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use backstay_cluster::{
-    Annotated, ClusterError, DEGRADED_SINCE, Expected, LAST_FAILOVER, Note, Outcome, PAUSED,
-    Severity,
-};
+use backstay_cluster::{Annotated, ClusterError, Expected, Note, Outcome, Severity};
+use backstay_failover::marks::{DEGRADED_SINCE, LAST_FAILOVER, PAUSED};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde_json::json;
