@@ -5,7 +5,7 @@ use std::process::Command;
 use backstay_pair::Side;
 use serde_json::{Value, json};
 
-use crate::control::{Watch, arm_at, command};
+use crate::control::{Watch, arm_at};
 use crate::world::{Logs, World, no_kubectl, region};
 
 const SECRET: &str = "a-secret-that-nobody-guesses";
@@ -18,15 +18,12 @@ fn the_traffic_managers_alert_reaches_it_and_nobody_elses_does() {
     let world = World::up(Logs::Folders);
     let secret = world.lab().join("alert-secret");
     std::fs::write(&secret, SECRET).unwrap();
-    let mut watch = command(
-        &world,
-        &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
-    );
-    watch
-        .env("BACKSTAY_WEBHOOK", "127.0.0.1:0")
-        .env("BACKSTAY_LOG", "debug")
-        .env("BACKSTAY_WEBHOOK_SECRET_FILE", &secret);
-    let watch = Watch::of(watch, world.lab().join("watch.log"));
+    let told = [
+        ("BACKSTAY_WEBHOOK", "127.0.0.1:0"),
+        ("BACKSTAY_LOG", "debug"),
+        ("BACKSTAY_WEBHOOK_SECRET_FILE", secret.to_str().unwrap()),
+    ];
+    let watch = Watch::start(&world, "watch", &told);
     watch.until_state("healthy");
     let door = watch.webhook();
     for (code, status) in [("", "401"), ("?code=wrong", "403")] {

@@ -137,15 +137,7 @@ fn what_cannot_be_reached_is_said_with_its_name() {
     let annotations = "kubectl --context aks-secondary -n logging get deploy humio-operator \
                        -o jsonpath='{.metadata.annotations} {.spec.replicas}'";
     let before = world.shell(annotations);
-    let arguments = [
-        "watch",
-        "--dry-run",
-        "--listen",
-        "127.0.0.1:0",
-        "--output",
-        "json",
-    ];
-    let watch = Watch::of(command(&world, &arguments), world.lab().join("watch.log"));
+    let watch = Watch::with(&world, "watch", &["--dry-run"], &[]);
     watch.until_state("healthy");
     world.done(&["lab", "kill-region", "primary"]);
     watch.until("a holdoff that would begin", |picture| {

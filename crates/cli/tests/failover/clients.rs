@@ -13,11 +13,10 @@ use futures::TryStreamExt as _;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
+use crate::control::HANG;
 use crate::world::World;
 
 const REPOSITORY: &str = "story";
-/// Nothing takes longer unless something hangs.
-const HANG: Duration = Duration::from_secs(180);
 
 /// A client of one node.
 pub struct Client {

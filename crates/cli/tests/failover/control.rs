@@ -12,7 +12,19 @@ use serde_json::Value;
 use crate::world::World;
 
 /// Nothing takes longer unless something hangs.
-const HANG: Duration = Duration::from_secs(180);
+pub const HANG: Duration = Duration::from_secs(180);
+
+/// The variable with the holdoff.
+pub const HOLDOFF: &str = "BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS";
+
+/// Waits until something is so.
+pub fn until(what: &str, so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < HANG, "{what} has not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
 
 /// A command of the control half, with all that it needs to find this lab.
 pub fn command(world: &World, arguments: &[&str]) -> Command {
@@ -25,7 +37,7 @@ pub fn command(world: &World, arguments: &[&str]) -> Command {
         .env("BACKSTAY_AZURE_TOKEN_FILE", lab.join("arm-token.txt"))
         .env("KUBECONFIG", world.place().kubeconfig())
         .env("BACKSTAY_DNS", status["dns"].as_str().unwrap())
-        .env("BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS", "0")
+        .env(HOLDOFF, "0")
         // A machine that is busy with other tests is no dead primary.
         .env("BACKSTAY_PAIR__FAILOVER__PROBE_INTERVAL_SECONDS", "2")
         .env("BACKSTAY_PAIR__FAILOVER__PROBE_TIMEOUT_SECONDS", "2")
@@ -72,18 +84,24 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn start(world: &World, name: &str) -> Self {
-        let arguments = ["watch", "--listen", "127.0.0.1:0", "--output", "json"];
-        let log = world.lab().join(format!("{name}.log"));
-        Self::of(command(world, &arguments), log)
+    /// One that is told these variables besides.
+    pub fn start(world: &World, name: &str, variables: &[(&str, &str)]) -> Self {
+        Self::with(world, name, &[], variables)
     }
 
-    pub fn of(mut command: Command, log: PathBuf) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+    /// And these flags.
+    pub fn with(world: &World, name: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let log = world.lab().join(format!("{name}.log"));
+        let mut child = command(
+            world,
+            &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
+        )
+        .args(flags)
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();

@@ -1,13 +1,20 @@
 //! A primary that dies, is cut off, or freezes; and comes back.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::clients::Client;
-use crate::control::{Watch, until_json};
+use crate::control::{HOLDOFF, Watch, command, until_json};
 use crate::ended::{disabled, enable, is_failed_over};
 use crate::world::{Logs, World, no_kubectl};
+
+/// Clients that are served, and a watch that sees it.
+fn in_peace(world: &World) -> (Client, Watch) {
+    let client = Client::of_primary(world);
+    assert!(client.takes("before"));
+    let watch = Watch::start(world, "watch", &[]);
+    watch.until_state("healthy");
+    (client, watch)
+}
 
 #[test]
 fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
@@ -15,10 +22,7 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let mut client = Client::of_primary(&world);
-    assert!(client.takes("before"));
-    let watch = Watch::start(&world, "watch");
-    watch.until_state("healthy");
+    let (mut client, watch) = in_peace(&world);
     watch.until_metric("backstay_verify_able 1");
     world.done(&["lab", "kill-region", "primary"]);
     is_failed_over(&world, &watch.until_state("failed-over"));
@@ -53,10 +57,10 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
     let start = std::time::Instant::now();
     while !disabled(&world) {
         assert!(
-            start.elapsed() < Duration::from_secs(120),
+            start.elapsed() < std::time::Duration::from_secs(120),
             "it stays enabled"
         );
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
     world.until(
         "kubectl --context aks-secondary -n logging get events",
@@ -73,10 +77,7 @@ fn a_primary_that_is_cut_off_and_lives_acknowledges_nothing_that_is_lost() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let mut client = Client::of_primary(&world);
-    assert!(client.takes("before"));
-    let watch = Watch::start(&world, "watch");
-    watch.until_state("healthy");
+    let (mut client, watch) = in_peace(&world);
     world.done(&["lab", "partition", "primary"]);
     is_failed_over(&world, &watch.until_state("failed-over"));
     client.until_refused();
@@ -97,10 +98,7 @@ fn a_primary_that_froze_and_thaws_after_the_failover_acknowledges_nothing() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let mut client = Client::of_primary(&world);
-    assert!(client.takes("before"));
-    let watch = Watch::start(&world, "watch");
-    watch.until_state("healthy");
+    let (mut client, watch) = in_peace(&world);
     world.done(&["lab", "freeze", "primary"]);
     is_failed_over(&world, &watch.until_state("failed-over"));
     world.done(&["lab", "restore", "primary"]);
@@ -116,19 +114,13 @@ fn a_primary_that_crash_loops_is_not_waited_for_for_ever() {
         return;
     }
     let world = World::up(Logs::Folders);
-    let mut watch = crate::control::command(
-        &world,
-        &["watch", "--listen", "127.0.0.1:0", "--output", "json"],
-    );
     // No outage of it lasts as long as the holdoff, and it never answers for long either.
-    watch
-        .env(
-            "BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS",
-            "20",
-        )
-        .env("BACKSTAY_PAIR__FAILOVER__RECOVERED_SECONDS", "10")
-        .env("BACKSTAY_PAIR__FAILOVER__CRASH_LOOP_SECONDS", "30");
-    let watch = Watch::of(watch, world.lab().join("watch.log"));
+    let told = [
+        (HOLDOFF, "20"),
+        ("BACKSTAY_PAIR__FAILOVER__RECOVERED_SECONDS", "10"),
+        ("BACKSTAY_PAIR__FAILOVER__CRASH_LOOP_SECONDS", "30"),
+    ];
+    let watch = Watch::start(&world, "watch", &told);
     watch.until_state("healthy");
     let mut answers = 0;
     let picture = loop {
@@ -199,13 +191,13 @@ fn the_permissions_that_are_deployed_are_enough() {
     let path = world.lab().join("less.kubeconfig");
     std::fs::write(&path, less).unwrap();
     // What it is verified with is no more.
-    let mut command = crate::control::command(&world, &["verify", "--output", "json"]);
-    let output = command.env("KUBECONFIG", &path).output().unwrap();
+    let mut verify = command(&world, &["verify", "--output", "json"]);
+    let output = verify.env("KUBECONFIG", &path).output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{told:#}");
     world.done(&["lab", "kill-region", "primary"]);
-    let mut command = crate::control::command(&world, &["failover", "--output", "json"]);
-    let output = command.env("KUBECONFIG", &path).output().unwrap();
+    let mut failover = command(&world, &["failover", "--output", "json"]);
+    let output = failover.env("KUBECONFIG", &path).output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(output.status.code(), Some(0), "{told:#}");

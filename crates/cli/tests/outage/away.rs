@@ -1,27 +1,16 @@
 //! What a failover needs is away for a while: it is waited for, and the rest is done meanwhile.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use backstay_pair::Side::Secondary;
 use serde_json::Value;
 
 use crate::arm::{Arm, Door};
 use crate::clients::Client;
-use crate::control::json;
+use crate::control::{json, until};
 use crate::ended::{disabled, is_failed_over, operator};
 use crate::marks::watch;
 use crate::world::{Logs, World, no_kubectl};
-
-/// Nothing takes longer unless something hangs.
-const HANG: Duration = Duration::from_secs(180);
-
-fn until(what: &str, so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < HANG, "{what} has not come");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 fn has_wound(picture: &Value, step: &str) -> bool {
     let wounds = picture["wounds"].as_array();

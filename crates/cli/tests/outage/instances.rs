@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::clients::Client;
-use crate::ended::is_failed_over;
-use crate::marks::{DEGRADED_SINCE, HOLDOFF, annotations, events, run, watch};
-use crate::world::{Logs, World, no_kubectl};
+use backstay_failover::marks::DEGRADED_SINCE;
 
-/// Nothing takes longer unless something hangs.
-const HANG: Duration = Duration::from_secs(180);
+use crate::clients::Client;
+use crate::control::{HANG, HOLDOFF};
+use crate::ended::is_failed_over;
+use crate::marks::{annotations, events, run, watch};
+use crate::world::{Logs, World, no_kubectl};
 
 #[test]
 fn two_watches_act_as_one() {

@@ -1,13 +1,11 @@
 //! What the instances share, as the standby's cluster has it.
 
+use backstay_failover::marks::RUN;
 use serde_json::Value;
 
-use crate::control::{Watch, command};
+use crate::control::Watch;
 use crate::ended::operator;
 use crate::world::World;
-
-/// The annotation with the holdoff's start.
-pub const DEGRADED_SINCE: &str = "logscale.dr/degraded-since-epoch";
 
 /// The annotations of the standby's operator.
 pub fn annotations(world: &World) -> Value {
@@ -17,7 +15,7 @@ pub fn annotations(world: &World) -> Value {
 /// The id of the run that is on record, if there is one.
 pub fn run(world: &World) -> Option<String> {
     let annotations = annotations(world);
-    let text = annotations["logscale.dr/failover-run"].as_str()?.to_owned();
+    let text = annotations[RUN].as_str()?.to_owned();
     Some(text.split(' ').nth(2).unwrap().to_owned())
 }
 
@@ -35,16 +33,9 @@ pub fn events(world: &World, reason: &str) -> Vec<(String, u64, String)> {
     each.collect()
 }
 
-/// A `backstay watch` that these variables are told besides.
+/// A `backstay watch` that is told these variables besides.
 pub fn watch(world: &World, name: &str, variables: &[(&str, &str)]) -> Watch {
-    let arguments = ["watch", "--listen", "127.0.0.1:0", "--output", "json"];
-    let mut command = command(world, &arguments);
-    command
-        // A verification is a matter of its own, and takes a processor.
-        .env("BACKSTAY_VERIFY_EVERY", "0")
-        .envs(variables.iter().copied());
-    Watch::of(command, world.lab().join(format!("{name}.log")))
+    // A verification is a matter of its own, and takes a processor.
+    let told = [&[("BACKSTAY_VERIFY_EVERY", "0")], variables].concat();
+    Watch::start(world, name, &told)
 }
-
-/// The variable with the holdoff.
-pub const HOLDOFF: &str = "BACKSTAY_PAIR__FAILOVER__PRE_FAILOVER_FAILURE_SECONDS";

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use backstay_names::Names;
 use backstay_pair::Side;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::client::{ClientError, NodeClient};
 use crate::workload::sender::Address;
-use backstay_names::Names;
 
 /// How often the name is looked up: a client that keeps an answer for its second would do it so.
 const LOOKUP: Duration = Duration::from_millis(200);

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use backstay_names::NameError;
 use backstay_pair::{PairError, Side};
 
 use super::arm::ArmError;
@@ -10,7 +11,6 @@ use super::disaster::Disaster;
 use super::keys::KeysError;
 use crate::control::ControlError;
 use crate::region::AzuriteError;
-use backstay_names::NameError;
 
 /// Why a lab does not do what it should.
 #[derive(Debug, thiserror::Error)]

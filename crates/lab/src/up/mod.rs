@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_names::Names;
 use backstay_pair::{Pair, Side};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -37,7 +38,6 @@ use crate::control::{self, Control, ControlError};
 use crate::gate::Gate;
 use crate::place::Place;
 use arm::Arm;
-use backstay_names::Names;
 use describe::Times;
 use disaster::{Disaster, Disasters};
 use keys::Keys;

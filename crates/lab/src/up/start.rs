@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backstay_kubeapi::Kubeconfig;
+use backstay_names::Names;
 use backstay_pair::{Pair, Side};
 use backstay_token::write_private;
 use parking_lot::Mutex;
@@ -29,7 +30,6 @@ use crate::cluster::{self, Answer, client};
 use crate::control;
 use crate::gate::Gate;
 use crate::place::{Place, context};
-use backstay_names::Names;
 
 /// How often a part is asked whether it is up.
 const TICK: Duration = Duration::from_millis(20);
