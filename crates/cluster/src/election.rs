@@ -12,6 +12,10 @@
 //! - The holder believes in itself for two thirds of that duration, counted from *before* it sent
 //!   the write that succeeded, and so stops before anybody can have begun.
 //!
+//! A person may have a lease [taken over](Election::take_over) that has not run out. Its holder then
+//! believes in itself until it looks at the lease again, for two thirds of the duration at most; it
+//! does not take it back, since for it this is a holder like any other.
+//!
 //! A change is another `resourceVersion`, so a write by anybody prolongs the wait: too careful, never
 //! too bold. The lease does not guard data; the journal's seal does. It keeps two of us from doing
 //! the same work at once.
@@ -118,6 +122,27 @@ impl Election {
         Step::Wait {
             holder: record.holder.clone(),
             until,
+        }
+    }
+
+    /// Who holds it, as was observed last, if it is another.
+    pub fn rival(&self) -> Option<&str> {
+        let (record, _) = self.seen.as_ref()?;
+        let holder = record.holder.as_str();
+        (!holder.is_empty() && holder != self.me).then_some(holder)
+    }
+
+    /// What to do to take it over from this holder, because a person said so and although it may not
+    /// have run out. From anybody else it is not taken: that would be one who has taken it over
+    /// as well, and came first.
+    pub fn take_over(&self, now: Moment, from: Option<&str>) -> Step {
+        match (self.next(now), &self.seen) {
+            (Step::Wait { holder, .. }, Some((record, _))) if from == Some(holder.as_str()) => {
+                Step::Write {
+                    version: record.version.clone(),
+                }
+            }
+            (step, _) => step,
         }
     }
 

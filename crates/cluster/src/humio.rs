@@ -9,10 +9,10 @@ use backstay_retry::Deadline;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::merge;
 use crate::{ClusterError, Region};
 
 const CLUSTERS: &str = "humioclusters.core.humio.com";
@@ -130,10 +130,7 @@ impl Region {
         name: &str,
         deadline: Deadline,
     ) -> Result<HumioCluster, ClusterError> {
-        let api = self.humio();
-        let read = self
-            .call("get", CLUSTERS, name, deadline, || api.get(name))
-            .await?;
+        let read = self.declared(name, deadline).await?;
         self.cluster_of(&read)
     }
 
@@ -160,47 +157,79 @@ impl Region {
         both.map_err(|problem| self.answer(&format!("{CLUSTERS} {}", cluster.name), problem))
     }
 
-    /// Changes `spec.environmentVariables`: `merge` makes the new list of the one that is there, and
-    /// is asked again when someone else has changed the cluster in between. Where it changes
-    /// nothing, nothing is written: a write replaces pods.
+    /// Reads what a cluster declares: its whole `spec`. Not to be shown: variables in it hold
+    /// credentials.
     ///
     /// # Errors
     /// See [`ClusterError`].
-    pub async fn change_environment<V: DeserializeOwned + PartialEq + Serialize>(
+    pub async fn spec(&self, name: &str, deadline: Deadline) -> Result<Value, ClusterError> {
+        let mut read = self.declared(name, deadline).await?;
+        Ok(spec_of(&mut read))
+    }
+
+    async fn declared(
         &self,
         name: &str,
-        mut merge: impl FnMut(&[V]) -> Vec<V>,
+        deadline: Deadline,
+    ) -> Result<DynamicObject, ClusterError> {
+        let api = self.humio();
+        self.call("get", CLUSTERS, name, deadline, || api.get(name))
+            .await
+    }
+
+    /// Changes what a cluster declares: `change` makes the new whole `spec` of the one that is there,
+    /// and is asked again when someone else has changed the cluster in between. What it leaves as it
+    /// was is not written, and where that is all, nothing is: a write replaces pods.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]; what `change` finds wrong is [`ClusterError::Answer`].
+    pub async fn change_spec(
+        &self,
+        name: &str,
+        mut change: impl FnMut(&Value) -> Result<Value, String>,
         deadline: Deadline,
     ) -> Result<HumioCluster, ClusterError> {
         let api = self.humio();
         let parameters = PatchParams::default();
-        let mut rounds: u32 = 0;
+        let wrong = |problem: String| self.answer(&format!("{CLUSTERS} {name}"), problem);
+        let mut attempts: u32 = 0;
         loop {
-            let old = self.humio_cluster(name, deadline).await?;
-            let (there, _) = self.environment::<V>(&old)?;
-            let merged = merge(&there);
-            if merged == there {
-                return Ok(old);
+            let mut read = self.declared(name, deadline).await?;
+            let old = self.cluster_of(&read)?;
+            let there = spec_of(&mut read);
+            let new = change(&there).map_err(wrong)?;
+            if !new.is_object() {
+                return Err(wrong("what is to be its spec is no object".to_owned()));
             }
-            drop(there);
+            let Some(fields) = merge::patch(&there, &new) else {
+                return Ok(old);
+            };
             let patch = Patch::Merge(json!({
                 "metadata": { "resourceVersion": old.version },
-                "spec": { "environmentVariables": merged },
+                "spec": fields,
             }));
             let patched = self
                 .call("patch", CLUSTERS, name, deadline, || {
                     api.patch(name, &parameters, &patch)
                 })
                 .await;
-            rounds = rounds.saturating_add(1);
-            let pause = self.policy().jittered(rounds) / 10;
+            attempts = attempts.saturating_add(1);
             match patched {
                 Ok(patched) => return self.cluster_of(&patched),
-                Err(ClusterError::Contended { .. }) if pause < deadline.left() => {
-                    tokio::time::sleep(pause).await;
+                Err(error @ ClusterError::Contended { .. }) => {
+                    if !self.again(attempts, deadline).await {
+                        return Err(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+fn spec_of(object: &mut DynamicObject) -> Value {
+    match object.data.get_mut("spec").map(Value::take) {
+        Some(Value::Object(spec)) => Value::Object(spec),
+        _ => json!({}),
     }
 }

@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::{ClusterError, Region, error};
 
 const KAFKAS: &str = "kafkas.kafka.strimzi.io";
+/// The versions of Strimzi's API: up to 0.51 it has the first one, since 0.49 the second
+/// (<https://github.com/strimzi/strimzi-kafka-operator/releases/tag/1.0.0>).
+pub(crate) const VERSIONS: [&str; 2] = ["v1beta2", "v1"];
 
 /// A Kafka as a failover sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +52,21 @@ impl Region {
     /// # Errors
     /// See [`ClusterError`].
     pub async fn kafka(&self, name: &str, deadline: Deadline) -> Result<Kafka, ClusterError> {
-        let kind = GroupVersionKind::gvk("kafka.strimzi.io", "v1beta2", "Kafka");
-        let resource = ApiResource::from_gvk(&kind);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client(), self.namespace(), &resource);
-        let read = self
-            .call("get", KAFKAS, name, deadline, || api.get(name))
-            .await?;
-        Ok(Kafka::read(&read))
+        let [old, new] = VERSIONS.map(|version| {
+            let kind = GroupVersionKind::gvk("kafka.strimzi.io", version, "Kafka");
+            let resource = ApiResource::from_gvk(&kind);
+            Api::<DynamicObject>::namespaced_with(self.client(), self.namespace(), &resource)
+        });
+        let read = self.call("get", KAFKAS, name, deadline, || old.get(name));
+        let read = match read.await {
+            // There is no such Kafka, or no such version.
+            Err(ClusterError::NotFound { .. }) => {
+                self.call("get", KAFKAS, name, deadline, || new.get(name))
+                    .await
+            }
+            answered => answered,
+        };
+        Ok(Kafka::read(&read?))
     }
 }
 

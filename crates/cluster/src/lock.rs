@@ -83,11 +83,40 @@ impl Lock {
     /// # Errors
     /// See [`ClusterError`]. That another holds it is no error.
     pub async fn acquire_or_renew(&mut self, deadline: Deadline) -> Result<Standing, ClusterError> {
+        self.hold(deadline, |election, now| election.next(now))
+            .await
+    }
+
+    /// Takes the lock although another holds it and it has not run out: because a person said so, who
+    /// has seen whose it is. That is the holder that was seen by the last call, or, where there was
+    /// none, is seen now; of two who take it over from the same one, one gets it, and the other is
+    /// told [`Standing::HeldBy`] that one.
+    ///
+    /// Who held it believes so until its next [`acquire_or_renew`](Self::acquire_or_renew), and is
+    /// told there. What is done under the lock has to bear that.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]. That another was first is no error.
+    pub async fn take_over(&mut self, deadline: Deadline) -> Result<Standing, ClusterError> {
+        let mut from = self.election.rival().map(|it| Some(it.to_owned()));
+        self.hold(deadline, |election, now| {
+            // Whoever is met after the first look has come first.
+            let from = from.get_or_insert_with(|| election.rival().map(str::to_owned));
+            election.take_over(now, from.as_deref())
+        })
+        .await
+    }
+
+    async fn hold(
+        &mut self,
+        deadline: Deadline,
+        mut next: impl FnMut(&Election, Moment) -> Step,
+    ) -> Result<Standing, ClusterError> {
         for _ in 0..ROUNDS {
             let lease = self.read(deadline).await?;
             self.election
                 .observe(self.now(), lease.as_ref().map(record));
-            match self.election.next(self.now()) {
+            match next(&self.election, self.now()) {
                 Step::Wait { holder, until } => {
                     let left = until.saturating_sub(self.now());
                     return Ok(Standing::HeldBy { holder, left });

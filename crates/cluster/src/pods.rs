@@ -1,6 +1,7 @@
 //! Pods: which there are, whether they are ready, and waiting until they are, or are gone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use backstay_retry::{Deadline, Ended, Failed};
@@ -18,8 +19,13 @@ const PODS: &str = "pods";
 /// anybody having said so.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// The container that a node runs in.
+const HUMIO: &str = "humio";
+/// The label that says which pool a node is of.
+const NODE_POOL: &str = "humio.com/node-pool";
+
 /// A pod as a failover sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -37,6 +43,27 @@ pub struct Pod {
     pub waiting: Option<String>,
     /// The secrets that it mounts.
     pub secrets: Vec<String>,
+    /// The pool that it is of (`humio.com/node-pool`); empty where it is of none.
+    pub node_pool: String,
+    /// The variables of its container `humio` that have a plain value, and not one from elsewhere.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Pod {
+    /// Without the values of its variables: in somebody's cluster one is a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pod")
+            .field("name", &self.name)
+            .field("uid", &self.uid)
+            .field("ready", &self.ready)
+            .field("deleting", &self.deleting)
+            .field("phase", &self.phase)
+            .field("restarts", &self.restarts)
+            .field("waiting", &self.waiting)
+            .field("secrets", &self.secrets)
+            .field("node_pool", &self.node_pool)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<&v1::Pod> for Pod {
@@ -70,6 +97,15 @@ impl From<&v1::Pod> for Pod {
         let secrets = volumes
             .iter()
             .filter_map(|it| it.secret.as_ref()?.secret_name.clone());
+        let containers_of = pod.spec.as_ref().map(|it| it.containers.as_slice());
+        let humio = containers_of
+            .unwrap_or_default()
+            .iter()
+            .find(|it| it.name == HUMIO);
+        let variables = humio.and_then(|it| it.env.as_deref()).unwrap_or_default();
+        // One that says neither value nor source is empty, as for the process in the container.
+        let plain = variables.iter().filter(|it| it.value_from.is_none());
+        let environment = plain.map(|it| (it.name.clone(), it.value.clone().unwrap_or_default()));
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
@@ -82,6 +118,8 @@ impl From<&v1::Pod> for Pod {
                 .fold(0, i32::saturating_add),
             waiting,
             secrets: secrets.collect(),
+            node_pool: pod.labels().get(NODE_POOL).cloned().unwrap_or_default(),
+            environment: environment.collect(),
         }
     }
 }
@@ -222,6 +260,22 @@ impl Region {
         let object = format!("{PODS} {selector}");
         let permission = self.permission(verb, PODS);
         Err(error::of_call(self.name(), &object, permission, failed))
+    }
+
+    /// Deletes every pod with these labels, and says how many there were; one that is gone already is
+    /// as good. `grace` is as in [`delete_pod`](Self::delete_pod). That they are gone is for
+    /// [`wait_gone`](Self::wait_gone) to say.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn delete_pods(
+        &self,
+        selector: &str,
+        grace: Option<u32>,
+        deadline: Deadline,
+    ) -> Result<usize, ClusterError> {
+        let api = self.api::<v1::Pod>();
+        self.delete_all(&api, PODS, selector, grace, deadline).await
     }
 
     /// Deletes a pod; one that is gone already is as good. `grace` is how many seconds it may take

@@ -7,9 +7,11 @@ use std::sync::Once;
 use std::time::Duration;
 
 use backstay_retry::{Classify as _, Deadline, Ended, Failed, Policy, Verdict, retry};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Config, Resource};
+use kube::{Api, Client, Config, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::error::{self, Attempt, ClusterError, excerpt};
@@ -106,6 +108,15 @@ impl Region {
         })
     }
 
+    /// The same cluster, seen from another of its namespaces.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// What it is called: its context.
     pub fn name(&self) -> &str {
         &self.name
@@ -199,6 +210,60 @@ impl Region {
             self.permission(verb, resource),
             failed,
         ))
+    }
+
+    /// Deletes what has these labels, each in the incarnation that was listed: what has the same name
+    /// by now has come after the call. Answers how many were there to be deleted.
+    pub(crate) async fn delete_all<K>(
+        &self,
+        api: &Api<K>,
+        resource: &'static str,
+        selector: &str,
+        grace: Option<u32>,
+        deadline: Deadline,
+    ) -> Result<usize, ClusterError>
+    where
+        K: Resource + Clone + DeserializeOwned + fmt::Debug,
+    {
+        let parameters = ListParams::default().labels(selector);
+        let listed = self
+            .call("list", resource, selector, deadline, || {
+                api.list(&parameters)
+            })
+            .await?;
+        let mut deleted = 0;
+        for object in &listed.items {
+            let name = object.name_any();
+            let parameters = DeleteParams {
+                grace_period_seconds: grace,
+                preconditions: Some(Preconditions {
+                    uid: object.uid(),
+                    resource_version: None,
+                }),
+                ..DeleteParams::default()
+            };
+            let done = self
+                .call("delete", resource, &name, deadline, || {
+                    api.delete(&name, &parameters)
+                })
+                .await;
+            match done {
+                Ok(_) => deleted += 1,
+                Err(ClusterError::NotFound { .. } | ClusterError::Contended { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// After a write that met somebody else's: a pause, if there is time for one and another attempt.
+    pub(crate) async fn again(&self, attempts: u32, deadline: Deadline) -> bool {
+        let pause = self.policy.jittered(attempts) / 10;
+        if pause >= deadline.left() {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        true
     }
 
     pub(crate) fn not_yet(&self, what: impl Into<String>, seen: impl Into<String>) -> ClusterError {
