@@ -111,10 +111,10 @@ pub fn declared(region: &Region, cluster: &HumioCluster) -> Result<Vec<EnvVar>, 
     Ok(merge_environment(&common, &own))
 }
 
-/// The variables by which a standby's buckets are reached: what its HumioCluster declares, and what
+/// The variables by which a region's buckets are reached: what its HumioCluster declares, and what
 /// should be there, where it is missing.
-pub fn effective(standby: &Derived, declared: &[EnvVar]) -> Vec<EnvVar> {
-    merge_environment(&standby.cluster_environment(), declared)
+pub fn effective(derived: &Derived, declared: &[EnvVar]) -> Vec<EnvVar> {
+    merge_environment(&derived.cluster_environment(), declared)
 }
 
 impl Environment {
@@ -158,6 +158,8 @@ impl Environment {
                 // Kubernetes puts other variables in; the pair's file allows no `$`.
                 EnvSource::Value(value) if value.contains("$(") => Err(Unresolved::Elsewhere),
                 EnvSource::Value(value) => Ok(SecretString::from(value.as_str())),
+                // Kubernetes leaves an empty value out.
+                EnvSource::Other(fields) if fields.is_empty() => Ok(SecretString::from("")),
                 EnvSource::Other(_) => Err(Unresolved::Elsewhere),
                 EnvSource::Secret(key) => {
                     resolved.secret.insert(name.clone(), key.clone());

@@ -15,7 +15,7 @@ pub enum Check {
     Secrets,
     /// The container to recover from is reached.
     RecoverySource,
-    /// The standby's key opens what the primary has written.
+    /// The recovering region's key opens what the other one has written.
     EncryptionKey,
     /// The newest snapshot is found, decrypted and understood.
     Snapshot,
@@ -25,7 +25,7 @@ pub enum Check {
     Segments,
     /// Segments decrypt, and hold as many events as the state says.
     SegmentContents,
-    /// The standby's own container is reached.
+    /// The recovering region's own container is reached.
     OwnBucket,
     /// The operator's Deployment is there, with the replicas of a standby.
     Operator,

@@ -3,6 +3,7 @@
 //! - [`verify`] looks at everything and rehearses a recovery; [`Report`] is its answer, for people,
 //!   programs and Prometheus.
 //! - [`readiness`] is what a failover asks before it begins, within a second.
+//! - [`recoverable`] rehearses alone, in either direction: what must hold before snapshots are deleted.
 //! - [`Environment`]: what a region's nodes are told, secrets included, and the buckets that follow
 //!   from it.
 //!
@@ -20,15 +21,19 @@ mod environment;
 mod fact;
 mod finding;
 mod readiness;
+mod recoverable;
 mod recovery;
 mod rehearsal;
 mod report;
+#[cfg(test)]
+mod stage;
 mod verification;
 mod world;
 
 pub use environment::{Environment, EnvironmentError, Unresolved, declared, effective};
 pub use finding::{Check, Finding, Outcome};
 pub use readiness::{keeps_from_failover, readiness};
+pub use recoverable::recoverable;
 pub use report::{Figures, Report};
 pub use verification::{Options, verify};
 pub use world::{POLICY, World, access};

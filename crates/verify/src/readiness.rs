@@ -41,12 +41,12 @@ pub async fn readiness(pair: &Pair, standby: &Region, deadline: Deadline) -> Vec
     let config = match environment.bucket(Role::RecoverFrom) {
         Ok(Some(config)) => config,
         Ok(None) => {
-            let chain = recovery::no_source(None, &findings);
+            let chain = recovery::no_source(Side::Secondary, None, &findings);
             findings.extend(chain.into_iter().take(1));
             return findings;
         }
         Err(error) => {
-            let chain = recovery::no_source(Some(&error), &findings);
+            let chain = recovery::no_source(Side::Secondary, Some(&error), &findings);
             findings.extend(chain.into_iter().take(1));
             return findings;
         }

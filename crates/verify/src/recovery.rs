@@ -6,9 +6,10 @@ use backstay_bucket::Error as BucketError;
 use backstay_global::CommitError;
 use backstay_global::identity::IdentityError;
 use backstay_global::recovery::LoadError;
+use backstay_global::recovery::outside::Holder;
 use backstay_global::snapshot::SnapshotError;
 use backstay_journal::{SealError, StoreError, TailError};
-use backstay_pair::{Pair, Place};
+use backstay_pair::{Pair, Place, Side};
 
 use crate::census::Counted;
 use crate::contents::Read;
@@ -26,9 +27,31 @@ pub(crate) const CHAIN: [Check; 6] = [
     Check::SegmentContents,
 ];
 
-/// There is no configuration of the primary's bucket. Where that is a secret's or a variable's
+/// Whoever recovers, in words.
+pub(crate) fn who(into: Side) -> &'static str {
+    match into {
+        Side::Primary => "primary",
+        Side::Secondary => "standby",
+    }
+}
+
+/// How its HumioCluster comes to the variables of a recovery.
+pub(crate) fn provide(into: Side) -> &'static str {
+    match into {
+        Side::Primary => {
+            "give the primary's HumioCluster what `backstay derive --region primary --output json` shows as reverse_recovery"
+        }
+        Side::Secondary => "apply the standby's manifests again",
+    }
+}
+
+/// There is no configuration of the source's bucket. Where that is a secret's or a variable's
 /// fault, which have checks of their own, this one is behind that.
-pub(crate) fn no_source(error: Option<&EnvironmentError>, found: &[Finding]) -> Vec<Finding> {
+pub(crate) fn no_source(
+    into: Side,
+    error: Option<&EnvironmentError>,
+    found: &[Finding],
+) -> Vec<Finding> {
     let failed = [Check::Environment, Check::Secrets]
         .into_iter()
         .find(|check| {
@@ -50,7 +73,7 @@ pub(crate) fn no_source(error: Option<&EnvironmentError>, found: &[Finding]) -> 
         None => Finding::fails(
             check,
             "no variable names a bucket to recover from",
-            "apply the standby's manifests again",
+            provide(into),
         ),
     };
     broken(finding)
@@ -74,9 +97,19 @@ pub(crate) fn broken(finding: Finding) -> Vec<Finding> {
 }
 
 /// A recovery that would not come to its end.
-pub(crate) fn unrehearsed(why: &Unrehearsed) -> Vec<Finding> {
+pub(crate) fn unrehearsed(into: Side, why: &Unrehearsed) -> Vec<Finding> {
     match why {
         Unrehearsed::Here(why) => CHAIN.map(|check| Finding::unknown(check, why)).to_vec(),
+        Unrehearsed::NoSnapshot { container } => broken(Finding::fails(
+            Check::Snapshot,
+            format!(
+                "container {container} has no snapshot, and its journal does not go back to its beginning"
+            ),
+            format!(
+                "let a node of the {} write one: each does by interval, and when it is drained",
+                into.other()
+            ),
+        )),
         Unrehearsed::Load(error) => broken(of_load(error)),
     }
 }
@@ -159,7 +192,7 @@ fn of_store(error: &StoreError) -> (Check, Outcome) {
 }
 
 /// A recovery that came to its end, without its segments.
-pub(crate) fn rehearsed(done: &Rehearsed) -> Vec<Finding> {
+pub(crate) fn rehearsed(into: Side, done: &Rehearsed) -> Vec<Finding> {
     let source = done.source.config();
     let snapshot = match done.snapshot {
         Some(position) => format!("the newest one, epochOffset={position}, is loaded"),
@@ -180,15 +213,20 @@ pub(crate) fn rehearsed(done: &Rehearsed) -> Vec<Finding> {
         ),
         Finding::ok(
             Check::EncryptionKey,
-            "the standby's key opens what the primary has written",
+            format!(
+                "the {}'s key opens what the {} has written",
+                who(into),
+                into.other()
+            ),
         ),
         Finding::ok(Check::Snapshot, snapshot),
         Finding::ok(Check::Journal, journal),
     ]
 }
 
-/// The segments, counted. `elsewhere` are those in buckets that no variable of the standby opens.
+/// The segments, counted. `elsewhere` are those in buckets that no variable opens.
 pub(crate) fn segments(
+    into: Side,
     counted: &Result<Counted, BucketError>,
     elsewhere: u64,
     lost: &str,
@@ -207,7 +245,8 @@ pub(crate) fn segments(
     }
     if !lost.is_empty() {
         wrong.push(format!(
-            "in no bucket, so lost with the primary's hosts: {lost}"
+            "in no bucket, so lost with the {}'s hosts: {lost}",
+            into.other()
         ));
     }
     if !wrong.is_empty() {
@@ -217,7 +256,10 @@ pub(crate) fn segments(
     if elsewhere > 0 {
         return Finding::unknown(
             check,
-            format!("{elsewhere} segments are in a bucket that no variable of the standby opens"),
+            format!(
+                "{elsewhere} segments are in a bucket that no variable of the {} opens",
+                who(into)
+            ),
         );
     }
     Finding::ok(
@@ -257,23 +299,23 @@ pub(crate) fn contents(read: &Read, of: u64, seed: Option<u64>) -> Finding {
     )
 }
 
-/// The standby's own container. A folder is made by the node's first start.
-pub(crate) fn own_bucket(pair: &Pair, opened: Result<(), OwnBucket<'_>>) -> Finding {
+/// The own container of whoever recovers. A folder is made by the node's first start.
+pub(crate) fn own_bucket(pair: &Pair, into: Side, opened: Result<(), OwnBucket<'_>>) -> Finding {
     let check = Check::OwnBucket;
     match opened {
         Ok(()) => Finding::ok(check, "reached"),
         Err(OwnBucket::Behind(first)) => Finding::behind(check, first),
         Err(OwnBucket::None) => Finding::fails(
             check,
-            "no variable names the standby's own bucket",
-            "apply the standby's manifests again",
+            format!("no variable names the {}'s own bucket", who(into)),
+            format!("apply the {}'s manifests again", who(into)),
         ),
         Err(OwnBucket::Variables(error)) if error.is_unreachable() => {
             Finding::unknown(check, error.to_string())
         }
         Err(OwnBucket::Variables(error)) => Finding::fails(check, error.to_string(), ""),
         Err(OwnBucket::Bucket(BucketError::NoContainer { .. }))
-            if matches!(pair.secondary.storage.place, Place::Folder { .. }) =>
+            if matches!(pair.region(into).storage.place, Place::Folder { .. }) =>
         {
             Finding::ok(
                 check,
@@ -284,6 +326,40 @@ pub(crate) fn own_bucket(pair: &Pair, opened: Result<(), OwnBucket<'_>>) -> Find
             BucketError::Unreachable { .. } => finding(check, Outcome::Unknown, error),
             _ => finding(check, Outcome::Fails, error),
         },
+    }
+}
+
+/// The own bucket of a region that is to begin anew from the other one's: that region must have
+/// ended its journal, or what was acknowledged here since would be lost with the snapshots.
+///
+/// A journal of its own without a snapshot is that of a recovery that is under way.
+pub(crate) fn given_up(into: Side, holder: &Holder, has_snapshots: bool, source: &str) -> Finding {
+    let check = Check::OwnBucket;
+    let (who, from) = (who(into), into.other());
+    match holder {
+        Holder::Nobody => Finding::ok(check, "reached; it holds no journal yet"),
+        Holder::Other { cluster_id, .. } if cluster_id == source => {
+            Finding::ok(check, format!("reached; the {from} has ended its journal"))
+        }
+        Holder::Other { cluster_id, term } => Finding::fails(
+            check,
+            format!(
+                "cluster {cluster_id}, which is not the {from}'s, has ended its journal with term {term}"
+            ),
+            "what is newest is in that cluster's bucket; recover from there",
+        ),
+        Holder::Itself if !has_snapshots => {
+            Finding::ok(check, "reached; a recovery has begun there")
+        }
+        Holder::Itself => Finding::fails(
+            check,
+            format!(
+                "the {who} holds its own journal: what it has acknowledged, the {from} does not have"
+            ),
+            format!(
+                "if the {who} serves, there is nothing to recover; else the {from} has to end its journal first, as a failover does"
+            ),
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A recovery that is only rehearsed: the real loader, with the primary's bucket opened to be read
+//! A recovery that is only rehearsed: the real loader, with the source's bucket opened to be read
 //! and a folder that is thrown away as the own one.
 //!
 //! It is the very code that a starting node runs: find the newest snapshot, decrypt, unpack and
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::loader;
 use backstay_global::recovery::{LoadError, LoadOptions, RecoverFrom, load};
-use backstay_global::{EpochOffset, RecoveryRecord, State, identity};
+use backstay_global::{EpochOffset, RecoveryRecord, State, identity, snapshot};
 use backstay_journal::{Entry, EntryKind, StreamId, WriterId};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream};
@@ -30,18 +30,20 @@ const REQUESTS_OF_A_SEAL: u32 = 4;
 /// Entries that are looked at from the end of a partition for one with events. A seal or two may
 /// come behind it.
 const LOOKED_AT: u64 = 16;
-/// How often it begins again because a living primary has pruned what it was about to read.
+/// How often it begins again because a living source has pruned what it was about to read.
 const ROUNDS: u32 = 3;
 
 /// What a rehearsal has found.
 pub(crate) struct Rehearsed {
     /// The patched state.
     pub(crate) state: Arc<State>,
-    /// The primary's bucket, opened to be read.
+    /// The source's bucket, opened to be read.
     pub(crate) source: Bucket,
-    /// The entity of the primary's bucket in the state.
+    /// The entity of the source's bucket in the state.
     pub(crate) source_id: u32,
-    /// The snapshot that was taken; `None` if the primary has not written any yet, and all comes
+    /// The source's cluster.
+    pub(crate) from_cluster: String,
+    /// The snapshot that was taken; `None` if the source has not written any yet, and all comes
     /// from its journal.
     pub(crate) snapshot: Option<EpochOffset>,
     /// Up to where its journal was read.
@@ -64,6 +66,12 @@ pub(crate) struct Rehearsed {
 pub(crate) enum Unrehearsed {
     /// This machine's fault.
     Here(String),
+    /// The source has no snapshot, and its journal does not hold all of its history: it was itself
+    /// recovered, or trimmed.
+    NoSnapshot {
+        /// The source's container.
+        container: String,
+    },
     /// The recovery would have met this.
     Load(Box<LoadError>),
 }
@@ -74,7 +82,7 @@ impl From<LoadError> for Unrehearsed {
     }
 }
 
-/// Rehearses. `own` is the id of the standby's cluster, if it has one already: seals in its name
+/// Rehearses. `own` is the id of the recovering cluster, if it has one already: seals in its name
 /// are its own, not a third cluster's.
 pub(crate) async fn rehearse(
     from: &RecoverFrom,
@@ -83,7 +91,14 @@ pub(crate) async fn rehearse(
     let mut round = 1;
     loop {
         match once(from, own).await {
-            Err(Unrehearsed::Load(error)) if round < ROUNDS && pruned(&error) => round += 1,
+            Err(Unrehearsed::Load(error)) if pruned(&error) => {
+                if round == ROUNDS {
+                    return Err(missing_snapshot(from)
+                        .await
+                        .unwrap_or_else(|| (*error).into()));
+                }
+                round += 1;
+            }
             done => return done,
         }
     }
@@ -96,6 +111,16 @@ fn pruned(error: &LoadError) -> bool {
         LoadError::Tail(backstay_journal::TailError::Trimmed { .. }) => true,
         _ => false,
     }
+}
+
+/// Whether nothing newer is found because there is nothing at all.
+async fn missing_snapshot(from: &RecoverFrom) -> Option<Unrehearsed> {
+    let source = Bucket::open_to_read(from.bucket.clone()).await.ok()?;
+    let id = identity::read(&source).await.ok()?;
+    let newest = snapshot::newest(&source, id.as_deref()).await.ok()?;
+    newest.is_none().then(|| Unrehearsed::NoSnapshot {
+        container: source.config().container.clone(),
+    })
 }
 
 async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehearsed> {
@@ -131,7 +156,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         data_dir: data,
         writer: WriterId(format!("verify-{}", Uuid::new_v4().simple())),
         partitions: 1,
-        // The own bucket is a folder here; that of the standby is judged by its variables.
+        // The own bucket is a folder here; the real one is judged by its variables.
         multiple_endpoints: true,
     };
     let began = Instant::now();
@@ -154,7 +179,8 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
     let unread = record.tails.iter().map(|it| it.to.saturating_sub(it.from));
     Ok(Rehearsed {
         source_id: record.bucket,
-        snapshot: snapshot(&loaded.lines),
+        from_cluster: record.from_cluster.clone(),
+        snapshot: taken(&loaded.lines),
         read_to: EpochOffset {
             epoch: record.from_epoch,
             offset: record.from_offset,
@@ -180,7 +206,7 @@ fn expected(took: Duration, round_trip: Duration, partitions: usize) -> Duration
 
 /// The snapshot that the loader says it has found in the source: the last one that it speaks of, for
 /// what it finds in the own bucket comes before, and there is none.
-fn snapshot(lines: &[String]) -> Option<EpochOffset> {
+fn taken(lines: &[String]) -> Option<EpochOffset> {
     let found = lines
         .iter()
         .rev()

@@ -1,10 +1,11 @@
 //! The ways to both regions and to Azure, and what is read by them: all reads, and all at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backstay_azure::{Client, ResourceId};
 use backstay_cluster::{Access, ClusterError, Region, Secret};
-use backstay_pair::{Derived, HUMIO_OPERATOR, Pair, Side};
+use backstay_pair::{Derived, EnvVar, HUMIO_OPERATOR, Pair, Side};
 use backstay_retry::{Deadline, Policy};
 use futures::future::OptionFuture;
 use futures::{StreamExt as _, stream};
@@ -72,10 +73,10 @@ pub(crate) async fn region(
     derived: &Derived,
     deadline: Deadline,
 ) -> RegionFacts {
-    let names = derived.secrets.iter().map(|it| it.name.clone());
     let region = match way {
         Ok(region) => region,
         Err(why) => {
+            let names = derived.secrets.iter().map(|it| it.name.clone());
             return RegionFacts {
                 operator: Fact::Unknown(why.clone()),
                 pools: Fact::Unknown(why.clone()),
@@ -85,20 +86,11 @@ pub(crate) async fn region(
             };
         }
     };
-    let secrets = stream::iter(names).map(|name| async move {
-        let secret = Fact::of_cluster(region.secret(&name, deadline).await);
-        let held = match secret {
-            Fact::Is(secret) => Fact::Is(held(&secret)),
-            Fact::Absent(what) => Fact::Absent(what),
-            Fact::Unknown(why) => Fact::Unknown(why),
-        };
-        (name, held)
-    });
     let kafka = (derived.kafka_replicas > 0).then(|| region.kafka(&pair.cluster, deadline));
     let (operator, cluster, secrets, kafka) = futures::join!(
         region.operator(HUMIO_OPERATOR, deadline),
         region.humio_cluster(&pair.cluster, deadline),
-        secrets.buffer_unordered(AT_ONCE).collect(),
+        secrets(region, derived, deadline),
         OptionFuture::from(kafka),
     );
     let (pools, variables) = match Fact::of_cluster(cluster) {
@@ -116,6 +108,35 @@ pub(crate) async fn region(
         secrets,
         kafka: kafka.map(Fact::of_cluster),
     }
+}
+
+/// Reads the variables that a region's HumioCluster declares.
+pub(crate) async fn variables(
+    region: &Region,
+    pair: &Pair,
+    deadline: Deadline,
+) -> Fact<Vec<EnvVar>> {
+    let cluster = region.humio_cluster(&pair.cluster, deadline).await;
+    Fact::of_cluster(cluster.and_then(|cluster| declared(region, &cluster)))
+}
+
+/// Reads the secrets that a region needs.
+pub(crate) async fn secrets(
+    region: &Region,
+    derived: &Derived,
+    deadline: Deadline,
+) -> BTreeMap<String, Fact<Held>> {
+    let names = derived.secrets.iter().map(|it| it.name.clone());
+    let secrets = stream::iter(names).map(|name| async move {
+        let secret = Fact::of_cluster(region.secret(&name, deadline).await);
+        let held = match secret {
+            Fact::Is(secret) => Fact::Is(held(&secret)),
+            Fact::Absent(what) => Fact::Absent(what),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        (name, held)
+    });
+    secrets.buffer_unordered(AT_ONCE).collect().await
 }
 
 fn held(secret: &Secret) -> Held {

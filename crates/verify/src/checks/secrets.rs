@@ -35,7 +35,10 @@ pub(crate) fn secrets(derived: &Derived, found: &Secrets) -> Finding {
         return Finding::fails(
             check,
             format!("secret {}", wrong.join("; secret ")),
-            "copy it from the primary's cluster; the bucket's keys are the primary's own",
+            format!(
+                "copy it from the {source}'s cluster; the bucket's keys are the {source}'s own",
+                source = derived.side.other()
+            ),
         );
     }
     if let [why, ..] = unknown.as_slice() {

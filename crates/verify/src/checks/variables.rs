@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use backstay_pair::{Derived, EnvSource, EnvVar};
+use backstay_pair::{Derived, EnvSource, EnvVar, Side};
 
 use crate::fact::Fact;
 use crate::finding::{Check, Finding};
+use crate::recovery;
 
 /// Without it, both regions' segments would be looked for at one endpoint.
 const MULTIPLE_ENDPOINTS: &str = "BUCKET_STORAGE_MULTIPLE_ENDPOINTS";
@@ -13,7 +14,7 @@ const MULTIPLE_ENDPOINTS: &str = "BUCKET_STORAGE_MULTIPLE_ENDPOINTS";
 /// Every derived variable is there as derived, and no other of a bucket is. Further variables are
 /// the cluster's own business.
 pub(crate) fn environment(derived: &Derived, found: &Fact<Vec<EnvVar>>) -> Finding {
-    compare(found, &derived.cluster_environment())
+    compare(derived.side, found, &derived.cluster_environment())
 }
 
 /// The same for what a recovery cannot do without: what a failover asks before it begins.
@@ -22,12 +23,13 @@ pub(crate) fn recovery_variables(derived: &Derived, found: &Fact<Vec<EnvVar>>) -
     let wanted: Vec<EnvVar> = all
         .filter(|it| is_of_recovery(&it.name) || it.name == MULTIPLE_ENDPOINTS)
         .collect();
-    compare(found, &wanted)
+    compare(derived.side, found, &wanted)
 }
 
-fn compare(found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding {
+fn compare(side: Side, found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding {
     let check = Check::Environment;
-    found.judge(check, "provision the standby's HumioCluster", |found| {
+    let absent = format!("provision the {}'s HumioCluster", recovery::who(side));
+    found.judge(check, &absent, |found| {
         let shortcomings = shortcomings(found, wanted);
         if shortcomings.is_empty() {
             return Finding::ok(
@@ -38,7 +40,12 @@ fn compare(found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding {
         Finding::fails(
             check,
             shortcomings.join("; "),
-            "apply the standby's manifests again; `backstay derive --region secondary` shows what is derived",
+            match side {
+                Side::Secondary => {
+                    "apply the standby's manifests again; `backstay derive --region secondary` shows what is derived"
+                }
+                Side::Primary => recovery::provide(side),
+            },
         )
     })
 }

@@ -197,7 +197,7 @@ fn without_variables_the_fault_is_theirs() {
         problem: "it is empty".to_owned(),
     });
     for outcome in [Outcome::Fails, Outcome::Unknown] {
-        let chain = no_source(Some(&error), &[environment(outcome)]);
+        let chain = no_source(Side::Secondary, Some(&error), &[environment(outcome)]);
         assert!(
             chain.iter().all(|it| it.outcome == Outcome::Unknown),
             "{chain:?}"
@@ -205,7 +205,7 @@ fn without_variables_the_fault_is_theirs() {
         assert!(chain[0].sentence.contains("environment"));
     }
     for error in [Some(&error), None] {
-        let chain = no_source(error, &[environment(Outcome::Ok)]);
+        let chain = no_source(Side::Secondary, error, &[environment(Outcome::Ok)]);
         let first = (chain[0].check, chain[0].outcome);
         assert_eq!(first, (Check::RecoverySource, Outcome::Fails));
         assert!(
@@ -227,9 +227,12 @@ fn segments_are_all_there_or_named() {
         counted.resized.count = resized;
         Ok(counted)
     };
-    assert_eq!(segments(&of(0, 0), 0, "").outcome, Outcome::Ok);
     assert_eq!(
-        segments(&of(0, 0), 0, "").sentence,
+        segments(Side::Secondary, &of(0, 0), 0, "").outcome,
+        Outcome::Ok
+    );
+    assert_eq!(
+        segments(Side::Secondary, &of(0, 0), 0, "").sentence,
         "all 10 are there, with their sizes, 4.9 KiB"
     );
     for (counted, elsewhere, lost, says) in [
@@ -243,13 +246,16 @@ fn segments_are_all_there_or_named() {
         ),
         (of(1, 0), 3, "", "missing: 1"),
     ] {
-        let finding = segments(&counted, elsewhere, lost);
+        let finding = segments(Side::Secondary, &counted, elsewhere, lost);
         assert_eq!(finding.outcome, Outcome::Fails);
         assert!(finding.sentence.contains(says), "{finding:?}");
     }
-    assert_eq!(segments(&of(0, 0), 1, "").outcome, Outcome::Unknown);
     assert_eq!(
-        segments(&Err(bucket("unreachable")), 0, "").outcome,
+        segments(Side::Secondary, &of(0, 0), 1, "").outcome,
+        Outcome::Unknown
+    );
+    assert_eq!(
+        segments(Side::Secondary, &Err(bucket("unreachable")), 0, "").outcome,
         Outcome::Unknown
     );
 }
@@ -293,7 +299,7 @@ fn the_own_bucket_is_reached() {
         container: "x".to_owned(),
     };
     fn outcome(pair: &Pair, opened: Result<(), OwnBucket<'_>>) -> Outcome {
-        own_bucket(pair, opened).outcome
+        own_bucket(pair, Side::Secondary, opened).outcome
     }
     assert_eq!(outcome(&pair, Ok(())), Outcome::Ok);
     assert_eq!(

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use backstay_global::recovery::outside::end_source;
 use backstay_global::{Event, GlobalLog, Repository, snapshot};
+use backstay_pair::Side;
 use tempfile::TempDir;
 
 use super::*;
@@ -110,7 +111,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Which check fails, with what it says.
 fn failing(why: &Unrehearsed) -> (Check, String) {
-    let findings = recovery::unrehearsed(why);
+    let findings = recovery::unrehearsed(Side::Secondary, why);
     assert_eq!(
         findings.iter().map(|it| it.check).collect::<Vec<_>>(),
         CHAIN

@@ -1,0 +1,327 @@
+//! Whether one region can recover from the other one's bucket: a recovery that is rehearsed, with its
+//! segments counted.
+//!
+//! It is asked in both directions: a standby must be able to take the primary over, and before a
+//! failback deletes the primary's snapshots, the primary must be able to take the secondary over.
+//! The steps, and what is found at each, are the same; whose variables, secrets and bucket they are
+//! follows from the side that recovers.
+
+use std::time::Duration;
+
+use backstay_bucket::{Bucket, BucketConfig, Role};
+use backstay_cluster::Region;
+use backstay_global::recovery::{LoadError, NotAReplacement, RecoverFrom, Replace, outside};
+use backstay_global::{identity, snapshot};
+use backstay_pair::{Derived, Dr, EnvVar, Pair, Side, derive};
+use backstay_retry::Deadline;
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret as _;
+
+use crate::census::{self, Counted};
+use crate::checks;
+use crate::contents;
+use crate::environment::{Environment, EnvironmentError, effective};
+use crate::fact::Fact;
+use crate::finding::{Check, Finding, Outcome};
+use crate::recovery::{self, OwnBucket, seconds};
+use crate::rehearsal::{Rehearsed, rehearse};
+use crate::report::{Figures, Report};
+use crate::verification::Options;
+use crate::world;
+
+/// Whether the region on the side `into` can recover from the other one's bucket now. Nothing is
+/// written anywhere but into a temporary folder, and nothing is sealed.
+///
+/// `region` is the cluster whose nodes will recover: its secrets count, and what its HumioCluster
+/// declares. Variables of the recovery that it does not declare yet are taken as they are derived,
+/// because whoever lets it recover gives it those first; one that it declares otherwise fails.
+pub async fn recoverable(pair: &Pair, into: Side, region: &Region, options: Options) -> Report {
+    let derived = recovering(pair, into);
+    let deadline = Deadline::after(options.patience);
+    let at = Utc::now();
+    let (declared, secrets) = futures::join!(
+        world::variables(region, pair, deadline),
+        world::secrets(region, &derived, deadline),
+    );
+    let declared = match declared {
+        Fact::Is(declared) => Fact::Is(effective(&derived, &declared)),
+        other => other,
+    };
+    let mut findings = vec![
+        checks::recovery_variables(&derived, &declared),
+        checks::secrets(&derived, &secrets),
+    ];
+    let declared = declared.known().map_or(&[][..], Vec::as_slice);
+    let way = Way {
+        pair,
+        derived: &derived,
+        region,
+        declared,
+        begins_anew: true,
+    };
+    let (chain, mut figures) = of_recovery(way, &findings, options).await;
+    findings.extend(chain);
+    figures.at_ms = at.timestamp_millis();
+    Report::new(findings, figures, options.strict)
+}
+
+/// What a region is told when it is to recover: a standby always is, a primary in a failback. No
+/// certificate belongs to it.
+fn recovering(pair: &Pair, into: Side) -> Derived {
+    let mut derived = match into {
+        Side::Secondary => derive(pair, into, Dr::Standby, false),
+        Side::Primary => derive(pair, into, Dr::Active, false).keep_recovery(pair),
+    };
+    let tls = pair.tls_secret.as_deref();
+    derived.secrets.retain(|it| tls != Some(it.name.as_str()));
+    derived
+}
+
+/// Which recovery is rehearsed.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) pair: &'a Pair,
+    /// Of the region that recovers.
+    pub(crate) derived: &'a Derived,
+    /// Its cluster.
+    pub(crate) region: &'a Region,
+    /// What its HumioCluster declares.
+    pub(crate) declared: &'a [EnvVar],
+    /// Whether it is to give up for it what it has itself. A standby that is only looked at is
+    /// not: after a failover it has more than its source.
+    pub(crate) begins_anew: bool,
+}
+
+/// What the buckets say, by the variables of the region that recovers. `before`: what was found of
+/// those.
+pub(crate) async fn of_recovery(
+    way: Way<'_>,
+    before: &[Finding],
+    options: Options,
+) -> (Vec<Finding>, Figures) {
+    let into = way.derived.side;
+    let variables = effective(way.derived, way.declared);
+    let deadline = Deadline::after(options.patience);
+    let environment = Environment::read(way.region, &variables, deadline).await;
+    let (own, mut at_home) =
+        own_bucket(way.pair, into, &environment, before, options.patience).await;
+    let from = match recover_from(&environment, options.patience) {
+        Ok(Some(from)) => from,
+        Ok(None) => {
+            let mut findings = recovery::no_source(into, None, before);
+            findings.push(at_home);
+            return (findings, Figures::default());
+        }
+        Err(error) => {
+            let mut findings = recovery::no_source(into, Some(&error), before);
+            findings.push(at_home);
+            return (findings, Figures::default());
+        }
+    };
+    let own_id = own.as_ref().and_then(|(_, id)| id.as_deref());
+    let (mut findings, figures) = match rehearse(&from, own_id).await {
+        Ok(done) => {
+            let own = own.as_ref().map(|(bucket, _)| bucket);
+            let mut findings = recovery::rehearsed(into, &done);
+            let (segments, figures) = of_segments(into, &done, own, own_id, options).await;
+            findings.extend(segments);
+            if let (true, Some(own)) = (way.begins_anew, own) {
+                at_home = given_up(into, own, own_id, &done.from_cluster).await;
+            }
+            (findings, figures)
+        }
+        Err(why) => (recovery::unrehearsed(into, &why), Figures::default()),
+    };
+    findings.push(at_home);
+    (findings, figures)
+}
+
+/// Whether a recovery would have all that this bucket's own cluster has: the source has ended its
+/// journal, or it has never begun.
+async fn given_up(into: Side, own: &Bucket, own_id: Option<&str>, source: &str) -> Finding {
+    let looked = async {
+        let holder = outside::holder(own).await?;
+        let newest = snapshot::newest(own, own_id).await?;
+        Ok::<_, LoadError>((holder, newest.is_some()))
+    };
+    match looked.await {
+        Ok((holder, has_snapshots)) => recovery::given_up(into, &holder, has_snapshots, source),
+        Err(error) if error.is_retryable() => Finding::unknown(Check::OwnBucket, error.to_string()),
+        Err(error) => Finding::fails(Check::OwnBucket, error.to_string(), ""),
+    }
+}
+
+/// The own bucket of the region that recovers, opened to be read, with the cluster that it belongs to.
+async fn own_bucket(
+    pair: &Pair,
+    into: Side,
+    environment: &Environment,
+    before: &[Finding],
+    patience: Duration,
+) -> (Option<(Bucket, Option<String>)>, Finding) {
+    let behind = before.iter().find(|it| it.outcome != Outcome::Ok);
+    let config = match (environment.bucket(Role::Own), behind) {
+        (Ok(Some(config)), _) => config,
+        (_, Some(first)) => {
+            let why = Err(OwnBucket::Behind(first.check));
+            return (None, recovery::own_bucket(pair, into, why));
+        }
+        (Ok(None), None) => return (None, recovery::own_bucket(pair, into, Err(OwnBucket::None))),
+        (Err(error), None) => {
+            let why = Err(OwnBucket::Variables(&error));
+            return (None, recovery::own_bucket(pair, into, why));
+        }
+    };
+    let config = BucketConfig {
+        deadline: patience,
+        ..config
+    };
+    let opened = async {
+        let bucket = Bucket::open_to_read(config).await?;
+        let id = match identity::read(&bucket).await {
+            Ok(id) => id,
+            Err(identity::IdentityError::Bucket(error)) => return Err(error),
+            // It is told by whoever needs it.
+            Err(identity::IdentityError::Content(_)) => None,
+        };
+        Ok((bucket, id))
+    };
+    match opened.await {
+        Ok(open) => (Some(open), recovery::own_bucket(pair, into, Ok(()))),
+        Err(error) => (
+            None,
+            recovery::own_bucket(pair, into, Err(OwnBucket::Bucket(&error))),
+        ),
+    }
+}
+
+/// As a node would read it.
+fn recover_from(
+    environment: &Environment,
+    patience: Duration,
+) -> Result<Option<RecoverFrom>, EnvironmentError> {
+    let Some(bucket) = environment.bucket(Role::RecoverFrom)? else {
+        return Ok(None);
+    };
+    let replace = |what: &str| -> Result<Option<Replace>, EnvironmentError> {
+        let variable = format!("{}REPLACE_{what}", bucket.variable_prefix());
+        let value = environment
+            .get(&variable)
+            .map_err(|why| EnvironmentError::Unresolved {
+                variable: variable.clone(),
+                source: why.clone(),
+            })?;
+        let text = value
+            .map(|it| it.expose_secret())
+            .filter(|it| !it.is_empty());
+        let replace = text.map(str::parse::<Replace>).transpose();
+        replace.map_err(|error: NotAReplacement| {
+            EnvironmentError::Bucket(backstay_bucket::Error::Config {
+                variable,
+                problem: error.to_string(),
+            })
+        })
+    };
+    let (replace_region, replace_bucket) = (replace("REGION")?, replace("BUCKET")?);
+    Ok(Some(RecoverFrom {
+        bucket: BucketConfig {
+            deadline: patience,
+            ..bucket
+        },
+        replace_region,
+        replace_bucket,
+        without_seal: true,
+    }))
+}
+
+/// The segments of the state that was rehearsed: counted, and read.
+async fn of_segments(
+    into: Side,
+    done: &Rehearsed,
+    own: Option<&Bucket>,
+    own_id: Option<&str>,
+    options: Options,
+) -> (Vec<Finding>, Figures) {
+    let state = &done.state;
+    // After a failover or a failback, history is in the own bucket, too.
+    let ours = state
+        .buckets
+        .iter()
+        .find(|it| own_id.is_some() && it.cluster_id.as_deref() == own_id)
+        .map(|it| it.id)
+        .filter(|id| *id != done.source_id);
+    let place = |bucket: u32| match bucket {
+        id if id == done.source_id => Some(&done.source),
+        id if Some(id) == ours => own,
+        _ => None,
+    };
+    let elsewhere = state
+        .segments
+        .iter()
+        .filter(|it| place(it.bucket).is_none());
+    let elsewhere = elsewhere.count() as u64;
+    let counted = async {
+        let mut counted = Counted::default();
+        for id in [Some(done.source_id), ours].into_iter().flatten() {
+            if let Some(bucket) = place(id) {
+                counted.add(census::count(bucket, state, |it| it.bucket == id).await?);
+            }
+        }
+        Ok(counted)
+    };
+    let counted: Result<Counted, backstay_bucket::Error> = counted.await;
+    let mut findings = vec![recovery::segments(into, &counted, elsewhere, &done.lost)];
+    let mut figures = figures(done);
+    match &counted {
+        Ok(counted) => {
+            figures.segment_bytes = Some(counted.bytes);
+            let newest = done.newest.or(counted.newest);
+            figures.newest_event_age_seconds = newest.map(age);
+            let good: Vec<_> = state
+                .segments
+                .iter()
+                .filter(|it| !counted.bad.contains(&it.id))
+                .filter_map(|it| Some((place(it.bucket)?, it)))
+                .collect();
+            let of = good.len();
+            let read = match options.deep {
+                true => contents::read(good.into_iter()).await,
+                false => {
+                    let chosen = contents::sample(of, options.sample, options.seed);
+                    let chosen = chosen.into_iter().filter_map(|at| good.get(at).copied());
+                    contents::read(chosen).await
+                }
+            };
+            figures.segments_read = Some(read.good);
+            let seed = (!options.deep).then_some(options.seed);
+            findings.push(recovery::contents(&read, of as u64, seed));
+        }
+        Err(_) => {
+            figures.newest_event_age_seconds = done.newest.map(age);
+            findings.push(Finding::behind(Check::SegmentContents, Check::Segments));
+        }
+    }
+    (findings, figures)
+}
+
+fn figures(done: &Rehearsed) -> Figures {
+    Figures {
+        snapshot: done.snapshot,
+        read_to: Some(done.read_to),
+        repositories: Some(done.state.repositories.len() as u64),
+        segments: Some(done.state.segments.len() as u64),
+        unread_entries: Some(done.unread),
+        load_seconds: Some(seconds(done.took)),
+        expected_recovery_seconds: Some(seconds(done.expected)),
+        ..Figures::default()
+    }
+}
+
+/// Our clock against the store's; what is not over yet has no age.
+fn age(stored: DateTime<Utc>) -> f64 {
+    let age = Utc::now().signed_duration_since(stored);
+    seconds(age.to_std().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
