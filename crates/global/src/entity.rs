@@ -306,7 +306,11 @@ entity! {
             /// Entries below are in segments of this cluster; done when it is `to`.
             imported: u64 = "imported",
         }
-        optional {}
+        optional {
+            /// Where this cluster's own stream of that partition began with the recovery: what
+            /// lies below is of an earlier life.
+            begins: u64 = "begins",
+        }
     }
 }
 

@@ -33,6 +33,9 @@ struct Inner {
     /// One refresh or commit at a time; the tail stands where the state does.
     tail: Mutex<Tail>,
     moved: watch::Sender<EpochOffset>,
+    /// The term that this cluster was found to hold the log with. Others that took it over before
+    /// that have lost it again (it was taken back); whoever does so afterwards fences this one.
+    held: u64,
 }
 
 /// Why the log cannot be followed or written to.
@@ -120,8 +123,17 @@ pub(crate) fn decode(entry: &Entry) -> Result<(Uuid, Vec<Event>), CommitError> {
 }
 
 impl GlobalLog {
-    /// Follows the log from where `state` stands.
+    /// Follows the log from where `state` stands. Whoever has taken it over behind that fences
+    /// this cluster.
     pub fn open(journal: Journal, state: State) -> Self {
+        Self::open_held(journal, state, 0)
+    }
+
+    /// The same for a cluster that was found to hold the log with the term `held`: other clusters'
+    /// terms below are over, and are read past. Only for a start, and with a term that was found
+    /// after all that the process has ever acknowledged: one that was there before the take-over
+    /// must stay fenced.
+    pub(crate) fn open_held(journal: Journal, state: State, held: u64) -> Self {
         let tail = journal.tail(StreamId::Global, state.offset, state.term);
         let moved = watch::Sender::new(state.position());
         Self {
@@ -130,6 +142,7 @@ impl GlobalLog {
                 state: RwLock::new(Arc::new(state)),
                 tail: Mutex::new(tail),
                 moved,
+                held,
             }),
         }
     }
@@ -275,13 +288,14 @@ impl GlobalLog {
         let (seq, term) = (entry.seq, entry.term);
         let (id, events) = match &entry.kind {
             EntryKind::Seal { by } => {
-                if **by != *self.state().cluster_id {
+                if **by != *self.state().cluster_id && term >= self.inner.held {
                     return Err(CommitError::Fenced {
                         by: by.to_string(),
                         term,
                     });
                 }
-                // A node of this very cluster began a term; all go on under it.
+                // A node of this very cluster began a term, and all go on under it; or another
+                // cluster did, from which it has been taken back.
                 (None, Vec::new())
             }
             EntryKind::Data => {

@@ -1,109 +1,17 @@
 //! Loading and recovering over folder buckets: what is chosen, what is said, what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::path::PathBuf;
+#[path = "recovery/region.rs"]
+mod region;
+#[path = "recovery/take_back.rs"]
+mod take_back;
 
 use backstay_bucket::{Bucket, BucketConfig, Provider, Role};
 use backstay_global::recovery::outside::{Holder, end_source, holder};
-use backstay_global::recovery::{LoadError, LoadOptions, Loaded, Origin, RecoverFrom, load};
-use backstay_global::{
-    CommitError, Event, GlobalLog, NO_BUCKET, Repository, RepositoryId, Segment, SegmentId, State,
-    snapshot,
-};
-use backstay_journal::WriterId;
-use tempfile::TempDir;
-use uuid::Uuid;
+use backstay_global::recovery::{LoadError, LoadOptions, Origin, RecoverFrom, load};
+use backstay_global::{CommitError, NO_BUCKET, RepositoryId, Segment, SegmentId, State, snapshot};
 
-struct Region {
-    folder: TempDir,
-    name: &'static str,
-}
-
-impl Region {
-    fn new(name: &'static str) -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            name,
-        }
-    }
-
-    fn config(&self, role: Role) -> BucketConfig {
-        let path = self.folder.path().join(self.name);
-        std::fs::create_dir_all(&path).unwrap();
-        BucketConfig::local(path, format!("key of {}", self.name).into(), role)
-    }
-
-    async fn bucket(&self) -> Bucket {
-        Bucket::open(self.config(Role::Own)).await.unwrap()
-    }
-
-    fn data(&self) -> PathBuf {
-        let path = self.folder.path().join("data");
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    }
-
-    async fn options(&self, from: Option<&Region>) -> LoadOptions {
-        LoadOptions {
-            own: self.bucket().await,
-            recover_from: from.map(|from| RecoverFrom {
-                bucket: from.config(Role::RecoverFrom),
-                replace_region: None,
-                replace_bucket: None,
-                without_seal: false,
-            }),
-            data_dir: self.data(),
-            writer: WriterId(Uuid::new_v4().to_string()),
-            partitions: 2,
-            multiple_endpoints: true,
-        }
-    }
-
-    async fn start(&self, from: Option<&Region>) -> Result<Loaded, LoadError> {
-        load(&self.options(from).await).await
-    }
-
-    async fn snapshot(&self, log: &GlobalLog) {
-        snapshot::write(&self.bucket().await, &log.state())
-            .await
-            .unwrap();
-    }
-
-    fn forget_snapshots(&self) {
-        let path = self.folder.path().join(self.name);
-        let _ = std::fs::remove_dir_all(path.join("globalsnapshots"));
-    }
-
-    fn forget_data(&self) {
-        std::fs::remove_dir_all(self.data()).unwrap();
-    }
-}
-
-fn created(name: &str) -> Event {
-    Event::RepositoryCreated {
-        repository: Repository {
-            id: RepositoryId::from(format!("id-{}", name.replace(' ', "-"))),
-            name: name.to_owned(),
-            description: None,
-            retention_days: None,
-            retention_bytes: None,
-            created_ms: 1,
-            extra: Default::default(),
-        },
-    }
-}
-
-async fn create(log: &GlobalLog, name: &str) -> Result<(), CommitError> {
-    log.commit(|_| Ok(vec![created(name)])).await.map(|_| ())
-}
-
-fn names(state: &State) -> Vec<&str> {
-    state
-        .repositories
-        .iter()
-        .map(|it| it.name.as_str())
-        .collect()
-}
+use region::{Region, create, entries, names};
 
 #[tokio::test]
 async fn the_log_is_line_by_line_the_one_that_operators_know() {
@@ -388,19 +296,6 @@ async fn what_only_the_lost_hosts_had_is_reported() {
     let after = standby.log.state();
     assert_eq!(after.segments.len(), 1);
     assert_eq!(after.recoveries[0].loss, *loss, "it stays on record");
-}
-
-fn entries(region: &Region) -> usize {
-    let global = region.folder.path().join(region.name).join("journal");
-    walk(&global)
-}
-
-fn walk(folder: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .map(|path| if path.is_dir() { walk(&path) } else { 1 })
-        .sum()
 }
 
 #[tokio::test]

@@ -76,6 +76,8 @@ impl Journal {
     /// higher than every term handed out before (both come from `global`). A seal of the same
     /// term and `by` that is already there counts as this one, so that a crashed sealer can be
     /// asked again; `by` must therefore name one process start if a writer is to follow the seal.
+    /// It counts only while no higher term has begun above it: a stream that was taken back since
+    /// is not ended by a seal of long ago.
     ///
     /// # Errors
     /// [`SealError::Superseded`] when an entry of `term` or higher is met, and
@@ -90,6 +92,8 @@ impl Journal {
     ) -> Result<Sealed, SealError> {
         let mut previous: Option<Previous> = None;
         let mut next = from;
+        // The slot of this very seal, made by an earlier call or by an unclear try of this one.
+        let mut own: Option<u64> = None;
         loop {
             // The end of the stream as far as it is known; another entry may still get there first.
             let mut entries = stream::iter(next..)
@@ -98,18 +102,20 @@ impl Journal {
             while let Some(entry) = entries.next().await {
                 let Some(entry) = entry? else { break };
                 next = entry.seq + 1;
-                let own = entry.term == term && entry.is_seal() && entry.by() == by;
-                if own {
-                    return self.checked(stream, entry.seq, term, previous).await;
+                let known = own.is_some();
+                if !known && entry.term == term && entry.is_seal() && entry.by() == by {
+                    own = Some(entry.seq);
+                    continue;
                 }
-                if entry.term >= term {
+                // Above our own seal its term is the writers' that follow it.
+                if entry.term > term || (entry.term == term && !known) {
                     return Err(SealError::Superseded {
                         stream,
                         by: entry.by().to_owned(),
                         term: entry.term,
                     });
                 }
-                if previous.as_ref().is_none_or(|p| p.term <= entry.term) {
+                if !known && previous.as_ref().is_none_or(|p| p.term <= entry.term) {
                     previous = Some(Previous {
                         term: entry.term,
                         writer: entry.writer.0,
@@ -119,6 +125,9 @@ impl Journal {
             }
             drop(entries);
             self.expect_end(stream, next).await?;
+            if let Some(seq) = own {
+                return self.checked(stream, seq, term, previous).await;
+            }
             let seal = Entry {
                 stream,
                 seq: next,

@@ -14,7 +14,7 @@ mod node;
 pub use config::{ConfigError, NodeConfig, Roles};
 pub use engine::{
     Accepted, Engine, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
-    RepositoryName, SearchError, Status, StatusPart,
+    RepositoryName, SearchError, Status, StatusPart, events_in_record,
 };
 pub use metrics::Metrics;
 pub use node::{Node, NodeError};

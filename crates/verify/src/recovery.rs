@@ -154,7 +154,9 @@ fn place(error: &LoadError) -> (Check, Outcome) {
         LoadError::Tail(TailError::Trimmed { .. })
         | LoadError::Seal(_)
         | LoadError::Log(_)
-        | LoadError::SourceTakenOver { .. } => (Journal, Fails),
+        | LoadError::SourceTakenOver { .. }
+        | LoadError::TakenBack { .. }
+        | LoadError::Record { .. } => (Journal, Fails),
         // Of the temporary bucket, which nobody else knows.
         LoadError::Fenced { .. } | LoadError::SnapshotsGone { .. } | LoadError::Raced => {
             (Snapshot, Unknown)

@@ -2,6 +2,7 @@ use backstay_journal::{SealError, StoreError, TailError};
 
 use crate::identity::IdentityError;
 use crate::log::CommitError;
+use crate::recovery::takeover::TAKING_BACK;
 use crate::snapshot::SnapshotError;
 
 /// Why there is no state to start from.
@@ -93,6 +94,24 @@ pub enum LoadError {
         /// Its term.
         term: u64,
     },
+    /// A record in the journal cannot be read.
+    #[error("{object}: a record that this version cannot read: {detail}")]
+    Record {
+        /// The entry.
+        object: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The source was given back its journal while it was being recovered.
+    #[error(
+        "the source cluster {source_cluster} holds its own journal again, with term {term}: it was taken back while this cluster recovered it, which therefore must not start; stop it, or start it again to fail over anew"
+    )]
+    TakenBack {
+        /// The source.
+        source_cluster: String,
+        /// The term that it, or whoever takes it back, has begun.
+        term: u64,
+    },
     /// Several Azure accounts, but each bucket is not to keep its own endpoint.
     #[error(
         "BUCKET_STORAGE_MULTIPLE_ENDPOINTS is not true, but {own} and {source_endpoint} are different accounts: reading the recovered segments would end in 403; set it to true on both clusters"
@@ -137,10 +156,15 @@ impl From<CommitError> for LoadError {
 
 impl LoadError {
     pub(super) fn fenced(by: String, term: u64) -> Self {
+        let half_taken_back = by.ends_with(TAKING_BACK);
         Self::Fenced {
             by,
             term,
-            remedy: "To bring it home, set the RECOVER_FROM variables to that cluster's bucket and delete this one's objects below globalsnapshots/",
+            remedy: if half_taken_back {
+                "Taking it back was begun and not ended: run backstay failback --skip-reverse-recovery again"
+            } else {
+                "To bring it home, set the RECOVER_FROM variables to that cluster's bucket and delete this one's objects below globalsnapshots/"
+            },
         }
     }
 
@@ -166,6 +190,8 @@ impl LoadError {
             | Self::CannotSeal { .. }
             | Self::OwnSource { .. }
             | Self::SourceTakenOver { .. }
+            | Self::TakenBack { .. }
+            | Self::Record { .. }
             | Self::OneEndpoint { .. } => false,
         }
     }

@@ -163,7 +163,7 @@ impl Loader<'_> {
         let found = probe::probe(&self.journal, &self.cluster_id).await?;
         let own = self.newest_own().await?;
         let replayed = match (&found.sealed_by, found.first) {
-            (None, Some(0)) if !have_local && own.is_none() => self.replay().await?,
+            (None, Some(0)) if !have_local && own.is_none() => self.replay(found.term).await?,
             _ => None,
         };
         let findings = Findings {
@@ -201,11 +201,15 @@ impl Loader<'_> {
                     }
                     _ => return Ok(None),
                 };
-                let log = GlobalLog::open(self.journal.clone(), state);
+                let log = GlobalLog::open_held(self.journal.clone(), state, found.term);
                 self.follow(log, origin, &found).await
             }
             Choice::Replay => Ok(replayed.map(|log| (log, Origin::Journal))),
-            Choice::Recover if found.recovered_last && self.finished_by_another(None).await? => {
+            Choice::Recover
+                if found.sealed_by.is_none()
+                    && found.recovered_last
+                    && self.finished_by_another(None).await? =>
+            {
                 Ok(None)
             }
             Choice::Recover => self.recover(&found).await,
@@ -342,10 +346,11 @@ impl Loader<'_> {
         }
     }
 
-    /// The state from the own journal alone, if it holds everything since the creation.
-    async fn replay(&self) -> Result<Option<GlobalLog>, LoadError> {
+    /// The state from the own journal alone, if it holds everything since the creation. The
+    /// cluster was found to hold it with the term `held`.
+    async fn replay(&self, held: u64) -> Result<Option<GlobalLog>, LoadError> {
         let state = State::before_creation(&self.cluster_id);
-        let log = GlobalLog::open(self.journal.clone(), state);
+        let log = GlobalLog::open_held(self.journal.clone(), state, held);
         match log.refresh().await {
             Ok(()) if log.state().is_created() => Ok(Some(log)),
             Ok(()) | Err(CommitError::Stale { .. } | CommitError::Fenced { .. }) => Ok(None),
@@ -378,7 +383,7 @@ impl Loader<'_> {
             }
         }
         backstay_failpoint::hit("global.create.after_append");
-        let log = self.replay().await?;
+        let log = self.replay(0).await?;
         Ok(log.map(|log| (log, Origin::Created)))
     }
 
@@ -419,7 +424,7 @@ impl Loader<'_> {
             journal: &source_journal,
             seal: !from.without_seal,
         };
-        ending.end_global(&mut state, &self.cluster_id).await?;
+        let sealed = ending.end_global(&mut state, &self.cluster_id).await?;
         let tails = ending.end_partitions(&state, &self.cluster_id).await?;
         let recovery = Uuid::new_v4().simple().to_string();
         let epoch = state.epoch.saturating_add(1);
@@ -432,6 +437,13 @@ impl Loader<'_> {
         let Some(begun) = begun else {
             return Ok(None);
         };
+        if let Some(sealed) = sealed
+            && !ending
+                .is_still_ended(&state, &sealed, &self.cluster_id)
+                .await?
+        {
+            return Ok(None);
+        }
         let input = PatchInput {
             cluster_id: self.cluster_id.clone(),
             position: EpochOffset {

@@ -6,12 +6,14 @@
 
 pub mod choose;
 mod error;
+mod gained;
 pub mod loader;
 mod loss;
 pub mod outside;
 pub mod patch;
 mod place;
 mod probe;
+mod take_back;
 mod takeover;
 
 use std::fmt;

@@ -2,6 +2,8 @@
 //!
 //! It is done in the standby's own name, so that the node's recovery finds the seals that it would
 //! have made itself and goes on from there. A repetition makes no second seal.
+//!
+//! [`take_back`] is the way back without a recovery, and [`gained`] says what that would lose.
 
 use backstay_bucket::Bucket;
 use backstay_journal::WriterId;
@@ -13,6 +15,9 @@ use crate::recovery::loader::source_state;
 use crate::recovery::probe;
 use crate::recovery::takeover::Source;
 use crate::store::journal_over;
+
+pub use crate::recovery::gained::{Counted, Gained, gained};
+pub use crate::recovery::take_back::take_back;
 
 /// Who holds the journal of a cluster: who has begun its newest term.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +36,8 @@ pub enum Holder {
 }
 
 /// A name for the entries that are made from outside.
-fn writer() -> WriterId {
-    WriterId(format!("failover-{}", Uuid::new_v4().simple()))
+pub(super) fn writer() -> WriterId {
+    WriterId(format!("outside-{}", Uuid::new_v4().simple()))
 }
 
 /// Who holds the journal in this bucket.

@@ -98,6 +98,7 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
         }
         if let Some(rest) = &mut segment.rest {
             rest.hosts.clear();
+            rest.imported_by = None;
             if rest.extra.is_empty() {
                 segment.rest = None;
             }
@@ -110,6 +111,11 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
     state.offset = input.position.offset;
     state.term = input.term;
     if !state.recoveries.iter().any(|it| it.id == input.recovery) {
+        let mut tails = input.tails.clone();
+        for tail in &mut tails {
+            let begin = input.partitions.get(&tail.partition);
+            tail.begins = begin.map_or(0, |begin| begin.start);
+        }
         state.recoveries.push(RecoveryRecord {
             id: input.recovery.clone(),
             from_cluster: input.from_cluster.clone(),
@@ -118,7 +124,7 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
             bucket: source_id,
             epoch: input.position.epoch,
             at_ms: input.at_ms,
-            tails: input.tails.clone(),
+            tails,
             loss: loss.clone(),
             extra: Default::default(),
         });

@@ -1,6 +1,6 @@
 //! What our own journal says before there is a state.
 
-use backstay_journal::{Entry, EntryKind, Journal, StoreError, StreamId};
+use backstay_journal::{Entry, EntryKind, Journal, MAX_IN_FLIGHT, StoreError, StreamId};
 
 use crate::event::Event;
 use crate::log::{CommitError, decode};
@@ -20,9 +20,11 @@ pub(super) struct Probe {
     pub(super) term: u64,
     /// Who sealed it, if another cluster did and nobody of ours has written since.
     pub(super) sealed_by: Option<String>,
-    /// Whether the last thing said in it is that a node of ours recovers the cluster: it has, or
-    /// had, still to write the snapshot. Whoever has done that says more.
+    /// Whether the last thing said in it is that a node of the cluster recovers it: it has, or had,
+    /// still to write the snapshot. Whoever has done that says more.
     pub(super) recovered_last: bool,
+    /// Whether anything is said in its last entries at all, but seals.
+    pub(super) says_anything: bool,
 }
 
 /// Looks at the own stream `global`.
@@ -44,10 +46,11 @@ pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, 
         Some(seal) if !ours => Some(seal.by().to_owned()),
         _ => None,
     };
-    // A seal of ours behind it says nothing.
+    // A seal behind it says nothing.
     let mut said = newest.iter().copied().chain(&last);
-    let recovered_last = match said.find(|entry| entry.kind == EntryKind::Data) {
-        Some(entry) => ours && has_recovered(entry)?,
+    let said = said.find(|entry| entry.kind == EntryKind::Data);
+    let recovered_last = match said {
+        Some(entry) => has_recovered(entry)?,
         None => false,
     };
     Ok(Probe {
@@ -56,6 +59,7 @@ pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, 
         term,
         sealed_by,
         recovered_last,
+        says_anything: said.is_some(),
     })
 }
 
@@ -65,6 +69,24 @@ pub(super) async fn end(journal: &Journal, stream: StreamId) -> Result<u64, Stor
         .await?
         .last()
         .map_or(0, |last| last + 1))
+}
+
+/// The highest term that began in the slots right below `seq`: an entry of a lower term there or a
+/// little above is dead.
+pub(super) async fn term_before(
+    journal: &Journal,
+    stream: StreamId,
+    seq: u64,
+) -> Result<u64, StoreError> {
+    let mut term = 0;
+    for below in seq.saturating_sub(MAX_IN_FLIGHT as u64 + 1)..seq {
+        if let Some(entry) = read(journal, stream, below).await?
+            && entry.is_seal()
+        {
+            term = term.max(entry.term);
+        }
+    }
+    Ok(term)
 }
 
 /// Whether another node of our cluster has begun a recovery in the slots from `from` to `to`.

@@ -10,7 +10,10 @@
 //!    looked. Of several nodes, one gets that slot; the others begin again and find its snapshot.
 //!    A node whose own `Recovered` was overtaken by another learns that before it can acknowledge
 //!    anything: it must speak in `global` first, to own a partition.
-//! 5. Only then is the patched state written down (by the caller) and used.
+//! 5. Look at the source's `global` once more: our seal must still be the newest there. Whoever
+//!    takes the source back (see [`super::take_back`]) seals our stream and the source's, and then
+//!    looks at ours; so of the two, one at least finds the other out.
+//! 6. Only then is the patched state written down (by the caller) and used.
 //!
 //! Seals are signed with our cluster's id, so a second try knows those of the first.
 
@@ -44,7 +47,7 @@ pub(super) struct Source<'a> {
 }
 
 /// Seals a stream with the first term from `term` on that nobody has used in it.
-async fn seal(
+pub(super) async fn seal(
     journal: &Journal,
     stream: StreamId,
     from: u64,
@@ -79,19 +82,20 @@ fn cannot_seal(error: LoadError) -> LoadError {
 }
 
 impl Source<'_> {
-    /// Ends the source's `global` and applies what follows the state there.
+    /// Ends the source's `global` and applies what follows the state there. Answers with the seal,
+    /// if one is made.
     pub(super) async fn end_global(
         &self,
         state: &mut State,
         cluster_id: &str,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Option<Sealed>, LoadError> {
         let source_cluster = state.cluster_id.clone();
         let end = if self.seal {
             backstay_failpoint::hit("recovery.before_seal_source_global");
             let term = state.term.saturating_add(1);
             let third = |by: &str, term: u64| {
                 // A data entry names its writer; only a seal names a cluster. It comes first.
-                if by == source_cluster || by == cluster_id {
+                if is_of_the_two(by, &source_cluster, cluster_id) {
                     return Ok(());
                 }
                 Err(LoadError::SourceTakenOver {
@@ -111,7 +115,7 @@ impl Source<'_> {
             .await
             .map_err(cannot_seal)?;
             backstay_failpoint::hit("recovery.after_seal_source_global");
-            Some(sealed.seq)
+            Some(sealed)
         } else {
             None
         };
@@ -119,12 +123,39 @@ impl Source<'_> {
             .journal
             .tail(StreamId::Global, state.offset, state.term);
         while let Some(entry) = tail.next().await? {
-            if end.is_some_and(|end| entry.seq > end) {
+            if end.as_ref().is_some_and(|end| entry.seq > end.seq) {
                 break;
             }
             replay(state, &entry, &source_cluster, cluster_id)?;
         }
-        Ok(())
+        Ok(end)
+    }
+
+    /// Whether our seal is still the newest in the source's `global`; `false` when another node of
+    /// ours has put one above.
+    pub(super) async fn is_still_ended(
+        &self,
+        state: &State,
+        sealed: &Sealed,
+        cluster_id: &str,
+    ) -> Result<bool, LoadError> {
+        backstay_failpoint::hit("recovery.before_second_look");
+        let mut above = self
+            .journal
+            .tail(StreamId::Global, sealed.seq + 1, sealed.term);
+        while let Some(entry) = above.next().await? {
+            if entry.term == sealed.term {
+                continue;
+            }
+            if entry.is_seal() && entry.by() == cluster_id {
+                return Ok(false);
+            }
+            return Err(LoadError::TakenBack {
+                source_cluster: state.cluster_id.clone(),
+                term: entry.term,
+            });
+        }
+        Ok(true)
     }
 
     /// Ends the source's partitions; answers with what they hold beyond segments.
@@ -167,10 +198,26 @@ impl Source<'_> {
             from: partition.covered,
             to,
             imported: partition.covered,
+            begins: 0,
             extra: Default::default(),
         })
     }
 }
+
+/// Whether a seal in the source's `global` is the source's own (or of one who takes it back), or
+/// ours.
+fn is_of_the_two(by: &str, source_cluster: &str, cluster_id: &str) -> bool {
+    by == source_cluster || by == cluster_id || by == taking_back(source_cluster)
+}
+
+/// What a cluster's stream is sealed with while it is being taken back: neither its own name, by
+/// which its nodes would start, nor that of another cluster, which could take the seal for its own.
+pub(super) fn taking_back(cluster_id: &str) -> String {
+    format!("{cluster_id}{TAKING_BACK}")
+}
+
+/// The end of that name.
+pub(super) const TAKING_BACK: &str = "/taking-back";
 
 /// Applies an entry of the source's `global`.
 fn replay(
@@ -182,7 +229,7 @@ fn replay(
     let mut events = Vec::new();
     match &entry.kind {
         EntryKind::Seal { by } => {
-            if **by != *source_cluster && **by != *cluster_id {
+            if !is_of_the_two(by, source_cluster, cluster_id) {
                 return Err(LoadError::SourceTakenOver {
                     source_cluster: source_cluster.to_owned(),
                     by: by.to_string(),

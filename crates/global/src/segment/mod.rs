@@ -133,6 +133,9 @@ pub struct Segment {
 pub struct SegmentRest {
     /// Hosts that have a copy on their disks.
     pub hosts: Vec<HostId>,
+    /// The recovery that has taken its events in from the recovered cluster's journal; they are
+    /// none that this cluster was sent. Says nothing any more after the next recovery.
+    pub imported_by: Option<Box<str>>,
     /// Fields of other versions, carried as they are.
     pub extra: Extra,
 }
@@ -183,6 +186,9 @@ impl Serialize for Segment {
             if !rest.hosts.is_empty() {
                 map.serialize_entry("hosts", &rest.hosts)?;
             }
+            if let Some(recovery) = &rest.imported_by {
+                map.serialize_entry("importedBy", recovery)?;
+            }
             rest.extra.write(&mut map)?;
         }
         map.end()
@@ -232,6 +238,7 @@ enum Field<'de> {
     FromSeq,
     ToSeq,
     Hosts,
+    ImportedBy,
     Other(Key<'de>),
 }
 
@@ -251,6 +258,7 @@ impl<'de> Deserialize<'de> for Field<'de> {
             "fromSeq" => Self::FromSeq,
             "toSeq" => Self::ToSeq,
             "hosts" => Self::Hosts,
+            "importedBy" => Self::ImportedBy,
             _ => Self::Other(key),
         })
     }
@@ -314,6 +322,9 @@ impl<'de> Visitor<'de> for SegmentSeed<'_> {
                 Field::FromSeq => once(&mut from_seq, "fromSeq", &mut map)?,
                 Field::ToSeq => once(&mut to_seq, "toSeq", &mut map)?,
                 Field::Hosts => rest.get_or_insert_default().hosts = map.next_value()?,
+                Field::ImportedBy => {
+                    rest.get_or_insert_default().imported_by = map.next_value()?;
+                }
                 Field::Other(name) => rest.get_or_insert_default().extra.read(&name.0, &mut map)?,
             }
         }

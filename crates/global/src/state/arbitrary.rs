@@ -96,7 +96,13 @@ fn segment() -> impl Strategy<Value = Segment> {
             from_seq: seq,
             to_seq: seq.saturating_add(1),
             rest: rest
-                .map(|(hosts, extra)| Box::new(SegmentRest { hosts, extra }))
+                .map(|(hosts, extra)| {
+                    Box::new(SegmentRest {
+                        hosts,
+                        imported_by: None,
+                        extra,
+                    })
+                })
                 // Nothing to say is not said.
                 .filter(|rest| !rest.hosts.is_empty() || !rest.extra.is_empty()),
         },
@@ -125,6 +131,7 @@ fn recovery() -> impl Strategy<Value = RecoveryRecord> {
             from: to / 2,
             to,
             imported: to / 2,
+            begins: to / 3,
             extra,
         });
     (name(), vec(tail, 0..3), extra()).prop_map(|(id, tails, extra)| RecoveryRecord {

@@ -85,7 +85,10 @@ impl Running {
             to,
         };
         hit("node.import.before_upload");
-        let segments = self.upload(events, origin).await?;
+        let mut segments = self.upload(events, origin).await?;
+        for segment in &mut segments {
+            segment.rest.get_or_insert_default().imported_by = Some(record.id.as_str().into());
+        }
         hit("node.import.before_commit");
         let imported = self
             .commit(|_| {

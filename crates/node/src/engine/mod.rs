@@ -51,7 +51,7 @@ pub use backstay_search::Row;
 pub use backstay_token::TokenError;
 pub use keeper::RoundError;
 pub use publish::PublishError;
-pub use record::RecordError;
+pub use record::{RecordError, events_in_record};
 pub use snapshots::SnapshotError;
 pub use startup::StartError;
 pub use tails::FollowError;

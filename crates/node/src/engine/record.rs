@@ -1,5 +1,6 @@
 //! What the engine puts into a partition's journal: one record is one batch of a client.
 
+use backstay_global::recovery::outside::Counted;
 use backstay_search::Event;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,21 @@ pub(crate) fn encode_batch(
 /// The keys that came with a recovery as a record.
 pub(crate) fn encode_keys(recovery: &str, keys: &[KeyHash]) -> Result<bytes::Bytes, RecordError> {
     encode(&RecordRef::Keys { recovery, keys })
+}
+
+/// How many events a record of a partition holds: what `backstay_global::recovery::outside::gained`
+/// asks of each.
+///
+/// # Errors
+/// When it is no record that this version knows.
+pub fn events_in_record(bytes: &bytes::Bytes) -> Result<Counted, String> {
+    match Record::decode(bytes).map_err(|error| error.to_string())? {
+        Record::Batch { events, .. } => Ok(Counted {
+            events: events.len() as u64,
+            bytes: events.iter().map(|event| event.raw.len() as u64).sum(),
+        }),
+        Record::Keys { .. } => Ok(Counted::default()),
+    }
 }
 
 impl Record {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use backstay_failpoint::hit;
 use backstay_global::{Event, Reject};
-use backstay_journal::{SealError, StoreError, StreamId, Writer};
+use backstay_journal::{SealError, Sealed, StoreError, StreamId, Writer};
 
 use super::dedupe::Window;
 use super::owned::{Owned, Refused};
@@ -26,6 +26,9 @@ use super::view;
 
 /// Keys in one record: some 64 KiB.
 const KEYS_A_RECORD: usize = 4096;
+
+/// So many terms of others, of which `global` knows nothing, are gone past in one take-over.
+const TERMS: u64 = 64;
 
 /// Why a partition was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -58,40 +61,18 @@ pub enum TakeoverError {
 impl Running {
     /// Takes `partition` over from whoever held it under `seen_term`.
     pub(crate) async fn take(&self, partition: u32, seen_term: u64) -> Result<(), TakeoverError> {
-        hit("node.takeover.before_announce");
-        let term = seen_term + 1;
-        let announced = self
-            .commit(|state| {
-                if state.partition(partition).map(|it| it.term) != Some(seen_term) {
-                    return Err(Reject::new("another host was faster"));
-                }
-                Ok(vec![Event::PartitionTaken {
-                    partition,
-                    host: self.host.clone(),
-                    term,
-                }])
-            })
-            .await?;
-        if !announced {
-            return Err(TakeoverError::Overtaken { partition });
-        }
-        hit("node.takeover.after_announce");
         let stream = StreamId::Partition(partition);
-        let standing = self.global.read(|state| view::standing(state, partition));
-        let by = self.signature();
-        let sealed = match self.journal.seal(stream, standing.covered, term, &by).await {
-            // To a taker that has stalled, trimmed ground looks like a hole.
-            Err(error @ SealError::Store(StoreError::Missing { .. })) => {
-                self.global.refresh().await?;
-                if !self
-                    .global
-                    .read(|state| view::holds(state, partition, &self.host, term))
-                {
-                    return Err(TakeoverError::Overtaken { partition });
-                }
-                return Err(error.into());
+        let mut term = seen_term;
+        let sealed = loop {
+            term = self.announce(partition, term).await?;
+            match self.seal(partition, term).await {
+                // Of our cluster, whoever seals has announced it before, so that the next
+                // announcement is refused. That of another cluster which took the stream over
+                // before it was taken back is only known from the stream.
+                Err(TakeoverError::Seal(SealError::Superseded { .. }))
+                    if term < seen_term.saturating_add(TERMS) => {}
+                done => break done?,
             }
-            done => done?,
         };
         hit("node.takeover.after_seal");
         self.global.refresh().await?;
@@ -122,6 +103,51 @@ impl Running {
         self.metrics.partitions_owned.set(all.len() as i64);
         tracing::info!(partition, term, seal, "took the partition over");
         Ok(())
+    }
+
+    /// Says that this host takes the partition with the term after `seen_term`, which it answers
+    /// with.
+    async fn announce(&self, partition: u32, seen_term: u64) -> Result<u64, TakeoverError> {
+        hit("node.takeover.before_announce");
+        let term = seen_term + 1;
+        let announced = self
+            .commit(|state| {
+                if state.partition(partition).map(|it| it.term) != Some(seen_term) {
+                    return Err(Reject::new("another host was faster"));
+                }
+                Ok(vec![Event::PartitionTaken {
+                    partition,
+                    host: self.host.clone(),
+                    term,
+                }])
+            })
+            .await?;
+        if !announced {
+            return Err(TakeoverError::Overtaken { partition });
+        }
+        hit("node.takeover.after_announce");
+        Ok(term)
+    }
+
+    /// Seals the stream with the term that was announced.
+    async fn seal(&self, partition: u32, term: u64) -> Result<Sealed, TakeoverError> {
+        let stream = StreamId::Partition(partition);
+        let standing = self.global.read(|state| view::standing(state, partition));
+        let by = self.signature();
+        match self.journal.seal(stream, standing.covered, term, &by).await {
+            // To a taker that has stalled, trimmed ground looks like a hole.
+            Err(error @ SealError::Store(StoreError::Missing { .. })) => {
+                self.global.refresh().await?;
+                if !self
+                    .global
+                    .read(|state| view::holds(state, partition, &self.host, term))
+                {
+                    return Err(TakeoverError::Overtaken { partition });
+                }
+                Err(error.into())
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Copies the keys of a recovered cluster into this partition, unless they are there or their

@@ -149,7 +149,7 @@ proptest! {
                     if let Some(rest) = &was.rest {
                         let extra = now.rest.take().map(|rest| rest.extra).unwrap_or_default();
                         let hosts = rest.hosts.clone();
-                        now.rest = Some(Box::new(crate::segment::SegmentRest { hosts, extra }));
+                        now.rest = Some(Box::new(crate::segment::SegmentRest { hosts, imported_by: None, extra }));
                     }
                     now
                 }
