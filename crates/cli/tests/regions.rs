@@ -12,6 +12,8 @@
 
 mod world;
 
+#[path = "regions/back.rs"]
+mod back;
 #[path = "regions/clock.rs"]
 mod clock;
 #[path = "regions/cluster.rs"]

@@ -188,6 +188,19 @@ async fn a_sealed_writer_is_fenced_and_loses_nothing_acknowledged(store: &Store)
         "a sealer that asks again gets its own seal"
     );
 
+    // One that asks again after a higher term has begun must not believe that it holds the stream.
+    let other = StreamId::Partition(17);
+    new.seal(other, 0, 2, "new").await.unwrap();
+    let taken_back = old.seal(other, 0, 3, "old").await.unwrap();
+    old.writer(other, taken_back, quick())
+        .append(Bytes::from_static(b"again"))
+        .await
+        .unwrap();
+    let gone = new.seal(other, 0, 2, "new").await.unwrap_err();
+    assert!(matches!(gone, SealError::Superseded { ref by, term: 3, .. } if by == "old"));
+    let own = old.seal(other, 0, 3, "old").await.unwrap();
+    assert_eq!(own.seq, 1, "data of its own term is above it");
+
     let fenced = CommitError::Fenced {
         by: "new".to_owned(),
         term: 2,
