@@ -138,7 +138,7 @@ impl Role {
                 &["leases"],
             ),
             rule(&["create"], &[""], &["events"]),
-            rule(&["list"], &[""], &["pods"]),
+            rule(&["list"], &[""], &["pods", "services"]),
             rule(&["get"], &[""], &["pods/log"]),
             rule(&["get", "list", "delete"], &[""], &["secrets"]),
         ],

@@ -27,10 +27,15 @@ pub enum Check {
     SegmentContents,
     /// The recovering region's own container is reached.
     OwnBucket,
+    /// The standby's own bucket holds no snapshot of an earlier life, which its node would start from,
+    /// or be fenced with, instead of recovering.
+    Clean,
     /// The operator's Deployment is there, with the replicas of a standby.
     Operator,
     /// The HumioCluster declares the node that will recover.
     Nodes,
+    /// The services select pods that there will be.
+    Services,
     /// Kafka is there.
     Kafka,
     /// The certificate for the global name.
@@ -51,7 +56,7 @@ pub enum Check {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Environment,
         Self::Secrets,
         Self::RecoverySource,
@@ -61,8 +66,10 @@ impl Check {
         Self::Segments,
         Self::SegmentContents,
         Self::OwnBucket,
+        Self::Clean,
         Self::Operator,
         Self::Nodes,
+        Self::Services,
         Self::Kafka,
         Self::Certificate,
         Self::Endpoints,
@@ -85,8 +92,10 @@ impl Check {
             Self::Segments => "segments",
             Self::SegmentContents => "segment-contents",
             Self::OwnBucket => "own-bucket",
+            Self::Clean => "clean",
             Self::Operator => "operator",
             Self::Nodes => "nodes",
+            Self::Services => "services",
             Self::Kafka => "kafka",
             Self::Certificate => "certificate",
             Self::Endpoints => "endpoints",

@@ -16,6 +16,7 @@
 
 mod census;
 mod checks;
+mod clean;
 mod contents;
 mod environment;
 mod fact;

@@ -5,7 +5,7 @@
 //! an expiring certificate keeps nobody from failing over.
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
-use backstay_cluster::Region;
+use backstay_cluster::{Operator, Region};
 use backstay_global::recovery::LoadError;
 use backstay_global::{identity, snapshot};
 use backstay_journal::StreamId;
@@ -13,10 +13,15 @@ use backstay_pair::{Dr, Pair, Side, derive};
 use backstay_retry::Deadline;
 
 use crate::checks;
+use crate::clean;
 use crate::environment::{Environment, effective};
+use crate::fact::Fact;
 use crate::finding::{Check, Finding, Outcome};
+use crate::recoverable::own_bucket;
 use crate::recovery::{self, of_load};
 use crate::world;
+
+const LATE: &str = "it has not answered in time";
 
 /// What of the standby would keep a failover from coming to its end. Answers by `deadline`, within
 /// a second where everything answers.
@@ -27,50 +32,80 @@ use crate::world;
 pub async fn readiness(pair: &Pair, standby: &Region, deadline: Deadline) -> Vec<Finding> {
     let derived = derive(pair, Side::Secondary, Dr::Standby, false);
     let way = Ok(standby.clone());
-    let facts = world::region(&way, pair, &derived, deadline).await;
+    let (facts, services) = futures::join!(
+        world::region(&way, pair, &derived, deadline),
+        world::services(&way, deadline),
+    );
     let mut findings = vec![
         checks::awake_or_asleep(&facts.operator),
         checks::node_is_declared(&facts.pools),
         checks::recovery_variables(&derived, &facts.variables),
         checks::secrets(&derived, &facts.secrets),
+        checks::services(pair, &facts.pools, &services),
     ];
     findings.extend(facts.kafka.as_ref().map(checks::kafka));
     let declared = facts.variables.known().map_or(&[][..], Vec::as_slice);
     let variables = effective(&derived, declared);
     let environment = Environment::read(standby, &variables, deadline).await;
-    let config = match environment.bucket(Role::RecoverFrom) {
-        Ok(Some(config)) => config,
-        Ok(None) => {
-            let chain = recovery::no_source(Side::Secondary, None, &findings);
-            findings.extend(chain.into_iter().take(1));
-            return findings;
-        }
-        Err(error) => {
-            let chain = recovery::no_source(Side::Secondary, Some(&error), &findings);
-            findings.extend(chain.into_iter().take(1));
-            return findings;
-        }
-    };
-    let config = BucketConfig {
-        deadline: deadline.left(),
-        ..config
-    };
-    let looked = tokio::time::timeout_at(deadline.instant(), look(config)).await;
-    findings.push(match looked {
-        Ok(Ok(finding)) => finding,
-        Ok(Err(error)) => of_load(&error),
-        Err(_) => Finding::unknown(Check::RecoverySource, "it has not answered in time"),
-    });
+    let (source, own) = futures::join!(
+        source(&environment, &findings, deadline),
+        own(pair, &environment, &facts.operator, &findings, deadline),
+    );
+    findings.push(source);
+    findings.extend(own);
     findings
 }
 
+/// Whether there is something to recover.
+async fn source(environment: &Environment, found: &[Finding], deadline: Deadline) -> Finding {
+    let error = match environment.bucket(Role::RecoverFrom) {
+        Ok(Some(config)) => {
+            let config = BucketConfig {
+                deadline: deadline.left(),
+                ..config
+            };
+            return match tokio::time::timeout_at(deadline.instant(), look(config)).await {
+                Ok(Ok(finding)) => finding,
+                Ok(Err(error)) => of_load(&error),
+                Err(_) => Finding::unknown(Check::RecoverySource, LATE),
+            };
+        }
+        Ok(None) => None,
+        Err(error) => Some(error),
+    };
+    let chain = recovery::no_source(Side::Secondary, error.as_ref(), found);
+    let first = chain.into_iter().next();
+    first.unwrap_or_else(|| Finding::unknown(Check::RecoverySource, LATE))
+}
+
+/// Whether its node, once it runs, would recover at all.
+async fn own(
+    pair: &Pair,
+    environment: &Environment,
+    operator: &Fact<Operator>,
+    found: &[Finding],
+    deadline: Deadline,
+) -> Vec<Finding> {
+    let looked = async {
+        let left = deadline.left();
+        let (own, at_home) = own_bucket(pair, Side::Secondary, environment, found, left).await;
+        let clean = clean::look(own.as_ref().ok_or(&at_home), environment, operator, left).await;
+        vec![at_home, clean]
+    };
+    let looked = tokio::time::timeout_at(deadline.instant(), looked).await;
+    looked.unwrap_or_else(|_| vec![Finding::unknown(Check::OwnBucket, LATE)])
+}
+
 /// Whether a finding of [`readiness`] forbids the failover. What is unknown of the standby does;
-/// what is unknown of the source does not.
+/// what is unknown of the source does not, nor of the services: whoever may not read them would
+/// never fail over, and a selector is corrected in a moment.
 pub fn keeps_from_failover(finding: &Finding) -> bool {
     match finding.outcome {
         Outcome::Ok => false,
         Outcome::Fails => true,
-        Outcome::Unknown => !recovery::CHAIN.contains(&finding.check),
+        Outcome::Unknown => {
+            finding.check != Check::Services && !recovery::CHAIN.contains(&finding.check)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use backstay_bucket::{Bucket, BucketConfig, Role};
 use backstay_cluster::Region;
 use backstay_global::recovery::{LoadError, NotAReplacement, RecoverFrom, Replace, outside};
 use backstay_global::{identity, snapshot};
-use backstay_pair::{Derived, Dr, EnvVar, Pair, Side, derive};
+use backstay_pair::{Derived, Dr, Pair, Side, derive};
 use backstay_retry::Deadline;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
@@ -52,11 +52,13 @@ pub async fn recoverable(pair: &Pair, into: Side, region: &Region, options: Opti
         checks::secrets(&derived, &secrets),
     ];
     let declared = declared.known().map_or(&[][..], Vec::as_slice);
+    let variables = effective(&derived, declared);
+    let environment =
+        Environment::read(region, &variables, Deadline::after(options.patience)).await;
     let way = Way {
         pair,
-        derived: &derived,
-        region,
-        declared,
+        into,
+        environment: &environment,
         begins_anew: true,
     };
     let (chain, mut figures) = of_recovery(way, &findings, options).await;
@@ -81,12 +83,10 @@ fn recovering(pair: &Pair, into: Side) -> Derived {
 #[derive(Clone, Copy)]
 pub(crate) struct Way<'a> {
     pub(crate) pair: &'a Pair,
-    /// Of the region that recovers.
-    pub(crate) derived: &'a Derived,
-    /// Its cluster.
-    pub(crate) region: &'a Region,
-    /// What its HumioCluster declares.
-    pub(crate) declared: &'a [EnvVar],
+    /// Whose nodes recover.
+    pub(crate) into: Side,
+    /// What they are told.
+    pub(crate) environment: &'a Environment,
     /// Whether it is to give up for it what it has itself. A standby that is only looked at is
     /// not: after a failover it has more than its source.
     pub(crate) begins_anew: bool,
@@ -99,13 +99,10 @@ pub(crate) async fn of_recovery(
     before: &[Finding],
     options: Options,
 ) -> (Vec<Finding>, Figures) {
-    let into = way.derived.side;
-    let variables = effective(way.derived, way.declared);
-    let deadline = Deadline::after(options.patience);
-    let environment = Environment::read(way.region, &variables, deadline).await;
+    let (into, environment) = (way.into, way.environment);
     let (own, mut at_home) =
-        own_bucket(way.pair, into, &environment, before, options.patience).await;
-    let from = match recover_from(&environment, options.patience) {
+        own_bucket(way.pair, into, environment, before, options.patience).await;
+    let from = match recover_from(environment, options.patience) {
         Ok(Some(from)) => from,
         Ok(None) => {
             let mut findings = recovery::no_source(into, None, before);
@@ -151,14 +148,17 @@ async fn given_up(into: Side, own: &Bucket, own_id: Option<&str>, source: &str) 
     }
 }
 
+/// An own bucket, and the cluster that it belongs to, if any.
+pub(crate) type Owned = (Bucket, Option<String>);
+
 /// The own bucket of the region that recovers, opened to be read, with the cluster that it belongs to.
-async fn own_bucket(
+pub(crate) async fn own_bucket(
     pair: &Pair,
     into: Side,
     environment: &Environment,
     before: &[Finding],
     patience: Duration,
-) -> (Option<(Bucket, Option<String>)>, Finding) {
+) -> (Option<Owned>, Finding) {
     let behind = before.iter().find(|it| it.outcome != Outcome::Ok);
     let config = match (environment.bucket(Role::Own), behind) {
         (Ok(Some(config)), _) => config,

@@ -123,6 +123,24 @@ impl Cluster {
         api.create(&PostParams::default(), &object).await.unwrap();
     }
 
+    /// As its operator would say.
+    pub(crate) async fn kafka_is_ready(&self, pair: &Pair) {
+        let condition = json!({ "type": "Ready", "status": "True" });
+        let status = json!({ "status": { "conditions": [condition] } });
+        let document = json!({
+            "apiVersion": "kafka.strimzi.io/v1beta2", "kind": "Kafka",
+            "metadata": { "namespace": pair.namespace },
+        });
+        let api = self.api(&document);
+        api.patch_status(
+            &pair.cluster,
+            &PatchParams::default(),
+            &Patch::Merge(status),
+        )
+        .await
+        .unwrap();
+    }
+
     pub(crate) async fn patch(&self, kind: (&str, &str), name: &str, patch: Value) {
         let namespace = self.region.namespace();
         let document = json!({

@@ -7,9 +7,11 @@ use backstay_retry::Deadline;
 use chrono::{DateTime, Utc};
 
 use crate::checks;
+use crate::clean;
+use crate::environment::{Environment, effective};
 use crate::fact::{AzureFacts, RegionFacts};
 use crate::finding::{Check, Finding};
-use crate::recoverable::{Way, of_recovery};
+use crate::recoverable::{Way, of_recovery, own_bucket};
 use crate::recovery;
 use crate::report::{Figures, Report};
 use crate::world::{self, World};
@@ -42,7 +44,7 @@ pub async fn verify(pair: &Pair, world: &World, options: Options) -> Report {
     // In the disaster it is dark, and everybody would wait for nothing but that.
     let primarys = Deadline::after(options.patience / PRIMARYS_SHARE);
     let at = Utc::now();
-    let ((ours, before, recovery), theirs, azure, asked) = futures::join!(
+    let ((ours, before, recovery), services, theirs, azure, asked) = futures::join!(
         async {
             let ours = world::region(&world.standby, pair, &standby, deadline).await;
             let before = [
@@ -52,25 +54,23 @@ pub async fn verify(pair: &Pair, world: &World, options: Options) -> Report {
             let recovery = match &world.standby {
                 Ok(region) => {
                     let declared = ours.variables.known().map_or(&[][..], Vec::as_slice);
-                    let way = Way {
-                        pair,
-                        derived: &standby,
-                        region,
-                        declared,
-                        begins_anew: false,
-                    };
-                    of_recovery(way, &before, options).await
+                    let variables = effective(&standby, declared);
+                    let deadline = Deadline::after(options.patience);
+                    let environment = Environment::read(region, &variables, deadline).await;
+                    of_standby(pair, &environment, &ours, &before, options).await
                 }
                 Err(why) => (unknown(why), Figures::default()),
             };
             (ours, before, recovery)
         },
+        world::services(&world.standby, deadline),
         world::region(&world.primary, pair, &active, primarys),
         world::traffic(&world.azure, pair, deadline),
         world::permissions(&world.standby, pair, &standby, deadline),
     );
     let mut findings = of_regions(pair, &standby, &ours, &theirs, at);
     findings.extend(before);
+    findings.push(checks::services(pair, &ours.pools, &services));
     findings.extend(of_azure(pair, &azure));
     findings.push(checks::permissions(&asked));
     let (recovered, mut figures) = recovery;
@@ -109,8 +109,34 @@ fn of_azure(pair: &Pair, azure: &AzureFacts) -> [Finding; 3] {
     ]
 }
 
+/// What the standby would recover, and what would keep it from doing that at all.
+async fn of_standby(
+    pair: &Pair,
+    environment: &Environment,
+    ours: &RegionFacts,
+    before: &[Finding],
+    options: Options,
+) -> (Vec<Finding>, Figures) {
+    let way = Way {
+        pair,
+        into: Side::Secondary,
+        environment,
+        begins_anew: false,
+    };
+    let clean = async {
+        let (patience, operator) = (options.patience, &ours.operator);
+        let (own, found) = own_bucket(pair, way.into, environment, before, patience).await;
+        clean::look(own.as_ref().ok_or(&found), environment, operator, patience).await
+    };
+    let ((mut findings, figures), clean) = futures::join!(of_recovery(way, before, options), clean);
+    findings.push(clean);
+    (findings, figures)
+}
+
 /// Nothing is known of the recovery where there is no way to the standby's secrets.
 fn unknown(why: &str) -> Vec<Finding> {
-    let chain = recovery::CHAIN.into_iter().chain([Check::OwnBucket]);
+    let chain = recovery::CHAIN
+        .into_iter()
+        .chain([Check::OwnBucket, Check::Clean]);
     chain.map(|check| Finding::unknown(check, why)).collect()
 }

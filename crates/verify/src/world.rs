@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backstay_azure::{Client, ResourceId};
-use backstay_cluster::{Access, ClusterError, Region, Secret};
+use backstay_cluster::{Access, ClusterError, Region, Secret, Service};
 use backstay_pair::{Derived, EnvVar, HUMIO_OPERATOR, Pair, Side};
 use backstay_retry::{Deadline, Policy};
 use futures::future::OptionFuture;
@@ -110,6 +110,17 @@ pub(crate) async fn region(
     }
 }
 
+/// Reads the services.
+pub(crate) async fn services(
+    way: &Result<Region, String>,
+    deadline: Deadline,
+) -> Fact<Vec<Service>> {
+    match way {
+        Ok(region) => Fact::of_cluster(region.services(deadline).await),
+        Err(why) => Fact::Unknown(why.clone()),
+    }
+}
+
 /// Reads the variables that a region's HumioCluster declares.
 pub(crate) async fn variables(
     region: &Region,
@@ -199,6 +210,7 @@ fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, St
         ("create", "events", any()),
         ("list", "pods", any()),
         ("get", "pods/log", any()),
+        ("list", "services", any()),
         ("list", "secrets", any()),
         ("delete", "secrets", any()),
     ];

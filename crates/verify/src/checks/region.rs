@@ -1,11 +1,20 @@
 //! What the standby's cluster declares.
 
-use backstay_cluster::{Kafka, Operator, Pool};
-use backstay_pair::{Derived, HUMIO_OPERATOR, Pair};
+use std::collections::BTreeMap;
 
+use backstay_cluster::{Kafka, Operator, Pool, Service};
+use backstay_global::recovery::outside::Holder;
+use backstay_pair::{Derived, Dr, HUMIO_OPERATOR, Pair, Side, derive};
+use serde_json::{Map, Value, json};
+
+use crate::clean::Left;
 use crate::fact::{Asked, Fact, Granted};
 use crate::finding::{Check, Finding};
 
+/// The label by which a service finds one pool's pods; the operator sets it.
+const POOL_LABEL: &str = "humio.com/node-pool";
+/// The label that every node has, with its value.
+const ANY_POD: (&str, &str) = ("app.kubernetes.io/name", "humio");
 const PROVISION: &str = "provision the standby; `backstay derive --region secondary --manifests` shows what it consists of";
 
 /// A standby's operator is at 0: at 1 it would start the node, which takes the primary over.
@@ -90,6 +99,122 @@ pub(crate) fn node_is_declared(found: &Fact<Vec<Pool>>) -> Finding {
             "set spec.nodeCount to 1",
         )
     })
+}
+
+/// What an earlier life has left, while the standby sleeps. One that is awake, or that holds the
+/// primary's journal, has snapshots of its own.
+pub(crate) fn clean(left: Option<&Left>, operator: &Fact<Operator>) -> Finding {
+    const CLEAN: &str = "backstay clean-secondary --pair …";
+    let check = Check::Clean;
+    let Some(left) = left else {
+        return Finding::ok(check, "its own bucket holds no snapshot");
+    };
+    match operator {
+        Fact::Is(operator) if operator.replicas > 0 => {
+            return Finding::ok(check, "the standby is awake, and its snapshots are its own");
+        }
+        Fact::Is(_) => {}
+        Fact::Absent(_) => return Finding::behind(check, Check::Operator),
+        Fact::Unknown(why) => return Finding::unknown(check, why),
+    }
+    let newest = format!(
+        "its own bucket still holds a snapshot, epochOffset={}",
+        left.newest
+    );
+    match (&left.primary, &left.own) {
+        (Ok(Holder::Other { cluster_id, .. }), _) if *cluster_id == left.cluster_id => Finding::ok(
+            check,
+            "the secondary holds the primary's journal, and goes on from its own snapshots",
+        ),
+        (_, Holder::Other { cluster_id, term }) => Finding::fails(
+            check,
+            format!(
+                "{newest}, of before cluster {cluster_id} has ended its journal with term {term}: its node would be fenced instead of recovering"
+            ),
+            CLEAN,
+        ),
+        (Ok(_), _) => Finding::fails(
+            check,
+            format!("{newest}: its node would go on from there instead of recovering"),
+            CLEAN,
+        ),
+        (Err(why), _) => Finding::unknown(
+            check,
+            format!("{newest}, and it is not known who holds the primary's journal: {why}"),
+        ),
+    }
+}
+
+/// The services select pods that the operator will start. One that selects a pool that is not
+/// there would answer 503 after a failover.
+pub(crate) fn services(
+    pair: &Pair,
+    pools: &Fact<Vec<Pool>>,
+    found: &Fact<Vec<Service>>,
+) -> Finding {
+    let check = Check::Services;
+    let judge = |pools: &Vec<Pool>, services: &Vec<Service>| {
+        let derived = derive(pair, Side::Secondary, Dr::Standby, false).selectors;
+        let (mut wrong, mut next) = (Vec::new(), None);
+        for (what, wanted) in [("ui", derived.ui), ("ingest", derived.ingest)] {
+            let name = format!("{}-{what}", pair.cluster);
+            let Some(service) = services.iter().find(|it| it.name == name) else {
+                wrong.push(format!("there is no service {name}"));
+                next.get_or_insert_with(|| PROVISION.to_owned());
+                continue;
+            };
+            if let Some(problem) = selects_nothing(pair, pools, service) {
+                wrong.push(format!("service {name} {problem}"));
+                next.get_or_insert_with(|| select(pair, service, &wanted));
+            }
+        }
+        match next {
+            None => Finding::ok(check, "they select the cluster's nodes"),
+            Some(next) => Finding::fails(check, wrong.join("; "), next),
+        }
+    };
+    found.judge(check, PROVISION, |services| {
+        pools.judge(check, PROVISION, |pools| judge(pools, services))
+    })
+}
+
+fn selects_nothing(pair: &Pair, pools: &[Pool], service: &Service) -> Option<String> {
+    if service.selector.is_empty() {
+        return Some("selects no pods".to_owned());
+    }
+    let (label, any) = ANY_POD;
+    if let Some(value) = service.selector.get(label)
+        && value != any
+    {
+        return Some(format!("selects {label}={value}, which no node has"));
+    }
+    let value = service.selector.get(POOL_LABEL)?;
+    let mut names = pools.iter().filter(|it| it.node_count > 0);
+    let there = names.any(|pool| match pool.name.as_str() {
+        "" => *value == pair.cluster,
+        name => *value == format!("{}-{name}", pair.cluster),
+    });
+    (!there).then(|| format!("selects the pool {value}, which there is not"))
+}
+
+/// How a selector becomes this one, and nothing besides.
+fn select(pair: &Pair, service: &Service, wanted: &BTreeMap<String, String>) -> String {
+    let gone = service
+        .selector
+        .keys()
+        .filter(|it| !wanted.contains_key(*it));
+    let gone = gone.map(|it| (it.clone(), Value::Null));
+    let all = wanted
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)));
+    let selector: Map<String, Value> = gone.chain(all).collect();
+    format!(
+        "kubectl --context {} -n {} patch service {} --type=merge -p '{}'",
+        pair.secondary.context,
+        pair.namespace,
+        service.name,
+        json!({ "spec": { "selector": selector } })
+    )
 }
 
 pub(crate) fn kafka(found: &Fact<Kafka>) -> Finding {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use backstay_cluster::{Kafka, Operator, Pool};
+use backstay_cluster::{Kafka, Operator, Pool, Service};
 use backstay_pair::{Derived, Dr, EnvSource, EnvVar, Pair, Side, derive};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -327,6 +327,74 @@ fn secrets_are_equal_in_both_regions() {
             );
         }
     }
+}
+
+#[test]
+fn services_select_pods_that_there_are() {
+    let pair = pair();
+    let pool = |name: &str, node_count| Pool {
+        name: name.to_owned(),
+        node_count,
+        image: String::new(),
+    };
+    let service = |what: &str, selector: &[(&str, &str)]| Service {
+        name: format!("logscale-{what}"),
+        selector: selector
+            .iter()
+            .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))
+            .collect(),
+    };
+    let any = [("app.kubernetes.io/name", "humio")];
+    let of = |pool: &'static str| [("humio.com/node-pool", pool)];
+    let judge = |pools: &[Pool], services: &[Service]| {
+        super::services(
+            &pair,
+            &Fact::Is(pools.to_vec()),
+            &Fact::Is(services.to_vec()),
+        )
+    };
+    let alone = [pool("", 1)];
+    let grown = [pool("", 1), pool("ui", 2), pool("ingest", 0)];
+    is_ok(&judge(
+        &alone,
+        &[service("ui", &any), service("ingest", &any)],
+    ));
+    let own = [
+        service("ui", &of("logscale")),
+        service("ingest", &of("logscale")),
+    ];
+    is_ok(&judge(&alone, &own));
+    fails(
+        &judge(&[pool("", 0)], &own),
+        "selects the pool logscale, which there is not",
+    );
+    let pools = [service("ui", &of("logscale-ui")), service("ingest", &any)];
+    is_ok(&judge(&grown, &pools));
+    fails(
+        &judge(&alone, &pools),
+        "service logscale-ui selects the pool logscale-ui",
+    );
+    let empty = [
+        service("ui", &any),
+        service("ingest", &of("logscale-ingest")),
+    ];
+    fails(
+        &judge(&grown, &empty),
+        "service logscale-ingest selects the pool logscale-ingest",
+    );
+    fails(
+        &judge(&alone, &[service("ui", &any)]),
+        "there is no service logscale-ingest",
+    );
+    fails(
+        &judge(&alone, &[service("ui", &[]), service("ingest", &any)]),
+        "selects no pods",
+    );
+    let other = [("app.kubernetes.io/name", "nginx")];
+    fails(
+        &judge(&alone, &[service("ui", &other), service("ingest", &any)]),
+        "which no node has",
+    );
 }
 
 const HOST: &str = "logscale.example.com";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use backstay_pair::merge_environment;
+use backstay_pair::{EnvVar, merge_environment};
 
 use super::*;
 use crate::stage::{Cluster, OPTIONS, Stage};
