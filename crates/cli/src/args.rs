@@ -3,6 +3,7 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod control;
+mod runbook;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use control::{
     ControlFlags, DeriveFlags, FailoverFlags, PairFlag, StatusFlags, VerifyFlags, WatchFlags,
     WebhookFlags,
+};
+pub use runbook::{
+    CleanFlags, FailbackFlags, PromoteFlags, RunFlags, RunsCommand, RunsFlags, WhoFlags,
 };
 
 /// Keeps a log platform alive when its region dies.
@@ -69,6 +73,14 @@ pub enum Command {
     Watch(WatchFlags),
     /// Fails over now, by hand
     Failover(FailoverFlags),
+    /// Grows the secondary that has taken over to full size, without a failed request
+    Promote(PromoteFlags),
+    /// Gives everything back to the primary, with all that was taken in meanwhile
+    Failback(FailbackFlags),
+    /// Makes the secondary a standby again, after a failback
+    CleanSecondary(CleanFlags),
+    /// Shows runs of these, goes on with one, or gives it up
+    Runs(RunsFlags),
     /// Shows both regions, the term, the holdoff and what is wrong
     Status(StatusFlags),
     /// Writes the completions of a shell to standard output

@@ -13,6 +13,7 @@ mod lab;
 mod logging;
 mod node;
 mod part;
+mod runbook;
 mod status;
 mod traffic;
 mod verify;
@@ -26,6 +27,7 @@ use clap::{CommandFactory, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Arguments, Command, Output};
+use backstay_runbook::{Choices, Command as Run};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ enum Exit {
     Usage = 2,
     /// A check says no.
     No = 3,
+    /// A person has to do something.
+    Waits = 4,
 }
 
 impl From<Exit> for ExitCode {
@@ -79,6 +83,26 @@ fn main() -> ExitCode {
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
         Command::Watch(flags) => runtime.block_on(watch::run(&flags, arguments.output)),
         Command::Failover(flags) => runtime.block_on(failover::run(&flags, arguments.output)),
+        Command::Promote(flags) => {
+            let choices = Choices::default();
+            let run = runbook::run(&flags.run, Run::Promote, choices, arguments.output);
+            runtime.block_on(run)
+        }
+        Command::Failback(flags) => {
+            let choices = Choices {
+                skip_reverse_recovery: flags.skip_reverse_recovery,
+                quiet_seconds: flags.quiet_seconds,
+                ..Choices::default()
+            };
+            let run = runbook::run(&flags.run, Run::Failback, choices, arguments.output);
+            runtime.block_on(run)
+        }
+        Command::CleanSecondary(flags) => {
+            let choices = Choices::default();
+            let run = runbook::run(&flags.run, Run::CleanSecondary, choices, arguments.output);
+            runtime.block_on(run)
+        }
+        Command::Runs(flags) => runtime.block_on(runbook::runs(&flags, arguments.output)),
         Command::Status(flags) => runtime.block_on(status::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
     };

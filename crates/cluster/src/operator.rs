@@ -29,6 +29,8 @@ pub struct Operator {
     pub ready: i32,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The labels of its pods, as a selector.
+    pub selector: String,
 }
 
 impl From<Deployment> for Operator {
@@ -44,8 +46,14 @@ impl From<Deployment> for Operator {
                 .and_then(|it| it.ready_replicas)
                 .unwrap_or(0),
             annotations: deployment.metadata.annotations.unwrap_or_default(),
+            selector: selector(deployment.spec.selector.match_labels.unwrap_or_default()),
         }
     }
+}
+
+fn selector(labels: BTreeMap<String, String>) -> String {
+    let each = labels.iter().map(|(name, value)| format!("{name}={value}"));
+    each.collect::<Vec<_>>().join(",")
 }
 
 /// What must be so for an annotation to be written.

@@ -46,13 +46,19 @@ impl World {
     }
 
     /// Where the global name points.
-    pub(crate) async fn global_name(&self) -> Result<BTreeSet<IpAddr>, NameError> {
+    ///
+    /// # Errors
+    /// When nobody says.
+    pub async fn global_name(&self) -> Result<BTreeSet<IpAddr>, NameError> {
         let found = self.names.addresses(&self.pair.global_host).await?;
         Ok(found.into_iter().collect())
     }
 
     /// The addresses of a region's endpoint.
-    pub(crate) async fn region_addresses(
+    ///
+    /// # Errors
+    /// When nobody says.
+    pub async fn region_addresses(
         &self,
         side: backstay_pair::Side,
     ) -> Result<BTreeSet<IpAddr>, NameError> {

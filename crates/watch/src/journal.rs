@@ -21,6 +21,17 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Longest attempt to seal one that is there: its state is read, which may be large.
 const SEAL: Duration = Duration::from_secs(300);
 
+/// Who holds the journal in a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing was ever written there.
+    Nobody,
+    /// The region that has begun its newest term.
+    By(Side),
+    /// Neither of the two.
+    Stranger,
+}
+
 /// Both buckets, opened when they are first needed, as the standby's own nodes would open them.
 #[derive(Debug)]
 pub(crate) struct Journals {
@@ -89,6 +100,35 @@ impl Journals {
             Ok(Err(why)) => Known::Unknown(why),
             Err(_) => Known::Unknown("the primary's bucket does not answer in time".to_owned()),
         }
+    }
+
+    /// A region's bucket.
+    pub(crate) async fn bucket(&self, side: Side) -> Result<&Bucket, String> {
+        match side {
+            Side::Primary => self.source().await,
+            Side::Secondary => self.own().await,
+        }
+    }
+
+    /// Who holds the journal in a region's bucket.
+    pub(crate) async fn held(&self, side: Side) -> Result<Held, String> {
+        let asked = async {
+            let holder = holder(self.bucket(side).await?).await.map_err(told)?;
+            Ok(match holder {
+                Holder::Nobody => Held::Nobody,
+                Holder::Itself => Held::By(side),
+                Holder::Other { cluster_id, .. } => {
+                    let other = self.bucket(side.other()).await?;
+                    match identity::read(other).await.map_err(told)? == Some(cluster_id) {
+                        true => Held::By(side.other()),
+                        false => Held::Stranger,
+                    }
+                }
+            })
+        };
+        timeout(LOOK, asked)
+            .await
+            .unwrap_or_else(|_| Err(format!("the {side}'s bucket does not answer in time")))
     }
 
     async fn holder(&self) -> Result<sight::Side, String> {

@@ -31,7 +31,9 @@ mod verification;
 mod world;
 
 pub use clock::Clock;
+pub use journal::Held;
 pub use picture::{Picture, RegionView, RunView, StepView};
+pub use recovery::Recoveries;
 pub use round::{Pace, Watcher};
 pub use serve::{ServeError, serve};
 pub use sources::{SourceError, Sources};

@@ -108,7 +108,7 @@ fn monitored(read: &Result<Endpoint, AzureError>) -> Option<Saw> {
 
 impl World {
     /// Probes a region from here.
-    pub(crate) async fn probe(&self, side: Side) -> Outcome {
+    pub async fn probe(&self, side: Side) -> Outcome {
         let [primary, secondary] = &self.probes;
         let spec = match side {
             Side::Primary => primary,

@@ -18,7 +18,7 @@ const LINE: Duration = Duration::from_secs(30);
 
 /// Follows the logs of pods, each in a task of its own.
 #[derive(Debug)]
-pub(crate) struct Recoveries {
+pub struct Recoveries {
     region: Region,
     followed: Mutex<BTreeMap<String, Followed>>,
     running: AtomicBool,
@@ -37,7 +37,8 @@ impl Drop for Followed {
 }
 
 impl Recoveries {
-    pub(crate) fn new(region: Region) -> Self {
+    /// Follows nobody yet.
+    pub fn new(region: Region) -> Self {
         Self {
             region,
             followed: Mutex::default(),
@@ -51,7 +52,7 @@ impl Recoveries {
     }
 
     /// Follows these pods, and no others any more; says how far the one is that is furthest.
-    pub(crate) fn follow(&self, pods: &[Pod]) -> Recovery {
+    pub fn follow(&self, pods: &[Pod]) -> Recovery {
         if pods.iter().any(|pod| pod.ready || pod.phase == "Running") {
             self.running.store(true, Ordering::Release);
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use backstay_azure::{Client, ResourceId};
+use backstay_bucket::Bucket;
 use backstay_cluster::Region;
+use backstay_failover::act::Barrier;
 use backstay_failover::settings::Settings;
 use backstay_failover::sight::Known;
 use backstay_failover::verdict::Endpoint;
@@ -13,7 +15,7 @@ use backstay_retry::Deadline;
 use backstay_traffic::probe::{Outcome, Prober, Spec};
 use parking_lot::Mutex;
 
-use crate::journal::Journals;
+use crate::journal::{Held, Journals};
 use crate::lookout;
 use crate::picture::{Picture, RegionView};
 use crate::recovery::Recoveries;
@@ -84,6 +86,51 @@ impl World {
     /// The settings of the decision.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The standby's cluster.
+    pub fn standby(&self) -> &Region {
+        &self.standby
+    }
+
+    /// The primary's, where there is a way into it.
+    pub fn primary(&self) -> Option<&Region> {
+        self.primary.as_ref()
+    }
+
+    /// The Resource Manager.
+    pub fn azure(&self) -> &Client {
+        &self.azure
+    }
+
+    /// A region's endpoint of the traffic manager.
+    pub fn endpoint_id(&self, side: Side) -> &ResourceId {
+        match side {
+            Side::Primary => &self.primary_endpoint,
+            Side::Secondary => &self.secondary_endpoint,
+        }
+    }
+
+    /// A region's bucket, to be written to, as the standby's own nodes would open it.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub async fn bucket(&self, side: Side) -> Result<&Bucket, String> {
+        self.journals.bucket(side).await
+    }
+
+    /// Who holds the journal in a region's bucket.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub async fn holder(&self, side: Side) -> Result<Held, String> {
+        self.journals.held(side).await
+    }
+
+    /// Whether the regions have a journal of ours in their buckets: a real LogScale has Kafka. One
+    /// whose bucket cannot be reached is taken to have one.
+    pub async fn has_journal(&self) -> bool {
+        self.journals.barrier().await == Barrier::SealByEither
     }
 
     /// What a picture shows besides: where the global name points, and whom that means.
@@ -162,8 +209,8 @@ impl World {
         Deadline::after(LOOK)
     }
 
-    /// The label selector of the standby's nodes.
-    pub(crate) fn nodes(&self) -> String {
+    /// The label selector of a region's nodes.
+    pub fn nodes(&self) -> String {
         format!(
             "app.kubernetes.io/name=humio,app.kubernetes.io/instance={}",
             self.pair.cluster

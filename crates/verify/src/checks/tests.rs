@@ -58,6 +58,7 @@ fn at(replicas: i32) -> Fact<Operator> {
         replicas,
         ready: 0,
         annotations: BTreeMap::new(),
+        selector: String::new(),
     })
 }
 

@@ -1,0 +1,397 @@
+//! `backstay promote`, `failback`, `clean-secondary`, `runs`.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstay_runbook::engine::now_ms;
+use backstay_runbook::lock::{Held, LASTS, NotHeld, operator};
+use backstay_runbook::log::{RunError, RunLog, Runs};
+use backstay_runbook::{
+    Choices, Command, Event, Record, Report, Site, State, Step, StepState, Stopped, Works as _,
+    engine, steps,
+};
+use backstay_watch::World;
+use parking_lot::Mutex;
+
+use crate::args::{Output, RunFlags, RunsCommand, RunsFlags, WhoFlags};
+use crate::{Exit, complain, control, json, say, stopped};
+
+/// Begins a run of a command, or says what it would do.
+pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: Output) -> Exit {
+    if flags.plan {
+        return tell(&Report::planned(command, choices, &[]), output);
+    }
+    let world = match control::connect(&flags.control).await {
+        Ok(world) => world,
+        Err(exit) => return exit,
+    };
+    if flags.dry_run {
+        return dry_run(world, command, choices, output).await;
+    }
+    let runs = Runs::new(world.standby().clone());
+    let unfinished = match runs.list().await {
+        Ok(all) => all.into_iter().find(|it| !it.state.is_over()),
+        Err(error) => return refuse(&error.to_string(), None, output, Exit::Failed),
+    };
+    if let Some(old) = unfinished {
+        let next = format!(
+            "backstay runs resume {0}; or backstay runs abort {0}",
+            old.run
+        );
+        let why = format!("run {} is not over", old.run);
+        return refuse(&why, Some(&next), output, Exit::No);
+    }
+    if let Some(exit) = unconfirmed(&world, command, choices, flags.who, output) {
+        return exit;
+    }
+    let held = match take(&world, flags.who, output).await {
+        Ok(held) => held,
+        Err(exit) => return exit,
+    };
+    let name = run_name(command);
+    let pair = &world.pair().name;
+    let record = Record::new(name, command, pair, choices, &operator(), now_ms());
+    if let Err(error) = runs.prune().await {
+        complain(&format!("old runs are not deleted: {error}"));
+    }
+    go_on(world, runs.log(None, held), record, output).await
+}
+
+/// `backstay runs`.
+pub async fn runs(flags: &RunsFlags, output: Output) -> Exit {
+    let world = match control::connect(&flags.control).await {
+        Ok(world) => world,
+        Err(exit) => return exit,
+    };
+    let runs = Runs::new(world.standby().clone());
+    match &flags.command {
+        RunsCommand::List => list(&runs, output).await,
+        RunsCommand::Show { run } => match runs.show(run).await {
+            Ok((record, _)) => told(&Report::of(&record), output),
+            Err(error) => no_run(&error, output),
+        },
+        RunsCommand::Resume {
+            run,
+            topic_is_reset,
+            who,
+            dry_run,
+        } => {
+            let (mut record, _) = match runs.show(run).await {
+                Ok(found) => found,
+                Err(error) => return no_run(&error, output),
+            };
+            if record.state.is_over() {
+                let why = format!("run {run} is over");
+                return refuse(&why, None, output, Exit::No);
+            }
+            record.choices.topic_is_reset |= topic_is_reset;
+            if *dry_run {
+                return self::dry_run(world, record.command, record.choices, output).await;
+            }
+            if let Some(exit) = unconfirmed(&world, record.command, record.choices, *who, output) {
+                return exit;
+            }
+            let (mut record, log) = match locked(&world, &runs, run, *who, output).await {
+                Ok(found) => found,
+                Err(exit) => return exit,
+            };
+            record.choices.topic_is_reset |= topic_is_reset;
+            record.operator = operator();
+            go_on(world, log, record, output).await
+        }
+        RunsCommand::Abort { run, who, dry_run } => {
+            abort(&world, &runs, run, *who, *dry_run, output).await
+        }
+    }
+}
+
+async fn list(runs: &Runs, output: Output) -> Exit {
+    let all = match runs.list().await {
+        Ok(all) => all,
+        Err(error) => return refuse(&error.to_string(), None, output, Exit::Failed),
+    };
+    let reports: Vec<Report> = all.iter().map(Report::of).collect();
+    if output == Output::Json {
+        return json(&serde_json::json!({ "runs": reports }));
+    }
+    let lines = all.iter().map(|it| {
+        let at = it.position().and_then(|at| it.steps.get(at));
+        let at = at.map_or("-", |step| step.id.as_str());
+        let state = control::word(&it.state);
+        format!("{:<44} {state:<8} at {at:<26} by {}\n", it.run, it.operator)
+    });
+    say(lines.collect::<String>().as_bytes())
+}
+
+/// The lock first, then what is written: nobody else goes on with it from here.
+async fn locked(
+    world: &World,
+    runs: &Runs,
+    run: &str,
+    who: WhoFlags,
+    output: Output,
+) -> Result<(Record, RunLog), Exit> {
+    let held = take(world, who, output).await?;
+    match runs.show(run).await {
+        Ok((record, version)) => Ok((record, runs.log(Some(version), held))),
+        Err(error) => {
+            held.release().await;
+            Err(no_run(&error, output))
+        }
+    }
+}
+
+async fn abort(
+    world: &World,
+    runs: &Runs,
+    run: &str,
+    who: WhoFlags,
+    dry_run: bool,
+    output: Output,
+) -> Exit {
+    if dry_run {
+        return match runs.show(run).await {
+            Ok((record, _)) => told(&Report::of(&record), output),
+            Err(error) => no_run(&error, output),
+        };
+    }
+    let (mut record, mut log) = match locked(world, runs, run, who, output).await {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    if record.state.is_over() {
+        log.end().await;
+        return refuse(&format!("run {run} is over"), None, output, Exit::No);
+    }
+    record.state = State::Aborted;
+    record.ended_ms = Some(now_ms());
+    let written = engine::Log::write(&mut log, &record).await;
+    log.end().await;
+    if let Err(error) = written {
+        return refuse(&error.to_string(), None, output, Exit::Failed);
+    }
+    for step in steps(record.command, record.choices) {
+        let done = record
+            .step(step.id)
+            .is_some_and(|it| it.state == StepState::Done);
+        if done {
+            complain(&format!("{} stays; to undo it: {}", step.id, step.undo));
+        }
+    }
+    told(&Report::of(&record), output)
+}
+
+async fn dry_run(world: Arc<World>, command: Command, choices: Choices, output: Output) -> Exit {
+    let site = Site::new(world, backstay_node::events_in_record);
+    let record = Record::new(String::new(), command, "", choices, "", now_ms());
+    let mut answers = Vec::new();
+    for step in steps(command, choices) {
+        answers.push(site.check(step, &record).await);
+    }
+    tell(&Report::planned(command, choices, &answers), output)
+}
+
+/// Takes the lock; waits out a holder that has died.
+async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit> {
+    let waits = |holder: &str, left: Duration| {
+        complain(&format!(
+            "{holder} holds the run lock; unless it is renewed it is ours in {} s (--take-over takes it now)",
+            left.as_secs() + 1
+        ));
+    };
+    let taken = Held::take(world.standby(), &operator(), who.take_over, &waits).await;
+    taken.map_err(|error| match error {
+        NotHeld::By { .. } => {
+            let next = format!(
+                "wait for it, or take it with --take-over when its holder is surely gone (one that has died \
+                 loses it after {} s)",
+                LASTS.as_secs()
+            );
+            refuse(&error.to_string(), Some(&next), output, Exit::No)
+        }
+        NotHeld::Cluster(_) => refuse(&error.to_string(), None, output, Exit::Failed),
+    })
+}
+
+/// Runs it, and tells how it went.
+async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: Output) -> Exit {
+    let site = Site::new(world, backstay_node::events_in_record);
+    let progress = Progress::new();
+    progress.line(&format!("run {}", record.run));
+    let name = record.run.clone();
+    let tell_event = |event: Event<'_>| progress.tell(event);
+    let ended = tokio::select! {
+        ended = engine::run(&site, &mut log, &mut record, &tell_event) => ended,
+        () = stopped() => {
+            log.end().await;
+            let next = format!("backstay runs resume {name}");
+            return refuse("interrupted; what is done stays", Some(&next), output, Exit::Failed);
+        }
+    };
+    log.end().await;
+    let exit = match &ended {
+        Ok(()) => Exit::Done,
+        Err(Stopped::Refused { .. }) => Exit::No,
+        Err(Stopped::Person { .. }) => Exit::Waits,
+        Err(Stopped::Failed { .. } | Stopped::Log(_) | Stopped::Version(_)) => Exit::Failed,
+    };
+    let mut report = Report::of(&record);
+    if let Err(error) = &ended {
+        complain(&error.to_string());
+        report.ok = false;
+        report.error = Some(error.to_string());
+    }
+    match told(&report, output) {
+        Exit::Done => exit,
+        other => other,
+    }
+}
+
+/// Asks, where something cannot be undone. Some(exit) when it may not go on.
+fn unconfirmed(
+    world: &World,
+    command: Command,
+    choices: Choices,
+    who: WhoFlags,
+    output: Output,
+) -> Option<Exit> {
+    let destroying: Vec<&Step> = steps(command, choices)
+        .into_iter()
+        .filter(|it| it.destroys || it.id == "left-behind")
+        .collect();
+    if who.yes || destroying.is_empty() {
+        return None;
+    }
+    let name = &world.pair().name;
+    if !std::io::stdin().is_terminal() {
+        let why = format!(
+            "{} asks before what cannot be undone, and nobody is there",
+            command.as_str()
+        );
+        return Some(refuse(
+            &why,
+            Some("the same with --yes"),
+            output,
+            Exit::Waits,
+        ));
+    }
+    complain("this cannot be undone:");
+    for step in destroying {
+        complain(&format!("  {}: {}", step.id, step.name));
+    }
+    let mut err = std::io::stderr();
+    let _ = write!(err, "type the pair's name, {name}, to go on: ");
+    let _ = err.flush();
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    match read.is_ok() && line.trim() == name {
+        true => None,
+        false => Some(refuse(
+            "not confirmed; nothing was changed",
+            None,
+            output,
+            Exit::Waits,
+        )),
+    }
+}
+
+/// A name that sorts by time.
+fn run_name(command: Command) -> String {
+    let now = chrono::Utc::now().format("%Y%m%dt%H%M%Sz");
+    let more = uuid::Uuid::new_v4().simple().to_string();
+    format!(
+        "{}-{now}-{}",
+        command.as_str(),
+        more.get(..6).unwrap_or_default()
+    )
+}
+
+fn told(report: &Report, output: Output) -> Exit {
+    match output {
+        Output::Json => json(report),
+        Output::Text | Output::Prometheus => say(report.text().as_bytes()),
+    }
+}
+
+/// Tells a plan or a dry run; one whose first check refuses is a no.
+fn tell(report: &Report, output: Output) -> Exit {
+    match (told(report, output), report.ok) {
+        (Exit::Done, false) => Exit::No,
+        (exit, _) => exit,
+    }
+}
+
+fn no_run(error: &RunError, output: Output) -> Exit {
+    let exit = match error {
+        RunError::NotFound(_) => Exit::No,
+        RunError::Cluster(_) | RunError::NoRecord { .. } => Exit::Failed,
+    };
+    refuse(&error.to_string(), None, output, exit)
+}
+
+/// Says why nothing is done; whoever reads standard output gets an object in every case.
+fn refuse(why: &str, next: Option<&str>, output: Output, exit: Exit) -> Exit {
+    complain(why);
+    if let Some(next) = next {
+        complain(&format!("next: {next}"));
+    }
+    if output == Output::Json {
+        json(&serde_json::json!({ "ok": false, "error": why, "next": next }));
+    }
+    exit
+}
+
+/// What goes on, on standard error: one line a step, and in a terminal what is waited for.
+struct Progress {
+    waits: Mutex<String>,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            waits: Mutex::default(),
+            terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let clear = if self.terminal { "\r\u{1b}[K" } else { "" };
+        let _ = writeln!(std::io::stderr(), "{clear}{text}");
+    }
+
+    fn tell(&self, event: Event<'_>) {
+        match event {
+            Event::Begun(step) => self.line(&format!("begins   {:<26} {}", step.id, step.name)),
+            Event::Ended(step, state, detail) => {
+                let word = if state == StepState::Already {
+                    "already"
+                } else {
+                    "done"
+                };
+                self.line(&format!("{word:<8} {:<26} {detail}", step.id));
+                self.waits.lock().clear();
+            }
+            Event::Reopened(step, detail) => {
+                self.line(&format!("again    {:<26} {detail}", step.id));
+            }
+            Event::Waits(step, detail) => {
+                let mut waits = self.waits.lock();
+                if *waits != detail {
+                    detail.clone_into(&mut waits);
+                    match self.terminal {
+                        true => {
+                            let _ = write!(
+                                std::io::stderr(),
+                                "\r\u{1b}[Kwaits    {:<26} {detail}",
+                                step.id
+                            );
+                        }
+                        false => tracing::debug!(step = step.id, detail, "waits"),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The run log: a ConfigMap for each run, in the standby's cluster.
+//!
+//! In Kubernetes and not in the bucket, because that is where the marks and the lock are: one
+//! authority that compares and sets, which whoever may run the runbook reaches (a storage account is
+//! often closed to everybody outside its region's network), and which outlives the deletion of either
+//! bucket's snapshots. `kubectl get configmap -l logscale.dr/run` lists it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backstay_cluster::{ClusterError, Recorded, Region};
+use backstay_retry::Deadline;
+use tokio::time::sleep;
+
+use crate::engine::{self, LogError};
+use crate::lock::{Held, NotHeld};
+use crate::record::Record;
+
+/// What marks a run.
+const LABEL: &str = "logscale.dr/run";
+/// Runs that are kept; older ones that are over are deleted when one begins.
+const KEPT: usize = 10;
+/// Longest wait for one call.
+const CALL: Duration = Duration::from_secs(8);
+/// For so long it is tried to write something down.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a run cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The cluster does not answer.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// There is none of this name.
+    #[error("there is no run {0}; `backstay runs list` shows those that there are")]
+    NotFound(String),
+    /// It is not a record.
+    #[error("configmap {name} is no record of a run: {problem}; kubectl delete configmap {name}")]
+    NoRecord {
+        /// The ConfigMap.
+        name: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// The runs of a pair.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    region: Region,
+}
+
+/// The ConfigMap of a run.
+fn name_of(run: &str) -> String {
+    format!("backstay-{run}")
+}
+
+impl Runs {
+    /// Those that the standby's cluster has.
+    pub fn new(region: Region) -> Self {
+        Self { region }
+    }
+
+    fn soon() -> Deadline {
+        Deadline::after(CALL)
+    }
+
+    /// All of them, the newest first.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn list(&self) -> Result<Vec<Record>, RunError> {
+        let mut all = Vec::new();
+        for found in self.region.records(LABEL, Self::soon()).await? {
+            all.push(read(&found.name, &found.text)?);
+        }
+        all.sort_by(|a: &Record, b| (b.began_ms, &b.run).cmp(&(a.began_ms, &a.run)));
+        Ok(all)
+    }
+
+    /// One, with the version that it was read at.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn show(&self, run: &str) -> Result<(Record, String), RunError> {
+        let found = self.region.read_record(&name_of(run), Self::soon()).await?;
+        let found = found.ok_or_else(|| RunError::NotFound(run.to_owned()))?;
+        Ok((read(&found.name, &found.text)?, found.version))
+    }
+
+    /// Deletes what is over and old.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn prune(&self) -> Result<(), RunError> {
+        let over = self.list().await?;
+        for old in over.iter().skip(KEPT).filter(|it| it.state.is_over()) {
+            let name = name_of(&old.run);
+            self.region.delete_record(&name, Self::soon()).await?;
+        }
+        Ok(())
+    }
+
+    /// Where a run of this name is written down, from the version that it was read at; `None` begins
+    /// it.
+    pub fn log(&self, version: Option<String>, held: Held) -> RunLog {
+        RunLog {
+            region: self.region.clone(),
+            version,
+            held,
+        }
+    }
+}
+
+fn read(name: &str, text: &str) -> Result<Record, RunError> {
+    serde_json::from_str(text).map_err(|error| RunError::NoRecord {
+        name: name.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+/// A run's record, and the lock.
+#[derive(Debug)]
+pub struct RunLog {
+    region: Region,
+    version: Option<String>,
+    held: Held,
+}
+
+impl RunLog {
+    /// Gives the lock back.
+    pub async fn end(self) {
+        self.held.release().await;
+    }
+}
+
+impl engine::Log for RunLog {
+    async fn write(&mut self, record: &Record) -> Result<(), LogError> {
+        let text = serde_json::to_string(record)
+            .map_err(|error| LogError::Unwritten(error.to_string()))?;
+        let name = name_of(&record.run);
+        let labels = BTreeMap::from([
+            ("app.kubernetes.io/managed-by", "backstay"),
+            ("app.kubernetes.io/component", record.command.as_str()),
+            (LABEL, "true"),
+        ]);
+        let until = Deadline::after(PATIENCE);
+        let mut unknown = false;
+        loop {
+            let version = self.version.as_deref();
+            let written = self
+                .region
+                .write_record(&name, version, &labels, &text, Deadline::after(CALL))
+                .await;
+            match written {
+                Ok(Recorded::Written { version }) => {
+                    self.version = Some(version);
+                    return Ok(());
+                }
+                Ok(Recorded::Changed) => {
+                    // A try whose answer was lost may have been ours.
+                    let found = self.region.read_record(&name, Deadline::after(CALL)).await;
+                    match found {
+                        Ok(Some(found)) if unknown && found.text == text => {
+                            self.version = Some(found.version);
+                            return Ok(());
+                        }
+                        Ok(_) => {
+                            let why = format!("somebody else has gone on with run {}", record.run);
+                            return Err(LogError::Lost(why));
+                        }
+                        Err(error) if until.passed() => {
+                            return Err(LogError::Unwritten(error.to_string()));
+                        }
+                        Err(_) => {}
+                    }
+                }
+                Err(error) if error.is_unreachable() && !until.passed() => {
+                    tracing::warn!(%error, "the run is not written down yet");
+                    unknown = true;
+                }
+                Err(error) => return Err(LogError::Unwritten(error.to_string())),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn hold(&mut self) -> Result<(), LogError> {
+        let until = Deadline::after(PATIENCE);
+        loop {
+            match self.held.hold().await {
+                Ok(()) => return Ok(()),
+                Err(error @ NotHeld::By { .. }) => return Err(LogError::Lost(error.to_string())),
+                Err(NotHeld::Cluster(error)) if error.is_unreachable() && !until.passed() => {
+                    tracing::warn!(%error, "whether the lock is ours is not known yet");
+                }
+                Err(error) => return Err(LogError::Unwritten(error.to_string())),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The manual's failback, phases 1, 2, 3 and 5.
+//!
+//! Other than there, the primary's endpoint is enabled last, when the primary holds the term: the
+//! manual enables it first, and clients may reach a primary that is about to be stopped. And whatever
+//! can be done while the secondary still takes writes is done before it is stopped.
+
+use crate::step::{Holds, Step, step};
+
+const BEGIN: &[Step] = &[
+    step!("failed-over", phase 1, manual "",
+        "the secondary holds the term, and no failover is under way",
+        undo "nothing is changed", waits "", seconds 60),
+    step!("alert-off", phase 1, manual "1",
+        "the alert that wakes a failover is off",
+        undo "az monitor metrics alert update … --enabled true", waits "", seconds 120,
+        holds Holds::Until("alert-on")),
+    step!("paused", phase 1, manual "1b",
+        "no failover is begun meanwhile (logscale.dr/paused), and the holdoff is cleared",
+        undo "kubectl annotate deployment humio-operator logscale.dr/paused-", waits "", seconds 60,
+        holds Holds::Until("unpaused")),
+    step!("primary-reachable", phase 2, manual "3",
+        "the primary's cluster answers",
+        undo "nothing is changed", waits "", seconds 120,
+        holds Holds::Until("primary-recovered")),
+    step!("primary-ingress", phase 2, manual "4",
+        "the primary's ingress runs",
+        undo "kubectl -n logging-ingress scale deploy … --replicas=0", waits "its pods", seconds 300),
+];
+
+const PREPARE: &[Step] = &[
+    step!("primary-stopped", phase 3, manual "5d",
+        "the primary's nodes, which are fenced, are stopped",
+        undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 600,
+        holds Holds::Until("primary-started")),
+    step!("reverse-environment", phase 3, manual "5f",
+        "the primary's nodes are told to recover from the secondary's bucket",
+        undo "kubectl patch humiocluster … spec.environmentVariables", waits "", seconds 120,
+        holds Holds::Until("primary-recovered")),
+    step!("secondary-rehearsed", phase 3, manual "5c",
+        "what the secondary has can be found, decrypted, patched and loaded for the primary",
+        undo "nothing is changed", waits "", seconds 1800),
+    step!("flush-on-shutdown", phase 3, manual "5b-1",
+        "the secondary writes all segments and a snapshot when it stops",
+        undo "setDynamicConfig(FlushSegmentsAndGlobalOnShutdown, \"false\")", waits "", seconds 120),
+];
+
+const STOP: Step = step!("secondary-stopped", phase 3, manual "5b-2",
+    "the secondary's nodes are stopped: from here no region takes writes",
+    undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 900,
+    holds Holds::Until("primary-recovered"));
+
+const RECOVER: &[Step] = &[
+    step!("secondary-snapshot", phase 3, manual "5c",
+        "what the secondary has written down is loaded on trial once more",
+        undo "nothing is changed", waits "", seconds 1800,
+        holds Holds::Until("primary-started")),
+    step!("primary-snapshots-deleted", phase 3, manual "5e",
+        "the primary's snapshots are gone, and nothing else of it",
+        undo "none: what replaces them is the secondary's", waits "", seconds 600,
+        holds Holds::Until("primary-started"), destroys true),
+    step!("primary-topic-reset", phase 3, manual "5g",
+        "with Kafka as the journal: the primary's topic global-events is reset",
+        undo "none", waits "", seconds 60),
+];
+
+const SKIP: &[Step] = &[step!("left-behind", phase 3, manual "",
+        "what the secondary has taken in stays in its bucket, and is in no search any more",
+        undo "nothing is changed", waits "", seconds 600)];
+
+const TAKE_BACK: &[Step] = &[
+    step!("primary-stopped", phase 3, manual "5d",
+        "the primary's nodes, which are fenced, are stopped",
+        undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 600,
+        holds Holds::Until("primary-started")),
+    STOP,
+    step!("taken-back", phase 3, manual "",
+        "the secondary's journal is sealed, and the primary's is its own again",
+        undo "backstay failover", waits "", seconds 600,
+        holds Holds::Until("primary-started"), destroys true),
+];
+
+const RETURN: &[Step] = &[
+    step!("primary-started", phase 3, manual "5h",
+        "the primary's operator runs",
+        undo "kubectl scale deploy humio-operator --replicas=0", waits "", seconds 120,
+        holds Holds::Until("unpaused")),
+    step!("primary-recovered", phase 3, manual "5i",
+        "the primary has recovered, answers 200 on its own address and holds the term; the secondary is sealed",
+        undo "nothing is changed", waits "its pods", seconds 3600,
+        holds Holds::Until("global-name")),
+    step!("failover-closed", phase 3, manual "",
+        "the mark of the failover is removed: the primary is the active region",
+        undo "none", waits "", seconds 60),
+    step!("endpoint-on", phase 3, manual "2",
+        "the primary's endpoint is enabled, and read back so",
+        undo "az network traffic-manager endpoint update … --endpoint-status Disabled", waits "", seconds 300,
+        holds Holds::Until("global-name")),
+    step!("endpoint-online", phase 3, manual "5",
+        "the traffic manager finds it Online",
+        undo "nothing is changed", waits "the traffic manager's probes", seconds 600),
+    step!("global-name", phase 3, manual "5, phase 5: 1",
+        "the global name leads to the primary and answers 200",
+        undo "nothing is changed", waits "DNS", seconds 600),
+    step!("alerts-closed", phase 3, manual "5a",
+        "fired alerts are closed",
+        undo "none", waits "", seconds 120),
+    step!("alert-on", phase 5, manual "phase 5: 2",
+        "the alert is on again",
+        undo "az monitor metrics alert update … --enabled false", waits "", seconds 120),
+    step!("quiet", phase 5, manual "phase 5: 3, 4",
+        "it does not fire again",
+        undo "nothing is changed", waits "the quiet seconds", seconds 900),
+    step!("unpaused", phase 5, manual "",
+        "failovers may begin again (they need clean-secondary first)",
+        undo "kubectl annotate deployment humio-operator logscale.dr/paused=…", waits "", seconds 60),
+];
+
+static STOP_STEP: Step = STOP;
+
+pub(super) fn steps(skip_reverse_recovery: bool) -> Vec<&'static Step> {
+    let middle: Vec<&'static Step> = match skip_reverse_recovery {
+        true => SKIP.iter().chain(TAKE_BACK).collect(),
+        false => {
+            let stop = std::iter::once(&STOP_STEP);
+            PREPARE.iter().chain(stop).chain(RECOVER).collect()
+        }
+    };
+    BEGIN.iter().chain(middle).chain(RETURN).collect()
+}

@@ -1,0 +1,46 @@
+//! Stage 3 of the manual: the standby that has taken over grows to full size, in two phases.
+
+use crate::step::{Holds, Step, step};
+
+/// A pod whose environment changes is replaced, so counts come first, with what the old pod has; and
+/// only when there are others to carry its requests, the environment.
+pub(super) const STEPS: &[Step] = &[
+    step!("secondary-serves", phase 1, manual "ready to promote",
+        "the failover is over, and the secondary serves",
+        undo "nothing is changed", waits "", seconds 60),
+    step!("endpoint-kept", phase 1, manual "prerequisite",
+        "the secondary's endpoint is there and enabled",
+        undo "az network traffic-manager endpoint update … --endpoint-status Disabled", waits "", seconds 120,
+        holds Holds::Until("serves")),
+    step!("primary-disabled", phase 1, manual "post-failover",
+        "the primary's endpoint is disabled",
+        undo "backstay failback enables it", waits "", seconds 120,
+        holds Holds::Until("serves")),
+    step!("rolling-updates", phase 1, manual "",
+        "pods are replaced one by one (updateStrategy RollingUpdate)",
+        undo "kubectl patch humiocluster … spec.updateStrategy", waits "", seconds 60,
+        holds Holds::Until("environment-ready")),
+    step!("pools", phase 1, manual "phase 1",
+        "nodes, pools for searches and events, replication factor and rebalancing are an active region's",
+        undo "backstay clean-secondary, after a failback", waits "", seconds 60,
+        holds Holds::Until("pools-ready")),
+    step!("pools-ready", phase 1, manual "phase 1",
+        "all pods are ready, and share the requests",
+        undo "nothing is changed", waits "pods", seconds 1800),
+    step!("environment", phase 1, manual "phase 1",
+        "the environment is an active region's, and keeps what the region recovered from",
+        undo "backstay clean-secondary, after a failback", waits "", seconds 60,
+        holds Holds::Until("environment-ready")),
+    step!("environment-ready", phase 1, manual "phase 1",
+        "all pods have it, and are ready",
+        undo "nothing is changed", waits "pods, replaced one by one", seconds 3600),
+    step!("sizes", phase 1, manual "phase 1",
+        "the number of nodes is what the pair's file says",
+        undo "nothing to undo", waits "pods", seconds 600),
+    step!("dedicated-routing", phase 2, manual "phase 2",
+        "services select the pools for searches and events",
+        undo "kubectl patch svc … spec.selector app.kubernetes.io/name=humio", waits "", seconds 120),
+    step!("serves", phase 2, manual "after phase 2",
+        "the global name leads here and answers 200; the endpoint is Online",
+        undo "nothing is changed", waits "the traffic manager's probes", seconds 600),
+];

@@ -1,0 +1,192 @@
+//! The steps that only a clean-up has.
+
+use backstay_pair::{STRIMZI_OPERATOR, Side};
+use backstay_verify::{Options, World, verify};
+
+use super::{Site, told};
+use crate::engine::now_ms;
+use crate::record::Record;
+use crate::spec::asleep;
+use crate::step::Answer;
+
+/// How long each part of the world is waited for by a verification.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// Segments whose contents it reads.
+const SAMPLE: usize = 20;
+
+impl Site {
+    /// The label selector of everything of Kafka's.
+    fn kafka(&self) -> String {
+        format!("strimzi.io/cluster={}", self.pair().cluster)
+    }
+
+    fn brokers(&self) -> u32 {
+        self.standby().kafka_replicas
+    }
+
+    /// Whether the primary answers, holds the term, and has the traffic.
+    pub(super) async fn primary_healthy(&self) -> Result<Answer, String> {
+        let next = "backstay status; if the failback is not over: backstay failback";
+        if self.holds_term(Side::Primary).await? == Some(false) {
+            let why = "the primary does not hold the term";
+            return Ok(Answer::refused(why, next));
+        }
+        match self.serves(Side::Primary).await? {
+            Answer::Open(why) => Ok(Answer::refused(why, next)),
+            answer => Ok(answer),
+        }
+    }
+
+    pub(super) async fn strimzi_is(&self, up: bool) -> Result<Answer, String> {
+        if self.brokers() == 0 {
+            return Ok(Answer::Holds("no Kafka".to_owned()));
+        }
+        let standby = self.world.standby();
+        let operator = standby.operator(STRIMZI_OPERATOR, Self::soon()).await;
+        let operator = operator.map_err(told)?;
+        let detail = format!("{STRIMZI_OPERATOR} is at {}", operator.replicas);
+        if up {
+            return Ok(Answer::of(operator.replicas >= 1, detail));
+        }
+        let pods = standby.pods(&operator.selector, Self::soon()).await;
+        let gone = pods.map_err(told)?.is_empty();
+        Ok(Answer::of(operator.replicas == 0 && gone, detail))
+    }
+
+    pub(super) async fn scale_strimzi(&self, replicas: u16) -> Result<(), String> {
+        let standby = self.world.standby();
+        let scaled = standby
+            .scale(STRIMZI_OPERATOR, replicas, Self::soon())
+            .await;
+        scaled.map(drop).map_err(told)
+    }
+
+    pub(super) async fn kafka_gone(&self) -> Result<Answer, String> {
+        let selector = self.kafka();
+        let pods = self.world.standby().pods(&selector, Self::soon()).await;
+        let left = pods.map_err(told)?.len();
+        Ok(Answer::of(
+            left == 0,
+            format!("{left} of its pods are left"),
+        ))
+    }
+
+    pub(super) async fn delete_kafka_pods(&self) -> Result<(), String> {
+        let standby = self.world.standby();
+        // At once, as the manual does: what they hold is thrown away.
+        let selector = self.kafka();
+        let deleted = standby.delete_pods(&selector, Some(0), Self::soon());
+        deleted.await.map(drop).map_err(told)
+    }
+
+    pub(super) async fn kafka_state_gone(&self) -> Result<Answer, String> {
+        let standby = self.world.standby();
+        if self.brokers() == 0 {
+            return Ok(Answer::Holds("no Kafka".to_owned()));
+        }
+        let selector = self.kafka();
+        let (claims, sets) = tokio::join!(
+            standby.claims(&selector, Self::soon()),
+            standby.pod_sets(&selector, Self::soon())
+        );
+        let (claims, sets) = (claims.map_err(told)?, sets.map_err(told)?);
+        let detail = format!(
+            "{} claims and {} StrimziPodSets are left",
+            claims.len(),
+            sets.len()
+        );
+        Ok(Answer::of(claims.is_empty() && sets.is_empty(), detail))
+    }
+
+    pub(super) async fn delete_kafka_state(&self) -> Result<(), String> {
+        match (self.strimzi_is(false).await?, self.kafka_gone().await?) {
+            (Answer::Holds(_), Answer::Holds(_)) => {}
+            (Answer::Holds(_), not) | (not, _) => {
+                return Err(format!("not deleted: {}", not.detail()));
+            }
+        }
+        let (standby, selector) = (self.world.standby(), self.kafka());
+        let claims = standby.delete_claims(&selector, Self::soon()).await;
+        claims.map_err(told)?;
+        let sets = standby.delete_pod_sets(&selector, Self::soon()).await;
+        sets.map(drop).map_err(told)
+    }
+
+    pub(super) async fn kafka_ready(&self) -> Result<Answer, String> {
+        let wanted = self.brokers();
+        if wanted == 0 {
+            return Ok(Answer::Holds("no Kafka".to_owned()));
+        }
+        let selector = format!("{},strimzi.io/component-type=kafka", self.kafka());
+        let pods = self.world.standby().pods(&selector, Self::soon()).await;
+        let ready = pods.map_err(told)?.iter().filter(|it| it.ready).count();
+        Ok(Answer::of(
+            ready >= wanted as usize,
+            format!("{ready} of {wanted} brokers are ready"),
+        ))
+    }
+
+    /// With our journal in the bucket there is no topic; with Kafka, an admin pod has to delete it,
+    /// which is a person's to start.
+    pub(super) async fn topic_reset(&self, side: Side, record: &Record) -> Result<Answer, String> {
+        if record.choices.topic_is_reset {
+            let why = "a person has reset it";
+            return Ok(Answer::Holds(why.to_owned()));
+        }
+        if self.world.has_journal().await {
+            let why = "the journal is in the bucket: there is no topic";
+            return Ok(Answer::Holds(why.to_owned()));
+        }
+        let context = &self.pair().region(side).context;
+        Ok(Answer::Person {
+            what: format!(
+                "delete Kafka's topic global-events of the {side}: ./test/reset-kafka-topic.sh \
+                 --context {context}; then backstay runs resume {} --topic-is-reset",
+                record.run
+            ),
+        })
+    }
+
+    pub(super) async fn is_a_standby(&self) -> Result<Answer, String> {
+        let standby = self.standby();
+        let name = &self.pair().cluster;
+        let there = self.world.standby().spec(name, Self::soon()).await;
+        let there = there.map_err(told)?;
+        if asleep(&there, &standby)? != there {
+            let detail = "the HumioCluster declares more than a standby's";
+            return Ok(Answer::Open(detail.to_owned()));
+        }
+        self.selects(&standby).await
+    }
+
+    pub(super) async fn make_a_standby(&self) -> Result<(), String> {
+        let standby = self.standby();
+        let name = &self.pair().cluster;
+        let changed =
+            self.world
+                .standby()
+                .change_spec(name, |spec| asleep(spec, &standby), Self::soon());
+        changed.await.map_err(told)?;
+        self.select(&standby).await
+    }
+
+    pub(super) async fn is_verified(&self) -> Result<Answer, String> {
+        let world = World {
+            standby: Ok(self.world.standby().clone()),
+            primary: self.region(Side::Primary).cloned(),
+            azure: Ok(self.world.azure().clone()),
+        };
+        let options = Options {
+            deep: false,
+            sample: SAMPLE,
+            seed: now_ms(),
+            strict: false,
+            patience: PATIENCE,
+        };
+        let report = verify(self.pair(), &world, options).await;
+        Ok(match report.findings.iter().find(|it| it.says_no(false)) {
+            None => Answer::Holds("the standby is able to take over".to_owned()),
+            Some(finding) => Answer::Open(format!("{}: {}", finding.check, finding.sentence)),
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! The steps that only a failback has.
+
+use std::time::Duration;
+
+use backstay_cluster::loader::Stage;
+use backstay_failover::marks::PAUSED;
+use backstay_global::recovery::outside::{gained, take_back};
+use backstay_pair::{HUMIO_OPERATOR, Side, reverse_recovery};
+use backstay_traffic::probe::Outcome;
+use backstay_verify::{Options, recoverable};
+use backstay_watch::Held;
+use http::Request;
+use serde_json::Value;
+
+use super::{Site, told};
+use crate::engine::now_ms;
+use crate::record::Record;
+use crate::spec::with_environment;
+use crate::step::Answer;
+
+/// LogScale's internal port.
+const HTTP: u16 = 8080;
+/// The dynamic configuration that makes a node write everything down when it stops.
+const FLUSH: &str = "FlushSegmentsAndGlobalOnShutdown";
+/// How long each part of the world is waited for by a rehearsal.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Segments whose contents a rehearsal reads.
+const SAMPLE: usize = 20;
+
+impl Site {
+    /// Whether this region can recover from the other one's bucket: found, decrypted, patched, loaded.
+    /// `stopped`: after the other region was stopped, which was seen to be recoverable before.
+    pub(super) async fn can_recover(
+        &self,
+        into: Side,
+        stopped: Option<&Record>,
+    ) -> Result<Answer, String> {
+        let from = into.other();
+        if !self.world.has_journal().await {
+            let before = stopped.and_then(|it| it.step("secondary-rehearsed"));
+            return self
+                .has_snapshot(from, before.map(|it| it.detail.as_str()))
+                .await;
+        }
+        let options = Options {
+            deep: false,
+            sample: SAMPLE,
+            seed: now_ms(),
+            strict: false,
+            patience: PATIENCE,
+        };
+        let report = recoverable(self.pair(), into, self.region(into)?, options).await;
+        let says_no = report.findings.iter().find(|it| it.says_no(false));
+        if let Some(finding) = says_no {
+            return Ok(Answer::refused(
+                format!(
+                    "the {into} could not recover from the {from}: {}: {}",
+                    finding.check, finding.sentence
+                ),
+                finding.next.clone(),
+            ));
+        }
+        let figures = &report.figures;
+        let snapshot = match figures.snapshot {
+            Some(position) => format!("snapshot {position}"),
+            None => "the journal alone".to_owned(),
+        };
+        Ok(Answer::Holds(format!(
+            "the {from}'s {snapshot} loads, with {} segments and {} entries behind it",
+            figures.segments.unwrap_or_default(),
+            figures.unread_entries.unwrap_or_default()
+        )))
+    }
+
+    pub(super) async fn is_reversed(&self) -> Result<Answer, String> {
+        let region = self.region(Side::Primary)?;
+        let there = region.spec(&self.pair().cluster, Self::soon()).await;
+        let there = there.map_err(told)?;
+        let wanted = with_environment(&there, &reverse_recovery(self.pair()))?;
+        Ok(Answer::of(
+            there == wanted,
+            format!(
+                "HumioCluster {} of the primary and the secondary's bucket",
+                self.pair().cluster
+            ),
+        ))
+    }
+
+    pub(super) async fn reverse(&self) -> Result<(), String> {
+        let wanted = reverse_recovery(self.pair());
+        let changed = self.region(Side::Primary)?.change_spec(
+            &self.pair().cluster,
+            |spec| with_environment(spec, &wanted),
+            Self::soon(),
+        );
+        changed.await.map(drop).map_err(told)
+    }
+
+    /// Asks a node of the secondary's over GraphQL.
+    async fn graphql(&self, query: &str) -> Result<Value, String> {
+        let standby = self.world.standby();
+        let pods = standby.pods(&self.world.nodes(), Self::soon()).await;
+        let pods = pods.map_err(told)?;
+        let pod = pods.iter().find(|pod| pod.ready);
+        let pod = pod.ok_or("no node of the secondary's is ready")?;
+        let name = format!("{}-admin-token", self.pair().cluster);
+        let secret = standby.secret(&name, Self::soon()).await.map_err(told)?;
+        let token = secret.value("token");
+        let token = token.ok_or_else(|| format!("secret {name} has no key token"))?;
+        let token =
+            String::from_utf8_lossy(secrecy::ExposeSecret::expose_secret(token)).into_owned();
+        let body = serde_json::json!({ "query": query }).to_string();
+        let request = Request::post("/graphql")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", token.trim()))
+            .body(body)
+            // What it says could quote the token.
+            .map_err(|_| format!("secret {name}: the token is none"))?;
+        let answer = standby
+            .ask_pod(&pod.name, HTTP, request, Self::soon())
+            .await;
+        let answer = answer.map_err(told)?;
+        if !answer.status().is_success() {
+            return Err(format!("pod {} answers {}", pod.name, answer.status()));
+        }
+        let value: Value = serde_json::from_slice(answer.body())
+            .map_err(|error| format!("pod {} answers no JSON: {error}", pod.name))?;
+        match value.pointer("/errors/0/message").and_then(Value::as_str) {
+            Some(error) => Err(format!("pod {} answers: {error}", pod.name)),
+            None => Ok(value),
+        }
+    }
+
+    /// Whether the secondary's nodes flush on shutdown; once they are stopped, they have.
+    pub(super) async fn flushes(&self, record: &Record) -> Result<Answer, String> {
+        let stopping = record.step("secondary-stopped");
+        if stopping.is_some_and(|it| it.attempts > 0) {
+            return Ok(Answer::Holds("they are being stopped".to_owned()));
+        }
+        let query = "query { dynamicConfigs { dynamicConfigKey dynamicConfigValue } }";
+        let told = self.graphql(query).await?;
+        let all = told
+            .pointer("/data/dynamicConfigs")
+            .and_then(Value::as_array);
+        let ours = all.into_iter().flatten().find(|it| {
+            let key = it.get("dynamicConfigKey").and_then(Value::as_str);
+            key == Some(FLUSH)
+        });
+        let value = ours.and_then(|it| it.get("dynamicConfigValue")?.as_str());
+        let value = value.unwrap_or("not set");
+        Ok(Answer::of(value == "true", format!("{FLUSH} is {value}")))
+    }
+
+    pub(super) async fn set_flush(&self) -> Result<(), String> {
+        let mutation =
+            format!("mutation {{ setDynamicConfig(input: {{config: {FLUSH}, value: \"true\"}}) }}");
+        let told = self.graphql(&mutation).await?;
+        match told.pointer("/data/setDynamicConfig") {
+            Some(Value::Bool(true)) => Ok(()),
+            _ => Err(format!("{FLUSH} was not taken")),
+        }
+    }
+
+    /// How far the primary is: its own nodes, its own answer, the term.
+    pub(super) async fn primary_recovered(&self) -> Result<Answer, String> {
+        let region = self.region(Side::Primary)?;
+        let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
+        let (declared, pods, answers, term) = tokio::join!(
+            region.humio_cluster(cluster, Self::soon()),
+            region.pods(&nodes, Self::soon()),
+            self.world.probe(Side::Primary),
+            self.holds_term(Side::Primary),
+        );
+        let (declared, pods) = (declared.map_err(told)?, pods.map_err(told)?);
+        let stage = match &self.recoveries {
+            Some(recoveries) => recoveries.follow(&pods).stage(),
+            None => Stage::default(),
+        };
+        let wanted: i64 = declared.pools.iter().map(|it| it.node_count).sum();
+        let ready = pods.iter().filter(|it| it.ready).count();
+        let how = format!("{ready} of {wanted} nodes are ready, recovery: {stage:?}");
+        if let Some(why) = pods.iter().find_map(|it| it.waiting.as_ref())
+            && ready == 0
+        {
+            return Ok(Answer::Open(format!("{how}; {why}")));
+        }
+        match term? {
+            Some(false) => return Ok(Answer::Open(format!("{how}; it does not hold the term"))),
+            // Nothing but its own lines says so where there is no journal of ours.
+            None if stage != Stage::Patched => return Ok(Answer::Open(how)),
+            Some(true) | None => {}
+        }
+        Ok(match answers {
+            Outcome::Healthy => Answer::of(i64::try_from(ready).is_ok_and(|it| it >= wanted), how),
+            Outcome::Failed(error) => Answer::Open(format!("{how}; {error}")),
+            Outcome::Void(why) => Answer::Unknown(told(why)),
+        })
+    }
+
+    /// Whether the primary's journal is its own again and the secondary's is sealed by it.
+    pub(super) async fn is_taken_back(&self) -> Result<Answer, String> {
+        Ok(match self.holds_term(Side::Primary).await? {
+            None => Answer::Holds("there is no journal of ours to take back".to_owned()),
+            Some(taken) => Answer::of(
+                taken,
+                match taken {
+                    true => "the primary holds the term, and the secondary is sealed",
+                    false => "the secondary holds the term",
+                },
+            ),
+        })
+    }
+
+    pub(super) async fn take_back(&self) -> Result<(), String> {
+        for side in Side::BOTH {
+            if let not @ (Answer::Open(_) | Answer::Unknown(_)) = self.is_stopped(side).await? {
+                return Err(format!("not taken back: {}", not.detail()));
+            }
+        }
+        let own = self.world.bucket(Side::Primary).await?;
+        let other = self.world.bucket(Side::Secondary).await?;
+        take_back(own, other).await.map_err(told)
+    }
+
+    /// How much the secondary has taken in.
+    pub(super) async fn left_behind(&self) -> Result<Answer, String> {
+        if !self.world.has_journal().await
+            || self.world.holder(Side::Secondary).await? == Held::Nobody
+        {
+            let what = "how much it is cannot be seen: there is no journal of ours";
+            return Ok(Answer::Holds(what.to_owned()));
+        }
+        let bucket = self.world.bucket(Side::Secondary).await?;
+        let gained = gained(bucket, self.count).await.map_err(told)?;
+        Ok(Answer::Holds(format!(
+            "left behind: {} events ({} bytes) in {} segments and {} entries of the journal",
+            gained.events, gained.bytes, gained.segments, gained.unread_entries
+        )))
+    }
+
+    /// Whether the alert has stayed quiet for long enough.
+    pub(super) async fn is_quiet(&self, record: &Record) -> Result<Answer, String> {
+        if let not @ Answer::Open(_) = self.no_alerts().await? {
+            return Ok(Answer::refused(
+                format!("the alert fires again: {}", not.detail()),
+                format!(
+                    "backstay status; then backstay runs resume {}, or kubectl --context {} -n {} \
+                     annotate deployment {HUMIO_OPERATOR} {PAUSED}- to let a failover begin",
+                    record.run,
+                    self.pair().secondary.context,
+                    self.pair().namespace
+                ),
+            ));
+        }
+        let since = record.step("alert-on").and_then(|it| it.ended_ms);
+        let quiet = now_ms().saturating_sub(since.unwrap_or_else(now_ms)) / 1000;
+        let wanted = record.choices.quiet_seconds;
+        Ok(Answer::of(
+            quiet >= wanted,
+            format!("quiet for {quiet} s of {wanted} s"),
+        ))
+    }
+}

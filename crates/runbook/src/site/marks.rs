@@ -1,0 +1,139 @@
+//! The marks on the standby's operator, by which failovers are held back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backstay_cluster::Outcome;
+use backstay_failover::marks::{
+    ANSWERED, DEGRADED_SINCE, Marks, PAUSED, RUN, SEEN_DOWN, Stage, UNSTABLE_SINCE,
+};
+use backstay_pair::{HUMIO_OPERATOR, Side};
+use tokio::time::sleep;
+
+use super::{Site, told};
+use crate::record::Record;
+use crate::step::Answer;
+
+/// What a pause of ours begins with: another's stays.
+const OURS: &str = "backstay failback";
+/// So often somebody else may write meanwhile.
+const ROUNDS: u32 = 10;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The marks of a holdoff.
+const HOLDOFF: [&str; 4] = [DEGRADED_SINCE, SEEN_DOWN, ANSWERED, UNSTABLE_SINCE];
+
+impl Site {
+    async fn marks(&self) -> Result<(Marks, BTreeMap<String, String>, String), String> {
+        let read = self.world.standby().operator(HUMIO_OPERATOR, Self::soon());
+        let operator = read.await.map_err(told)?;
+        let marks = Marks::read(&operator.annotations);
+        Ok((marks, operator.annotations, operator.version))
+    }
+
+    /// Writes what `change` makes of the marks, until nobody else was faster.
+    async fn mark(
+        &self,
+        change: impl Fn(&Marks) -> BTreeMap<&'static str, Option<String>>,
+    ) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            let (marks, there, version) = self.marks().await?;
+            let wanted = change(&marks);
+            let wanted: BTreeMap<_, _> = wanted
+                .into_iter()
+                .filter(|(name, value)| there.get(*name) != value.as_ref())
+                .collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let standby = self.world.standby();
+            let written = standby
+                .annotate_once(HUMIO_OPERATOR, &version, &wanted, Self::soon())
+                .await;
+            if written.map_err(told)? == Outcome::Written {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+        }
+        Err("somebody else writes the operator's annotations again and again".to_owned())
+    }
+
+    /// Whether the secondary holds the term, and nothing is under way.
+    pub(super) async fn is_failed_over(&self) -> Result<Answer, String> {
+        let (marks, _, _) = self.marks().await?;
+        let status = "backstay status".to_owned();
+        if marks.unreadable(RUN).is_some() {
+            let why = format!("the annotation {RUN} cannot be read");
+            return Ok(Answer::refused(why, status));
+        }
+        if let Some(run) = marks.run.as_ref().filter(|it| it.stage == Stage::Acting) {
+            let why = format!("the failover {} is still under way", run.id);
+            return Ok(Answer::refused(why, "backstay status --watch"));
+        }
+        match self.holds_term(Side::Primary).await? {
+            Some(true) => Ok(Answer::refused(
+                "the primary holds the term: there is nothing to fail back",
+                status,
+            )),
+            Some(false) | None if marks.run.is_none() => {
+                let why = "no failover is on record";
+                Ok(Answer::refused(why, status))
+            }
+            Some(false) | None => Ok(Answer::Holds("the secondary is the active region".into())),
+        }
+    }
+
+    pub(super) async fn is_paused(&self) -> Result<Answer, String> {
+        let (marks, there, _) = self.marks().await?;
+        let holdoff = HOLDOFF.iter().find(|name| there.contains_key(**name));
+        Ok(match (marks.paused, holdoff) {
+            (None, _) => Answer::Open("failovers are not paused".to_owned()),
+            (Some(_), Some(name)) => Answer::Open(format!("{name} is set")),
+            (Some(why), None) => Answer::Holds(format!("failovers are paused: {why}")),
+        })
+    }
+
+    pub(super) async fn pause(&self, record: &Record) -> Result<(), String> {
+        let why = format!("{OURS}, run {}", record.run);
+        self.mark(|marks| {
+            let mut wanted: BTreeMap<_, _> = HOLDOFF.into_iter().map(|it| (it, None)).collect();
+            // A person's own pause outlives ours.
+            let why = marks.paused.clone().unwrap_or_else(|| why.clone());
+            wanted.insert(PAUSED, Some(why));
+            wanted
+        })
+        .await
+    }
+
+    pub(super) async fn is_unpaused(&self) -> Result<Answer, String> {
+        let (marks, _, _) = self.marks().await?;
+        Ok(match marks.paused {
+            None => Answer::Holds("failovers are not paused".to_owned()),
+            Some(why) if why.starts_with(OURS) => Answer::Open("still paused by us".to_owned()),
+            Some(why) => Answer::Holds(format!("paused by somebody else, and left so: {why}")),
+        })
+    }
+
+    pub(super) async fn unpause(&self) -> Result<(), String> {
+        self.mark(|marks| {
+            let ours = marks.paused.as_ref().is_some_and(|it| it.starts_with(OURS));
+            let gone = ours.then_some((PAUSED, None));
+            gone.into_iter().collect()
+        })
+        .await
+    }
+
+    pub(super) async fn is_closed(&self) -> Result<Answer, String> {
+        let (marks, there, _) = self.marks().await?;
+        Ok(match (there.contains_key(RUN), marks.run) {
+            (false, _) => Answer::Holds("no failover is on record any more".to_owned()),
+            (true, Some(run)) => Answer::Open(format!("failover {} is on record", run.id)),
+            (true, None) => Answer::Open("a failover is on record".to_owned()),
+        })
+    }
+
+    pub(super) async fn close(&self) -> Result<(), String> {
+        self.mark(|_| BTreeMap::from([(RUN, None)])).await
+    }
+}

@@ -1,0 +1,199 @@
+//! The steps that only a promotion has.
+
+use std::collections::BTreeMap;
+
+use backstay_cluster::Pod;
+use backstay_failover::marks::{Marks, Stage};
+use backstay_pair::{EnvSource, HUMIO_OPERATOR, Side};
+use backstay_traffic::probe::Outcome;
+use serde_json::Value;
+
+use super::{Site, told};
+use crate::spec::{grown, rolling, with_environment};
+use crate::step::Answer;
+
+impl Site {
+    /// Whether the failover is over and the secondary serves.
+    pub(super) async fn secondary_serves(&self) -> Result<Answer, String> {
+        let standby = self.world.standby();
+        let operator = standby.operator(HUMIO_OPERATOR, Self::soon()).await;
+        let marks = Marks::read(&operator.map_err(told)?.annotations);
+        if let Some(run) = marks.run.filter(|it| it.stage == Stage::Acting) {
+            return Ok(Answer::refused(
+                format!("the failover {} is still under way", run.id),
+                "backstay status --watch; then backstay promote again",
+            ));
+        }
+        if self.holds_term(Side::Secondary).await? == Some(false) {
+            return Ok(Answer::refused(
+                "the secondary does not hold the term: it has not taken over",
+                "backstay status; if the primary is dead: backstay failover",
+            ));
+        }
+        match self.world.probe(Side::Secondary).await {
+            Outcome::Healthy => Ok(Answer::Holds("the secondary answers 200".to_owned())),
+            Outcome::Failed(error) => Ok(Answer::refused(
+                format!("the secondary does not serve: {error}"),
+                "backstay status; if it has not taken over: backstay failover",
+            )),
+            Outcome::Void(why) => Err(told(why)),
+        }
+    }
+
+    async fn spec(&self) -> Result<Value, String> {
+        let name = &self.pair().cluster;
+        let spec = self.world.standby().spec(name, Self::soon()).await;
+        spec.map_err(told)
+    }
+
+    async fn change(
+        &self,
+        change: impl FnMut(&Value) -> Result<Value, String>,
+    ) -> Result<(), String> {
+        let name = &self.pair().cluster;
+        let changed = self.world.standby().change_spec(name, change, Self::soon());
+        changed.await.map(drop).map_err(told)
+    }
+
+    pub(super) async fn rolls(&self) -> Result<Answer, String> {
+        let there = self.spec().await?;
+        let rolls = rolling(&there)? == there;
+        Ok(Answer::of(rolls, "updateStrategy of the HumioCluster"))
+    }
+
+    pub(super) async fn roll(&self) -> Result<(), String> {
+        self.change(rolling).await
+    }
+
+    /// How many nodes the cluster's own pool has while it is replaced: never one alone, which would
+    /// leave nobody to take its place.
+    fn nodes_meanwhile(&self) -> u32 {
+        self.promoted().node_count.max(2)
+    }
+
+    pub(super) async fn has_pools(&self) -> Result<Answer, String> {
+        let there = self.spec().await?;
+        let wanted = grown(&there, &self.promoted(), self.nodes_meanwhile())?;
+        Ok(Answer::of(there == wanted, "nodes and pools are declared"))
+    }
+
+    pub(super) async fn grow(&self) -> Result<(), String> {
+        let (active, nodes) = (self.promoted(), self.nodes_meanwhile());
+        self.change(|spec| grown(spec, &active, nodes)).await
+    }
+
+    pub(super) async fn has_environment(&self) -> Result<Answer, String> {
+        let there = self.spec().await?;
+        let wanted = with_environment(&there, &self.promoted().cluster_environment())?;
+        Ok(Answer::of(there == wanted, "variables of the HumioCluster"))
+    }
+
+    pub(super) async fn tell_environment(&self) -> Result<(), String> {
+        let wanted = self.promoted().cluster_environment();
+        self.change(|spec| with_environment(spec, &wanted)).await
+    }
+
+    pub(super) async fn has_sizes(&self) -> Result<Answer, String> {
+        let there = self.spec().await?;
+        let active = self.promoted();
+        let wanted = grown(&there, &active, active.node_count)?;
+        if there != wanted {
+            return Ok(Answer::Open("a node more than there are to be".to_owned()));
+        }
+        self.pods_ready(true).await
+    }
+
+    pub(super) async fn resize(&self) -> Result<(), String> {
+        let active = self.promoted();
+        self.change(|spec| grown(spec, &active, active.node_count))
+            .await
+    }
+
+    /// Whether each pool has its nodes, all of them ready; with `new`, and with the variables of an
+    /// active region.
+    pub(super) async fn pods_ready(&self, new: bool) -> Result<Answer, String> {
+        let standby = self.world.standby();
+        let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
+        let (declared, pods) = tokio::join!(
+            standby.humio_cluster(cluster, Self::soon()),
+            standby.pods(&nodes, Self::soon())
+        );
+        let (declared, pods) = (declared.map_err(told)?, pods.map_err(told)?);
+        let mut said = Vec::new();
+        let mut all = true;
+        for pool in &declared.pools {
+            let name = match pool.name.as_str() {
+                "" => cluster.clone(),
+                name => format!("{cluster}-{name}"),
+            };
+            let ours: Vec<&Pod> = pods.iter().filter(|it| it.node_pool == name).collect();
+            let good = ours
+                .iter()
+                .filter(|it| it.ready && (!new || self.is_new(it)));
+            let (good, wanted) = (good.count(), pool.node_count);
+            all &= i64::try_from(good).is_ok_and(|it| it == wanted);
+            all &= i64::try_from(ours.len()).is_ok_and(|it| it == wanted);
+            said.push(format!("{name} {good} of {wanted}"));
+        }
+        Ok(Answer::of(all, format!("ready nodes: {}", said.join(", "))))
+    }
+
+    /// Whether a pod was made with an active region's variables.
+    fn is_new(&self, pod: &Pod) -> bool {
+        self.promoted().environment.iter().all(|wanted| {
+            let EnvSource::Value(value) = &wanted.source else {
+                return true;
+            };
+            pod.environment.get(&wanted.name) == Some(value)
+        })
+    }
+
+    /// The services, with what each is to select.
+    pub(super) fn services(
+        &self,
+        derived: &backstay_pair::Derived,
+    ) -> [(String, BTreeMap<String, String>); 2] {
+        let cluster = &self.pair().cluster;
+        [
+            (format!("{cluster}-ui"), derived.selectors.ui.clone()),
+            (
+                format!("{cluster}-ingest"),
+                derived.selectors.ingest.clone(),
+            ),
+        ]
+    }
+
+    pub(super) async fn selects(&self, derived: &backstay_pair::Derived) -> Result<Answer, String> {
+        for (service, wanted) in self.services(derived) {
+            let there = self
+                .world
+                .standby()
+                .service_selector(&service, Self::soon());
+            if there.await.map_err(told)? != wanted {
+                let detail = format!("service {service} selects other pods");
+                return Ok(Answer::Open(detail));
+            }
+        }
+        Ok(Answer::Holds("services select what they should".to_owned()))
+    }
+
+    pub(super) async fn select(&self, derived: &backstay_pair::Derived) -> Result<(), String> {
+        for (service, wanted) in self.services(derived) {
+            let selected = self.world.standby().select(&service, &wanted, Self::soon());
+            selected.await.map_err(told)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn routes_to_pools(&self) -> Result<Answer, String> {
+        self.selects(&self.promoted()).await
+    }
+
+    /// Switches the services, once more sure that somebody is behind them.
+    pub(super) async fn route_to_pools(&self) -> Result<(), String> {
+        match self.pods_ready(true).await? {
+            Answer::Holds(_) => self.select(&self.promoted()).await,
+            not => Err(format!("not switched: {}", not.detail())),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Global snapshots: that there are some, and that they go.
+
+use backstay_bucket::Bucket;
+use backstay_global::snapshot::{self, PREFIX};
+use backstay_pair::Side;
+use futures::TryStreamExt as _;
+
+use super::{Site, told};
+use crate::record::Record;
+use crate::step::Answer;
+
+async fn keys(bucket: &Bucket) -> Result<Vec<String>, String> {
+    let listed = bucket.list(PREFIX, None);
+    let keys = listed.map_ok(|it| it.key).try_collect().await;
+    keys.map_err(told)
+}
+
+impl Site {
+    /// Whether a region's bucket has a snapshot at all, and another one than was seen `before`: what
+    /// can be said of a log store that is not ours, whose snapshots nobody else reads.
+    pub(super) async fn has_snapshot(
+        &self,
+        side: Side,
+        before: Option<&str>,
+    ) -> Result<Answer, String> {
+        let bucket = self.world.bucket(side).await?;
+        Ok(match snapshot::newest(bucket, None).await.map_err(told)? {
+            Some(newest) => {
+                let detail = format!(
+                    "{}, of {}; whether it loads cannot be seen",
+                    newest.key, newest.modified
+                );
+                Answer::of(before != Some(&detail), detail)
+            }
+            None => Answer::refused(
+                format!("the {side}'s bucket has no global snapshot"),
+                "let LogScale write one (10 to 20 minutes after its start), then resume",
+            ),
+        })
+    }
+
+    pub(super) async fn without_snapshots(&self, side: Side) -> Result<Answer, String> {
+        let keys = keys(self.world.bucket(side).await?).await?;
+        let detail = format!("{} snapshots are in the {side}'s bucket", keys.len());
+        Ok(Answer::of(keys.is_empty(), detail))
+    }
+
+    async fn delete(&self, side: Side) -> Result<(), String> {
+        let bucket = self.world.bucket(side).await?;
+        // Only these: segments and journal stay.
+        let keys = keys(bucket).await?;
+        bucket.delete_all(keys).await.map_err(told)
+    }
+
+    /// Deletes the primary's, once more sure of what makes that safe.
+    pub(super) async fn delete_primarys_snapshots(&self, record: &Record) -> Result<(), String> {
+        let proven = record.step("secondary-snapshot");
+        if !proven.is_some_and(|it| it.is_done()) {
+            return Err("not deleted: what replaces them was not loaded on trial".to_owned());
+        }
+        for side in Side::BOTH {
+            match self.is_stopped(side).await? {
+                Answer::Holds(_) => {}
+                not => return Err(format!("not deleted: {}", not.detail())),
+            }
+        }
+        self.delete(Side::Primary).await
+    }
+
+    /// Deletes the secondary's, once more sure that the primary serves and the secondary sleeps.
+    pub(super) async fn delete_secondarys_snapshots(&self) -> Result<(), String> {
+        match self.is_stopped(Side::Secondary).await? {
+            Answer::Holds(_) => {}
+            not => return Err(format!("not deleted: {}", not.detail())),
+        }
+        match self.primary_healthy().await? {
+            Answer::Holds(_) => self.delete(Side::Secondary).await,
+            not => Err(format!("not deleted: {}", not.detail())),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What a HumioCluster's specification becomes: pure functions from the one that is there.
+//!
+//! Whatever is not ours to say stays as it is. Applied twice, each changes nothing more.
+
+use backstay_pair::{Derived, EnvVar, NodePool, merge_environment};
+use serde_json::{Map, Value, json};
+
+/// What a new pool takes over from the cluster's own: what a node is like. humio-operator lets no
+/// pool inherit it (`HumioNodeSpec`, <https://github.com/humio/humio-operator/blob/master/docs/api.md>).
+const NODE: &[&str] = &[
+    "affinity",
+    "containerLivenessProbe",
+    "containerReadinessProbe",
+    "containerSecurityContext",
+    "containerStartupProbe",
+    "dataVolumePersistentVolumeClaimPolicy",
+    "dataVolumePersistentVolumeClaimSpecTemplate",
+    "dataVolumeSource",
+    "disableInitContainer",
+    "environmentVariablesSource",
+    "extraHumioVolumeMounts",
+    "extraVolumes",
+    "helperImage",
+    "humioServiceAccountName",
+    "image",
+    "imagePullPolicy",
+    "imagePullSecrets",
+    "imageSource",
+    "initServiceAccountName",
+    "podAnnotations",
+    "podLabels",
+    "podSecurityContext",
+    "priorityClassName",
+    "resources",
+    "shareProcessNamespace",
+    "sidecarContainer",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "updateStrategy",
+];
+
+/// The variable that says what a pool's nodes do.
+const ROLES: &str = "NODE_ROLES";
+
+fn object(spec: &Value) -> Result<Map<String, Value>, String> {
+    match spec {
+        Value::Object(fields) => Ok(fields.clone()),
+        _ => Err("spec is no object".to_owned()),
+    }
+}
+
+fn pools(spec: &Map<String, Value>) -> Result<Vec<Value>, String> {
+    match spec.get("nodePools") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(pools)) => Ok(pools.clone()),
+        Some(_) => Err("spec.nodePools is no list".to_owned()),
+    }
+}
+
+fn pool_name(pool: &Value) -> &str {
+    pool.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A list of variables. What serde says of a wrong one could quote it.
+fn variables(fields: &Map<String, Value>, place: &str) -> Result<Vec<EnvVar>, String> {
+    match fields.get("environmentVariables") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(list) => serde_json::from_value(list.clone())
+            .map_err(|_| format!("{place}.environmentVariables is no list of variables")),
+    }
+}
+
+fn written(list: &[EnvVar]) -> Result<Value, String> {
+    serde_json::to_value(list).map_err(|error| error.to_string())
+}
+
+fn set_strategy(fields: &mut Map<String, Value>) {
+    let mut strategy = match fields.get("updateStrategy") {
+        Some(Value::Object(strategy)) => strategy.clone(),
+        _ => Map::new(),
+    };
+    strategy.insert("type".to_owned(), json!("RollingUpdate"));
+    fields.insert("updateStrategy".to_owned(), Value::Object(strategy));
+}
+
+/// Pods are replaced one by one.
+///
+/// # Errors
+/// When it is no specification.
+pub fn rolling(spec: &Value) -> Result<Value, String> {
+    let mut spec = object(spec)?;
+    set_strategy(&mut spec);
+    each_pool(&mut spec, |_, fields| {
+        set_strategy(fields);
+        Ok(())
+    })?;
+    Ok(Value::Object(spec))
+}
+
+fn each_pool(
+    spec: &mut Map<String, Value>,
+    mut change: impl FnMut(&str, &mut Map<String, Value>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut all = pools(spec)?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    for pool in &mut all {
+        let name = pool_name(pool).to_owned();
+        let fields = pool.get_mut("spec").and_then(Value::as_object_mut);
+        let fields = fields.ok_or_else(|| format!("pool {name:?} has no spec"))?;
+        change(&name, fields)?;
+    }
+    spec.insert("nodePools".to_owned(), Value::Array(all));
+    Ok(())
+}
+
+/// The variables of every pool, merged with what is wanted: no name twice, what is there stays in
+/// its place.
+///
+/// # Errors
+/// When a list is none.
+pub fn with_environment(spec: &Value, wanted: &[EnvVar]) -> Result<Value, String> {
+    let mut spec = object(spec)?;
+    let own = merge_environment(&variables(&spec, "spec")?, wanted);
+    spec.insert("environmentVariables".to_owned(), written(&own)?);
+    each_pool(&mut spec, |name, fields| {
+        let there = variables(fields, &format!("pool {name:?}"))?;
+        let merged = merge_environment(&there, wanted);
+        fields.insert("environmentVariables".to_owned(), written(&merged)?);
+        Ok(())
+    })?;
+    Ok(Value::Object(spec))
+}
+
+/// As many nodes and pools as an active region has; the variables of nodes that are there stay as
+/// they are. With `nodes` of the cluster's own pool.
+///
+/// # Errors
+/// When it is no specification.
+pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, String> {
+    let mut spec = object(spec)?;
+    spec.insert("nodeCount".to_owned(), json!(nodes));
+    let factor = active.target_replication_factor;
+    spec.insert("targetReplicationFactor".to_owned(), json!(factor));
+    let rebalance = active.auto_rebalance_partitions;
+    spec.insert("autoRebalancePartitions".to_owned(), json!(rebalance));
+    let mut all = pools(&spec)?;
+    for wanted in &active.node_pools {
+        let there = all.iter_mut().find(|it| pool_name(it) == wanted.name);
+        match there {
+            Some(pool) => {
+                let fields = pool.get_mut("spec").and_then(Value::as_object_mut);
+                let name = wanted.name;
+                let fields = fields.ok_or_else(|| format!("pool {name:?} has no spec"))?;
+                fields.insert("nodeCount".to_owned(), json!(wanted.node_count));
+            }
+            None => all.push(new_pool(&spec, wanted, active)?),
+        }
+    }
+    if !all.is_empty() {
+        spec.insert("nodePools".to_owned(), Value::Array(all));
+    }
+    Ok(Value::Object(spec))
+}
+
+fn new_pool(spec: &Map<String, Value>, pool: &NodePool, active: &Derived) -> Result<Value, String> {
+    let of_a_node = spec
+        .iter()
+        .filter(|(name, _)| NODE.contains(&name.as_str()));
+    let mut fields: Map<String, Value> = of_a_node
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    fields.insert("nodeCount".to_owned(), json!(pool.node_count));
+    fields.insert(
+        "nodeSelector".to_owned(),
+        json!({ "agentpool": pool.agent_pool }),
+    );
+    // It has what an active region's nodes have from the beginning, so it is made once.
+    let mut wanted = active.cluster_environment();
+    wanted.push(EnvVar::value(ROLES, pool.node_roles));
+    let environment = merge_environment(&variables(spec, "spec")?, &wanted);
+    fields.insert("environmentVariables".to_owned(), written(&environment)?);
+    Ok(json!({ "name": pool.name, "spec": fields }))
+}
+
+/// As few nodes and pools as a standby declares, with its environment.
+///
+/// # Errors
+/// When it is no specification.
+pub fn asleep(spec: &Value, standby: &Derived) -> Result<Value, String> {
+    let mut spec = object(spec)?;
+    if spec.contains_key("nodePools") {
+        spec.insert("nodePools".to_owned(), json!([]));
+    }
+    spec.insert("nodeCount".to_owned(), json!(standby.node_count));
+    let factor = standby.target_replication_factor;
+    spec.insert("targetReplicationFactor".to_owned(), json!(factor));
+    let rebalance = standby.auto_rebalance_partitions;
+    spec.insert("autoRebalancePartitions".to_owned(), json!(rebalance));
+    with_environment(&Value::Object(spec), &standby.cluster_environment())
+}
+
+#[cfg(test)]
+mod tests;
