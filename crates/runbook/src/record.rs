@@ -169,12 +169,17 @@ impl Record {
         self.steps.iter().find(|step| step.id == id)
     }
 
-    /// The steps behind us that must still hold where we are.
+    /// The steps behind us that must still hold where we are. What a step ends that was begun already
+    /// is not among them: the operator that it was about to start may run, and from there is no way
+    /// back.
     pub fn standing(&self, plan: &[&'static Step]) -> Vec<usize> {
         let Some(at) = self.position() else {
             return Vec::new();
         };
-        let ahead = |id: &str| plan.iter().skip(at).any(|step| step.id == id);
+        let ahead = |id: &str| {
+            let mut left = self.steps.iter().skip(at);
+            left.any(|step| step.id == id && step.state == StepState::Pending)
+        };
         let behind = plan.iter().take(at).enumerate();
         let standing = behind.filter(|(_, step)| match step.holds {
             Holds::Once => false,

@@ -1,0 +1,103 @@
+//! Two operators, and a run that was taken from one.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::control::{HANG, command, json};
+use crate::state::{FAILBACK, come_back, fail_over, state};
+use crate::world::{Logs, World, no_kubectl};
+
+fn signal(pid: u32, what: &str) {
+    let told = std::process::Command::new("kill")
+        .args([what, &pid.to_string()])
+        .status();
+    assert!(told.unwrap().success());
+}
+
+/// Waits until the only run is past this step, and says its name.
+fn past(world: &World, id: &str) -> String {
+    let start = Instant::now();
+    loop {
+        let (runs, _) = json(world, &["runs", "list"]);
+        if let Some(run) = runs["runs"].as_array().and_then(|it| it.first()) {
+            let steps = run["steps"].as_array().unwrap();
+            let step = steps.iter().find(|it| it["id"] == id).unwrap();
+            if ["done", "already"].contains(&step["state"].as_str().unwrap()) {
+                return run["run"].as_str().unwrap().to_owned();
+            }
+        }
+        assert!(start.elapsed() < HANG, "{runs:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn of_two_operators_one_runs_it_and_whoever_was_taken_over_does_nothing_more() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    fail_over(&world);
+    come_back(&world);
+    let mut first = command(&world, FAILBACK)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let run = past(&world, "alert-off");
+    // It is held where it stands, as by a laptop that was closed.
+    signal(first.id(), "-STOP");
+    // Another cannot begin one beside it, nor go on with it while its lease is good.
+    let (told, code) = json(&world, FAILBACK);
+    assert_eq!(code, 3, "{told:#}");
+    assert!(
+        told["next"].as_str().unwrap().contains("runs resume"),
+        "{told:#}"
+    );
+    let lease = world.shell("kubectl --context aks-secondary -n logging get lease");
+    assert!(lease.contains("backstay-failover"), "{lease}");
+    let (told, code) = json(&world, &["runs", "resume", &run, "--yes", "--take-over"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["state"], "done");
+    let ended = state(&world);
+    signal(first.id(), "-CONT");
+    let status = first.wait().unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(state(&world), ended);
+    let (told, _) = json(&world, &["runs", "show", &run]);
+    assert_eq!(told["state"], "done");
+    world.down();
+}
+
+#[test]
+fn a_run_that_died_can_be_gone_on_with_once_its_lease_has_run_out() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    fail_over(&world);
+    let output = command(&world, &["promote", "--yes"])
+        .env("BACKSTAY_KILL_AT", "runbook.pools.after")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), None, "{output:?}");
+    let (runs, _) = json(&world, &["runs", "list"]);
+    let run = runs["runs"][0]["run"].as_str().unwrap().to_owned();
+    assert_eq!(runs["runs"][0]["state"], "running");
+    let (told, code) = json(&world, &["runs", "resume", &run, "--yes"]);
+    assert_eq!(
+        (code, &told["state"]),
+        (0, &Value::from("done")),
+        "{told:#}"
+    );
+    // One that is over is not gone on with, and not given up.
+    for what in ["resume", "abort"] {
+        let (told, code) = json(&world, &["runs", what, &run]);
+        assert_eq!(code, 3, "{told:#}");
+    }
+    world.down();
+}

@@ -1,0 +1,112 @@
+//! How both regions are, in what a runbook changes; and the way to each place of the story.
+
+use backstay_pair::Side;
+use serde_json::{Map, Value, json};
+
+use crate::calls::{SUBSCRIPTION, azure};
+use crate::control::{json, until_json};
+use crate::world::{World, region};
+
+fn kubectl(world: &World, context: &str, what: &str) -> Value {
+    let text = world.shell(&format!("kubectl --context {context} {what} -o json"));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn endpoint(world: &World, name: &str) -> Value {
+    let id = format!(
+        "{SUBSCRIPTION}/resourceGroups/lab-dr/providers/Microsoft.Network/trafficmanagerprofiles/lab-logs/externalEndpoints/{name}"
+    );
+    azure(world, "GET", &id, "2022-04-01", "")["properties"]["endpointStatus"].clone()
+}
+
+pub const ALERT: &str =
+    "/resourceGroups/lab-secondary/providers/Microsoft.Insights/metricAlerts/lab-dr-failover-alert";
+
+/// What a command of the runbook leaves behind, without what is another each time (versions, names of
+/// pods, positions of snapshots).
+pub fn state(world: &World) -> Value {
+    let mut all = Map::new();
+    for side in Side::BOTH {
+        let context = backstay_lab::place::context(side);
+        let cluster = kubectl(world, context, "-n logging get humiocluster logscale");
+        let operator = kubectl(world, context, "-n logging get deploy humio-operator");
+        let strimzi = kubectl(
+            world,
+            context,
+            "-n logging get deploy strimzi-cluster-operator",
+        );
+        let marks = operator["metadata"]["annotations"].as_object().cloned();
+        let marks: Vec<String> = marks
+            .unwrap_or_default()
+            .keys()
+            .filter(|it| it.starts_with("logscale.dr/"))
+            .cloned()
+            .collect();
+        let selectors = ["ui", "ingest"].map(|service| {
+            let service = format!("-n logging get svc logscale-{service}");
+            kubectl(world, context, &service)["spec"]["selector"].clone()
+        });
+        let snapshots = world.place().bucket(side).join("globalsnapshots");
+        let has_snapshots = std::fs::read_dir(snapshots).is_ok_and(|mut it| it.next().is_some());
+        all.insert(
+            side.as_str().to_owned(),
+            json!({
+                "spec": cluster["spec"],
+                "operator": operator["spec"]["replicas"],
+                "strimzi": strimzi["spec"]["replicas"],
+                "marks": marks,
+                "selectors": selectors,
+                "snapshots": has_snapshots,
+                "endpoint": endpoint(world, side.as_str()),
+            }),
+        );
+    }
+    let alert = azure(
+        world,
+        "GET",
+        &format!("{SUBSCRIPTION}{ALERT}"),
+        "2018-03-01",
+        "",
+    );
+    all.insert("alert".to_owned(), alert["properties"]["enabled"].clone());
+    Value::Object(all)
+}
+
+/// A command that must come to its end.
+pub fn done(world: &World, arguments: &[&str]) -> Value {
+    let (told, code) = json(world, arguments);
+    assert_eq!(
+        (code, &told["ok"]),
+        (0, &true.into()),
+        "{arguments:?}: {told:#}"
+    );
+    assert_eq!(told["error"], Value::Null);
+    told
+}
+
+/// A step of a report.
+pub fn step<'a>(report: &'a Value, id: &str) -> &'a Value {
+    let all = report["steps"].as_array().unwrap();
+    let found = all.iter().find(|it| it["id"] == id);
+    found.unwrap_or_else(|| panic!("no step {id}: {report:#}"))
+}
+
+pub const FAILBACK: &[&str] = &["failback", "--yes", "--quiet-seconds", "1"];
+pub const CLEAN: &[&str] = &["clean-secondary", "--yes"];
+
+/// The primary dies and is failed over; by hand, because the watch has tests of its own. Not within
+/// the cooldown of the last one.
+pub fn fail_over(world: &World) {
+    world.done(&["lab", "kill-region", "primary"]);
+    let (told, code) = json(world, &["failover", "--over", "cooldown"]);
+    assert_eq!(code, 0, "{told:#}");
+    until_json(world, &["status"], |status, _| {
+        status["state"] == "failed-over"
+    });
+}
+
+/// The primary's region is back; its nodes are fenced.
+pub fn come_back(world: &World) {
+    world.done(&["lab", "restore", "primary"]);
+    world.until_status(|status| region(status, Side::Primary)["view"]["api"] == true);
+}
