@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use backstay_retry::{Classify, Deadline, Failed, Policy, Verdict, retry};
-use reqwest::header::{AUTHORIZATION, ETAG, HeaderValue, IF_MATCH};
+use reqwest::header::{AUTHORIZATION, ETAG, HeaderValue, IF_MATCH, LOCATION};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +75,8 @@ impl<'a> Call<'a> {
 pub(crate) struct Got<T> {
     pub(crate) body: T,
     pub(crate) etag: Option<ETag>,
+    /// Where what is under way is asked for.
+    pub(crate) location: Option<String>,
 }
 
 /// How one attempt failed.
@@ -241,7 +243,12 @@ impl Client {
             });
         }
         // What serde says of a wrong answer can quote it; an answer can be a key.
-        let body = serde_json::from_slice(&answer.body).map_err(|error| {
+        let text: &[u8] = match answer.body.as_slice() {
+            // What is only under way may be answered without a word.
+            [] if answer.status == 202 => b"null",
+            text => text,
+        };
+        let body = serde_json::from_slice(text).map_err(|error| {
             let (bytes, what) = (
                 answer.body.len(),
                 match error.classify() {
@@ -256,7 +263,13 @@ impl Client {
             ))
         })?;
         let etag = answer.headers.get(ETAG).and_then(ETag::read);
-        Ok(Got { body, etag })
+        let location = answer.headers.get(LOCATION);
+        let location = location.and_then(|it| it.to_str().ok()).map(str::to_owned);
+        Ok(Got {
+            body,
+            etag,
+            location,
+        })
     }
 
     fn error(&self, call: &Call<'_>, failed: Failed<Attempt>) -> AzureError {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use backstay_verify::{Options, World, verify};
+use backstay_verify::{Options, World, alert_chain, verify};
 
 use crate::args::{Output, VerifyFlags};
 use crate::{Exit, complain, control, json, say};
+
+/// Azure takes so long at most to say what became of a test notification, as far as its samples show.
+const NOTIFIED: Duration = Duration::from_secs(180);
 
 /// Looks whether the standby is able, and says what it has found.
 pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
@@ -21,8 +24,23 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
         patience: Duration::from_secs(flags.patience),
     };
     let world = World::of(&pair, flags.in_cluster).await;
+    let verified = async {
+        let chain = async {
+            match flags.notify {
+                true => {
+                    Some(alert_chain(&pair, &world.azure, options.patience.max(NOTIFIED)).await)
+                }
+                false => None,
+            }
+        };
+        let (report, chain) = tokio::join!(verify(&pair, &world, options), chain);
+        match chain {
+            Some(finding) => report.with(finding, options.strict),
+            None => report,
+        }
+    };
     let report = tokio::select! {
-        report = verify(&pair, &world, options) => report,
+        report = verified => report,
         () = crate::stopped() => {
             complain("stopped before all was looked at");
             return Exit::Failed;

@@ -46,6 +46,9 @@ pub enum Check {
     TrafficManager,
     /// The alert that wakes the failover.
     Alert,
+    /// What the alert calls answers, tried out with a test notification. Looked at only where that
+    /// is asked for: it calls out.
+    AlertChain,
     /// What we may do in the standby's cluster.
     Permissions,
     /// The secrets are the same in both regions.
@@ -56,7 +59,7 @@ pub enum Check {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Environment,
         Self::Secrets,
         Self::RecoverySource,
@@ -75,6 +78,7 @@ impl Check {
         Self::Endpoints,
         Self::TrafficManager,
         Self::Alert,
+        Self::AlertChain,
         Self::Permissions,
         Self::SecretsEqual,
         Self::Versions,
@@ -101,6 +105,7 @@ impl Check {
             Self::Endpoints => "endpoints",
             Self::TrafficManager => "traffic-manager",
             Self::Alert => "alert",
+            Self::AlertChain => "alert-chain",
             Self::Permissions => "permissions",
             Self::SecretsEqual => "secrets-equal",
             Self::Versions => "versions",

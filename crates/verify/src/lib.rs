@@ -11,10 +11,11 @@
 //! concurrently beforehand. Neither bucket is written to: both are opened by
 //! [`backstay_bucket::Bucket::open_to_read`]. No value of a secret is in an answer, error or log.
 //!
-//! Not here: whether the alert reaches the function. That takes a test notification, which the
-//! function has to answer.
+//! [`alert_chain`] is apart from the rest: it sends a test notification, which the webhook of the watch
+//! has to answer.
 
 mod census;
+mod chain;
 mod checks;
 mod clean;
 mod contents;
@@ -31,6 +32,7 @@ mod stage;
 mod verification;
 mod world;
 
+pub use chain::alert_chain;
 pub use environment::{Environment, EnvironmentError, Unresolved, declared, effective};
 pub use finding::{Check, Finding, Outcome};
 pub use readiness::{keeps_from_failover, readiness};

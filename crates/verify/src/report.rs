@@ -80,6 +80,13 @@ impl Report {
         }
     }
 
+    /// The same with one more finding.
+    #[must_use]
+    pub fn with(mut self, finding: Finding, strict: bool) -> Self {
+        self.findings.push(finding);
+        Self::new(self.findings, self.figures, strict)
+    }
+
     /// For people: a line for each check, and one with the figures.
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -181,6 +181,7 @@ fn of_alerts(counts: &Counts) -> String {
         ("woke", counts.woke),
         ("replayed", counts.replayed),
         ("ignored", counts.ignored),
+        ("tested", counts.tested),
         ("timer", counts.timer),
     ];
     let refused = RefusalKind::ALL

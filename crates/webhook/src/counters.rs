@@ -11,6 +11,7 @@ pub struct Counters {
     woke: AtomicU64,
     replayed: AtomicU64,
     ignored: AtomicU64,
+    tested: AtomicU64,
     timer: AtomicU64,
     refused: [AtomicU64; RefusalKind::ALL.len()],
 }
@@ -24,6 +25,8 @@ pub struct Counts {
     pub replayed: u64,
     /// Alerts of other rules.
     pub ignored: u64,
+    /// Test notifications.
+    pub tested: u64,
     /// Calls of the Functions host's timer.
     pub timer: u64,
     /// Refusals, in the order of [`RefusalKind::ALL`].
@@ -47,6 +50,7 @@ impl Counters {
             woke: self.woke.load(Relaxed),
             replayed: self.replayed.load(Relaxed),
             ignored: self.ignored.load(Relaxed),
+            tested: self.tested.load(Relaxed),
             timer: self.timer.load(Relaxed),
             refused: std::array::from_fn(|at| {
                 self.refused.get(at).map_or(0, |it| it.load(Relaxed))
@@ -59,6 +63,7 @@ impl Counters {
             Outcome::Woke => &self.woke,
             Outcome::Replayed => &self.replayed,
             Outcome::Ignored => &self.ignored,
+            Outcome::Test => &self.tested,
         };
         counter.fetch_add(1, Relaxed);
     }

@@ -46,6 +46,7 @@ pub(crate) enum Outcome {
     Woke,
     Replayed,
     Ignored,
+    Test,
 }
 
 impl Outcome {
@@ -55,6 +56,7 @@ impl Outcome {
             Self::Woke => "taken\n",
             Self::Replayed => "taken before\n",
             Self::Ignored => "of another rule, ignored\n",
+            Self::Test => "a test, heard\n",
         }
     }
 }
@@ -84,6 +86,13 @@ impl Inbox {
 
     pub(crate) fn take(&self, message: &Message, now: DateTime<Utc>) -> Result<Outcome, Refusal> {
         let at = message.at();
+        if message.is_test() {
+            tracing::info!(
+                rule = message.rule,
+                "a test notification is heard, and wakes nobody"
+            );
+            return Ok(Outcome::Test);
+        }
         if !self.rule.is_of(message) {
             tracing::info!(alert = message.id, rule = message.rule, wanted = %self.rule, "an alert of another rule is ignored");
             return Ok(Outcome::Ignored);

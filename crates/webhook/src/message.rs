@@ -18,6 +18,9 @@ const MAX_TEXT: usize = 1 << 10;
 /// An alert of ours has one target.
 const MAX_TARGETS: usize = 64;
 
+/// The alerts of the subscription in Azure's samples
+/// (<https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-payload-samples>).
+const NOBODYS: &str = "/subscriptions/11111111-1111-1111-1111-111111111111/";
 const SCHEMA: &str = "azureMonitorCommonAlertSchema";
 
 /// What is wrong with a message, and where.
@@ -124,6 +127,12 @@ impl Message {
             signal: essentials.text("data.essentials.signalType")?,
             targets: essentials.texts("data.essentials.alertTargetIDs")?,
         })
+    }
+
+    /// Whether it is the sample that Azure sends to try a receiver out: of a subscription and a rule
+    /// that do not exist, and of years ago.
+    pub fn is_test(&self) -> bool {
+        self.id.to_ascii_lowercase().starts_with(NOBODYS) && self.rule.starts_with("test-")
     }
 
     /// When what it tells has happened. A resolution without a time of its own counts from when

@@ -5,6 +5,7 @@ mod alerts;
 mod alerts_in_the_lab;
 mod faults;
 mod identities;
+mod notifications;
 mod standin;
 mod traffic_manager;
 

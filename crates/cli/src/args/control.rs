@@ -203,6 +203,9 @@ pub struct VerifyFlags {
     /// What cannot be found out says no, even what only the primary's Kubernetes API could tell
     #[arg(long)]
     pub strict: bool,
+    /// Send a test notification through the action group, and wait for the answers of its receivers
+    #[arg(long)]
+    pub notify: bool,
     /// How long each part of the world is waited for
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub patience: u64,

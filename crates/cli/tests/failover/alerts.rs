@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use backstay_pair::Side;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::control::{Watch, arm_at};
+use crate::control::{Watch, arm_at, json};
 use crate::world::{Logs, World, no_kubectl, region};
 
 const SECRET: &str = "a-secret-that-nobody-guesses";
@@ -34,7 +34,7 @@ fn the_traffic_managers_alert_reaches_it_and_nobody_elses_does() {
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&answer.stdout), status);
     }
-    let group: Value = json!({ "location": "Global", "properties": {
+    let group: Value = serde_json::json!({ "location": "Global", "properties": {
         "groupShortName": "dr-failover",
         "enabled": true,
         "webhookReceivers": [{
@@ -46,6 +46,13 @@ fn the_traffic_managers_alert_reaches_it_and_nobody_elses_does() {
     let path = "resourceGroups/lab-secondary/providers/Microsoft.Insights/actionGroups/\
                 lab-dr-failover-actions";
     arm_at(&world, "PUT", path, "2023-01-01", Some(&group.to_string()));
+    // The chain is tried out, and nobody acts on it.
+    let (told, _) = json(&world, &["verify", "--notify"]);
+    let findings = told["findings"].as_array().unwrap();
+    let chain = findings.iter().find(|it| it["check"] == "alert-chain");
+    assert_eq!(chain.unwrap()["outcome"], "ok", "{told:#}");
+    watch.until_metric(r#"backstay_webhook_messages_total{result="tested"} 1"#);
+    watch.until_metric(r#"backstay_webhook_messages_total{result="ignored"} 0"#);
     // The region's beginning may have fired one, which nobody was told of; it must be over, or there
     // is no other.
     world.until_status(|status| {

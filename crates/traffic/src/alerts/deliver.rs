@@ -94,10 +94,17 @@ async fn ended_call(
     };
     alerts.metrics().notified(result);
     let id = notification.id;
+    let receiver_name = receiver.clone();
+    let failed = match &outcome {
+        Outcome::Taken => None,
+        Outcome::Again(reason) | Outcome::Refused(reason) => Some(reason.clone()),
+    };
     let written = alerts.change(move |state| {
         state.pending.retain(|it| it.id != id);
         if let Some(alert) = state.alerts.get_mut(&alert) {
             Arc::make_mut(alert).note(event, ["", ""], &text, Utc::now());
+        } else if let Some(trial) = state.trials.get_mut(&alert) {
+            Arc::make_mut(trial).ended(&receiver_name, failed.as_deref(), Utc::now());
         }
         Ok::<_, Infallible>(())
     });

@@ -41,7 +41,7 @@ pub(super) struct Receiver {
     /// Whether in the common alert schema.
     pub(super) common_schema: bool,
     /// Whether it wants a token of Entra, which this server does not have.
-    entra: bool,
+    pub(super) entra: bool,
     /// What else came with it.
     rest: Map<String, Value>,
 }
@@ -164,7 +164,7 @@ impl Receiver {
     }
 }
 
-fn receivers(
+pub(super) fn receivers(
     wire: Option<Vec<Map<String, Value>>>,
     uri: &'static str,
 ) -> Result<Vec<Receiver>, Invalid> {

@@ -5,6 +5,8 @@
 //! resolves; each time, the webhooks of its action groups ([`group`]) are told, in the common
 //! alert schema ([`schema`]). What has fired is an [`alert`], which people acknowledge and close.
 //!
+//! Receivers can be tried out without an alert ([`trial`]).
+//!
 //! Pure are the evaluation, what comes of it ([`turn`]), and when a webhook is called again
 //! ([`courier`]). Around them: [`store`], in which everything is durable before it counts;
 //! [`watch`], which evaluates; [`deliver`], which calls webhooks. An alert that fires and what is
@@ -23,6 +25,7 @@ mod rule_wire;
 mod schema;
 mod series;
 mod store;
+mod trial;
 mod turn;
 mod watch;
 
@@ -31,6 +34,7 @@ pub(crate) use deliver::run as deliver;
 pub(crate) use group::ActionGroup;
 pub(crate) use rule::MetricAlert;
 pub(crate) use store::{Alerts, AlertsState, Configured, Surroundings, path_beside};
+pub(crate) use trial::{Request, Trial};
 pub(crate) use watch::run as watch;
 
 #[cfg(test)]

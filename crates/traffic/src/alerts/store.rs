@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::alert::{Alert, MonitorCondition};
 use super::group::ActionGroup;
 use super::rule::MetricAlert;
+use super::trial::Trial;
 use super::turn::Notification;
 use crate::config::Limits;
 use crate::metrics::Metrics;
@@ -34,6 +35,7 @@ pub(crate) struct AlertsState {
     pub(crate) alerts: BTreeMap<Uuid, Arc<Alert>>,
     /// In the order in which they came.
     pub(super) pending: Vec<Arc<Notification>>,
+    pub(crate) trials: BTreeMap<Uuid, Arc<Trial>>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +45,7 @@ struct Written<'a> {
     groups: Vec<&'a ActionGroup>,
     alerts: Vec<&'a Alert>,
     pending: &'a [Arc<Notification>],
+    trials: Vec<&'a Trial>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +54,9 @@ struct Read {
     groups: Vec<ActionGroup>,
     alerts: Vec<Alert>,
     pending: Vec<Arc<Notification>>,
+    /// Files of before have none.
+    #[serde(default)]
+    trials: Vec<Trial>,
 }
 
 impl Content for AlertsState {
@@ -61,6 +67,7 @@ impl Content for AlertsState {
             groups: self.groups.values().map(Arc::as_ref).collect(),
             alerts: self.alerts.values().map(Arc::as_ref).collect(),
             pending: &self.pending,
+            trials: self.trials.values().map(Arc::as_ref).collect(),
         })
     }
 
@@ -74,6 +81,11 @@ impl Content for AlertsState {
             groups: groups.map(|it| (it.key(), Arc::new(it))).collect(),
             alerts: alerts.map(|it| (it.id, Arc::new(it))).collect(),
             pending: read.pending,
+            trials: read
+                .trials
+                .into_iter()
+                .map(|it| (it.id, Arc::new(it)))
+                .collect(),
         })
     }
 }

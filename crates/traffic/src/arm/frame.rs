@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::http::header::{ETAG, WARNING};
+use axum::http::header::{ETAG, LOCATION, WARNING};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub(super) struct Done {
     status: StatusCode,
     body: Option<Value>,
     etag: Option<String>,
+    /// Where to ask what has become of it.
+    place: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -30,6 +32,7 @@ impl Done {
             status: StatusCode::OK,
             body: Some(body),
             etag: None,
+            place: None,
             warnings: Vec::new(),
         }
     }
@@ -40,6 +43,15 @@ impl Done {
             status,
             etag: Some(etag(state)),
             ..Self::ok(shown)
+        }
+    }
+
+    /// It is under way; what has become of it is asked at `place`.
+    pub(super) fn accepted(body: Value, place: String) -> Self {
+        Self {
+            status: StatusCode::ACCEPTED,
+            place: Some(place),
+            ..Self::ok(body)
         }
     }
 
@@ -75,6 +87,9 @@ impl IntoResponse for Done {
         let headers = response.headers_mut();
         if let Some(etag) = self.etag.and_then(|it| HeaderValue::try_from(it).ok()) {
             headers.insert(ETAG, etag);
+        }
+        if let Some(place) = self.place.and_then(|it| HeaderValue::try_from(it).ok()) {
+            headers.insert(LOCATION, place);
         }
         for warning in self.warnings {
             // 299 is a "miscellaneous persistent warning" (RFC 7234, 5.5.7).

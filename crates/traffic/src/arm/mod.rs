@@ -16,6 +16,7 @@ mod configured;
 mod error;
 mod etag;
 mod frame;
+mod notify;
 mod path;
 mod profiles;
 mod storage;
@@ -91,6 +92,13 @@ async fn answer(arm: &Arm, request: Request) -> Result<Done, ArmError> {
             only(&method, Method::GET, || storage::get(&arm.accounts, &id))
         }
         Place::ListKeys(id) => only(&method, Method::POST, || storage::keys(&arm.accounts, &id)),
+        Place::Notify(id) if method == Method::POST => {
+            notify::send(&arm.alerts, id, request.into_body(), &query).await
+        }
+        Place::Notify(_) => Err(ArmError::method(&method)),
+        Place::Notified(id, trial) => only(&method, Method::GET, || {
+            notify::told(&arm.alerts, &id, &trial, &query)
+        }),
         Place::Alerts(subscription) => only(&method, Method::GET, || {
             alerts::list(&arm.alerts, &subscription, &query)
         }),

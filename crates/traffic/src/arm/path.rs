@@ -19,6 +19,10 @@ pub(super) enum Place {
     Endpoint(ResourceId, String),
     /// The keys of a storage account.
     ListKeys(ResourceId),
+    /// Test notifications of an action group are to be sent.
+    Notify(ResourceId),
+    /// What has become of one, by its id.
+    Notified(ResourceId, String),
     /// The alerts of a subscription that have fired.
     Alerts(String),
     /// One of them, and what about it.
@@ -47,6 +51,7 @@ impl Place {
             }
             Self::Endpoint(..) => Kind::Profile,
             Self::ListKeys(_) => Kind::StorageAccount,
+            Self::Notify(_) | Self::Notified(..) => Kind::ActionGroup,
             Self::Collection(kind, _) | Self::Resource(kind, _) => *kind,
         };
         let versions: &[&str] = match kind {
@@ -207,6 +212,10 @@ pub(super) fn parse(path: &str) -> Result<Place, ArmError> {
                     ));
                 }
                 (Some(Kind::StorageAccount), [_, "listkeys"]) => Some(Place::ListKeys(id())),
+                (Some(Kind::ActionGroup), [_, "createnotifications"]) => Some(Place::Notify(id())),
+                (Some(Kind::ActionGroup), [_, "notificationstatus", _]) => {
+                    Some(Place::Notified(id(), part(9)))
+                }
                 _ => None,
             }
         }

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::clients::{Curl, code, has};
 use crate::endpoint::{Fake, Way};
-use crate::receiver::{ACTIONS, ALERTS, RULES, Receiver, action_group, alerts, rule, watched};
-use crate::server::{HANG, Server, profile, providers};
+use crate::receiver::{
+    ACTIONS, ALERTS, RULES, Receiver, action_group, alerts, rule, until_retried, watched,
+};
+use crate::server::{Api, HANG, Server, config, profile, providers};
 
 fn at(kind: &str, name: &str, version: &str) -> String {
     let slash = if name.is_empty() { "" } else { "/" };
@@ -382,4 +385,105 @@ async fn switching_the_endpoint_off_resolves_nothing() {
     let all = alerts(api).await;
     assert_eq!(condition(&all, "r"), ["Resolved"]);
     server.stop().await;
+}
+
+/// A test notification outlives a restart, and what came of it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_notification_is_told_over_a_restart() {
+    let receiver = Receiver::start().await;
+    receiver.answers(&[503]);
+    let server = Server::start().await;
+    let group = format!("{}/Microsoft.Insights/actionGroups/g", providers());
+    let test = json!({
+        "alertType": "metricstaticthreshold",
+        "webhookReceivers": [
+            { "name": "w", "serviceUri": receiver.uri("/w?code=s3cret"), "useCommonAlertSchema": true },
+            { "name": "old", "serviceUri": receiver.uri("/old") },
+            { "name": "entra", "serviceUri": receiver.uri("/entra"), "useAadAuth": true },
+        ],
+        "smsReceivers": [{ "name": "someone" }],
+    });
+    let ask = async |api: &Api, method: Method, path: &str, body: Option<Value>| {
+        let path = path.split('?').next().unwrap();
+        let asked = api.try_ask_version(method, path, ACTIONS, body);
+        asked.await.unwrap()
+    };
+    let path = format!("{group}/createNotifications?api-version={ACTIONS}");
+    let (status, _) = ask(&server.api, Method::POST, &path, Some(test.clone())).await;
+    assert_eq!(status, 404, "there is no such group");
+    let (kind, name) = ("Microsoft.Insights/actionGroups/g", action_group(&[]));
+    server.api.make(kind, ACTIONS, name).await;
+    for wrong in [
+        json!({ "alertType": "budget", "webhookReceivers": test["webhookReceivers"] }),
+        json!({ "alertType": "metricstaticthreshold" }),
+        json!({ "alertType": "metricstaticthreshold", "webhookReceivers": [{ "name": "w" }] }),
+    ] {
+        let (status, _) = ask(&server.api, Method::POST, &path, Some(wrong)).await;
+        assert_eq!(status, 400);
+    }
+    let curl = Curl {
+        base: server.api.addresses.arm.clone(),
+        token: server.api.token.clone(),
+        more: Vec::new(),
+    };
+    let sent = reqwest::Client::builder().no_proxy().build().unwrap();
+    let sent = sent
+        .post(format!("{}{path}", curl.base))
+        .bearer_auth(&curl.token);
+    let sent = sent.json(&test).send().await.unwrap();
+    assert_eq!(sent.status(), 202);
+    let place = sent.headers()["location"].to_str().unwrap().to_owned();
+    assert!(
+        place.starts_with(&format!("{group}/notificationStatus/")),
+        "{place}"
+    );
+    until_retried(&server.api).await;
+    let (status, told) = ask(&server.api, Method::GET, &place, None).await;
+    assert_eq!(
+        (status.as_u16(), &told["state"]),
+        (202, &json!("InProgress"))
+    );
+
+    let folder = server.stop().await;
+    let manager = backstay_traffic::TrafficManager::start(config(folder.path()))
+        .await
+        .unwrap();
+    let api = Api::of(manager.addresses().clone());
+    let begun = Instant::now();
+    let told = loop {
+        let (status, told) = ask(&api, Method::GET, &place, None).await;
+        if status == 200 {
+            break told;
+        }
+        assert!(begun.elapsed() < HANG, "{told}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(told["state"], "Complete");
+    let details = told["actionDetails"].as_array().unwrap().iter();
+    let mut details: Vec<(&str, &str)> = details
+        .map(|it| (it["Name"].as_str().unwrap(), it["Status"].as_str().unwrap()))
+        .collect();
+    details.sort_unstable();
+    let failed = [
+        ("entra", "Failed"),
+        ("old", "Succeeded"),
+        ("someone", "Failed"),
+        ("w", "Succeeded"),
+    ];
+    assert_eq!(details, failed);
+    assert!(!told.to_string().contains("s3cret"), "{told}");
+    // As Azure's sample, so that nobody takes it for his own alert.
+    let sample = receiver.until("/w?code=s3cret", 1).await;
+    assert_eq!(
+        sample["data"]["essentials"]["alertRule"],
+        "test-metricAlertRule"
+    );
+    let older = receiver.until("/old", 1).await;
+    assert_eq!(older["schemaId"], "AzureMonitorMetricAlert");
+    // No alert has fired, and another group knows nothing of it.
+    assert_eq!(alerts(&api).await, Vec::<Value>::new());
+    let other = place.replace("actionGroups/g/", "actionGroups/h/");
+    let (status, _) = ask(&api, Method::GET, &other, None).await;
+    assert_eq!(status, 404);
+    manager.shut_down().await;
 }

@@ -189,10 +189,10 @@ fn selects_nothing(pair: &Pair, pools: &[Pool], service: &Service) -> Option<Str
         return Some(format!("selects {label}={value}, which no node has"));
     }
     let value = service.selector.get(POOL_LABEL)?;
-    let mut names = pools.iter().filter(|it| it.node_count > 0);
-    let there = names.any(|pool| match pool.name.as_str() {
+    let there = pools.iter().any(|pool| match pool.name.as_str() {
+        // How many nodes that is, is another check's.
         "" => *value == pair.cluster,
-        name => *value == format!("{}-{name}", pair.cluster),
+        name => pool.node_count > 0 && *value == format!("{}-{name}", pair.cluster),
     });
     (!there).then(|| format!("selects the pool {value}, which there is not"))
 }

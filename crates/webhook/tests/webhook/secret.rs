@@ -95,6 +95,32 @@ async fn alerts_of_other_rules_are_taken_and_wake_nobody() {
     assert_eq!(rig.counts().ignored, 3);
 }
 
+/// What Azure sends to try a receiver out, as its documentation has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_notification_is_heard_and_wakes_nobody() {
+    let mut rig = Rig::start().await;
+    let mut message = fired("a", soon());
+    let essentials = &mut message["data"]["essentials"];
+    essentials["alertId"] = json!(
+        "/subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.AlertsManagement/alerts/12345678-1234-1234-1234-1234567890ab"
+    );
+    essentials["alertRule"] = json!("test-metricAlertRule");
+    essentials["firedDateTime"] = json!("2021-11-15T09:35:24.3468506Z");
+    let answer = rig.post(&message).await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, "a test, heard")
+    );
+    // Another one is as good.
+    assert_eq!(rig.post(&message).await.status, 200);
+    rig.nothing_more();
+    assert_eq!((rig.counts().tested, rig.counts().ignored), (2, 0));
+    // A rule of ours that is called so is no test.
+    message["data"]["essentials"]["alertId"] = json!("/subscriptions/5e55/providers/x/alerts/a");
+    rig.post(&message).await;
+    assert_eq!((rig.counts().tested, rig.counts().ignored), (2, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_alert_is_refused_with_what_and_where() {
     let mut rig = Rig::start().await;
