@@ -22,6 +22,8 @@ mod contents;
 mod environment;
 mod fact;
 mod finding;
+#[cfg(test)]
+mod measure;
 mod readiness;
 mod recoverable;
 mod recovery;

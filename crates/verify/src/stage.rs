@@ -211,9 +211,13 @@ impl Stage {
         }
     }
 
+    pub(crate) async fn bucket(&self, side: Side) -> Bucket {
+        Bucket::open(self.config(side, Role::Own)).await.unwrap()
+    }
+
     /// A start of the region's nodes; without a state of its own it recovers from the other one.
     pub(crate) async fn start(&self, side: Side, recover: bool) -> Node {
-        let own = Bucket::open(self.config(side, Role::Own)).await.unwrap();
+        let own = self.bucket(side).await;
         let data = tempfile::tempdir().unwrap();
         let options = LoadOptions {
             own: own.clone(),
