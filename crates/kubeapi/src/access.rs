@@ -25,7 +25,7 @@ pub struct Rule {
     pub names: &'static [&'static str],
 }
 
-/// A role and its rules.
+/// A role and its rules. Who has several has them under one name: what they allow is added up.
 #[derive(Debug, Clone, Copy)]
 pub struct Role {
     /// What it is called; also the name of the user that has it.
@@ -144,6 +144,67 @@ impl Role {
         ],
     };
 
+    /// `backstay promote | failback | clean-secondary | runs`: exactly what they need in the primary's
+    /// cluster, as in `deploy/kubernetes/runbook.yaml`.
+    pub const RUNBOOK_PRIMARY: Self = Self {
+        name: "runbook-primary",
+        namespace: Some("logging"),
+        rules: &[
+            rule(&["get"], &["apps"], &["deployments"]),
+            rule(&["patch"], &["apps"], &["deployments/scale"]),
+            rule(&["get", "patch"], &["core.humio.com"], &["humioclusters"]),
+            rule(&["get"], &["kafka.strimzi.io"], &["kafkas"]),
+            rule(&["list", "watch", "delete"], &[""], &["pods"]),
+            rule(&["get"], &[""], &["pods/log"]),
+            rule(&["get", "create"], &[""], &["pods/portforward"]),
+            rule(&["get"], &[""], &["secrets"]),
+        ],
+    };
+
+    /// The same one in the namespace of the primary's ingress controller.
+    pub const RUNBOOK_INGRESS: Self = Self {
+        name: Self::RUNBOOK_PRIMARY.name,
+        namespace: Some("logging-ingress"),
+        rules: &[
+            rule(&["get"], &["apps"], &["deployments"]),
+            rule(&["patch"], &["apps"], &["deployments/scale"]),
+        ],
+    };
+
+    /// The same in the secondary's cluster.
+    pub const RUNBOOK_SECONDARY: Self = Self {
+        name: "runbook-secondary",
+        namespace: Some("logging"),
+        rules: &[
+            rule(&["get", "patch"], &["apps"], &["deployments"]),
+            rule(&["patch"], &["apps"], &["deployments/scale"]),
+            rule(&["get", "patch"], &["core.humio.com"], &["humioclusters"]),
+            rule(&["get"], &["kafka.strimzi.io"], &["kafkas"]),
+            rule(
+                &["list", "delete"],
+                &["core.strimzi.io"],
+                &["strimzipodsets"],
+            ),
+            rule(
+                &["get", "create", "update", "patch"],
+                &["coordination.k8s.io"],
+                &["leases"],
+            ),
+            rule(
+                &["get", "list", "create", "patch", "delete"],
+                &[""],
+                &["configmaps"],
+            ),
+            rule(&["create"], &[""], &["events"]),
+            rule(&["list", "delete"], &[""], &["persistentvolumeclaims"]),
+            rule(&["list", "watch", "delete"], &[""], &["pods"]),
+            rule(&["get"], &[""], &["pods/log"]),
+            rule(&["get", "create"], &[""], &["pods/portforward"]),
+            rule(&["get", "list", "delete"], &[""], &["secrets"]),
+            rule(&["get", "list", "patch"], &[""], &["services"]),
+        ],
+    };
+
     /// The ingress proxy: it reads where requests go, and the certificates it shows.
     pub const INGRESS: Self = Self {
         name: "ingress",
@@ -190,11 +251,11 @@ impl Act<'_> {
     }
 }
 
-/// The users of one server: each has a token and a role.
+/// The users of one server: each has a token and a role, or several.
 #[derive(Clone, Default)]
 pub struct Access {
     /// By the digest of the token: finding one takes no longer the more of it is right.
-    roles: HashMap<[u8; 32], Role>,
+    roles: HashMap<[u8; 32], Vec<Role>>,
     tokens: Vec<(&'static str, String)>,
 }
 
@@ -206,7 +267,7 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// These roles, each with the token that it has in `folder`, or a new one written there. A
+    /// These roles, each name with the token that it has in `folder`, or a new one written there. A
     /// token outlives the server, and so does a kubeconfig.
     ///
     /// # Errors
@@ -223,8 +284,11 @@ impl Access {
                     token
                 }
             };
-            access.roles.insert(hash(&token), *role);
-            access.tokens.push((role.name, token));
+            let roles = access.roles.entry(hash(&token)).or_default();
+            roles.push(*role);
+            if roles.len() == 1 {
+                access.tokens.push((role.name, token));
+            }
         }
         Ok(access)
     }
@@ -239,17 +303,19 @@ impl Access {
 
     /// Whose token this is.
     pub(crate) fn authenticate(&self, token: &str) -> Option<User> {
-        self.roles.get(&hash(token)).map(|role| User(*role))
+        self.roles
+            .get(&hash(token))
+            .map(|roles| User(roles.clone()))
     }
 }
 
 /// An authenticated user.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct User(Role);
+#[derive(Debug, Clone)]
+pub(crate) struct User(Vec<Role>);
 
 impl User {
     pub(crate) fn name(&self) -> &'static str {
-        self.0.name
+        self.0.first().map_or("", |role| role.name)
     }
 
     /// Refuses what the role does not allow, in Kubernetes' words.
@@ -263,7 +329,7 @@ impl User {
         };
         let what = format!(
             "User {:?} cannot {} resource {:?} in API group {:?} {place}",
-            self.0.name,
+            self.name(),
             act.verb,
             act.resource(),
             act.kind.group,
@@ -274,7 +340,7 @@ impl User {
     }
 
     pub(crate) fn may(&self, act: &Act<'_>) -> bool {
-        self.0.allows(act)
+        self.0.iter().any(|role| role.allows(act))
     }
 }
 

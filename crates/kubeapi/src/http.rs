@@ -189,7 +189,7 @@ async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
         Route::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
         Route::Discovery(path) => discovery::answer(path, &call),
         Route::OpenApi(path) => openapi::answer(path),
-        Route::Review(kind) => review::answer(user, kind, &call, body).await,
+        Route::Review(kind) => review::answer(&user, kind, &call, body).await,
         Route::Unknown => {
             let mut response = (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
             response.headers_mut().insert(
@@ -199,13 +199,15 @@ async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
             Ok(response)
         }
         Route::Resource(target) => {
-            user.check(&Act {
-                verb: verb(&call, target),
-                kind: target.kind,
-                subresource: &target.subresource,
-                namespace: &target.namespace,
-                name: &target.name,
-            })?;
+            for verb in std::iter::once(verb(&call, target)).chain(also(&call, target)) {
+                user.check(&Act {
+                    verb,
+                    kind: target.kind,
+                    subresource: &target.subresource,
+                    namespace: &target.namespace,
+                    name: &target.name,
+                })?;
+            }
             resource(api, &call, target, parts, body).await
         }
     }
@@ -226,6 +228,15 @@ fn verb(call: &Call, target: &Target) -> &'static str {
     }
 }
 
+/// What reaches into a pod by a GET, over a WebSocket, is no mere reading. Kubernetes says so since 1.35
+/// (`AuthorizePodWebsocketUpgradeCreatePermission`,
+/// <https://github.com/kubernetes/kubernetes/pull/134577>); here it is so already, so that a role which
+/// is enough here is enough there.
+fn also(call: &Call, target: &Target) -> Option<&'static str> {
+    let reaches_in = matches!(target.subresource.as_str(), "exec" | "portforward");
+    (reaches_in && call.method == Method::GET).then_some("create")
+}
+
 async fn resource(
     api: &Api,
     call: &Call,
@@ -238,7 +249,7 @@ async fn resource(
         "log" if reaches_in => return pod::log(api, call, target).await,
         "exec" if reaches_in => return exec::exec(api, call, target, parts).await,
         "portforward" if reaches_in => {
-            return portforward::portforward(api, target, parts).await;
+            return portforward::portforward(api, call, target, parts).await;
         }
         "proxy" => return proxy::proxy(api, target, parts, body).await,
         _ => {}

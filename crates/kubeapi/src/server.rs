@@ -58,8 +58,8 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// On any free loopback port, with the roles admin, operator, dr-function, failover and
-    /// ingress.
+    /// On any free loopback port, with the roles admin, operator, dr-function, failover, ingress, and
+    /// those of the runbook.
     pub fn new(folder: PathBuf, runtime: Arc<dyn PodRuntime>) -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -70,6 +70,9 @@ impl ServerOptions {
                 Role::DR_FUNCTION,
                 Role::FAILOVER,
                 Role::INGRESS,
+                Role::RUNBOOK_PRIMARY,
+                Role::RUNBOOK_INGRESS,
+                Role::RUNBOOK_SECONDARY,
             ],
             runtime,
             history: 8192,

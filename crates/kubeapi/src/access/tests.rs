@@ -9,7 +9,7 @@ fn may(role: Role, verb: &str, group: &str, resource: &str, namespace: &str) -> 
         .iter()
         .find(|kind| kind.group == group && kind.plural == plural)
         .unwrap();
-    User(role).may(&Act {
+    User(vec![role]).may(&Act {
         verb,
         kind,
         subresource,
@@ -126,7 +126,35 @@ fn a_rule_can_be_for_one_name_only() {
             namespace: "logging",
             name,
         };
-        assert_eq!(User(ROLE).may(&act), allowed, "{name}");
+        assert_eq!(User(vec![ROLE]).may(&act), allowed, "{name}");
+    }
+}
+
+#[test]
+fn who_has_two_roles_may_do_what_either_allows_and_has_one_token() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let roles = [Role::RUNBOOK_PRIMARY, Role::INGRESS, Role::RUNBOOK_INGRESS];
+    let access = Access::in_folder(folder.path(), &roles).unwrap();
+    assert_eq!(access.tokens.len(), 2);
+    let user = access
+        .authenticate(access.token("runbook-primary").unwrap())
+        .unwrap();
+    assert_eq!(user.name(), "runbook-primary");
+    for (group, plural, namespace, allowed) in [
+        ("", "secrets", "logging", true),
+        ("", "secrets", "logging-ingress", false),
+        ("apps", "deployments", "logging", true),
+        ("apps", "deployments", "logging-ingress", true),
+        ("apps", "deployments", "other", false),
+    ] {
+        let act = Act {
+            verb: "get",
+            kind: find(group, "v1", plural).unwrap(),
+            subresource: "",
+            namespace,
+            name: "x",
+        };
+        assert_eq!(user.may(&act), allowed, "{plural} in {namespace}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! `port-forward`: SPDY streams inside a WebSocket, as `kubectl` does it since 1.31
 //! (<https://kep.k8s.io/4006>), or on the connection itself, as it did before. For each connection the client opens two streams with one request
-//! id: one for errors, one for the bytes.
+//! id: one for errors, one for the bytes. Or without SPDY, by [`channels`].
+
+mod channels;
 
 use std::collections::HashMap;
 
@@ -15,9 +17,9 @@ use super::Api;
 use super::exec::upgrade;
 use super::pod::any_container;
 use super::read::existing;
-use super::request::Target;
+use super::request::{Call, Target};
 use super::spdy::{Incoming, Session, Stream, Upgrade};
-use crate::runtime::PodName;
+use crate::runtime::{PodName, RuntimeError};
 use crate::status::{ApiError, ApiResult};
 
 const PROTOCOL: &str = "portforward.k8s.io";
@@ -28,6 +30,7 @@ const MAX_HALVES: usize = 256;
 
 pub(super) async fn portforward(
     api: &Api,
+    call: &Call,
     target: &Target,
     mut parts: Parts,
 ) -> ApiResult<Response> {
@@ -38,13 +41,25 @@ pub(super) async fn portforward(
         let run = move |session| serve(forwards, container, session);
         return Ok(spdy.serve(api.stopping.clone(), run));
     }
-    let upgrade = upgrade(&mut parts).await?.protocols([TUNNEL]);
-    if upgrade.selected_protocol().is_none() {
-        return Err(ApiError::bad_request(format!(
-            "unable to upgrade: the protocol served is {TUNNEL}"
-        )));
-    }
+    let upgrade = upgrade(&mut parts).await?.protocols([TUNNEL, channels::V4]);
     let api = api.clone();
+    match upgrade.selected_protocol().map(|it| it.as_bytes()) {
+        Some(chosen) if chosen == channels::V4.as_bytes() => {
+            let ports = channels::ports(&call.parameters("ports"))?;
+            return Ok(upgrade.on_upgrade(move |socket| async move {
+                let stopping = api.stopping.clone();
+                let run = channels::run(api, container, ports, socket);
+                stopping.run_until_cancelled(run).await;
+            }));
+        }
+        Some(_) => {}
+        None => {
+            return Err(ApiError::bad_request(format!(
+                "unable to upgrade: the protocols served are {TUNNEL} and {}",
+                channels::V4
+            )));
+        }
+    }
     Ok(upgrade.on_upgrade(move |socket| async move {
         let stopping = api.stopping.clone();
         let (ours, theirs) = duplex(BUFFER);
@@ -173,14 +188,19 @@ async fn forward(api: &Api, pod: &PodName, port: u16, mut error: Stream, data: S
                 () = async { inwards.await; std::future::pending().await } => {}
             }
         }
-        Err(refused) => {
-            let text = format!(
-                "an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod {}, uid : {refused}",
-                pod.name
-            );
+        Err(cause) => {
+            let text = refused(pod, port, &cause);
             error.send(Bytes::from(text)).await;
             data.split().1.finish().await;
         }
     }
     error.finish().await;
+}
+
+/// What a kubelet says when it cannot connect.
+fn refused(pod: &PodName, port: u16, error: &RuntimeError) -> String {
+    format!(
+        "an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod {}, uid : {error}",
+        pod.name
+    )
 }

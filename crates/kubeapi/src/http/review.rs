@@ -12,7 +12,12 @@ use crate::document::text;
 use crate::kind::KINDS;
 use crate::status::ApiResult;
 
-pub(super) async fn answer(user: User, kind: &str, call: &Call, body: Body) -> ApiResult<Response> {
+pub(super) async fn answer(
+    user: &User,
+    kind: &str,
+    call: &Call,
+    body: Body,
+) -> ApiResult<Response> {
     let asked = json_of(call, body).await?;
     let status = if kind == "SelfSubjectReview" {
         json!({ "userInfo": { "username": user.name(), "groups": ["system:authenticated"] } })
@@ -34,7 +39,7 @@ pub(super) async fn answer(user: User, kind: &str, call: &Call, body: Body) -> A
     Ok(json_response(StatusCode::CREATED, &body))
 }
 
-fn allowed(user: User, asked: &Value) -> bool {
+fn allowed(user: &User, asked: &Value) -> bool {
     let of = |field: &str| text(asked, &format!("/spec/resourceAttributes/{field}"));
     let (group, resource, namespace) = (of("group"), of("resource"), of("namespace"));
     let kind = KINDS
