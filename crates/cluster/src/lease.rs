@@ -9,12 +9,11 @@ use backstay_retry::Deadline;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::annotations::Outcome;
-use crate::lock::LEASES;
+use crate::lock::{LEASES, record};
 use crate::{ClusterError, Region};
 
 /// A Lease as read.
@@ -24,6 +23,8 @@ pub struct Holding {
     pub holder: Option<String>,
     /// The state that was read (`resourceVersion`), which changes with each renewal.
     pub version: String,
+    /// How long its holder is believed in without a renewal.
+    pub lasts: Duration,
 }
 
 impl Region {
@@ -112,12 +113,10 @@ impl Region {
 }
 
 fn holding(lease: &Lease) -> Holding {
-    let holder = lease
-        .spec
-        .as_ref()
-        .and_then(|it| it.holder_identity.clone());
+    let record = record(lease);
     Holding {
-        holder: holder.filter(|it| !it.is_empty()),
-        version: lease.resource_version().unwrap_or_default(),
+        holder: Some(record.holder).filter(|it| !it.is_empty()),
+        version: record.version,
+        lasts: record.duration,
     }
 }

@@ -240,7 +240,7 @@ fn later(old: Option<&MicroTime>) -> MicroTime {
     MicroTime(after.map_or(now, |after| after.max(now)))
 }
 
-fn record(lease: &Lease) -> Record {
+pub(crate) fn record(lease: &Lease) -> Record {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|it| it.lease_duration_seconds).unwrap_or(0);
     Record {

@@ -4,7 +4,8 @@
 //! compare-and-set); it keeps the work and the log in one hand. Whether a lease has run out is
 //! judged by how long this instance has seen it unchanged, on its own monotonic clock, as in
 //! Kubernetes' own leader election (client-go, `tools/leaderelection`, `observedTime`): the times
-//! written in it are another machine's and are not looked at.
+//! written in it are another machine's and are not looked at, only for how long its holder promises to
+//! be alive without renewing it.
 
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use crate::marks::Revision;
 /// The name of the Lease.
 pub const LEASE: &str = "backstay-failover";
 
+/// Nobody is believed in for longer without a renewal, whatever he promises: a failover waits for him.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// The Lease as read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -22,6 +26,10 @@ pub struct Lease {
     pub holder: Option<String>,
     /// Its `resourceVersion`, which changes with each renewal.
     pub revision: Revision,
+    /// `spec.leaseDurationSeconds`: for how long its holder is believed in without a renewal. Another
+    /// than us (a person's run) may have promised more than we do.
+    #[serde(default)]
+    pub promised: Duration,
 }
 
 /// Whose the lock is.
@@ -62,6 +70,7 @@ impl LeaseWatch {
             _ => mono,
         };
         self.seen = Some((lease.revision.clone(), since));
+        let lasts = lasts.max(lease.promised.min(LONGEST));
         match lease.holder.as_deref() {
             Some(holder) if holder == me => Lock::Mine(lease.revision.clone()),
             Some(holder) if mono.saturating_sub(since) < lasts => Lock::Held(holder.to_owned()),

@@ -58,6 +58,7 @@ impl Locked for World {
             Ok(found) => Known::Is(found.map(|it| Lease {
                 holder: it.holder,
                 revision: Revision(it.version),
+                promised: it.lasts,
             })),
             Err(error) => Known::Unknown(error.to_string()),
         }

@@ -6,6 +6,7 @@ fn lease(holder: Option<&str>, revision: &str) -> Lease {
     Lease {
         holder: holder.map(str::to_owned),
         revision: Revision(revision.to_owned()),
+        promised: Duration::ZERO,
     }
 }
 
@@ -33,4 +34,20 @@ fn whose_the_lock_is() {
     assert_eq!(judge(ours, 301), Lock::Mine(revision("3")));
     let given_back = Some(lease(None, "4"));
     assert_eq!(judge(given_back, 302), Lock::Free(Some(revision("4"))));
+}
+
+#[test]
+fn who_promises_more_is_believed_in_for_longer_and_who_promises_less_is_not_for_less() {
+    for (promised, until) in [(60, 60), (15, 15), (2, 15), (86_400, 120)] {
+        let mut watch = LeaseWatch::default();
+        let theirs = Lease {
+            promised: Duration::from_secs(promised),
+            ..lease(Some("operator@host"), "1")
+        };
+        let mut judge = |mono| watch.judge(Some(&theirs), "me", Duration::from_secs(mono), LASTS);
+        assert_eq!(judge(100), Lock::Held("operator@host".to_owned()));
+        let last = 100 + until - 1;
+        assert_eq!(judge(last), Lock::Held("operator@host".to_owned()));
+        assert_eq!(judge(last + 1), Lock::Free(Some(theirs.revision.clone())));
+    }
 }

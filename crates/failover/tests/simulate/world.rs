@@ -268,6 +268,7 @@ impl World {
                 let lease = self.lease.as_ref().map(|(holder, revision)| Lease {
                     holder: holder.clone(),
                     revision: Revision(revision.to_string()),
+                    promised: std::time::Duration::ZERO,
                 });
                 let able = !scenario.unable.iter().any(|it| it.holds(at));
                 Reply::Marks(Box::new((reading, lease, able)))
