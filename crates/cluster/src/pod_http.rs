@@ -53,7 +53,8 @@ impl Region {
             .call("get", PORT_FORWARD, pod, deadline, || {
                 api.portforward(pod, &ports)
             })
-            .await?;
+            .await
+            .map_err(|error| self.perhaps_create(error))?;
         let mut forward = Forward(forward);
         let (stream, refusal) = (forward.0.take_stream(port), forward.0.take_error(port));
         let (Some(stream), Some(refusal)) = (stream, refusal) else {
@@ -66,6 +67,29 @@ impl Region {
                 format!("an answer of {object}"),
                 "the connection to it was made",
             )),
+        }
+    }
+}
+
+impl Region {
+    /// A connection over a WebSocket needs `get`, and since Kubernetes 1.35 `create` as well
+    /// (<https://github.com/kubernetes/kubernetes/pull/134577>): which one is missing is only in the
+    /// server's words.
+    fn perhaps_create(&self, error: ClusterError) -> ClusterError {
+        match error {
+            ClusterError::Forbidden {
+                region,
+                object,
+                denied,
+            } if denied.message.contains("cannot create") => ClusterError::Forbidden {
+                region,
+                object,
+                denied: Box::new(
+                    self.permission("create", PORT_FORWARD)
+                        .denied(denied.message),
+                ),
+            },
+            other => other,
         }
     }
 }

@@ -102,6 +102,85 @@ fn what_to_do() {
 }
 
 #[test]
+fn what_is_taken_over() {
+    // What is observed, at which moment it is decided, from whom it is to be taken over, and what is
+    // done.
+    let other = || record("other", 15, "1");
+    let held = |at| Step::Wait {
+        holder: "other".to_owned(),
+        until: S * at,
+    };
+    let table = [
+        ("nothing there", None, 0, None, Step::Create),
+        ("free", Some(record("", 15, "1")), 0, None, write("1")),
+        (
+            "free by now",
+            Some(record("", 15, "1")),
+            0,
+            Some("other"),
+            write("1"),
+        ),
+        ("ours", Some(record("me", 15, "1")), 0, None, write("1")),
+        (
+            "held by that one",
+            Some(other()),
+            0,
+            Some("other"),
+            write("1"),
+        ),
+        (
+            "held by one who came first",
+            Some(other()),
+            0,
+            Some("third"),
+            held(15),
+        ),
+        (
+            "held by one who was not seen",
+            Some(other()),
+            0,
+            None,
+            held(15),
+        ),
+        (
+            "run out, whoever held it",
+            Some(other()),
+            15,
+            Some("third"),
+            write("1"),
+        ),
+    ];
+    for (name, seen, now, from, step) in table {
+        let mut election = Election::new("me", 15 * S);
+        election.observe(0 * S, seen);
+        assert_eq!(election.take_over(S * now, from), step, "{name}");
+        assert!(!election.holds(S * now), "{name}: deciding is not holding");
+    }
+}
+
+#[test]
+fn whose_it_is_if_it_is_anothers() {
+    let mut election = Election::new("me", 15 * S);
+    assert_eq!(election.rival(), None);
+    for (holder, rival) in [("other", Some("other")), ("", None), ("me", None)] {
+        election.observe(0 * S, Some(record(holder, 15, holder)));
+        assert_eq!(election.rival(), rival);
+    }
+}
+
+#[test]
+fn who_held_it_does_not_take_it_back() {
+    let mut election = Election::new("me", 15 * S);
+    election.written(0 * S, 0 * S, record("me", 15, "1"));
+    assert!(election.holds(2 * S));
+    election.observe(3 * S, Some(record("other", 15, "2")));
+    assert!(!election.holds(3 * S));
+    assert_eq!(election.next(17 * S), wait(18));
+    // Its write over the state that it knew would not succeed; and it knows the new one from here.
+    assert_eq!(election.next(18 * S), write("2"));
+}
+
+#[test]
 fn what_is_held() {
     let mut election = Election::new("me", 15 * S);
     election.written(3 * S, 5 * S, record("me", 15, "1"));
@@ -132,6 +211,9 @@ fn what_is_held() {
 /// A candidate in the simulation: its clock runs by its own speed, and it does one thing at a time.
 struct Candidate {
     election: Election,
+    /// The version at which it was taken over from it, until it has looked since: for so long it
+    /// believes in itself, and rightly not alone.
+    deposed: Option<u64>,
     /// Its clock is ahead by so many milliseconds, and runs at this speed (percent).
     ahead: u64,
     speed: u64,
@@ -144,19 +226,31 @@ struct Candidate {
 enum Doing {
     Nothing,
     /// A read that is answered with what was there, when the countdown is at zero.
-    Reading(u64, Option<Record>),
+    /// From whom it is to be taken over is in it, if it is.
+    Reading(u64, Option<Record>, Option<String>),
     /// A write that takes effect when the first countdown is at zero; its answer comes at the
     /// second, or is lost.
     Writing {
         effect: u64,
         answer: Option<u64>,
         over: Option<String>,
+        /// Only because a person said so.
+        person: bool,
         asked: Moment,
         result: Option<Option<Record>>,
     },
 }
 
+fn number(version: &str) -> u64 {
+    version.parse().unwrap()
+}
+
 impl Candidate {
+    fn has_seen(&mut self, record: Option<&Record>) {
+        let seen = record.map_or(0, |it| number(&it.version));
+        self.deposed = self.deposed.filter(|it| seen < *it);
+    }
+
     fn now(&self, time: u64) -> Moment {
         Duration::from_millis(self.ahead + time * self.speed / 100)
     }
@@ -165,13 +259,15 @@ impl Candidate {
 /// What chance does in one step to one candidate.
 type Chance = (u64, u64, bool, u64);
 
-/// Runs it; answers how often the holder changed. `too_long` is by how much holders believe in
-/// themselves for longer than the rule says.
+/// Runs it; answers how often the holder changed, and how often one was taken over from another who
+/// believed in himself. `too_long` is by how much holders believe in themselves for longer than the
+/// rule says; `persons` whether some say that it is to be taken over.
 fn simulate(
     clocks: &[(u64, u64)],
     chances: &[Chance],
     too_long: Duration,
-) -> Result<usize, TestCaseError> {
+    persons: bool,
+) -> Result<(usize, usize), TestCaseError> {
     let mut lease: Option<Record> = None;
     let mut versions = 0_u64;
     let mut candidates: Vec<Candidate> = clocks
@@ -179,6 +275,7 @@ fn simulate(
         .enumerate()
         .map(|(at, (ahead, speed))| Candidate {
             election: Election::new(format!("candidate-{at}"), 3 * S),
+            deposed: None,
             ahead: *ahead,
             speed: *speed,
             doing: Doing::Nothing,
@@ -186,15 +283,19 @@ fn simulate(
         })
         .collect();
     let (mut last, mut changes) = (None, 0);
+    let mut taken_over = 0;
     for (step, chance) in chances.iter().enumerate() {
         let time = step as u64 * 50;
         let many = candidates.len();
+        // From whom a person took it in this step, and at which version.
+        let mut deposed: Vec<(String, u64)> = Vec::new();
         for (at, it) in candidates.iter_mut().enumerate() {
             let now = it.now(time);
             // What is under way on the network goes on while a process is frozen.
             if let Doing::Writing {
                 effect,
                 over,
+                person,
                 result,
                 ..
             } = &mut it.doing
@@ -204,6 +305,11 @@ fn simulate(
                     let same = lease.as_ref().map(|it| it.version.clone()) == *over;
                     versions += u64::from(same);
                     if same {
+                        if let Some(before) = &lease
+                            && *person
+                        {
+                            deposed.push((before.holder.clone(), versions));
+                        }
                         lease = Some(Record {
                             holder: it.election.me().to_owned(),
                             duration: it.election.duration(),
@@ -223,13 +329,24 @@ fn simulate(
                     if freeze > 9_000 {
                         it.frozen = freeze - 9_000;
                     }
-                    Doing::Reading(delay, lease.clone())
+                    let person = persons && (delay + slow) % 13 == 0;
+                    let from = person.then(|| it.election.rival().map(str::to_owned));
+                    Doing::Reading(delay, lease.clone(), from.flatten())
                 }
                 Doing::Nothing => Doing::Nothing,
-                Doing::Reading(left, read) if left > 50 => Doing::Reading(left - 50, read),
-                Doing::Reading(_, read) => {
+                Doing::Reading(left, read, from) if left > 50 => {
+                    Doing::Reading(left - 50, read, from)
+                }
+                Doing::Reading(_, read, from) => {
+                    it.has_seen(read.as_ref());
                     it.election.observe(now, read);
-                    let over = match it.election.next(now) {
+                    let by_itself = it.election.next(now);
+                    let step = match from {
+                        Some(from) => it.election.take_over(now, Some(&from)),
+                        None => by_itself.clone(),
+                    };
+                    let person = step != by_itself;
+                    let over = match step {
                         Step::Create => Some(None),
                         Step::Write { version } => Some(Some(version)),
                         Step::Wait { .. } => None,
@@ -240,6 +357,7 @@ fn simulate(
                             effect: slow,
                             answer: (!lost).then_some(slow + delay),
                             over,
+                            person,
                             asked: now,
                             result: None,
                         },
@@ -258,6 +376,7 @@ fn simulate(
                     ..
                 } => {
                     if let Some(record) = result {
+                        it.has_seen(Some(&record));
                         it.election.written(asked, now, record);
                     }
                     Doing::Nothing
@@ -266,19 +385,34 @@ fn simulate(
                     effect,
                     answer,
                     over,
+                    person,
                     asked,
                     result,
                 } => Doing::Writing {
                     answer: answer.map(|it| it.saturating_sub(50)),
                     effect,
                     over,
+                    person,
                     asked,
                     result,
                 },
             };
         }
+        for it in &mut candidates {
+            let believes = it
+                .election
+                .held_until()
+                .is_some_and(|until| it.now(time) < until);
+            for (from, version) in &deposed {
+                if from == it.election.me() {
+                    it.deposed = Some(*version);
+                    taken_over += usize::from(believes);
+                }
+            }
+        }
         let holding: Vec<&str> = candidates
             .iter()
+            .filter(|it| it.deposed.is_none())
             .filter(|it| {
                 let until = it.election.held_until();
                 until.is_some_and(|until| it.now(time) < until + too_long)
@@ -293,7 +427,7 @@ fn simulate(
             changes += 1;
         }
     }
-    Ok(changes)
+    Ok((changes, taken_over))
 }
 
 fn clocks() -> impl Strategy<Value = Vec<(u64, u64)>> {
@@ -317,7 +451,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn never_two_holders(clocks in clocks(), chances in chances()) {
-        simulate(&clocks, &chances, Duration::ZERO)?;
+        simulate(&clocks, &chances, Duration::ZERO, false)?;
+    }
+
+    #[test]
+    fn never_two_holders_but_for_one_who_has_not_looked_since_it_was_taken_over(
+        clocks in clocks(),
+        chances in chances(),
+    ) {
+        simulate(&clocks, &chances, Duration::ZERO, true)?;
     }
 }
 
@@ -335,8 +477,11 @@ fn the_simulation_has_holders_changes_of_them_and_finds_two() {
         })
         .collect();
     let clocks = [(0, 100), (5_000_000, 90), (77, 110)];
-    let changes = simulate(&clocks, &chances, Duration::ZERO).unwrap();
+    let (changes, _) = simulate(&clocks, &chances, Duration::ZERO, false).unwrap();
     assert!(changes > 3, "{changes}");
     // The rule left out: a holder that believes in itself for longer is found.
-    simulate(&clocks, &chances, 3 * S).unwrap_err();
+    simulate(&clocks, &chances, 3 * S, false).unwrap_err();
+    // And persons who have it taken over.
+    let (_, taken_over) = simulate(&clocks, &chances, Duration::ZERO, true).unwrap();
+    assert!(taken_over > 3, "{taken_over}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use backstay_cluster::{Access, ClusterError, Expected, Lock, Region};
 use backstay_failover::marks::PAUSED;
 use backstay_retry::Policy;
@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 
 use crate::lab::{QUICK, deadline, soon};
 
-type Script = Arc<Mutex<(Vec<(u16, Vec<u8>)>, (u16, Vec<u8>), usize)>>;
+/// The next answers, the one after them, and which paths were asked.
+type Script = Arc<Mutex<(Vec<(u16, Vec<u8>)>, (u16, Vec<u8>), Vec<String>)>>;
 
 struct StandIn {
     script: Script,
@@ -27,7 +28,7 @@ impl StandIn {
     async fn start(next: Vec<(u16, Value)>, always: (u16, Value), policy: Policy) -> Self {
         let bytes = |(status, body): (u16, Value)| (status, body.to_string().into_bytes());
         let next = next.into_iter().rev().map(bytes).collect();
-        let script: Script = Arc::new(Mutex::new((next, bytes(always), 0)));
+        let script: Script = Arc::new(Mutex::new((next, bytes(always), Vec::new())));
         let router = Router::new().fallback(answer).with_state(script.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -49,14 +50,18 @@ impl StandIn {
     }
 
     fn asked(&self) -> usize {
-        self.script.lock().unwrap().2
+        self.paths().len()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.script.lock().unwrap().2.clone()
     }
 }
 
-async fn answer(State(script): State<Script>) -> (StatusCode, Vec<u8>) {
+async fn answer(State(script): State<Script>, uri: Uri) -> (StatusCode, Vec<u8>) {
     let (status, body) = {
         let mut script = script.lock().unwrap();
-        script.2 += 1;
+        script.2.push(uri.path().to_owned());
         script.0.pop().unwrap_or(script.1.clone())
     };
     if status == 0 {
@@ -156,6 +161,103 @@ async fn a_write_whose_answer_was_lost_is_found_to_be_ours_or_not() {
 }
 
 #[tokio::test]
+async fn a_spec_whose_answer_was_lost_is_written_once_more_only_if_it_has_to_be() {
+    let impatient = Policy {
+        attempt: Duration::from_millis(500),
+        ..QUICK
+    };
+    let cluster = |version: &str, count: u64| {
+        let cluster = json!({
+            "apiVersion": "core.humio.com/v1alpha1", "kind": "HumioCluster",
+            "metadata": { "name": "c", "resourceVersion": version }, "spec": { "nodeCount": count },
+        });
+        (200, cluster)
+    };
+    // It took effect: what is read then is as it should be, and nothing more is written.
+    for (found, asked) in [(3, 4), (1, 5)] {
+        let next = vec![
+            cluster("1", 1),
+            (0, Value::Null),
+            status(409, "Conflict", 0),
+            cluster("2", found),
+        ];
+        let server = StandIn::start(next, cluster("3", 3), impatient).await;
+        let wanted = |_: &Value| Ok(json!({ "nodeCount": 3 }));
+        let changed = server.region.change_spec("c", wanted, deadline()).await;
+        assert_eq!(changed.unwrap().node_count(), 3);
+        assert_eq!(server.asked(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_written_once_also_when_the_answer_is_lost() {
+    let server = StandIn::start(Vec::new(), (0, Value::Null), QUICK).await;
+    for version in [None, Some("1")] {
+        let labels = std::collections::BTreeMap::new();
+        let error = server
+            .region
+            .write_record("r", version, &labels, "text", soon())
+            .await
+            .unwrap_err();
+        assert!(error.is_unreachable(), "{error}");
+    }
+    assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_strimzi_that_has_only_the_newer_version_of_its_api_is_asked_for_that() {
+    let not_found = || status(404, "NotFound", 0);
+    let set = json!({
+        "apiVersion": "core.strimzi.io/v1", "kind": "StrimziPodSet",
+        "metadata": { "name": "kafka", "uid": "u" }, "spec": {},
+    });
+    let list = json!({
+        "apiVersion": "core.strimzi.io/v1", "kind": "StrimziPodSetList", "metadata": {},
+        "items": [set],
+    });
+    let server = StandIn::start(vec![not_found()], (200, list.clone()), QUICK).await;
+    let sets = server.region.pod_sets("", deadline()).await.unwrap();
+    assert_eq!(sets, ["kafka"]);
+    let place = |version: &str| {
+        format!("/apis/core.strimzi.io/{version}/namespaces/logging/strimzipodsets")
+    };
+    assert_eq!(server.paths(), [place("v1beta2"), place("v1")]);
+
+    let next = vec![not_found(), (200, list)];
+    let server = StandIn::start(next, (200, set), QUICK).await;
+    let deleted = server.region.delete_pod_sets("", deadline()).await.unwrap();
+    assert_eq!(deleted, 1);
+    let one = format!("{}/kafka", place("v1"));
+    assert_eq!(server.paths(), [place("v1beta2"), place("v1"), one]);
+
+    let kafka = json!({
+        "apiVersion": "kafka.strimzi.io/v1", "kind": "Kafka", "metadata": { "name": "logs" },
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+    });
+    let server = StandIn::start(vec![not_found()], (200, kafka), QUICK).await;
+    assert!(server.region.kafka("logs", deadline()).await.unwrap().ready);
+    let server = StandIn::start(Vec::new(), not_found(), QUICK).await;
+    let error = server.region.kafka("logs", deadline()).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    let error = server.region.pod_sets("", deadline()).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+}
+
+#[tokio::test]
+async fn a_spec_that_is_refused_or_not_understood_is_not_quoted() {
+    let broken = json!({
+        "apiVersion": "core.humio.com/v1alpha1", "kind": "HumioCluster",
+        "metadata": { "name": "c" }, "spec": { "environmentVariables": "hunter2" },
+    });
+    let server = StandIn::start(Vec::new(), (200, broken), QUICK).await;
+    let same = |spec: &Value| Ok(spec.clone());
+    let error = server.region.change_spec("c", same, deadline()).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, ClusterError::Answer { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
 async fn a_secret_that_cannot_be_understood_is_not_quoted() {
     let broken = json!({ "metadata": { "name": "s" }, "data": { "key": ["hunter2"] } });
     let server = StandIn::start(Vec::new(), (200, broken), QUICK).await;
@@ -235,9 +337,24 @@ fn no_answer_makes_it_panic() {
                 let _ = region.secret("o", brief()).await;
                 let _ = region.stale_tls_secrets("o", brief()).await;
                 let _ = region.services(brief()).await;
+                let _ = region.spec("o", brief()).await;
+                let wanted = |_: &Value| Ok(json!({ "nodeCount": 3 }));
+                let _ = region.change_spec("o", wanted, brief()).await;
+                let _ = region.select("o", &[].into(), brief()).await;
+                let _ = region.read_record("o", brief()).await;
+                let _ = region.records("a=b", brief()).await;
+                let labels = std::collections::BTreeMap::new();
+                let _ = region.write_record("o", None, &labels, "", brief()).await;
+                let _ = region.delete_pods("a=b", None, brief()).await;
+                let _ = region.wait_claims_gone("a=b", brief()).await;
+                let _ = region.delete_claims("a=b", brief()).await;
+                let _ = region.delete_pod_sets("a=b", brief()).await;
+                let request = http::Request::new(String::new());
+                let _ = region.ask_pod("o", 80, request, brief()).await;
                 let _ = region.follow_log("o", "c").next(brief()).await;
                 let mut lock = Lock::new(region.clone(), "o", "me", Duration::from_secs(1));
                 let _ = lock.acquire_or_renew(brief()).await;
+                let _ = lock.take_over(brief()).await;
                 let _ = lock.release(brief()).await;
             });
             Ok(())

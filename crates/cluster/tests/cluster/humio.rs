@@ -1,8 +1,11 @@
 //! The HumioCluster.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use backstay_cluster::{ClusterError, Pool};
 use k8s_openapi::api::core::v1::EnvVar;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, deadline};
 
@@ -34,13 +37,16 @@ fn variable(name: &str, value: &str) -> EnvVar {
 }
 
 /// As the pair merges: what is there by name is replaced in its place, the rest is added.
-fn with(old: &[EnvVar], new: &EnvVar) -> Vec<EnvVar> {
-    let mut merged = old.to_vec();
-    match merged.iter_mut().find(|it| it.name == new.name) {
-        Some(there) => *there = new.clone(),
-        None => merged.push(new.clone()),
+fn with(spec: &Value, new: &EnvVar) -> Result<Value, String> {
+    let mut spec = spec.clone();
+    let list = spec["environmentVariables"].as_array_mut();
+    let list = list.ok_or("it has no variables")?;
+    let new = json!(new);
+    match list.iter_mut().find(|it| it["name"] == new["name"]) {
+        Some(there) => *there = new,
+        None => list.push(new),
     }
-    merged
+    Ok(spec)
 }
 
 #[tokio::test]
@@ -92,7 +98,7 @@ async fn the_environment_is_merged_and_the_rest_is_kept() {
     let before = region.humio_cluster("logscale", deadline()).await.unwrap();
     let b = variable("B", "2");
     let after = region
-        .change_environment("logscale", |old| with(old, &b), deadline())
+        .change_spec("logscale", |spec| with(spec, &b), deadline())
         .await
         .unwrap();
     let (old, common): (Vec<EnvVar>, Vec<EnvVar>) = region.environment(&before).unwrap();
@@ -102,7 +108,7 @@ async fn the_environment_is_merged_and_the_rest_is_kept() {
     assert_eq!((&new[1], still), (&old[1], common));
     // Once more is nothing: a write would replace pods.
     let again = region
-        .change_environment("logscale", |old| with(old, &b), deadline())
+        .change_spec("logscale", |spec| with(spec, &b), deadline())
         .await
         .unwrap();
     assert_eq!(again.version, after.version);
@@ -123,7 +129,7 @@ async fn ten_that_merge_at_once_lose_nothing() {
         tokio::spawn(async move {
             let mine = variable(&format!("V{at}"), "x");
             region
-                .change_environment("logscale", |old| with(old, &mine), deadline())
+                .change_spec("logscale", |spec| with(spec, &mine), deadline())
                 .await
         })
     });
@@ -158,4 +164,99 @@ async fn what_is_no_environment_is_an_error_that_does_not_quote_it() {
         error.to_string().contains("/spec/environmentVariables/0"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn fields_are_changed_taken_away_and_added_as_a_whole() {
+    let lab = Lab::start().await;
+    cluster(&lab).await;
+    let region = lab.region("operator").await;
+    let wanted = json!({
+        "nodeCount": 3,
+        "environmentVariables": [],
+        "commonEnvironmentVariables": [{ "name": "C", "value": "3" }],
+        "updateStrategy": { "type": "RollingUpdate", "minReadySeconds": 5 },
+        "notOurs": { "other": [1, { "a": 1 }] },
+    });
+    let changed = region
+        .change_spec("logscale", |_| Ok(wanted.clone()), deadline())
+        .await
+        .unwrap();
+    assert_eq!((changed.node_count(), changed.pools.len()), (3, 1));
+    assert_eq!(region.spec("logscale", deadline()).await.unwrap(), wanted);
+    // A key below a field goes as well.
+    let fewer = |spec: &Value| {
+        let mut spec = spec.clone();
+        spec["updateStrategy"] = json!({ "type": "OnDelete" });
+        Ok(spec)
+    };
+    region
+        .change_spec("logscale", fewer, deadline())
+        .await
+        .unwrap();
+    let spec = region.spec("logscale", deadline()).await.unwrap();
+    assert_eq!(spec["updateStrategy"], json!({ "type": "OnDelete" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_it_in_between_is_not_written_over_and_the_change_is_asked_for_again() {
+    let lab = Arc::new(Lab::start().await);
+    cluster(&lab).await;
+    let region = lab.region("operator").await;
+    let asked = AtomicUsize::new(0);
+    let change = |spec: &Value| {
+        // Somebody else is quicker, the first two times.
+        if asked.fetch_add(1, Ordering::SeqCst) < 2 {
+            let (lab, count) = (lab.clone(), asked.load(Ordering::SeqCst));
+            let quicker = async move {
+                let theirs = json!({ "spec": { "theirs": count, "nodeCount": 7 } });
+                lab.patch(KIND.0, KIND.1, "logscale", theirs).await;
+            };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(quicker));
+        }
+        let mut spec = spec.clone();
+        spec["license"] = json!(spec["nodeCount"]);
+        Ok(spec)
+    };
+    region
+        .change_spec("logscale", change, deadline())
+        .await
+        .unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    let spec = region.spec("logscale", deadline()).await.unwrap();
+    // Decided on what the other one wrote, and that is still there.
+    assert_eq!((&spec["license"], &spec["theirs"]), (&json!(7), &json!(2)),);
+}
+
+#[tokio::test]
+async fn what_the_change_finds_wrong_is_said_with_the_name_and_nothing_is_written() {
+    let lab = Lab::start().await;
+    cluster(&lab).await;
+    let region = lab.region("operator").await;
+    let before = region.humio_cluster("logscale", deadline()).await.unwrap();
+    for (made, said) in [
+        (
+            Err("the pool ui is declared twice".to_owned()),
+            "the pool ui is declared twice",
+        ),
+        (Ok(json!([1])), "no object"),
+    ] {
+        let error = region
+            .change_spec("logscale", |_| made.clone(), deadline())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ClusterError::Answer { .. }));
+        let error = error.to_string();
+        assert!(
+            error.contains("humioclusters.core.humio.com logscale") && error.contains(said),
+            "{error}"
+        );
+    }
+    let after = region.humio_cluster("logscale", deadline()).await.unwrap();
+    assert_eq!(before.version, after.version);
+    let error = region
+        .change_spec("nobody", |spec| Ok(spec.clone()), deadline())
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found(), "{error}");
 }

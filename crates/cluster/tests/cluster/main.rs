@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod deployed;
 mod faults;
 mod humio;
+mod kafka_state;
 mod lab;
 mod lock;
 mod logs;
 mod operator;
+mod pod_http;
 mod pods;
+mod records;
 mod secrets;
+mod services;

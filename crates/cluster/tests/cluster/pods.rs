@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backstay_cluster::ClusterError;
+use serde_json::json;
 
 use crate::lab::{Lab, deadline, soon, until_said};
 
@@ -93,4 +94,38 @@ async fn what_does_not_come_to_be_says_how_it_looks() {
     // Nothing is known: that is not "gone".
     let error = region.wait_gone(HUMIO, soon()).await.unwrap_err();
     assert!(error.to_string().contains("could not be listed"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_node_was_told_is_read_and_not_shown() {
+    let lab = Lab::start().await;
+    let pod = json!({
+        "metadata": { "name": "node", "labels": { "humio.com/node-pool": "ui" } },
+        "spec": { "nodeName": "node-1", "containers": [
+            { "name": "sidecar", "image": "x", "env": [{ "name": "A", "value": "of the sidecar" }] },
+            { "name": "humio", "image": "x", "env": [
+                { "name": "A", "value": "hunter2" },
+                { "name": "EMPTY" },
+                { "name": "KEY", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+            ] },
+        ] },
+    });
+    lab.make("v1", "Pod", pod).await;
+    let other = json!({
+        "metadata": { "name": "other" },
+        "spec": { "nodeName": "node-1", "containers": [
+            { "name": "kafka", "image": "x", "env": [{ "name": "A", "value": "1" }] },
+        ] },
+    });
+    lab.make("v1", "Pod", other).await;
+    let region = lab.region("operator").await;
+    let pods = region.pods("", deadline()).await.unwrap();
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let told = [("A", "hunter2"), ("EMPTY", "")].map(owned).into();
+    assert_eq!(
+        (&pods[0].environment, pods[0].node_pool.as_str()),
+        (&told, "ui")
+    );
+    assert!(pods[1].environment.is_empty() && pods[1].node_pool.is_empty());
+    assert!(!format!("{pods:?}").contains("hunter2"));
 }
