@@ -152,7 +152,7 @@ fn what_is_taken_over() {
     ];
     for (name, seen, now, from, step) in table {
         let mut election = Election::new("me", 15 * S);
-        election.observe(0 * S, seen);
+        election.observe(Duration::ZERO, seen);
         assert_eq!(election.take_over(S * now, from), step, "{name}");
         assert!(!election.holds(S * now), "{name}: deciding is not holding");
     }
@@ -163,7 +163,7 @@ fn whose_it_is_if_it_is_anothers() {
     let mut election = Election::new("me", 15 * S);
     assert_eq!(election.rival(), None);
     for (holder, rival) in [("other", Some("other")), ("", None), ("me", None)] {
-        election.observe(0 * S, Some(record(holder, 15, holder)));
+        election.observe(Duration::ZERO, Some(record(holder, 15, holder)));
         assert_eq!(election.rival(), rival);
     }
 }
@@ -171,7 +171,7 @@ fn whose_it_is_if_it_is_anothers() {
 #[test]
 fn who_held_it_does_not_take_it_back() {
     let mut election = Election::new("me", 15 * S);
-    election.written(0 * S, 0 * S, record("me", 15, "1"));
+    election.written(Duration::ZERO, Duration::ZERO, record("me", 15, "1"));
     assert!(election.holds(2 * S));
     election.observe(3 * S, Some(record("other", 15, "2")));
     assert!(!election.holds(3 * S));
