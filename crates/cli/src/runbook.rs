@@ -31,7 +31,7 @@ pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: O
     }
     let runs = Runs::new(world.standby().clone());
     let unfinished = match runs.list().await {
-        Ok(all) => all.into_iter().find(|it| !it.state.is_over()),
+        Ok(all) => all.into_iter().find(|it| !it.is_over()),
         Err(error) => return refuse(&error.to_string(), None, output, Exit::Failed),
     };
     if let Some(old) = unfinished {
@@ -81,7 +81,7 @@ pub async fn runs(flags: &RunsFlags, output: Output) -> Exit {
                 Ok(found) => found,
                 Err(error) => return no_run(&error, output),
             };
-            if record.state.is_over() {
+            if record.is_over() {
                 let why = format!("run {run} is over");
                 return refuse(&why, None, output, Exit::No);
             }
@@ -160,7 +160,7 @@ async fn abort(
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    if record.state.is_over() {
+    if record.is_over() {
         log.end().await;
         return refuse(&format!("run {run} is over"), None, output, Exit::No);
     }

@@ -143,7 +143,7 @@ pub async fn run<W: Works, L: Log>(
     record.state = state;
     record.error = error.map(ToString::to_string);
     record.next = next;
-    record.ended_ms = state.is_over().then(now_ms);
+    record.ended_ms = record.is_over().then(now_ms);
     log.write(record).await?;
     ended
 }

@@ -96,7 +96,7 @@ impl Runs {
     /// See [`RunError`].
     pub async fn prune(&self) -> Result<(), RunError> {
         let over = self.list().await?;
-        for old in over.iter().skip(KEPT).filter(|it| it.state.is_over()) {
+        for old in over.iter().skip(KEPT).filter(|it| it.is_over()) {
             let name = name_of(&old.run);
             self.region.delete_record(&name, Self::soon()).await?;
         }

@@ -25,13 +25,6 @@ pub enum State {
     Aborted,
 }
 
-impl State {
-    /// Whether nobody goes on with it.
-    pub fn is_over(self) -> bool {
-        matches!(self, Self::Done | Self::Aborted)
-    }
-}
-
 /// How a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,6 +155,16 @@ impl Record {
     /// The first step that is not behind us.
     pub fn position(&self) -> Option<usize> {
         self.steps.iter().position(|step| !step.is_done())
+    }
+
+    /// Whether nobody need go on with it: it is at its end, was given up, or was refused before it
+    /// had done anything.
+    pub fn is_over(&self) -> bool {
+        match self.state {
+            State::Done | State::Aborted => true,
+            State::Refused => self.steps.iter().all(|step| step.attempts == 0),
+            State::Running | State::Failed | State::Waiting => false,
+        }
     }
 
     /// A step by its id.

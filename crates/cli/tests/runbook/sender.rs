@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use backstay_lab::client::NodeClient;
 use backstay_lab::drill::traffic::Lookup;
 use backstay_lab::workload::feed::body;
 use backstay_lab::workload::sender::Address;

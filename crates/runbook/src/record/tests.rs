@@ -73,7 +73,10 @@ fn what_must_still_hold_is_what_a_later_step_counts_on() {
     // About to be started, it may run already.
     let at = record.position().unwrap();
     assert_eq!(record.steps[at].id, "primary-snapshots-deleted");
-    let started = record.steps.iter_mut().find(|it| it.id == "primary-started");
+    let started = record
+        .steps
+        .iter_mut()
+        .find(|it| it.id == "primary-started");
     started.unwrap().state = StepState::Begun;
     assert!(!standing(&record).contains(&"primary-stopped".to_owned()));
     // Once the primary runs again, nobody asks for it to be stopped.

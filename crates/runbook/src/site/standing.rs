@@ -119,7 +119,9 @@ impl Site {
         if own == Held::Stranger || other == Held::Stranger {
             return Err("a third cluster has begun a term in one of the journals".to_owned());
         }
-        Ok(Some(own == Held::By(side) && other == Held::By(side)))
+        // One that was never written to needs no seal.
+        let sealed = matches!(other, Held::Nobody) || other == Held::By(side);
+        Ok(Some(own == Held::By(side) && sealed))
     }
 
     fn alert(&self) -> Result<ResourceId, String> {
