@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::calls::{SUBSCRIPTION, azure};
 use crate::control::json;
 use crate::sender::Sender;
-use crate::state::{ALERT, CLEAN, FAILBACK, come_back, done, fail_over, state};
+use crate::state::{ALERT, CLEAN, FAILBACK, come_back, done, fail_over, same, state};
 use crate::world::{Logs, World, no_kubectl};
 
 const PODS: &str = "-l app.kubernetes.io/name=humio,app.kubernetes.io/managed-by=humio-operator";
@@ -200,7 +200,7 @@ fn the_manuals_commands_end_where_ours_do() {
         client.flow(20);
         ends.push(state(&world));
     }
-    assert_eq!(ends[0], ends[1]);
+    same(&ends[0], &ends[1], "ours and by hand");
     let (verified, code) = json(&world, &["verify"]);
     assert_eq!(code, 0, "{verified:#}");
     assert!(client.check() >= 60);

@@ -1,7 +1,7 @@
 //! What a command refuses, and what it says to do instead.
 
 use crate::control::{json, run};
-use crate::state::{CLEAN, FAILBACK, fail_over, state};
+use crate::state::{CLEAN, FAILBACK, fail_over, same, state};
 use crate::world::{Logs, World, no_kubectl};
 
 /// Refused, with a command to type, and nothing changed.
@@ -19,7 +19,7 @@ fn refuses(world: &World, arguments: &[&str], expected: i32, why: &str) {
             .any(|it| next.contains(it)),
         "{arguments:?}: nothing to do next: {told:#}"
     );
-    assert_eq!(state(world), before, "{arguments:?}");
+    same(&state(world), &before, &format!("{arguments:?}"));
 }
 
 #[test]

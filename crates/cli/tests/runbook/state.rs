@@ -22,11 +22,16 @@ fn endpoint(world: &World, name: &str) -> Value {
 pub const ALERT: &str =
     "/resourceGroups/lab-secondary/providers/Microsoft.Insights/metricAlerts/lab-dr-failover-alert";
 
-/// What a command of the runbook leaves behind, without what is another each time (versions, names of
+/// What a command of the runbook leaves behind in whatever region can be seen, without what is another each time (versions, names of
 /// pods, positions of snapshots).
 pub fn state(world: &World) -> Value {
     let mut all = Map::new();
+    let status = world.status();
     for side in Side::BOTH {
+        if region(&status, side)["view"]["api"] != true {
+            all.insert(side.as_str().to_owned(), Value::Null);
+            continue;
+        }
         let context = backstay_lab::place::context(side);
         let cluster = kubectl(world, context, "-n logging get humiocluster logscale");
         let operator = kubectl(world, context, "-n logging get deploy humio-operator");
@@ -109,4 +114,32 @@ pub fn fail_over(world: &World) {
 pub fn come_back(world: &World) {
     world.done(&["lab", "restore", "primary"]);
     world.until_status(|status| region(status, Side::Primary)["view"]["api"] == true);
+}
+
+/// Two states must be the same; where they are not, only that is shown.
+pub fn same(one: &Value, other: &Value, what: &str) {
+    let mut differ = Vec::new();
+    compare(one, other, String::new(), &mut differ);
+    assert!(differ.is_empty(), "{what}: {differ:#?}");
+}
+
+fn compare(one: &Value, other: &Value, at: String, differ: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for name in names {
+                let (a, b) = (a.get(name), b.get(name));
+                let nothing = Value::Null;
+                let at = format!("{at}/{name}");
+                compare(a.unwrap_or(&nothing), b.unwrap_or(&nothing), at, differ);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (place, (a, b)) in a.iter().zip(b).enumerate() {
+                compare(a, b, format!("{at}/{place}"), differ);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => differ.push(format!("{at}: {a} and {b}")),
+    }
 }
