@@ -263,6 +263,9 @@ entity! {
             /// Counts its heartbeats since this start. Others watch it change; nobody's wall
             /// clock is compared.
             heartbeat: u64 = "heartbeat",
+            /// How long its slowest heartbeat of late took to be written, in milliseconds: others
+            /// are the more patient with it.
+            pace_ms: u64 = "paceMs",
             /// When it started, by its own clock; for people.
             started_ms: i64 = "startedAt",
         }

@@ -42,6 +42,9 @@ pub enum Event {
         host: HostId,
         /// Higher than at its last heartbeat.
         counter: u64,
+        /// How long its slowest one of late took, in milliseconds.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        pace_ms: u64,
     },
     /// A host ended, or was silent for its lease. Its partitions have no owner then.
     HostDown {
@@ -190,4 +193,8 @@ pub enum Event {
         /// The value.
         value: Option<String>,
     },
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -4,10 +4,11 @@
 //! else was faster, reads on and decides again. So an event is always judged by exactly the state
 //! that it follows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstay_journal::{
-    Entry, EntryKind, Journal, StoreError, StreamId, Tail, TailError, TryAppend,
+    Entry, EntryKind, Journal, StoreError, StreamId, Tail, TailError, TryAppend, WriterId,
 };
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -20,6 +21,9 @@ use crate::state::{EpochOffset, Reject, State};
 
 /// How often an append with an unclear outcome is looked into before the caller is told.
 const UNCLEAR_TRIES: u32 = 3;
+
+/// How many entries are expected behind a slot that was lost, when it is not the first.
+const LOST_AGAIN: usize = 4;
 
 /// The state of the cluster, following its log. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +40,9 @@ struct Inner {
     /// The term that this cluster was found to hold the log with. Others that took it over before
     /// that have lost it again (it was taken back); whoever does so afterwards fences this one.
     held: u64,
+    /// The last entry that each writer of this cluster has written, as far as this log was read
+    /// since it was opened.
+    spoken: RwLock<BTreeMap<WriterId, u64>>,
 }
 
 /// Why the log cannot be followed or written to.
@@ -143,6 +150,7 @@ impl GlobalLog {
                 tail: Mutex::new(tail),
                 moved,
                 held,
+                spoken: RwLock::default(),
             }),
         }
     }
@@ -155,6 +163,12 @@ impl GlobalLog {
     /// Looks at the state as this node knows it.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state())
+    }
+
+    /// The last entry of this writer that was read since the log was opened: whatever it says, its
+    /// writer lived.
+    pub fn spoken(&self, writer: &WriterId) -> Option<u64> {
+        self.inner.spoken.read().get(writer).copied()
     }
 
     /// Tells whenever the state has moved.
@@ -184,6 +198,7 @@ impl GlobalLog {
         let mut tail = self.inner.tail.lock().await;
         let id = Uuid::new_v4();
         let mut unclear = 0;
+        let mut lost = 0;
         let mut fresh = false;
         loop {
             let state = self.state();
@@ -220,8 +235,23 @@ impl GlobalLog {
                     return Ok(Committed { seq: Some(seq) });
                 }
                 Ok(TryAppend::TrimmedBehind) => return Err(self.trimmed()),
-                // The entry or seal in the way is read from the log, like all others.
-                Ok(TryAppend::Lost(_)) => {
+                // What was faster has just been read, and what follows it is met by the next try.
+                // Where every call takes long, others are faster again meanwhile; who has lost
+                // more than once reads all that there is at one go.
+                Ok(TryAppend::Lost(entry)) => {
+                    lost += 1;
+                    if self.take(&entry)? == Some(id) {
+                        return Ok(Committed {
+                            seq: Some(entry.seq),
+                        });
+                    }
+                    if lost == 1 {
+                        // Not the newest state yet, should that reject it.
+                        fresh = false;
+                        continue;
+                    }
+                    self.rewind(&mut tail);
+                    tail.expect(LOST_AGAIN);
                     if let Some(done) = self.follow(&mut tail, Some(id)).await? {
                         return Ok(done);
                     }
@@ -303,6 +333,10 @@ impl GlobalLog {
                 (Some(id), events)
             }
         };
+        if id.is_some() {
+            let mut spoken = self.inner.spoken.write();
+            spoken.insert(entry.writer.clone(), seq);
+        }
         let state = self.state();
         for event in &events {
             if let Event::Recovered { id, .. } = event

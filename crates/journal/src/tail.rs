@@ -91,6 +91,12 @@ impl Tail {
         self.floor = self.floor.max(floor);
     }
 
+    /// Tells how many entries are probably there: so many are read at the same time then. To expect
+    /// too many only costs calls.
+    pub fn expect(&mut self, entries: usize) {
+        self.read_ahead = self.read_ahead.max(entries.min(READ_AHEAD));
+    }
+
     /// The next live entry, seals included; `None` at the end of the stream as it is now.
     ///
     /// May be dropped and called again without losing an entry.

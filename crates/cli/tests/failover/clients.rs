@@ -25,6 +25,7 @@ pub struct Client {
     token: String,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
     task: Option<JoinHandle<BTreeSet<String>>>,
 }
 
@@ -74,7 +75,13 @@ impl Client {
         });
         let stop = Arc::new(AtomicBool::new(false));
         let count = Arc::new(AtomicUsize::new(0));
-        let sending = send(node.clone(), token.clone(), stop.clone(), count.clone());
+        let refused = Arc::new(AtomicUsize::new(0));
+        let sending = send(
+            node.clone(),
+            token.clone(),
+            stop.clone(),
+            [count.clone(), refused.clone()],
+        );
         let task = runtime.spawn(sending);
         let client = Self {
             runtime,
@@ -82,6 +89,7 @@ impl Client {
             token,
             stop,
             count,
+            refused,
             task: Some(task),
         };
         client.until_acknowledged(1);
@@ -91,6 +99,11 @@ impl Client {
     /// How many events are acknowledged by now.
     pub fn acknowledged(&self) -> usize {
         self.count.load(Ordering::Acquire)
+    }
+
+    /// How many tries the node has refused by now.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Acquire)
     }
 
     /// Waits until so many events are acknowledged.
@@ -157,7 +170,7 @@ async fn send(
     node: NodeClient,
     token: String,
     stop: Arc<AtomicBool>,
-    count: Arc<AtomicUsize>,
+    [count, refused]: [Arc<AtomicUsize>; 2],
 ) -> BTreeSet<String> {
     let mut acknowledged = BTreeSet::new();
     let mut number = 0;
@@ -177,7 +190,10 @@ async fn send(
                 number += 1;
                 count.store(number, Ordering::Release);
             }
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            answer => {
+                refused.fetch_add(usize::from(answer.is_ok()), Ordering::AcqRel);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -1,11 +1,15 @@
-//! A primary whose bucket denies it: it lives, can acknowledge nothing, and that is an outage.
+//! A primary whose bucket is sick: when it can acknowledge nothing, that is an outage; when it is
+//! slow, it is none.
+
+use std::time::{Duration, Instant};
 
 use backstay_lab::region::Azurite;
 use backstay_pair::Side::Primary;
 
 use crate::clients::Client;
+use crate::control::HOLDOFF;
 use crate::ended::is_failed_over;
-use crate::marks::watch;
+use crate::marks::{annotations, watch};
 use crate::world::{Logs, World, no_kubectl, region};
 
 #[test]
@@ -31,6 +35,55 @@ fn a_primary_whose_bucket_denies_it_is_down() {
     client.until_refused();
     assert!(client.check(&world) >= 50);
     is_failed_over(&world, &watch.until_state("failed-over"));
+    watch.end();
+    world.down();
+}
+
+/// For so long the bucket is slow, and within each of these spans something is acknowledged. On a
+/// machine with nothing else to do the longest wait is a second or two.
+const SLOW: Duration = Duration::from_secs(60);
+const SPAN: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_slow_bucket_is_no_outage() {
+    let Some(azurite) = Azurite::for_tests().unwrap() else {
+        return;
+    };
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::In(&azurite));
+    let mut client = Client::of_primary(&world);
+    client.until_acknowledged(10);
+    let watch = watch(&world, "watch", &[(HOLDOFF, "15")]);
+    watch.until_state("healthy");
+    world.done(&["lab", "slow-bucket", "primary", "--millis", "200"]);
+    let (begun, refused) = (Instant::now(), client.refused());
+    let first = client.acknowledged();
+    while begun.elapsed() < SLOW {
+        let (since, before) = (Instant::now(), client.acknowledged());
+        while since.elapsed() < SPAN {
+            let run = annotations(&world)["logscale.dr/failover-run"].clone();
+            assert!(run.is_null(), "a failover was begun: {run}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let now = client.acknowledged();
+        assert!(now > before, "nothing within {SPAN:?}: {}", client.status());
+    }
+    let (taken, refused) = (client.acknowledged() - first, client.refused() - refused);
+    // Those of a node that is judged dead by the others: of all its clients' requests a third was.
+    assert!(
+        refused * 10 <= taken,
+        "{refused} refused, {taken} acknowledged"
+    );
+    watch.rounds_pass(1, |picture| {
+        picture["run"].is_null()
+            && picture["state"] != "failing-over"
+            && picture["state"] != "failed-over"
+    });
+    world.done(&["lab", "restore", "primary"]);
+    watch.until_state("healthy");
+    client.end();
     watch.end();
     world.down();
 }

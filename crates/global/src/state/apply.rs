@@ -37,9 +37,14 @@ impl State {
             }
             Event::Recovered { .. } => {}
             Event::HostUp { host } => set(&mut self.hosts, host, |a, b| a.id == b.id),
-            Event::Heartbeat { host, counter } => {
+            Event::Heartbeat {
+                host,
+                counter,
+                pace_ms,
+            } => {
                 if let Some(known) = self.hosts.iter_mut().find(|known| known.id == host) {
                     known.heartbeat = counter;
+                    known.pace_ms = pace_ms;
                 }
             }
             Event::HostDown { host } => {

@@ -254,6 +254,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
                     url: "http://h".to_owned(),
                     roles: vec!["all".to_owned()],
                     heartbeat: 1,
+                    pace_ms: 0,
                     started_ms: 1,
                     extra,
                 })

@@ -38,7 +38,7 @@ impl State {
             Event::HostUp { host } => {
                 ensure(!host.id.is_empty(), || "a host must have an id".to_owned())
             }
-            Event::Heartbeat { host, counter } => {
+            Event::Heartbeat { host, counter, .. } => {
                 let known = self
                     .host(host)
                     .ok_or_else(|| Reject::new(format!("host {host} is not up")))?;

@@ -322,6 +322,7 @@ async fn take_in(region: &Region, log: &GlobalLog, records: &[&'static str]) {
         url: "http://127.0.0.1:1".to_owned(),
         roles: Vec::new(),
         heartbeat: 0,
+        pace_ms: 0,
         started_ms: 0,
         extra: Default::default(),
     };

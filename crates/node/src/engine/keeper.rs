@@ -2,16 +2,17 @@
 //! is lost, take what is due.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
 use backstay_global::{Event, Host, Reject};
+use backstay_journal::WriterId;
 use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::plan::{Leases, assign};
-use super::running::{GlobalError, Peer, Running};
+use super::plan::{Leases, Pace, Seen, assign, rest};
+use super::running::{GlobalError, Peer, Running, signature};
 use super::view;
 
 /// What a round found that the node cannot go on with.
@@ -35,6 +36,7 @@ pub enum RoundError {
 /// What the rounds remember.
 pub(crate) struct Keeper {
     leases: Leases,
+    pace: Pace,
     counter: u64,
 }
 
@@ -42,8 +44,15 @@ impl Keeper {
     pub(crate) fn new(running: &Running) -> Self {
         Self {
             leases: Leases::new(running.config.tuning.lease),
+            pace: Pace::default(),
             counter: 0,
         }
+    }
+
+    /// How long to wait until the next round.
+    pub(crate) fn rest(&self, running: &Running) -> Duration {
+        let tuning = &running.config.tuning;
+        rest(tuning.heartbeat, tuning.lease, self.pace.slowest())
     }
 
     /// One round.
@@ -59,14 +68,16 @@ impl Keeper {
                 incarnation: own.sign.incarnation.clone(),
             });
         }
-        let signs = hosts
+        let seen = hosts
             .iter()
-            .map(|host| (host.id.clone(), host.sign.clone()));
-        let mut dead = self.leases.look(Instant::now(), signs);
+            .map(|host| (host.id.clone(), running.seen(host)));
+        let seen: Vec<(String, Seen)> = seen.collect();
+        let own = self.pace.slowest();
+        let mut dead = self.leases.look(Instant::now(), own, seen.clone());
         dead.remove(&running.host);
-        for host in &hosts {
+        for (host, (_, seen)) in hosts.iter().zip(&seen) {
             if dead.contains(&host.id) {
-                let result = running.bury(host).await;
+                let result = running.bury(host, seen).await;
                 running.note("bury", &result);
             }
         }
@@ -95,8 +106,7 @@ impl Keeper {
             done.notify_one();
         };
         let beating = async {
-            let every = running.config.tuning.heartbeat;
-            while timeout(every, done.notified()).await.is_err() {
+            while timeout(self.rest(running), done.notified()).await.is_err() {
                 self.beat(running).await?;
             }
             Ok(())
@@ -110,6 +120,8 @@ impl Keeper {
         hit("node.heartbeat.before_commit");
         self.counter += 1;
         let counter = self.counter;
+        let pace_ms = u64::try_from(self.pace.slowest().as_millis()).unwrap_or(u64::MAX);
+        let begun = Instant::now();
         running
             .commit(|state| {
                 let known = match state.host(&running.host) {
@@ -122,21 +134,33 @@ impl Keeper {
                 Ok(vec![Event::Heartbeat {
                     host: running.host.clone(),
                     counter,
+                    pace_ms,
                 }])
             })
             .await?;
+        self.pace.note(begun.elapsed());
         hit("node.heartbeat.after_commit");
         Ok(())
     }
 }
 
 impl Running {
+    /// What this node knows of a host.
+    fn seen(&self, host: &view::HostView) -> Seen {
+        let writer = signature(&host.id, &host.sign.incarnation);
+        Seen {
+            sign: host.sign.clone(),
+            spoken: self.global.spoken(&WriterId(writer)),
+            pace: host.pace,
+        }
+    }
+
     /// Declares a host dead whose sign is still the one that it died with.
-    async fn bury(&self, host: &view::HostView) -> Result<(), GlobalError> {
+    async fn bury(&self, host: &view::HostView, seen: &Seen) -> Result<(), GlobalError> {
         let buried = self
             .commit(|state| {
                 let now = state.host(&host.id).map(view::HostView::from);
-                if now.is_none_or(|now| now.sign != host.sign) {
+                if now.is_none_or(|now| self.seen(&now) != *seen) {
                     return Err(Reject::new("the host lives or is buried already"));
                 }
                 Ok(vec![Event::HostDown {
@@ -159,6 +183,7 @@ impl Running {
                 url: self.config.public_url.to_string(),
                 roles: vec![self.config.roles.to_string()],
                 heartbeat,
+                pace_ms: 0,
                 started_ms: self.started_ms,
                 extra: Default::default(),
             },

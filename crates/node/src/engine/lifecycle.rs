@@ -145,11 +145,9 @@ impl Engine {
     }
 
     async fn keep(&self, running: &Running, mut keeper: Keeper) {
-        let mut ticks = interval(self.inner.config.tuning.heartbeat);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
+                () = tokio::time::sleep(keeper.rest(running)) => {}
                 () = running.look.notified() => {}
             }
             let result = keeper.round(running).await;

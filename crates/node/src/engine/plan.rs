@@ -60,12 +60,75 @@ pub(crate) struct Sign {
     pub(crate) counter: u64,
 }
 
+/// What an observer knows of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// What the host says of itself.
+    pub(crate) sign: Sign,
+    /// The last entry that it has written to `global`, whatever that says. A host whose heartbeats
+    /// lose one race after the other, but whose segments are published, lives.
+    pub(crate) spoken: Option<u64>,
+    /// How long its slowest heartbeat of late took, as it says.
+    pub(crate) pace: Duration,
+}
+
+impl Seen {
+    fn same(&self, other: &Self) -> bool {
+        (&self.sign, self.spoken) == (&other.sign, other.spoken)
+    }
+}
+
+/// So many of the last heartbeats tell how slow they are: one that was held up (the process was
+/// frozen, the bucket away) is soon forgotten.
+const BEATS: usize = 3;
+
+/// How long this node's own heartbeats take until they are durable.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    last: [Duration; BEATS],
+    next: usize,
+}
+
+impl Pace {
+    /// Notes a heartbeat.
+    pub(crate) fn note(&mut self, took: Duration) {
+        if let Some(oldest) = self.last.get_mut(self.next) {
+            *oldest = took;
+        }
+        self.next = (self.next + 1) % BEATS;
+    }
+
+    /// The slowest one of late.
+    pub(crate) fn slowest(&self) -> Duration {
+        self.last.into_iter().max().unwrap_or_default()
+    }
+}
+
+/// The wait between two heartbeats. All hosts write to one stream, one slot after the other: when
+/// that is slow, they would only be in each other's way. So half of the time at most is spent on
+/// heartbeats.
+pub(crate) fn rest(heartbeat: Duration, lease: Duration, pace: Duration) -> Duration {
+    heartbeat.max(pace.min(lease))
+}
+
+/// A host may be silent for so many of its (or the observer's) slowest heartbeats: it waits as long
+/// as one takes ([`rest`]), the observer looks only as often, and both may lose races for a slot.
+const PATIENCE: u32 = 8;
+
+/// How long a host may be silent, whose slowest heartbeat of late took `its`, before an observer,
+/// whose own took `own`, holds it for dead. The lease is for a bucket that answers at once; through
+/// a slow one, living hosts are silent for longer. A heartbeat that took longer than a lease counts
+/// as one lease, so that whoever was held up for an hour does not wait for hours.
+pub(crate) fn allowed(lease: Duration, own: Duration, its: Duration) -> Duration {
+    lease.max(own.max(its).min(lease) * PATIENCE)
+}
+
 /// Judges by the observer's own monotonic clock who is alive: a host whose sign has not changed
-/// for a lease, as *this* observer saw it, is dead. Nobody's wall clock matters.
+/// for as long as it is [`allowed`], as *this* observer saw it, is dead. Nobody's wall clock matters.
 #[derive(Debug)]
 pub(crate) struct Leases {
     lease: Duration,
-    seen: HashMap<String, (Sign, Instant)>,
+    seen: HashMap<String, (Seen, Instant)>,
     last_look: Option<Instant>,
 }
 
@@ -78,29 +141,32 @@ impl Leases {
         }
     }
 
-    /// Looks at the hosts as they are in a state just refreshed; answers with the dead ones.
+    /// Looks at the hosts as they are in a state just refreshed, by an observer whose slowest
+    /// heartbeat of late took `own`; answers with the dead ones.
     pub(crate) fn look(
         &mut self,
         now: Instant,
-        hosts: impl IntoIterator<Item = (String, Sign)>,
+        own: Duration,
+        hosts: impl IntoIterator<Item = (String, Seen)>,
     ) -> BTreeSet<String> {
         // An observer that was itself asleep or cut off has seen nobody: it must not conclude
         // that everybody else is dead.
+        let often_enough = allowed(self.lease, own, Duration::ZERO) / 2;
         let asleep = self
             .last_look
-            .is_some_and(|last| now.saturating_duration_since(last) > self.lease / 2);
+            .is_some_and(|last| now.saturating_duration_since(last) > often_enough);
         self.last_look = Some(now);
         let before = std::mem::take(&mut self.seen);
         let mut dead = BTreeSet::new();
-        for (host, sign) in hosts {
+        for (host, seen) in hosts {
             let since = match before.get(&host) {
-                Some((old, since)) if *old == sign && !asleep => *since,
+                Some((old, since)) if old.same(&seen) && !asleep => *since,
                 _ => now,
             };
-            if now.saturating_duration_since(since) >= self.lease {
+            if now.saturating_duration_since(since) >= allowed(self.lease, own, seen.pace) {
                 dead.insert(host.clone());
             }
-            self.seen.insert(host, (sign, since));
+            self.seen.insert(host, (seen, since));
         }
         dead
     }

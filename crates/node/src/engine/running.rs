@@ -62,6 +62,11 @@ pub(crate) struct Running {
     pub(crate) troubles: Mutex<BTreeMap<&'static str, String>>,
 }
 
+/// The name that a start of a host writes entries and signs seals with.
+pub(crate) fn signature(host: &str, incarnation: &str) -> String {
+    format!("{host}/{incarnation}")
+}
+
 /// Another host, as far as ingest cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
@@ -72,7 +77,7 @@ pub(crate) struct Peer {
 impl Running {
     /// The name that this process start signs its seals with.
     pub(crate) fn signature(&self) -> String {
-        format!("{}/{}", self.host, self.incarnation)
+        signature(&self.host, &self.incarnation)
     }
 
     pub(crate) fn commit_options(&self) -> CommitOptions {

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::publish::PublishError;
-use super::running::{GlobalError, Running};
+use super::running::{GlobalError, Running, signature};
 use super::snapshots::SnapshotError;
 use super::sources::Buckets;
 use super::tails::{FollowError, Tails};
@@ -131,7 +131,7 @@ pub(crate) async fn start(
             without_seal: config.recover_without_seal,
         }),
         data_dir: config.data_dir.clone(),
-        writer: WriterId(format!("{host}/{incarnation}")),
+        writer: WriterId(signature(&host, &incarnation)),
         partitions: config.tuning.partitions,
         multiple_endpoints: config.multiple_endpoints,
     })

@@ -1,6 +1,7 @@
 //! What the engine asks of the state, in its own terms.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use backstay_global::{
     BucketEntity, Host, RecoveredTail, RecoveryRecord, RepositoryId, Segment, State,
@@ -20,6 +21,8 @@ pub(crate) const FLUSH_ON_SHUTDOWN: &str = "FlushSegmentsAndGlobalOnShutdown";
 pub(crate) struct HostView {
     pub(crate) id: String,
     pub(crate) sign: Sign,
+    /// How long its slowest heartbeat of late took, as it says.
+    pub(crate) pace: Duration,
     pub(crate) url: String,
     pub(crate) ingests: bool,
 }
@@ -32,6 +35,7 @@ impl From<&Host> for HostView {
                 incarnation: host.incarnation.clone(),
                 counter: host.heartbeat,
             },
+            pace: Duration::from_millis(host.pace_ms),
             url: host.url.clone(),
             ingests: !host.roles.iter().any(|role| role == "httponly"),
         }

@@ -62,12 +62,18 @@ proptest! {
     }
 }
 
-fn sign(counter: u64) -> Sign {
-    Sign {
-        incarnation: "i".to_owned(),
-        counter,
+fn sign(counter: u64) -> Seen {
+    Seen {
+        sign: Sign {
+            incarnation: "i".to_owned(),
+            counter,
+        },
+        spoken: None,
+        pace: Duration::ZERO,
     }
 }
+
+const QUICK: Duration = Duration::from_millis(5);
 
 #[test]
 fn who_is_silent_for_a_lease_is_dead() {
@@ -79,6 +85,7 @@ fn who_is_silent_for_a_lease_is_dead() {
         let now = start + Duration::from_secs(second);
         dead = leases.look(
             now,
+            QUICK,
             [
                 ("silent".to_owned(), sign(1)),
                 ("alive".to_owned(), sign(second)),
@@ -94,10 +101,88 @@ fn who_has_slept_kills_nobody() {
     let lease = Duration::from_secs(10);
     let start = Instant::now();
     let mut leases = Leases::new(lease);
-    leases.look(start, [("other".to_owned(), sign(1))]);
+    leases.look(start, QUICK, [("other".to_owned(), sign(1))]);
     let dead = leases.look(
         start + Duration::from_secs(3600),
+        QUICK,
         [("other".to_owned(), sign(1))],
     );
     assert!(dead.is_empty());
+}
+
+#[test]
+fn how_long_a_host_may_be_silent() {
+    let ms = Duration::from_millis;
+    // (lease, the observer's slowest heartbeat, the host's) and how long.
+    let table = [
+        // A bucket that answers at once: the lease, and nothing else.
+        (ms(3000), ms(5), ms(5), ms(3000)),
+        (ms(3000), ms(0), ms(0), ms(3000)),
+        (ms(10_000), ms(1200), ms(900), ms(10_000)),
+        // A bucket that is slow for all.
+        (ms(3000), ms(1200), ms(1200), ms(9600)),
+        // Slow for the observer alone, or for the host alone.
+        (ms(3000), ms(1200), ms(5), ms(9600)),
+        (ms(3000), ms(5), ms(1200), ms(9600)),
+        // Somebody was held up, and forgives nothing for hours because of it.
+        (ms(3000), ms(3_600_000), ms(5), ms(24_000)),
+        (ms(3000), ms(5), Duration::MAX, ms(24_000)),
+    ];
+    for (lease, own, its, long) in table {
+        assert_eq!(allowed(lease, own, its), long, "{lease:?} {own:?} {its:?}");
+    }
+}
+
+#[test]
+fn heartbeats_take_half_of_the_time_at_most() {
+    let ms = Duration::from_millis;
+    let lease = ms(3000);
+    for (pace, wait) in [(0, 500), (400, 500), (1200, 1200), (3_600_000, 3000)] {
+        assert_eq!(rest(ms(500), lease, ms(pace)), ms(wait));
+    }
+}
+
+#[test]
+fn the_pace_is_the_slowest_of_the_last_ones() {
+    let ms = Duration::from_millis;
+    let mut pace = Pace::default();
+    for (took, slowest) in [(5, 5), (900, 900), (7, 900), (6, 900), (8, 8), (1, 8)] {
+        pace.note(ms(took));
+        assert_eq!(pace.slowest(), ms(slowest));
+    }
+}
+
+#[test]
+fn whose_heartbeats_lose_all_races_but_who_speaks_otherwise_lives() {
+    let start = Instant::now();
+    let mut leases = Leases::new(Duration::from_secs(10));
+    for second in 0..60 {
+        let mut busy = sign(1);
+        busy.spoken = Some(second);
+        let now = start + Duration::from_secs(second);
+        let dead = leases.look(now, QUICK, [("busy".to_owned(), busy)]);
+        assert!(dead.is_empty(), "after {second} s");
+    }
+}
+
+/// An observer that comes to look only every few seconds is not asleep when its heartbeats take so
+/// long, and finds a dead host out in the end.
+#[test]
+fn through_a_slow_bucket_the_living_live_and_the_dead_are_found_out() {
+    let start = Instant::now();
+    let slow = Duration::from_millis(2500);
+    let mut leases = Leases::new(Duration::from_secs(3));
+    let mut found_out = None;
+    for round in 0..20 {
+        let now = start + slow * 2 * round;
+        let mut living = sign(u64::from(round / 3));
+        living.pace = slow;
+        let hosts = [("living".to_owned(), living), ("dead".to_owned(), sign(7))];
+        let dead = leases.look(now, slow, hosts);
+        assert!(!dead.contains("living"), "round {round}");
+        if dead.contains("dead") && found_out.is_none() {
+            found_out = Some(now.duration_since(start));
+        }
+    }
+    assert_eq!(found_out, Some(Duration::from_secs(20)));
 }
