@@ -60,13 +60,43 @@ impl Running {
     async fn ingest_once(&self, key: KeyHash, record: Bytes) -> Result<bool, IngestError> {
         let partitions = self.global.read(|state| state.partitions.len() as u32);
         let partition = key.partition(partitions);
-        let Some(owned) = self.owned(partition) else {
-            return Err(self.elsewhere(Some(partition)));
-        };
-        let wait = self.config.tuning.ack_timeout;
-        match owned.append_once(key, record, wait).await {
-            Ok(duplicate) => Ok(duplicate),
-            Err(refused) => Err(self.refuse(&owned, refused)),
+        let deadline = Instant::now() + self.config.tuning.ack_timeout;
+        loop {
+            let owned = self.owner_of(partition, deadline).await?;
+            let wait = deadline.saturating_duration_since(Instant::now());
+            match owned.append_once(key, record.clone(), wait).await {
+                Ok(duplicate) => return Ok(duplicate),
+                // The batch is not in the partition: whoever holds that now is to judge it.
+                Err(Refused::Lost) => self.drop_owned(&owned),
+                Err(refused) => return Err(self.refuse(&owned, refused)),
+            }
+        }
+    }
+
+    /// The partition, which must be this node's. While the state says that it is and it is not (it
+    /// is being taken over, or has just been lost, and the state does not know yet to whom), this
+    /// waits: through a slow bucket that takes seconds, in which the client could only ask again.
+    async fn owner_of(&self, partition: u32, deadline: Instant) -> Result<Arc<Owned>, IngestError> {
+        let mut moved = self.global.watch();
+        loop {
+            let took = self.took.notified();
+            tokio::pin!(took);
+            took.as_mut().enable();
+            if let Some(owned) = self.owned(partition) {
+                return Ok(owned);
+            }
+            let ours = self.global.read(|state| {
+                let owner = state.partition(partition).and_then(|it| it.owner.as_ref());
+                owner == Some(&self.host)
+            });
+            if !ours || self.ended.load(Ordering::Acquire) || Instant::now() >= deadline {
+                return Err(self.elsewhere(Some(partition)));
+            }
+            tokio::select! {
+                () = took => {}
+                _ = moved.changed() => {}
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
@@ -140,6 +141,8 @@ impl Engine {
         };
         self.enter(phase);
         running.owned.write().clear();
+        running.ended.store(true, Ordering::Release);
+        running.took.notify_waiters();
         running.metrics.partitions_owned.set(0);
         true
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use backstay_bucket::Bucket;
@@ -52,6 +53,10 @@ pub(crate) struct Running {
     pub(crate) alive: RwLock<BTreeMap<String, Peer>>,
     /// When `global` was last read for an unknown ingest token.
     pub(crate) looked_for_tokens: tokio::sync::Mutex<Option<Instant>>,
+    /// Tells that a partition was taken over, or that none will be any more.
+    pub(crate) took: Notify,
+    /// The node is fenced, or another process is this host.
+    pub(crate) ended: AtomicBool,
     /// Asks for a round of the keeper now: a partition was lost.
     pub(crate) look: Notify,
     /// The keys of the recovered cluster's journal, by recovery.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use backstay_bucket::Bucket;
@@ -205,6 +206,8 @@ async fn assemble(
         proof: Mutex::new(Instant::now()),
         alive: RwLock::new(BTreeMap::new()),
         looked_for_tokens: tokio::sync::Mutex::new(None),
+        took: Notify::new(),
+        ended: AtomicBool::new(false),
         look: Notify::new(),
         source_keys: tokio::sync::Mutex::new(None),
         started_ms: chrono::Utc::now().timestamp_millis(),

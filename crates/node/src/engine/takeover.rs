@@ -101,6 +101,8 @@ impl Running {
         all.insert(partition, Arc::new(owned));
         self.metrics.takeovers.inc();
         self.metrics.partitions_owned.set(all.len() as i64);
+        drop(all);
+        self.took.notify_waiters();
         tracing::info!(partition, term, seal, "took the partition over");
         Ok(())
     }
