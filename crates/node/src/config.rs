@@ -18,7 +18,7 @@
 //! | `BACKSTAY_ADMIN_TOKEN_FILE` | `<data>/admin-token.txt` | made at first start, mode 0600 |
 //! | `BACKSTAY_INGEST_PARTITIONS` | `4` | partitions of a *new* cluster, 1 to 1024 |
 //! | `BACKSTAY_HEARTBEAT_MS` | `2000` | how often a node says that it lives |
-//! | `BACKSTAY_LEASE_MS` | `10000` | silent for so long is dead; at least twice the heartbeat |
+//! | `BACKSTAY_LEASE_MS` | `10000` | silent for so long is dead, longer where heartbeats are slow; at least twice the heartbeat |
 //! | `BACKSTAY_COMMIT_LINGER_MS` | `100` | longest wait before a batch is cut |
 //! | `BACKSTAY_COMMIT_BYTES` | `4194304` | a batch is cut at so many bytes |
 //! | `BACKSTAY_BACKLOG_BYTES` | `67108864` | unacknowledged bytes per partition before 429 |
