@@ -52,6 +52,11 @@ output "node_pools" {
   value       = local.node_pools
 }
 
+output "update_strategy" {
+  description = "HumioCluster spec.updateStrategy, and that of each pool: one pod at a time, so that a change of the environment takes nothing out of service."
+  value       = { type = "RollingUpdate" }
+}
+
 output "target_replication_factor" {
   description = "HumioCluster spec.targetReplicationFactor."
   value       = local.derived.target_replication_factor

@@ -27,6 +27,11 @@ const INGRESS_HEALTH: u16 = 10_254;
 /// have its name in their midst, which no prefix can say; they go where searches go.
 const INGEST_PATHS: [&str; 2] = ["/api/v1/ingest", "/services/collector"];
 
+/// How pods of an older specification are replaced: one at a time, each when the one before it is
+/// ready, so that a change of the environment, as in a promotion, takes nothing out of service.
+/// The operator's default is all at once.
+const UPDATE_STRATEGY: &str = "RollingUpdate";
+
 /// A Kubernetes document.
 pub type Manifest = Value;
 
@@ -156,6 +161,8 @@ fn humio_cluster(pair: &Pair, region: &Region, derived: &Derived) -> Value {
             "spec": {
                 "image": image,
                 "nodeCount": pool.node_count,
+                // The real operator's pools do not take it over from the cluster.
+                "updateStrategy": { "type": UPDATE_STRATEGY },
                 "nodeSelector": { "agentpool": pool.agent_pool },
                 "environmentVariables": with_role(pool.node_roles),
             },
@@ -168,6 +175,7 @@ fn humio_cluster(pair: &Pair, region: &Region, derived: &Derived) -> Value {
         "spec": {
             "image": image,
             "nodeCount": derived.node_count,
+            "updateStrategy": { "type": UPDATE_STRATEGY },
             "nodeSelector": { "agentpool": derived.agent_pool },
             "targetReplicationFactor": derived.target_replication_factor,
             "autoRebalancePartitions": derived.auto_rebalance_partitions,

@@ -168,3 +168,18 @@ fn labels_of_the_specification_do_not_hide_the_operators() {
     assert_eq!(pod["metadata"]["labels"]["humio.com/node-pool"], "logscale");
     assert_eq!(pod["metadata"]["labels"]["team"], "a");
 }
+
+/// A runbook turns to rolling updates first: that alone must replace nothing.
+#[test]
+fn how_pods_are_replaced_is_no_reason_to_replace_them() {
+    let of = |strategy: Value| {
+        let mut spec = json!({ "nodeCount": 1, "environmentVariables": [] });
+        spec["updateStrategy"] = strategy;
+        template(spec).hash
+    };
+    let hash = of(Value::Null);
+    for kind in ["RollingUpdate", "ReplaceAllOnUpdate", "OnDelete"] {
+        assert_eq!(of(json!({ "type": kind })), hash, "{kind}");
+    }
+    assert_ne!(with(json!([{ "name": "A", "value": "b" }])).hash, hash);
+}
