@@ -4,8 +4,12 @@
 
 #[path = "lab/calls.rs"]
 mod calls;
+#[path = "lab/crowd.rs"]
+mod crowd;
 #[path = "lab/disasters.rs"]
 mod disasters;
+#[path = "lab/promotion.rs"]
+mod promotion;
 #[path = "lab/runbook.rs"]
 mod runbook;
 #[path = "lab/world.rs"]

@@ -30,7 +30,8 @@
 //! | `BACKSTAY_TRIM_SECONDS` | `600` | how long covered entries stay: the idempotency window, at least 600 |
 //! | `BACKSTAY_CACHE_BYTES` | `10737418240` | local cache of segments; 0 turns it off |
 //! | `BACKSTAY_STATUS_GRACE_SECONDS` | `30` | nothing acknowledgeable for so long is 503 |
-//! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining |
+//! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end beside other nodes, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
+//! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, beside other nodes, for answers under way |
 //! | `BACKSTAY_RECOVER_WITHOUT_SEAL` | `false` | recover although the source cannot be sealed (it can still be written to: only if it is surely dead) |
 
 use std::fmt;
@@ -159,6 +160,8 @@ pub struct Tuning {
     pub cache_bytes: u64,
     /// Time without any possible acknowledgement after which the status is 503.
     pub status_grace: Duration,
+    /// Silence after which a node that is to end takes it that nobody sends to it any more.
+    pub lame_duck: Duration,
     /// Longest wait for the journal when draining.
     pub drain: Duration,
 }
@@ -180,6 +183,7 @@ impl Default for Tuning {
             trim_after: Duration::from_secs(600),
             cache_bytes: 10 << 30,
             status_grace: Duration::from_secs(30),
+            lame_duck: Duration::from_millis(1000),
             drain: Duration::from_secs(60),
         }
     }
@@ -320,6 +324,7 @@ impl Tuning {
             )?,
             cache_bytes: read.number("BACKSTAY_CACHE_BYTES", default.cache_bytes, 0..=u64::MAX)?,
             status_grace: seconds("BACKSTAY_STATUS_GRACE_SECONDS", default.status_grace, 1)?,
+            lame_duck: millis("BACKSTAY_LAME_DUCK_MS", default.lame_duck, 0)?,
             drain: seconds("BACKSTAY_DRAIN_SECONDS", default.drain, 1)?,
         })
     }

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::NodeConfig;
 use crate::engine::{Engine, EngineError};
 
-/// Longest wait, once drained, for connections to end: all that answers has been answered.
+/// Longest wait, once drained, for connections to end where nobody else serves: all that answers
+/// has been answered, and a cluster that is stopped as a whole is to be started elsewhere.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// A running node.
@@ -133,15 +134,22 @@ impl Node {
         }
     }
 
-    /// Drains and ends. Requests that come meanwhile are answered 503. Connections on which nothing
-    /// moves are cut: a sender that has stopped must not keep the process alive.
+    /// Hands over to other nodes, drains and ends. While others take over, requests are served;
+    /// those that come later are answered 503. What is under way is answered, for as long as the
+    /// settings allow where others serve meanwhile. Connections on which nothing moves are cut: a
+    /// sender that has stopped must not keep the process alive.
     ///
     /// # Errors
     /// When the listener broke.
     pub async fn shut_down(mut self) -> Result<(), NodeError> {
+        let others_serve = self.engine.retire().await;
         self.engine.drain().await;
         self.stop.cancel();
-        match timeout(LAST_ANSWERS, &mut self.server).await {
+        let limit = match others_serve {
+            true => self.engine.config().tuning.drain,
+            false => LAST_ANSWERS,
+        };
+        match timeout(limit, &mut self.server).await {
             Ok(Ok(ended)) => ended.map_err(NodeError::Serve),
             Ok(Err(error)) => Err(NodeError::Serve(std::io::Error::other(error))),
             Err(_) => {

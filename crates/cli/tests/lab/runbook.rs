@@ -92,7 +92,7 @@ fn endpoint_is(world: &World, name: &str, status: &str) {
     }
 }
 
-fn provisioned(world: &World) {
+pub fn provisioned(world: &World) {
     let variable = world.shell(
         r#"kubectl --context aks-primary get humiocluster -n logging -o jsonpath='{.items[0].spec.environmentVariables}'"#,
     );
@@ -129,7 +129,7 @@ fn provisioned(world: &World) {
     );
 }
 
-fn failed_over(world: &World) {
+pub fn failed_over(world: &World) {
     ingest(world, Primary, "before the disaster");
     world.done(&["lab", "kill-region", "primary"]);
     endpoint_is(world, "primary", "Degraded");

@@ -50,8 +50,8 @@ pub enum IngestError {
         /// When to come back.
         retry_after: Duration,
     },
-    /// Not acknowledged in time, or nobody can acknowledge now. It may have been stored all the
-    /// same: send it again with the same idempotency key. (HTTP 503)
+    /// Not acknowledged in time. It may have been stored all the same: send it again with the same
+    /// idempotency key. (HTTP 503)
     #[error("not acknowledged: {detail}; send the batch again with the same idempotency key")]
     Unavailable {
         /// What is in the way.
@@ -84,6 +84,13 @@ pub enum IngestError {
         /// Base URL of that node.
         url: String,
     },
+    /// The batch's partition is on its way from one node to another, or no live node owns any.
+    /// Nothing was taken; that is over in moments. (HTTP 503, when it is not.)
+    #[error("not taken: {detail}; send the batch again")]
+    Unowned {
+        /// What is in the way.
+        detail: String,
+    },
     /// The batch is longer than a journal record may be. (HTTP 413)
     #[error("the batch has {bytes} bytes, the limit is {limit}; send smaller batches")]
     TooLarge {
@@ -95,6 +102,11 @@ pub enum IngestError {
 }
 
 impl IngestError {
+    /// Whether the batch is surely not stored, so that another node may take it.
+    pub fn is_untaken(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. })
+    }
+
     /// The kind in one word, as the metrics name it.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
@@ -104,6 +116,7 @@ impl IngestError {
             Self::Fenced { .. } => "fenced",
             Self::NoRepository { .. } => "no_repository",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Unowned { .. } => "unowned",
             Self::TooLarge { .. } => "too_large",
         }
     }
@@ -152,6 +165,8 @@ pub enum Phase {
         /// With which term.
         term: u64,
     },
+    /// Told to end: others take its work over. It serves on for those who do not know yet.
+    Leaving,
     /// On its way down; takes no more events.
     Draining,
 }
@@ -166,6 +181,7 @@ impl fmt::Display for Phase {
                 f,
                 "fenced: {by} holds this cluster's journal with term {term}"
             ),
+            Self::Leaving => f.write_str("draining: others take over"),
             Self::Draining => f.write_str("draining"),
         }
     }

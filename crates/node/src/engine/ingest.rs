@@ -56,6 +56,22 @@ impl Running {
         Ok(Accepted { duplicate })
     }
 
+    /// Who takes such a batch, when this node takes nothing any more.
+    pub(crate) fn destination(
+        &self,
+        repository: &RepositoryName,
+        key: Option<&IdempotencyKey>,
+    ) -> IngestError {
+        let partition = key.and_then(|key| {
+            self.global.read(|state| {
+                let id = view::repository_id(state, repository.as_str())?;
+                let partitions = state.partitions.len() as u32;
+                Some(KeyHash::new(id.as_str(), &key.0).partition(partitions))
+            })
+        });
+        self.elsewhere(partition)
+    }
+
     /// Only the owner of the key's partition knows whether the batch was stored before.
     async fn ingest_once(&self, key: KeyHash, record: Bytes) -> Result<bool, IngestError> {
         let partitions = self.global.read(|state| state.partitions.len() as u32);
@@ -136,40 +152,6 @@ impl Running {
             },
             Refused::TooLarge { bytes, limit } => IngestError::TooLarge { bytes, limit },
             Refused::Unclear { detail } => IngestError::Unavailable { detail },
-        }
-    }
-
-    /// The live node that should take the batch: the owner of `partition`, or any that ingests.
-    fn elsewhere(&self, partition: Option<u32>) -> IngestError {
-        let owner = partition.and_then(|id| {
-            self.global
-                .read(|state| state.partition(id).and_then(|it| it.owner.clone()))
-        });
-        let alive = self.alive.read();
-        let others = || {
-            alive
-                .iter()
-                .filter(|(host, peer)| **host != self.host && peer.ingests)
-        };
-        let peer = match (&owner, partition) {
-            (Some(owner), Some(_)) => others().find(|(host, _)| *host == owner),
-            // The partition of a key has no owner: nobody can judge the batch now.
-            (None, Some(_)) => None,
-            (_, None) => {
-                let count = others().count().max(1);
-                others().nth(NEXT.fetch_add(1, Ordering::Relaxed) % count)
-            }
-        };
-        match peer {
-            Some((_, peer)) => IngestError::Elsewhere {
-                url: peer.url.clone(),
-            },
-            None => IngestError::Unavailable {
-                detail: match partition {
-                    Some(id) => format!("partition {id} is between two owners"),
-                    None => "no live node owns a partition".to_owned(),
-                },
-            },
         }
     }
 }

@@ -84,8 +84,12 @@ impl Keeper {
         let peers = hosts.into_iter().filter(|host| !dead.contains(&host.id));
         *running.alive.write() = peers
             .map(|host| {
-                let (url, ingests) = (host.url, host.ingests);
-                (host.id, Peer { url, ingests })
+                let peer = Peer {
+                    url: host.url,
+                    ingests: host.ingests,
+                    searches: host.searches,
+                };
+                (host.id, peer)
             })
             .collect();
         let alive = running.alive.read().len();
@@ -206,7 +210,7 @@ impl Running {
     }
 
     /// Drops the partitions that the state or the journal says are another's.
-    fn give_up_lost(&self) {
+    pub(crate) fn give_up_lost(&self) {
         for owned in self.all_owned() {
             let ours = self
                 .global

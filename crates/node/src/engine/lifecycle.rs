@@ -1,13 +1,11 @@
-//! What runs in the background from start to end, and how it ends.
+//! What runs in the background from start to end.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use backstay_failpoint::hit;
-use futures::future::join_all;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{EngineError, Phase};
 use super::keeper::{Keeper, RoundError};
@@ -63,7 +61,7 @@ impl Engine {
         });
     }
 
-    fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: Phase) {
         tracing::info!(%phase, "phase");
         if let Phase::Fenced { .. } = phase {
             self.inner.metrics.fenced.set(1);
@@ -206,58 +204,6 @@ impl Engine {
             running.note("snapshot", &result);
         }
     }
-
-    /// Takes no more events, settles what was taken, and, with the dynamic configuration
-    /// `FlushSegmentsAndGlobalOnShutdown`, writes all segments and a snapshot. After this the
-    /// engine does nothing more.
-    pub async fn drain(&self) {
-        let serving = self.phase() == Phase::Ready;
-        if serving {
-            self.enter(Phase::Draining);
-        }
-        self.inner.stop.cancel();
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
-        let Some(running) = self.inner.running.get().filter(|_| serving) else {
-            return;
-        };
-        let limit = self.inner.config.tuning.drain;
-        if timeout(limit, leave(running)).await.is_err() {
-            tracing::error!(
-                ?limit,
-                "not drained in time (BACKSTAY_DRAIN_SECONDS); what was acknowledged is in the journal"
-            );
-        }
-    }
-}
-
-/// The orderly end: settle, flush if asked to, say goodbye, write the state down.
-async fn leave(running: &Running) {
-    let owned = running.all_owned();
-    let closed = join_all(owned.iter().map(|owned| owned.writer().close())).await;
-    for (owned, result) in owned.iter().zip(closed) {
-        if let Err(error) = result {
-            tracing::warn!(partition = owned.id, %error, "closed");
-        }
-    }
-    hit("node.drain.after_close");
-    let flush = running.global.read(view::flush_on_shutdown);
-    if flush {
-        for owned in &owned {
-            let result = running.publish(owned, true).await;
-            running.note("publish", &result);
-        }
-        hit("node.drain.after_flush");
-    }
-    let result = running.host_down().await;
-    running.note("host_down", &result);
-    let result = if flush {
-        running.snapshot().await
-    } else {
-        running.mirror().await
-    };
-    running.note("snapshot", &result);
-    hit("node.drain.after_snapshot");
 }
 
 async fn follow_loop(running: &Running) {

@@ -6,9 +6,10 @@
 //! - `ingest`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement;
 //! - `tails` follow what any node has acknowledged, `publish` and `cut` turn that into segments,
 //!   `search` and `sources` find it in both;
-//! - `snapshots` write the state down, `lifecycle` runs all that in the background and ends it.
+//! - `snapshots` write the state down, `lifecycle` runs all that in the background, `leave` ends it;
+//! - `peers` says which other node does what this one does not.
 //!
-//! No node asks another one: what a node needs to know is in the bucket.
+//! The engine asks no other node: what a node needs to know is in the bucket.
 
 mod api;
 mod cut;
@@ -16,8 +17,10 @@ mod dedupe;
 mod import;
 mod ingest;
 mod keeper;
+mod leave;
 mod lifecycle;
 mod owned;
+mod peers;
 mod plan;
 mod publish;
 mod record;
@@ -32,13 +35,14 @@ mod takeover;
 mod view;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backstay_global::GlobalLog;
 use backstay_search::{Event, Limits, Progress, Query, QueryResult, TimeRange};
 use backstay_token::FileToken;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,6 +78,10 @@ struct Inner {
     token: FileToken,
     phase: watch::Sender<Phase>,
     running: OnceLock<Arc<Running>>,
+    /// Since when it retires.
+    retires: OnceLock<Instant>,
+    /// When somebody last asked something that others could not answer for it, if ever.
+    asked: Mutex<Option<Instant>>,
     /// Ends the background.
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -98,6 +106,8 @@ impl Engine {
                 token,
                 phase: watch::Sender::new(Phase::Starting("starting".to_owned())),
                 running: OnceLock::new(),
+                retires: OnceLock::new(),
+                asked: Mutex::new(None),
                 stop: CancellationToken::new(),
                 tasks: TaskTracker::new(),
             }),
@@ -114,18 +124,83 @@ impl Engine {
         events: Vec<Event>,
         key: Option<IdempotencyKey>,
     ) -> Result<Accepted, IngestError> {
-        let running = self.serving().map_err(|reason| match self.phase() {
-            Phase::Fenced { by, term } => IngestError::Fenced { by, term },
-            _ => IngestError::NotReady { reason },
-        });
-        let answer = match running {
-            Ok(running) => running.ingest(repository, &events, key.as_ref()).await,
-            Err(error) => Err(error),
+        self.try_ingest(repository, &events, key.as_ref()).await
+    }
+
+    /// The same for whoever may have to try it again.
+    pub(crate) async fn try_ingest(
+        &self,
+        repository: &RepositoryName,
+        events: &[Event],
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Accepted, IngestError> {
+        let answer = match self.serving() {
+            Ok(running) => running.ingest(repository, events, key).await,
+            Err(reason) => Err(self.refusal(reason, repository, key)),
         };
         if let Err(error) = &answer {
             self.inner.metrics.refused(error.reason());
         }
         answer
+    }
+
+    /// Why no events are taken here now. Who drains knows who takes them.
+    fn refusal(
+        &self,
+        reason: String,
+        repository: &RepositoryName,
+        key: Option<&IdempotencyKey>,
+    ) -> IngestError {
+        match (self.phase(), self.inner.running.get()) {
+            (Phase::Fenced { by, term }, _) => IngestError::Fenced { by, term },
+            (Phase::Draining, Some(running)) if !running.peers(|it| it.ingests).is_empty() => {
+                running.destination(repository, key)
+            }
+            _ => IngestError::NotReady { reason },
+        }
+    }
+
+    /// Has a newer look at who owns what, after a batch was [`IngestError::Unowned`] or whoever
+    /// should take it did not.
+    pub async fn look_again(&self) {
+        if let Some(running) = self.inner.running.get() {
+            running.look_again().await;
+        }
+    }
+
+    /// How long to wait for somebody who does what this node does not, such as a partition's next
+    /// owner: as long as a client waits for its acknowledgement.
+    pub fn hand_over(&self) -> Duration {
+        self.inner.config.tuning.ack_timeout
+    }
+
+    /// Whether searches are answered here.
+    pub fn searches(&self) -> bool {
+        self.searching().is_ok()
+    }
+
+    /// URLs of the nodes that search instead of this one, in the order in which to ask them. None
+    /// while this node knows nobody, as while it starts.
+    pub fn searchers(&self) -> Vec<String> {
+        let running = self.inner.running.get();
+        running.map(|it| it.searchers()).unwrap_or_default()
+    }
+
+    /// Host and start of this node, once it has joined its cluster.
+    pub(crate) fn identity(&self) -> Option<(String, String)> {
+        let running = self.inner.running.get()?;
+        Some((running.host.clone(), running.incarnation.clone()))
+    }
+
+    /// URL of the node that answers for what `host` has begun: that one, or when it is gone, one
+    /// that all nodes agree upon. `None` when it is this node.
+    pub(crate) fn home(&self, host: &str) -> Option<String> {
+        self.inner.running.get()?.home(host)
+    }
+
+    /// Notes that a client has asked something.
+    pub(crate) fn note_request(&self) {
+        *self.inner.asked.lock() = Some(Instant::now());
     }
 
     /// Runs a query over everything that any node has acknowledged until now.
@@ -216,7 +291,11 @@ impl Engine {
 
     /// Whether the node should get traffic.
     pub fn status(&self) -> Status {
-        status::status(&self.phase(), self.inner.running.get().map(|r| &**r))
+        let phase = match self.phase() {
+            Phase::Leaving if self.is_in_rotation() => Phase::Ready,
+            phase => phase,
+        };
+        status::status(&phase, self.inner.running.get().map(|r| &**r))
     }
 
     /// The metadata; `None` until it is loaded.
@@ -261,7 +340,7 @@ impl Engine {
     /// The loaded node, if it takes requests.
     fn serving(&self) -> Result<&Arc<Running>, String> {
         match &*self.inner.phase.borrow() {
-            Phase::Ready => self
+            Phase::Ready | Phase::Leaving => self
                 .inner
                 .running
                 .get()

@@ -57,8 +57,10 @@ pub(crate) struct Running {
     pub(crate) took: Notify,
     /// The node is fenced, or another process is this host.
     pub(crate) ended: AtomicBool,
-    /// Asks for a round of the keeper now: a partition was lost.
+    /// Asks for a round of the keeper now: a partition was lost, or has no owner.
     pub(crate) look: Notify,
+    /// When that was last asked for because of a partition without an owner.
+    pub(crate) asked_to_look: Mutex<Option<Instant>>,
     /// The keys of the recovered cluster's journal, by recovery.
     pub(crate) source_keys: tokio::sync::Mutex<Option<(String, Arc<BTreeSet<KeyHash>>)>>,
     /// When this process started, by its own clock; for people.
@@ -72,11 +74,12 @@ pub(crate) fn signature(host: &str, incarnation: &str) -> String {
     format!("{host}/{incarnation}")
 }
 
-/// Another host, as far as ingest cares.
+/// Another host, as far as it matters who does what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) url: String,
     pub(crate) ingests: bool,
+    pub(crate) searches: bool,
 }
 
 impl Running {

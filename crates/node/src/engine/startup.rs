@@ -208,6 +208,7 @@ async fn assemble(
         looked_for_tokens: tokio::sync::Mutex::new(None),
         took: Notify::new(),
         ended: AtomicBool::new(false),
+        asked_to_look: Mutex::new(None),
         look: Notify::new(),
         source_keys: tokio::sync::Mutex::new(None),
         started_ms: chrono::Utc::now().timestamp_millis(),

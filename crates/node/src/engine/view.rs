@@ -25,6 +25,7 @@ pub(crate) struct HostView {
     pub(crate) pace: Duration,
     pub(crate) url: String,
     pub(crate) ingests: bool,
+    pub(crate) searches: bool,
 }
 
 impl From<&Host> for HostView {
@@ -38,6 +39,7 @@ impl From<&Host> for HostView {
             pace: Duration::from_millis(host.pace_ms),
             url: host.url.clone(),
             ingests: !host.roles.iter().any(|role| role == "httponly"),
+            searches: !host.roles.iter().any(|role| role == "ingestonly"),
         }
     }
 }

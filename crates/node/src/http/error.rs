@@ -28,6 +28,11 @@ impl ApiError {
         self.status
     }
 
+    /// Whether the same may succeed in a while, or elsewhere.
+    pub(in crate::http) fn is_temporary(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self {
             status,
@@ -119,6 +124,7 @@ impl From<IngestError> for ApiError {
             IngestError::Unavailable { .. }
             | IngestError::NotReady { .. }
             | IngestError::Fenced { .. }
+            | IngestError::Unowned { .. }
             | IngestError::Elsewhere { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut refusal = Self::new(status, error.to_string());

@@ -2,13 +2,12 @@
 //!
 //! All formats go one way: `sender` tells who may send where, `body` reads and unpacks within
 //! bounds, one module a format turns the bytes into events, and the engine acknowledges. A batch
-//! that another node must take is passed on by `forward` as it came. Nothing is answered with
+//! that another node must take is passed on as it came. Nothing is answered with
 //! success before the journal has acknowledged.
 
 mod body;
 mod elastic;
 pub(in crate::http) mod fields;
-mod forward;
 mod hec;
 mod otlp;
 mod sender;
@@ -16,6 +15,7 @@ mod structured;
 mod unstructured;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -28,9 +28,9 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::http::error::ApiError;
+use crate::http::peers::{self, NotAnswered, Peers};
 use crate::{Engine, IdempotencyKey, IngestError};
 use body::{Gate, Room};
-use forward::Peers;
 use sender::Sender;
 
 /// The routes of this part.
@@ -139,9 +139,63 @@ impl axum::extract::FromRequest<Engine> for Delivery {
     }
 }
 
+/// Between two attempts to find who takes a batch.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Why a batch is not acknowledged.
+struct Refusal {
+    error: ApiError,
+    /// It is surely not stored.
+    is_untaken: bool,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error,
+            is_untaken: true,
+        }
+    }
+}
+
+impl From<IngestError> for Refusal {
+    fn from(error: IngestError) -> Self {
+        Self {
+            is_untaken: error.is_untaken(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<NotAnswered> for Refusal {
+    fn from(error: NotAnswered) -> Self {
+        match error {
+            NotAnswered::Untaken(error) => error.into(),
+            NotAnswered::Perhaps(error) => Self {
+                error,
+                is_untaken: false,
+            },
+        }
+    }
+}
+
 impl Delivery {
     /// Reads, decodes and stores; answers with the batch's own response when it is durable.
     async fn take<F>(self, decode: F) -> Result<Response, ApiError>
+    where
+        F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
+    {
+        let is_passed_on = peers::is_passed_on(&self.parts);
+        match self.store(decode).await {
+            Ok(response) => Ok(response),
+            Err(refusal) if is_passed_on && refusal.is_untaken && refusal.error.is_temporary() => {
+                Ok(peers::untaken(refusal.error))
+            }
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    async fn store<F>(self, decode: F) -> Result<Response, Refusal>
     where
         F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
     {
@@ -167,21 +221,88 @@ impl Delivery {
             return Ok(batch.response);
         }
         identify(&mut batch.events);
-        let answer = self
-            .engine
-            .ingest(&sender.repository, batch.events, key)
-            .await;
-        match answer {
-            Ok(_) => Ok(batch.response),
-            Err(IngestError::Elsewhere { url }) => {
-                tokio::select! {
-                    answer = self.peers.pass_on(&url, &self.parts, received) => answer,
-                    () = self.engine.gone(&url) => Err(ApiError::not_ready(format!(
-                        "the node at {url} had to take this batch and has fallen silent; send it again with the same idempotency key"
-                    ))),
+        let taker = Taker {
+            engine: &self.engine,
+            peers: &self.peers,
+            parts: &self.parts,
+        };
+        match taker
+            .take(&sender, &batch.events, key.as_ref(), received)
+            .await?
+        {
+            Some(answer) => Ok(answer),
+            None => Ok(batch.response),
+        }
+    }
+}
+
+/// Finds the node that takes a batch.
+struct Taker<'a> {
+    engine: &'a Engine,
+    peers: &'a Peers,
+    parts: &'a Parts,
+}
+
+impl Taker<'_> {
+    /// Has the batch stored, here or by another node, whose answer this then is. While partitions
+    /// go from one node to another this waits.
+    async fn take(
+        &self,
+        sender: &Sender,
+        events: &[Event],
+        key: Option<&IdempotencyKey>,
+        received: Bytes,
+    ) -> Result<Option<Response>, Refusal> {
+        let deadline = Instant::now() + self.engine.hand_over();
+        loop {
+            let stored = self
+                .engine
+                .try_ingest(&sender.repository, events, key)
+                .await;
+            let refusal = match stored {
+                Ok(_) => return Ok(None),
+                Err(IngestError::Elsewhere { url }) if !peers::is_passed_on(self.parts) => {
+                    match self.pass_on(&url, received.clone(), key.is_some()).await {
+                        Ok(answer) => return Ok(Some(answer)),
+                        Err(refusal) => refusal,
+                    }
                 }
+                Err(error @ (IngestError::Elsewhere { .. } | IngestError::Unowned { .. })) => {
+                    error.into()
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // One that may be stored is sent again only where that stores it once.
+            let may_repeat = refusal.is_untaken || key.is_some();
+            self.engine.look_again().await;
+            if !may_repeat || peers::is_passed_on(self.parts) || Instant::now() >= deadline {
+                return Err(refusal);
             }
-            Err(error) => Err(error.into()),
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn pass_on(
+        &self,
+        url: &str,
+        received: Bytes,
+        is_keyed: bool,
+    ) -> Result<Response, Refusal> {
+        let gone = async {
+            self.engine.gone(url).await;
+            // It may have said that it ends, and answer yet. Who has a key need not wait for that.
+            if !is_keyed {
+                tokio::time::sleep(self.engine.config().tuning.lease).await;
+            }
+        };
+        tokio::select! {
+            answer = self.peers.pass_on(url, self.parts, received) => Ok(answer?),
+            () = gone => Err(Refusal {
+                error: ApiError::not_ready(format!(
+                    "the node at {url} had to take this batch and has fallen silent; send it again with the same idempotency key"
+                )),
+                is_untaken: false,
+            }),
         }
     }
 }

@@ -5,7 +5,8 @@
 //!   into fields;
 //! - `query`: searches, streamed or as jobs that are polled;
 //! - `graphql`: administration;
-//! - `linger`: what is left of a refused body.
+//! - `linger`: what is left of a refused body;
+//! - `peers`: passes on what another node answers.
 
 mod auth;
 mod error;
@@ -13,21 +14,40 @@ mod graphql;
 mod ingest;
 mod linger;
 mod parse;
+mod peers;
 mod query;
 mod status;
 
 use axum::Router;
-use axum::middleware::map_request;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::{Next, from_fn_with_state, map_request};
+use axum::response::Response;
 
-use crate::Engine;
+use crate::{Engine, Phase};
 
 /// All routes; they answer 503 for as long as the engine is not ready.
 pub fn router(engine: Engine) -> Router {
     Router::new()
-        .merge(status::routes())
         .merge(ingest::routes())
-        .merge(query::routes())
+        .merge(query::routes(&engine))
         .merge(graphql::routes())
+        // Only what is before it: a probe is not somebody who still sends.
+        .layer(from_fn_with_state(engine.clone(), noted))
+        .merge(status::routes())
         .with_state(engine)
         .layer(map_request(async |request| linger::linger(request)))
+}
+
+/// Notes that a client asks something. One that asks a node that ends is told to connect anew, and
+/// so finds another one.
+async fn noted(State(engine): State<Engine>, request: Request, next: Next) -> Response {
+    engine.note_request();
+    let mut response = next.run(request).await;
+    if matches!(engine.phase(), Phase::Leaving | Phase::Draining) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }

@@ -2,18 +2,23 @@
 //!
 //! Both spellings of the path are served, `/repositories/` and the older `/dataspaces/`: Humio's
 //! own clients still use the latter.
+//!
+//! A node that does not search, by its role or because it ends, passes them on to one that does; and
+//! what is asked of a job, to the node that has it.
 
 pub(super) mod access;
 mod jobs;
 mod poll;
 mod request;
 mod stream;
+mod ticket;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -22,10 +27,12 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::http::error::ApiError;
-use crate::{Engine, RepositoryName};
+use crate::http::peers::{self, NotAnswered, Peers};
+use crate::{Engine, Phase, RepositoryName};
 use jobs::{Jobs, NewJob};
 use request::Request;
 use stream::Format;
+use ticket::{Asked, Ticket};
 
 /// Streamed searches that run at once; each may hold [`STREAM_LIMITS`].
 const STREAMS: usize = 16;
@@ -43,7 +50,7 @@ struct Searches {
 }
 
 /// The routes of this part.
-pub(super) fn routes() -> Router<Engine> {
+pub(super) fn routes(engine: &Engine) -> Router<Engine> {
     let searches = Arc::new(Searches {
         jobs: Arc::new(Jobs::default()),
         streams: Arc::new(Semaphore::new(STREAMS)),
@@ -59,7 +66,68 @@ pub(super) fn routes() -> Router<Engine> {
                 get(poll_job).delete(cancel_job),
             );
     }
-    router.layer(Extension(searches))
+    router
+        .layer(from_fn_with_state(engine.clone(), here_or_elsewhere))
+        .layer(Extension(searches))
+        .layer(Extension(Peers::default()))
+}
+
+/// Longest request of a search that is passed on; as long as one that is answered here may be.
+const LONGEST: usize = 2 << 20;
+/// Between two rounds over the nodes that may search.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Passes a request on to a node that searches, where this one does not. Searches change nothing,
+/// so one that is not answered is asked for elsewhere.
+async fn here_or_elsewhere(
+    State(engine): State<Engine>,
+    Extension(peers): Extension<Peers>,
+    Extension(searches): Extension<Arc<Searches>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let home = Ticket::of_path(parts.uri.path())
+        .filter(|ticket| !searches.jobs.has(&ticket.job))
+        .and_then(|ticket| engine.home(&ticket.host));
+    let starts = matches!(engine.phase(), Phase::Starting(_) | Phase::Failed(_));
+    let is_here = engine.searches() && home.is_none();
+    if is_here || starts || peers::is_passed_on(&parts) {
+        let request = axum::extract::Request::from_parts(parts, body);
+        return Ok(next.run(request).await);
+    }
+    let body = axum::body::to_bytes(body, LONGEST)
+        .await
+        .map_err(|error| ApiError::bad_request(format!("the request cannot be read: {error}")))?;
+    if let Some(url) = home {
+        match peers.pass_on(&url, &parts, body.clone()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => tracing::debug!(?error, "a job is out of reach"),
+        }
+        if engine.searches() {
+            let request = axum::extract::Request::from_parts(parts, body.into());
+            return Ok(next.run(request).await);
+        }
+    }
+    let deadline = Instant::now() + engine.hand_over();
+    let mut last = None;
+    loop {
+        for url in engine.searchers() {
+            match peers.pass_on(&url, &parts, body.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(NotAnswered::Untaken(error) | NotAnswered::Perhaps(error)) => {
+                    last = Some(error);
+                }
+            }
+        }
+        if Instant::now() >= deadline || engine.phase() != Phase::Ready {
+            return Err(last.unwrap_or_else(|| {
+                ApiError::not_ready("no node that searches is known here; see NODE_ROLES")
+            }));
+        }
+        engine.look_again().await;
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 /// `POST …/query`: the rows as they are found.
@@ -108,8 +176,21 @@ async fn create_job(
         range: request.range,
         now_ms,
     };
-    let id = jobs::start(&searches.jobs, &engine, job)?;
-    Ok(Json(serde_json::json!({ "id": id })).into_response())
+    let asked = Asked {
+        query: request.text,
+        start_ms: job.range.start_ms,
+        end_ms: job.range.end_ms,
+        now_ms,
+    };
+    let job = jobs::start(&searches.jobs, &engine, job)?;
+    let (host, incarnation) = engine.identity().unwrap_or_default();
+    let ticket = Ticket {
+        job,
+        host,
+        incarnation,
+        asked: Some(asked),
+    };
+    Ok(Json(serde_json::json!({ "id": ticket.name() })).into_response())
 }
 
 /// `GET …/queryjobs/{id}`: how far it is, and the rows once it is done.
@@ -120,11 +201,34 @@ async fn poll_job(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     access::require_admin(&engine, &headers)?;
-    let polled = searches
-        .jobs
-        .poll(&RepositoryName::new(repository), &id, Instant::now())
-        .ok_or_else(no_job)?;
-    poll::respond(&polled)
+    let repository = RepositoryName::new(repository);
+    let ticket = Ticket::read(&id).ok_or_else(no_job)?;
+    let poll = || searches.jobs.poll(&repository, &ticket.job, Instant::now());
+    if poll().is_none() {
+        begin_again(&engine, &searches.jobs, &repository, &ticket)?;
+    }
+    poll::respond(&poll().ok_or_else(no_job)?)
+}
+
+/// Begins a job again whose node is gone. One of this very node has ended.
+fn begin_again(
+    engine: &Engine,
+    jobs: &Arc<Jobs>,
+    repository: &RepositoryName,
+    ticket: &Ticket,
+) -> Result<(), ApiError> {
+    let asked = ticket.asked.as_ref().filter(|_| !is_own(engine, ticket));
+    let job = asked.and_then(|asked| asked.again(repository.clone()));
+    // One of another repository is there under this id: that is nobody's name.
+    let job = job.filter(|_| !jobs.has(&ticket.job)).ok_or_else(no_job)?;
+    jobs::start_as(ticket.job.clone(), jobs, engine, job)?;
+    Ok(())
+}
+
+/// Whether this very start of this node has begun a job.
+fn is_own(engine: &Engine, ticket: &Ticket) -> bool {
+    let own = engine.identity();
+    own.is_none_or(|(host, start)| host == ticket.host && start == ticket.incarnation)
 }
 
 /// `DELETE …/queryjobs/{id}`: stops the search and forgets the job.
@@ -135,7 +239,11 @@ async fn cancel_job(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     access::require_admin(&engine, &headers)?;
-    if searches.jobs.remove(&RepositoryName::new(repository), &id) {
+    let ticket = Ticket::read(&id).ok_or_else(no_job)?;
+    let repository = RepositoryName::new(repository);
+    let was_here = searches.jobs.remove(&repository, &ticket.job);
+    // Another node's has ended with its node.
+    if was_here || !is_own(&engine, &ticket) {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_job())

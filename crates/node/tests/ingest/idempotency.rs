@@ -181,6 +181,11 @@ fn free_port() -> u16 {
 impl Pair {
     /// `second` are the variables of the second node.
     fn start(second: &[(&str, &str)]) -> Self {
+        Self::with(&[], second)
+    }
+
+    /// With variables of either node.
+    fn with(first: &[(&str, &str)], second: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bucket = folder.path().join("bucket");
         std::fs::create_dir(&bucket).unwrap();
@@ -199,7 +204,7 @@ impl Pair {
             all.extend_from_slice(more);
             Server::with(&all)
         };
-        let first = start("first", &[]);
+        let first = start("first", first);
         let token = first.ingest_token("t", None);
         let second = start("second", second);
         Self {
@@ -326,7 +331,9 @@ fn a_node_that_owns_no_partition_passes_every_batch_on() {
 #[test]
 fn an_owner_that_cannot_be_reached_is_503_and_nothing_is_guessed() {
     let nobody = format!("http://127.0.0.1:{}/", free_port());
-    let pair = Pair::start(&[("PUBLIC_URL", &nobody)]);
+    // The first one tries again for as long as a hand-over may take.
+    let patience = [("BACKSTAY_ACK_TIMEOUT_MS", "1000")];
+    let pair = Pair::with(&patience, &[("PUBLIC_URL", &nobody)]);
     pair.owns(&pair.second, 2);
     pair.owns(&pair.first, 2);
     let bearer = format!("Authorization: Bearer {}", pair.token);

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::fields::{flatten, value_time};
-use super::forward::ELASTIC_PRODUCT;
 use super::{Batch, Context, Delivery};
 use crate::http::error::ApiError;
 use crate::http::parse;
+use crate::http::peers::ELASTIC_PRODUCT;
 
 /// The version whose bulk API this is. Beats refuse to send to one that is older than they are.
 const ELASTIC: &str = "8.15.0";

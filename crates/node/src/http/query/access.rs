@@ -35,7 +35,7 @@ pub(in crate::http) fn require_admin(engine: &Engine, headers: &HeaderMap) -> Re
 /// The metadata, if the node is ready.
 pub(in crate::http) fn ready(engine: &Engine) -> Result<GlobalLog, ApiError> {
     match (engine.phase(), engine.global()) {
-        (Phase::Ready, Some(global)) => Ok(global.clone()),
+        (Phase::Ready | Phase::Leaving, Some(global)) => Ok(global.clone()),
         (phase, _) => Err(ApiError::not_ready(phase.to_string())),
     }
 }

@@ -168,7 +168,17 @@ struct Begun {
 
 /// Begins a job; answers with its id.
 pub(super) fn start(jobs: &Arc<Jobs>, engine: &Engine, job: NewJob) -> Result<String, ApiError> {
-    let Some(begun) = jobs.begin(&job, Instant::now()) else {
+    start_as(new_id(), jobs, engine, job)
+}
+
+/// Begins a job that another node has begun under this id.
+pub(super) fn start_as(
+    id: String,
+    jobs: &Arc<Jobs>,
+    engine: &Engine,
+    job: NewJob,
+) -> Result<String, ApiError> {
+    let Some(begun) = jobs.begin_as(id, &job, Instant::now()) else {
         return Err(ApiError::too_many(format!(
             "this node has {MAX_JOBS} query jobs already; end some with DELETE, or wait for {} s",
             IDLE.as_secs()
@@ -204,6 +214,10 @@ pub(super) fn start(jobs: &Arc<Jobs>, engine: &Engine, job: NewJob) -> Result<St
     Ok(id)
 }
 
+fn new_id() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
 /// Ends idle jobs, until there are none.
 async fn sweep(jobs: Arc<Jobs>) {
     loop {
@@ -215,14 +229,23 @@ async fn sweep(jobs: Arc<Jobs>) {
 }
 
 impl Jobs {
-    /// Makes an entry for a job; `None` when there are too many.
+    /// Whether there is a job of this id.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.table.lock().jobs.contains_key(id)
+    }
+
+    #[cfg(test)]
     fn begin(&self, job: &NewJob, now: Instant) -> Option<Begun> {
+        self.begin_as(new_id(), job, now)
+    }
+
+    /// Makes an entry for a job; `None` when there are too many.
+    fn begin_as(&self, id: String, job: &NewJob, now: Instant) -> Option<Begun> {
         let mut table = self.table.lock();
         table.drop_idle(now);
         if table.jobs.len() >= MAX_JOBS {
             return None;
         }
-        let id = Uuid::new_v4().simple().to_string();
         let stop = CancellationToken::new();
         let (progress, watched) = watch::channel(Progress::default());
         let end_ms = match job.range.end_ms {

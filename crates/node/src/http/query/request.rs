@@ -10,6 +10,8 @@ use crate::http::error::ApiError;
 #[derive(Debug, PartialEq)]
 pub(super) struct Request {
     pub(super) query: Query,
+    /// The query as it was written.
+    pub(super) text: String,
     pub(super) range: TimeRange,
 }
 
@@ -95,7 +97,11 @@ impl Request {
         }
         let query = Query::parse(&body.query_string)
             .map_err(|error| ApiError::bad_request(format!("queryString: {error}")))?;
-        Ok(Self { query, range })
+        Ok(Self {
+            query,
+            text: body.query_string,
+            range,
+        })
     }
 }
 

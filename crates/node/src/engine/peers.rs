@@ -1,0 +1,127 @@
+//! Who else is there, and who does what this node does not.
+//!
+//! A load balancer sends any request to any node: events to one that owns no partition, searches to
+//! one that does not search, and both to one that is about to end. Whatever a node does not do
+//! itself it passes on, and waits where a partition is on its way from one node to another: who has
+//! asked sees none of it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::api::IngestError;
+use super::plan::assign;
+use super::running::{Peer, Running};
+use super::view;
+
+/// Which one is asked first, so that all get their share.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// How often the keeper is asked to look, at the most: its round is a write.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl Running {
+    /// The other hosts that live, by id. One that has said that it ends is not among them, though
+    /// the last round of the keeper may have seen it.
+    pub(crate) fn peers(&self, wanted: impl Fn(&Peer) -> bool) -> Vec<(String, Peer)> {
+        let alive = self.alive.read().clone();
+        self.global.read(|state| {
+            alive
+                .into_iter()
+                .filter(|(host, peer)| *host != self.host && wanted(peer))
+                .filter(|(host, _)| state.host(host).is_some())
+                .collect()
+        })
+    }
+
+    /// URLs of the other nodes that search, in the order in which to ask them.
+    pub(crate) fn searchers(&self) -> Vec<String> {
+        let mut urls: Vec<String> = self
+            .peers(|peer| peer.searches)
+            .into_iter()
+            .map(|(_, peer)| peer.url)
+            .collect();
+        let first = NEXT.fetch_add(1, Ordering::Relaxed) % urls.len().max(1);
+        urls.rotate_left(first);
+        urls
+    }
+
+    /// URL of `host`, or of its heir: of the nodes that search, the first. `None` for this node.
+    pub(crate) fn home(&self, host: &str) -> Option<String> {
+        if host == self.host {
+            return None;
+        }
+        let others = self.peers(|peer| peer.searches);
+        let searches = self.config.roles.searches();
+        let is_before = |heir: &&(String, Peer)| !searches || heir.0 < self.host;
+        let known = others.iter().find(|(other, _)| other == host);
+        let heir = || others.first().filter(is_before);
+        known.or_else(heir).map(|(_, peer)| peer.url.clone())
+    }
+
+    /// The live node that should take the batch: the owner of `partition`, whoever is to be that
+    /// when there is none, or any that ingests.
+    pub(crate) fn elsewhere(&self, partition: Option<u32>) -> IngestError {
+        let others = self.peers(|peer| peer.ingests);
+        let peer = match partition {
+            Some(id) => {
+                let owner = self.due_owner(id, &others);
+                owner.and_then(|owner| others.iter().find(|(host, _)| *host == owner))
+            }
+            None => others.get(NEXT.fetch_add(1, Ordering::Relaxed) % others.len().max(1)),
+        };
+        match peer {
+            Some((_, peer)) => IngestError::Elsewhere {
+                url: peer.url.clone(),
+            },
+            None => IngestError::Unowned {
+                detail: match partition {
+                    Some(id) => format!("partition {id} is between two owners"),
+                    None => "no live node owns a partition".to_owned(),
+                },
+            },
+        }
+    }
+
+    /// The owner of a partition, or who takes it next if that one is gone.
+    fn due_owner(&self, partition: u32, others: &[(String, Peer)]) -> Option<String> {
+        let ownership = self.global.read(view::ownership);
+        let mut hosts: BTreeSet<&str> = others.iter().map(|(host, _)| host.as_str()).collect();
+        let owner = ownership.iter().find(|(id, ..)| *id == partition);
+        let owner = owner.and_then(|(_, owner, _)| owner.as_deref());
+        let here = self.host.as_str();
+        // Who has said that it ends takes nothing, and what it has goes to others.
+        let stays = self.global.read(|state| state.host(here).is_some());
+        let lives = |owner: &&str| hosts.contains(owner) || (stays && *owner == here);
+        if let Some(owner) = owner.filter(lives) {
+            return Some(owner.to_owned());
+        }
+        if stays && self.config.roles.ingests() {
+            hosts.insert(here);
+        }
+        let owners: Vec<(u32, Option<&str>)> = ownership
+            .iter()
+            .map(|(id, owner, _)| (*id, owner.as_deref()))
+            .collect();
+        let due = assign(&owners, &hosts);
+        due.get(&partition).map(|host| (*host).to_owned())
+    }
+
+    /// Reads `global` to its end, and has the keeper take what has no owner any more.
+    pub(crate) async fn look_again(&self) {
+        if let Err(error) = self.global.refresh().await {
+            tracing::debug!(%error, "who owns what cannot be looked up");
+        }
+        let is_orphan = self.global.read(|state| {
+            state.partitions.iter().any(|partition| {
+                let owner = partition.owner.as_deref();
+                owner.is_none_or(|owner| state.host(owner).is_none())
+            })
+        });
+        let mut asked = self.asked_to_look.lock();
+        if is_orphan && asked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            *asked = Some(Instant::now());
+            self.look.notify_one();
+        }
+    }
+}

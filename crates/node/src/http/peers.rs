@@ -1,0 +1,147 @@
+//! Passes requests on to the node that answers them.
+//!
+//! A load balancer knows nothing of partitions and roles. Only the owner of a key's partition can
+//! tell whether a batch was stored before, and not every node searches; so a node that gets what is
+//! another's hands it over as it came, once.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER,
+    USER_AGENT,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Response as HttpResponse, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use crate::http::error::ApiError;
+
+/// A request that was passed on once is not passed on again: two nodes that disagree about who
+/// answers it must not send it in circles.
+const PASSED_ON: HeaderName = HeaderName::from_static("backstay-passed-on");
+/// An answer to a request that was passed on: nothing was done, another node may do it.
+const UNTAKEN: HeaderName = HeaderName::from_static("backstay-untaken");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Elasticsearch's clients take no answer without it.
+pub(super) const ELASTIC_PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
+
+/// What the other node gets of the request's headers.
+const KEPT: [HeaderName; 6] = [
+    ACCEPT,
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY,
+    USER_AGENT,
+];
+
+/// Longest time for a connection to another node.
+const CONNECT: Duration = Duration::from_secs(2);
+/// Longest silence of another node.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Connections to the other nodes of the cluster. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Peers {
+    client: Arc<OnceLock<reqwest::Client>>,
+}
+
+/// Why another node has not answered a request.
+#[derive(Debug)]
+pub(super) enum NotAnswered {
+    /// It has surely done nothing, so another one may be asked.
+    Untaken(ApiError),
+    /// It may have done what was asked.
+    Perhaps(ApiError),
+}
+
+/// Whether another node has passed this request on.
+pub(super) fn is_passed_on(parts: &Parts) -> bool {
+    parts.headers.contains_key(PASSED_ON)
+}
+
+/// The answer to a node that has passed a request on which was not even looked at.
+pub(super) fn untaken(error: ApiError) -> Response {
+    let mut response = error.into_response();
+    let headers = response.headers_mut();
+    headers.insert(UNTAKEN, HeaderValue::from_static("1"));
+    response
+}
+
+impl Peers {
+    fn client(&self) -> Result<&reqwest::Client, ApiError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| ApiError::internal(format!("no HTTP client: {error}")))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Sends the request to the node at `url`, and answers what it answers, as it comes.
+    pub(super) async fn pass_on(
+        &self,
+        url: &str,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<Response, NotAnswered> {
+        let path = parts
+            .uri
+            .path_and_query()
+            .map_or("/", axum::http::uri::PathAndQuery::as_str);
+        let target = format!("{}{path}", url.trim_end_matches('/'));
+        let mut request = self
+            .client()
+            .map_err(NotAnswered::Untaken)?
+            .request(parts.method.clone(), target)
+            .header(PASSED_ON, "1");
+        for name in KEPT {
+            if let Some(value) = parts.headers.get(&name) {
+                request = request.header(name, value);
+            }
+        }
+        let answer = request.body(body).send().await.map_err(|error| {
+            let was_sent = !error.is_connect();
+            let error = ApiError::not_ready(format!(
+                "the node at {url} has to do this and does not answer ({}); send it again, a batch with the same idempotency key",
+                error.without_url()
+            ));
+            match was_sent {
+                true => NotAnswered::Perhaps(error),
+                false => NotAnswered::Untaken(error),
+            }
+        })?;
+        let is_untaken = answer.headers().contains_key(UNTAKEN);
+        if is_untaken || answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            let text = answer.text().await.unwrap_or_default();
+            let error = ApiError::not_ready(format!("the node at {url} says: {}", said(&text)));
+            return Err(match is_untaken {
+                true => NotAnswered::Untaken(error),
+                false => NotAnswered::Perhaps(error),
+            });
+        }
+        let mut response = HttpResponse::builder().status(answer.status());
+        for name in [CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, ELASTIC_PRODUCT] {
+            if let Some(value) = answer.headers().get(&name) {
+                response = response.header(name, HeaderValue::clone(value));
+            }
+        }
+        response
+            .body(Body::from_stream(answer.bytes_stream()))
+            .map_err(|error| NotAnswered::Perhaps(ApiError::internal(error.to_string())))
+    }
+}
+
+/// What another node's refusal says.
+fn said(text: &str) -> String {
+    let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    document["error"].as_str().unwrap_or(text).to_owned()
+}
