@@ -11,10 +11,14 @@ mod calls;
 #[path = "failover/control.rs"]
 #[allow(dead_code)]
 mod control;
+#[path = "lab/crowd.rs"]
+mod crowd;
 #[path = "runbook/killed.rs"]
 mod killed;
 #[path = "runbook/operators.rs"]
 mod operators;
+#[path = "runbook/promoted.rs"]
+mod promoted;
 #[path = "runbook/refused.rs"]
 mod refused;
 #[path = "runbook/rounds.rs"]
