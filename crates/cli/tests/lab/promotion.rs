@@ -31,7 +31,7 @@ fn a_promotion_loses_not_one_request() {
             &json!({ "app.kubernetes.io/name": "humio" }),
         );
     }
-    patch(&world, |spec| rolling(spec));
+    patch(&world, rolling);
     crowd.flow(FLOW);
     assert_eq!(pods(&world).len(), 1, "the strategy replaces nothing");
     let first = pods(&world);
@@ -160,7 +160,7 @@ fn settled(world: &World, count: usize) {
             let (status, generation) = (&document["status"], &document["metadata"]["generation"]);
             status["state"] == "Running"
                 && status["nodeCount"] == count
-                && status["observedGeneration"] == generation.to_string()
+                && status["observedGeneration"].as_str() == Some(&generation.to_string())
         },
     );
 }
