@@ -64,6 +64,11 @@ impl Site {
         derive(self.pair(), Side::Secondary, Dr::Active, true).keep_recovery(self.pair())
     }
 
+    /// The same while its pods are replaced: any of them may be asked anything.
+    fn sharing(&self) -> Derived {
+        derive(self.pair(), Side::Secondary, Dr::Active, false)
+    }
+
     /// The secondary as a standby.
     fn standby(&self) -> Derived {
         derive(self.pair(), Side::Secondary, Dr::Standby, false)
@@ -98,6 +103,7 @@ impl Works for Site {
             "secondary-serves" => self.secondary_serves().await,
             "endpoint-kept" => self.endpoint_is(Side::Secondary, true).await,
             "primary-disabled" => self.endpoint_is(Side::Primary, false).await,
+            "shared-routing" => self.routes_to_any().await,
             "rolling-updates" => self.rolls().await,
             "pools" => self.has_pools().await,
             "pools-ready" => self.pods_ready(false).await,
@@ -152,6 +158,7 @@ impl Works for Site {
         match step.id {
             "endpoint-kept" => self.set_endpoint(Side::Secondary, true).await,
             "primary-disabled" => self.set_endpoint(Side::Primary, false).await,
+            "shared-routing" => self.select(&self.sharing()).await,
             "rolling-updates" => self.roll().await,
             "pools" => self.grow().await,
             "environment" => self.tell_environment().await,

@@ -65,10 +65,25 @@ impl Site {
         self.change(rolling).await
     }
 
-    /// How many nodes the cluster's own pool has while it is replaced: never one alone, which would
-    /// leave nobody to take its place.
+    /// Whether the services select any pod; or, where all is done already, the pools.
+    pub(super) async fn routes_to_any(&self) -> Result<Answer, String> {
+        if let Answer::Holds(_) = self.routes_to_pools().await?
+            && let Answer::Holds(_) = self.has_environment().await?
+            && let holds @ Answer::Holds(_) = self.pods_ready(true).await?
+        {
+            return Ok(holds);
+        }
+        self.selects(&self.sharing()).await
+    }
+
+    /// How many nodes the cluster's own pool has while it is replaced: where there is no other pool,
+    /// never one alone, which would leave nobody to take its place.
     fn nodes_meanwhile(&self) -> u32 {
-        self.promoted().node_count.max(2)
+        let active = self.promoted();
+        match active.node_pools.is_empty() {
+            true => active.node_count.max(2),
+            false => active.node_count,
+        }
     }
 
     pub(super) async fn has_pools(&self) -> Result<Answer, String> {
