@@ -13,7 +13,7 @@ use crate::world::{Logs, World, no_kubectl};
 /// The steps that are sure to act, whenever they are come to: the others may find that it is so.
 fn acts(command: Command) -> &'static [&'static str] {
     match command {
-        Command::Promote => &["pools", "environment"],
+        Command::Promote => &["pools", "environment", "dedicated-routing"],
         Command::Failback => &[
             "alert-off",
             "paused",
