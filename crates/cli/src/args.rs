@@ -3,6 +3,7 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod control;
+mod drill;
 mod runbook;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ pub use control::{
     ControlFlags, DeriveFlags, FailoverFlags, PairFlag, StatusFlags, VerifyFlags, WatchFlags,
     WebhookFlags,
 };
+pub use drill::{ActFlag, DrillFlags, FaultFlag};
 pub use runbook::{
     CleanFlags, FailbackFlags, PromoteFlags, RunFlags, RunsCommand, RunsFlags, WhoFlags,
 };
@@ -67,7 +69,7 @@ pub enum Command {
     Verify(VerifyFlags),
     /// Two regions on this machine, to be driven with kubectl
     Lab(LabFlags),
-    /// Kills a primary in mid-ingest and shows that nothing acknowledged is lost
+    /// Plays a disaster, the failover and the way back, and shows that nothing acknowledged is lost
     Drill(DrillFlags),
     /// Watches the primary, and fails over when it is dead
     Watch(WatchFlags),
@@ -256,34 +258,6 @@ pub struct TrafficFlags {
     /// End when standard input ends: for a parent that must not leave servers behind
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct DrillFlags {
-    /// Files and folders of logs, plain or gzip [default: generated logs]
-    #[arg(long, num_args = 1.., value_name = "PATH")]
-    pub logs: Vec<PathBuf>,
-    /// How many events [default: 100000, or all lines of --logs]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..=50_000_000))]
-    pub events: Option<u64>,
-    /// Use the running Azurite with its blob service at this URL, instead of folders
-    #[arg(long, value_name = "URL")]
-    pub azurite: Option<String>,
-    /// Leave the buckets, data and logs of the nodes where they are
-    #[arg(long)]
-    pub keep: bool,
-    /// Write a report with a plot
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// The seed of the generated logs [default: random]
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Clients that send at the same time
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub senders: u16,
-    /// Only say what would be done
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,17 @@
 //! `backstay drill`.
 
-use std::io::IsTerminal;
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use backstay_lab::drill::timeline::{self, Look};
-use backstay_lab::drill::{self, Failure, Options, Progress, Report, html};
+use backstay_lab::drill::{
+    self, Act, Against, DrillError, Failure, Fault, Options, Progress, Report, Target, html,
+};
+use backstay_pair::Pair;
+use backstay_runbook::{Choices, Command, steps};
 
-use crate::args::{DrillFlags, Output};
+use crate::args::{ActFlag, DrillFlags, FaultFlag, Output};
 use crate::{Exit, complain, json, logging, say, stopped};
 
 /// Runs a drill, and tells what came of it.
@@ -22,6 +27,33 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
         complain(&problem);
         return Exit::Usage;
     }
+    let until = act(flags.until);
+    let against = match against(flags) {
+        Ok(against) => against,
+        Err(exit) => return exit,
+    };
+    let fault = match against {
+        None => fault(flags.fault),
+        Some(_) => Fault::Ingress,
+    };
+    if fault.needs_azurite() && flags.azurite.is_none() {
+        complain(&format!(
+            "--fault {fault}: a folder has no wire that could be slow or deny anything; start an Azurite, and give \
+             its blob service with --azurite URL"
+        ));
+        return Exit::Usage;
+    }
+    let target = flags
+        .kill_operator_at
+        .as_deref()
+        .map(|it| target(it, until));
+    let kill_operator_at = match target.transpose() {
+        Ok(target) => target,
+        Err(problem) => {
+            complain(&problem);
+            return Exit::Usage;
+        }
+    };
     let options = Options {
         program,
         node: None,
@@ -31,6 +63,10 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
         keep: flags.keep,
         seed: flags.seed.unwrap_or_else(random_seed),
         senders: usize::from(flags.senders),
+        fault,
+        kill_operator_at,
+        until,
+        against,
     };
     if flags.dry_run {
         return dry_run(&options, output);
@@ -40,6 +76,101 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
         Ok(report) => tell(&report, flags.report.as_deref(), output),
         Err(failure) => failed(&failure, output),
     }
+}
+
+/// The pair that it is played against, if any.
+fn against(flags: &DrillFlags) -> Result<Option<Against>, Exit> {
+    let Some(file) = &flags.against else {
+        return Ok(None);
+    };
+    let pair = Pair::read(file, std::env::vars_os()).map_err(|error| {
+        complain(&error.to_string());
+        Exit::Failed
+    })?;
+    if !flags.yes && !flags.dry_run && !std::io::stdin().is_terminal() {
+        complain(&format!(
+            "a drill on the pair {} asks before each step that changes it, and nobody is there; next: the same with \
+             --yes",
+            pair.name
+        ));
+        return Err(Exit::Waits);
+    }
+    let (name, yes) = (pair.name.clone(), flags.yes);
+    Ok(Some(Against {
+        file: file.clone(),
+        pair,
+        dns: flags.dns,
+        ask: Arc::new(move |what| {
+            complain(&format!("now: {what}"));
+            yes || confirmed(&name)
+        }),
+    }))
+}
+
+/// Whether a person types the pair's name.
+fn confirmed(name: &str) -> bool {
+    complain(&format!("type the pair's name, {name}, to go on"));
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.is_ok() && line.trim() == name
+}
+
+fn fault(flag: FaultFlag) -> Fault {
+    match flag {
+        FaultFlag::Kill => Fault::Kill,
+        FaultFlag::Freeze => Fault::Freeze,
+        FaultFlag::Partition => Fault::Partition,
+        FaultFlag::DenyBucket => Fault::DenyBucket,
+        FaultFlag::SlowBucket => Fault::SlowBucket,
+    }
+}
+
+fn act(flag: ActFlag) -> Act {
+    match flag {
+        ActFlag::Failover => Act::Failover,
+        ActFlag::Promotion => Act::Promotion,
+        ActFlag::Failback => Act::Failback,
+        ActFlag::Cleaning => Act::Cleaning,
+    }
+}
+
+/// The runbook's commands, and the act that each is played in.
+const COMMANDS: [(Command, Act); 3] = [
+    (Command::Promote, Act::Promotion),
+    (Command::Failback, Act::Failback),
+    (Command::CleanSecondary, Act::Cleaning),
+];
+
+/// The step that is meant: of the first command that has one of this id, unless it is named.
+fn target(text: &str, until: Act) -> Result<Target, String> {
+    let (named, id) = match text.split_once(':') {
+        Some((command, id)) => (Some(command), id),
+        None => (None, text),
+    };
+    let played = COMMANDS.iter().filter(|(_, act)| *act <= until);
+    let mut known = Vec::new();
+    for (command, _) in played.filter(|(it, _)| named.is_none_or(|name| name == it.as_str())) {
+        let command_steps = steps(*command, Choices::default());
+        if command_steps.iter().any(|step| step.id == id) {
+            return Ok(Target {
+                command: command.as_str().to_owned(),
+                step: id.to_owned(),
+            });
+        }
+        let ids = command_steps.iter().map(|step| step.id);
+        known.push(format!(
+            "{}: {}",
+            command.as_str(),
+            ids.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    Err(match known.is_empty() {
+        true => format!("--kill-operator-at {text}: there is no such command in this drill"),
+        false => format!(
+            "--kill-operator-at {text}: there is no such step; there are\n{}",
+            known.join("\n")
+        ),
+    })
 }
 
 fn dry_run(options: &Options, output: Output) -> Exit {
@@ -78,7 +209,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
         }
     }
     if let Some(path) = &report.work_dir {
-        complain(&format!("the lab is in {}", path.display()));
+        complain(&format!("logs and data are in {}", path.display()));
     }
     if report.ok {
         return exit;
@@ -90,8 +221,14 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
         ));
     }
     if let Some(work) = &report.work_dir {
-        for name in ["primary", "secondary"] {
-            let log = work.join("lab/logs").join(format!("{name}.log"));
+        for name in ["primary", "secondary", "watch", "runbook"] {
+            let log = match report.fault {
+                Fault::Ingress => work.join(format!("{name}.log")),
+                _ => work.join("lab/logs").join(format!("{name}.log")),
+            };
+            if !log.exists() {
+                continue;
+            }
             complain(&format!(
                 "{} ends with:\n{}",
                 log.display(),
@@ -112,7 +249,11 @@ fn failed(failure: &Failure, output: Output) -> Exit {
             "work_dir": failure.work_dir,
         }));
     }
-    Exit::Failed
+    match &failure.error {
+        DrillError::NotAble(_) => Exit::No,
+        DrillError::Declined(_) => Exit::Waits,
+        _ => Exit::Failed,
+    }
 }
 
 /// Why no file can be written there: better said before a drill than after it.
@@ -146,7 +287,29 @@ fn random_seed() -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use super::unwritable;
+    use backstay_lab::drill::Act;
+
+    use super::{target, unwritable};
+
+    #[test]
+    fn a_step_is_that_of_the_command_that_is_played_and_has_it() {
+        let of = |text: &str, until| target(text, until).map(|it| it.command);
+        assert_eq!(of("pools", Act::Cleaning).unwrap(), "promote");
+        assert_eq!(of("secondary-stopped", Act::Cleaning).unwrap(), "failback");
+        assert_eq!(
+            of("clean-secondary:kafka-gone", Act::Cleaning).unwrap(),
+            "clean-secondary"
+        );
+        for (text, until) in [
+            ("fly", Act::Cleaning),
+            ("failback:pools", Act::Cleaning),
+            ("secondary-stopped", Act::Promotion),
+        ] {
+            let problem = of(text, until).unwrap_err();
+            assert!(problem.contains("there are\n"), "{problem}");
+        }
+        assert!(of("pools", Act::Failover).is_err());
+    }
 
     #[test]
     fn a_report_without_a_place_is_refused_before_the_drill() {

@@ -128,6 +128,18 @@ impl NodeClient {
     /// # Errors
     /// When it is no URL with a host.
     pub fn at_address(base: &str, address: IpAddr) -> Result<Self, ClientError> {
+        Self::at_address_trusting(base, address, None)
+    }
+
+    /// The same, where this certificate (PEM) is trusted besides those that authorities have signed.
+    ///
+    /// # Errors
+    /// When it is no URL with a host, or the certificate is none.
+    pub fn at_address_trusting(
+        base: &str,
+        address: IpAddr,
+        certificate: Option<&[u8]>,
+    ) -> Result<Self, ClientError> {
         let known = Self::new(base)?;
         let wrong = |problem: String| ClientError::Url {
             url: base.to_owned(),
@@ -137,7 +149,14 @@ impl NodeClient {
             .base
             .host_str()
             .ok_or_else(|| wrong("it has no host".to_owned()))?;
-        let http = http_builder()
+        let mut http = http_builder();
+        if let Some(pem) = certificate {
+            let all = reqwest::Certificate::from_pem_bundle(pem);
+            for one in all.map_err(|error| wrong(error.to_string()))? {
+                http = http.add_root_certificate(one);
+            }
+        }
+        let http = http
             // The port is that of the URL.
             .resolve(host, (address, 0).into())
             .build()

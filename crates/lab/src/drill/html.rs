@@ -62,15 +62,13 @@ pub fn render(report: &Report) -> String {
         page,
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Backstay drill: {verdict}</title><style>{STYLE}</style><main>\
-         <h1 class=\"{class}\">{verdict}</h1><p>{} events of {} into a bucket in {}; the primary was killed with SIGKILL \
-         in mid-ingest and a standby started from its bucket alone. Seed {}.</p>",
+         <h1 class=\"{class}\">{verdict}</h1><p>{} events of {} into {}; the primary {} \
+         in mid-ingest{}. Seed {}.</p>",
         grouped(report.sent),
         escape(&report.source),
-        if report.store == "azurite" {
-            "Azurite"
-        } else {
-            "a folder"
-        },
+        escape(store(&report.store)),
+        report.fault.happened(),
+        story(report),
         report.seed,
     );
     cards(&mut page, report);
@@ -98,6 +96,7 @@ pub fn render(report: &Report) -> String {
             escape(&report.examples.join("\n"))
         );
     }
+    runbook(&mut page, report);
     page.push_str("</main></html>\n");
     page
 }
@@ -117,7 +116,12 @@ fn cards(page: &mut String, report: &Report) {
         ),
         (
             duration(report.rto_ms),
-            "RTO: kill to ingest and search",
+            "RTO: disaster to ingest and search",
+            "",
+        ),
+        (
+            or_dash(report.rto_after_decision_ms.map(duration)),
+            "of it without detection and holdoff",
             "",
         ),
         (
@@ -130,6 +134,20 @@ fn cards(page: &mut String, report: &Report) {
             "requests failed and sent again",
             "",
         ),
+        (
+            or_dash(report.promotion_failed_requests.map(grouped)),
+            "requests failed in the promotion",
+            match report.promotion_failed_requests {
+                None => "",
+                Some(0) => "ok",
+                Some(_) => "no",
+            },
+        ),
+        (
+            or_dash(report.no_writes_ms.map(duration)),
+            "without writes in the failback",
+            "",
+        ),
     ];
     page.push_str("<div class=\"cards\">");
     for (value, label, class) in cards {
@@ -139,6 +157,58 @@ fn cards(page: &mut String, report: &Report) {
         );
     }
     page.push_str("</div>");
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+fn store(store: &str) -> &str {
+    match store {
+        "azurite" => "buckets in Azurite",
+        "folder" => "buckets in folders",
+        other => other,
+    }
+}
+
+/// What happened then, as far as it was played.
+fn story(report: &Report) -> String {
+    let mut all = vec!["; the watch failed over to a standby that started from its bucket alone"];
+    for run in &report.runbook {
+        all.push(match run.command.as_str() {
+            "promote" => ", which was promoted",
+            "failback" => "; the primary took everything back",
+            _ => ", and the secondary stands by again",
+        });
+    }
+    all.concat()
+}
+
+/// The runs of the runbook, step by step.
+fn runbook(page: &mut String, report: &Report) {
+    for run in &report.runbook {
+        let killed = match &run.killed_at {
+            Some(step) => format!(", killed at {step} and resumed"),
+            None => String::new(),
+        };
+        let _ = write!(
+            page,
+            "<h2>backstay {}{}</h2><table>",
+            escape(&run.command),
+            escape(&killed)
+        );
+        for step in &run.steps {
+            let _ = write!(
+                page,
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                step.phase,
+                escape(&step.id),
+                or_dash(step.duration_ms.map(duration)),
+                escape(&step.name)
+            );
+        }
+        page.push_str("</table>");
+    }
 }
 
 fn plot(page: &mut String, report: &Report) {
@@ -165,7 +235,7 @@ fn plot(page: &mut String, report: &Report) {
         "kill",
         kill,
         height,
-        &format!("SIGKILL {}", duration(report.kill_ms)),
+        &format!("{} {}", report.fault.mark(), duration(report.kill_ms)),
         true,
     );
     marker(

@@ -1,56 +1,41 @@
-//! What the drill sees of a region, and what it does to it, from outside: by the APIs that a person
-//! would use.
+//! What the drill sees of a region from outside: by the APIs that a person would use.
 
 use std::collections::BTreeSet;
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
-use backstay_pair::{HUMIO_OPERATOR, Side};
+use backstay_pair::{Pair, Side};
 use futures::TryStreamExt as _;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, ListParams, Patch, PatchParams};
-use serde_json::json;
+use kube::api::{Api, ListParams};
 
 use super::DrillError;
-use crate::client::NodeClient;
-use crate::up::furnish::TRAFFIC_MANAGER;
+use crate::client::{ClientError, NodeClient};
 use crate::up::view::HUMIO_PODS;
 use crate::up::{Lab, LabError};
 
 /// LogScale's port in a pod.
 const HTTP: u16 = 8080;
 
+pub(super) fn call(side: Side) -> impl Fn(ClientError) -> DrillError {
+    move |source| DrillError::Call { side, source }
+}
+
 fn api(side: Side) -> impl Fn(kube::Error) -> DrillError {
     move |error| LabError::api(side, error).into()
 }
 
 /// The admin token of a region's cluster, out of the secret that its operator made.
-pub(super) async fn admin_token(lab: &Lab, side: Side) -> Result<String, DrillError> {
-    let pair = lab.pair();
-    let secrets: Api<Secret> = Api::namespaced(lab.client(side).clone(), &pair.namespace);
+pub(super) async fn admin_token(
+    client: &kube::Client,
+    pair: &Pair,
+    side: Side,
+) -> Result<String, DrillError> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pair.namespace);
     let name = format!("{}-admin-token", pair.cluster);
     let secret = secrets.get(&name).await.map_err(api(side))?;
     let token = secret.data.unwrap_or_default().remove("token");
     let token = token.map(|token| token.0).unwrap_or_default();
     Ok(String::from_utf8_lossy(&token).trim().to_owned())
-}
-
-/// The failover by hand, as the runbook has it: the standby's operator to 1, and the primary's
-/// endpoint disabled.
-pub(super) async fn fail_over(lab: &Lab) -> Result<(), DrillError> {
-    let pair = lab.pair();
-    let client = lab.client(Side::Secondary).clone();
-    let deployments: Api<Deployment> = Api::namespaced(client, &pair.namespace);
-    let one = Patch::Merge(json!({ "spec": { "replicas": 1 } }));
-    let params = PatchParams::default();
-    let scaled = deployments.patch_scale(HUMIO_OPERATOR, &params, &one);
-    let endpoint = pair.traffic_manager.endpoint_id(Side::Primary);
-    let disabled = json!({ "properties": { "endpointStatus": "Disabled" } });
-    let disabled = lab.arm().patch(&endpoint, TRAFFIC_MANAGER, &disabled);
-    let (scaled, disabled) = tokio::join!(scaled, disabled);
-    scaled.map_err(api(Side::Secondary))?;
-    disabled.map_err(LabError::from)?;
-    Ok(())
 }
 
 /// Clients of the nodes in a region's pods, past its ingress: one that is fenced gets no traffic.

@@ -1,9 +1,15 @@
 //! What came of a drill, and the judgement over it.
 
+mod checks;
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use backstay_pair::Side;
 use serde::Serialize;
 
+use super::Fault;
+pub use super::operator::{Run, Step, Verified};
 use crate::workload::verdict::Verdict;
 
 /// A stretch of the drill.
@@ -65,6 +71,34 @@ pub struct OldPrimary {
     pub last_answer: String,
 }
 
+/// What the clients saw while the standby was promoted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Promotion {
+    /// Requests with events, and of them those without a 2xx answer.
+    pub requests: u64,
+    /// See `requests`.
+    pub failed_requests: u64,
+    /// Searches, and of them those without an answer, or without all that had been acknowledged.
+    pub searches: u64,
+    /// See `searches`.
+    pub failed_searches: u64,
+    /// Why the last of those that failed has done so.
+    pub last_failure: Option<String>,
+}
+
+/// What was seen of the failback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Failback {
+    /// For how long no region took writes, as its run has it.
+    pub no_writes_ms: Option<u64>,
+    /// The longest time in which no client had an acknowledgement.
+    pub longest_silence_ms: u64,
+    /// Requests without a 2xx answer; each was sent again.
+    pub failed_requests: u64,
+    /// Events that the primary has acknowledged since.
+    pub acknowledged_by_primary: u64,
+}
+
 /// What was measured, before it is judged.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
@@ -80,16 +114,38 @@ pub struct Measured {
     pub acknowledged_before_kill: u64,
     /// Requests that waited for their answer at the moment of the kill.
     pub in_flight_at_kill: u64,
-    /// The kill, milliseconds since the drill began.
+    /// What befell the primary.
+    pub fault: Fault,
+    /// Where the operator was to be killed.
+    pub kill_operator_at: Option<String>,
+    /// When it befell the primary, milliseconds since the drill began.
     pub kill_ms: u64,
-    /// The standby's first acknowledgement.
+    /// From there until the watch called the primary down.
+    pub detection_ms: Option<u64>,
+    /// How long it waited then.
+    pub holdoff_ms: Option<u64>,
+    /// Whether another watch than the drill's has acted, and has the report.
+    pub by_another_watch: bool,
+    /// The secondary's first acknowledgement.
     pub first_ack_ms: u64,
-    /// The standby's first search that found as many events as the primary had acknowledged.
+    /// The secondary's first search that found as many events as the primary had acknowledged.
     pub first_search_ms: u64,
-    /// See [`Segments`].
-    pub segments: Segments,
-    /// See [`OldPrimary`].
-    pub old_primary: OldPrimary,
+    /// The segments in the primary's bucket when it was struck.
+    pub primary_segments_at_kill: BTreeSet<String>,
+    /// What the clients saw of the promotion, if there was one.
+    pub promotion: Option<Promotion>,
+    /// What was seen of the failback, if there was one.
+    pub failback: Option<Failback>,
+    /// The region that was searched in the end.
+    pub searched: Option<Side>,
+    /// What the runbook's commands did.
+    pub runbook: Vec<Run>,
+    /// What `backstay verify` said in the end, if it was asked.
+    pub verified: Option<Verified>,
+    /// See [`Segments`]; nothing, where the buckets are not reached from here.
+    pub segments: Option<Segments>,
+    /// See [`OldPrimary`]; nothing, where it was offered nothing.
+    pub old_primary: Option<OldPrimary>,
     /// The stretches.
     pub phases: Vec<Phase>,
     /// Events acknowledged in each interval.
@@ -103,7 +159,7 @@ pub struct Measured {
     /// What was sent, in words.
     pub source: String,
     /// Where it was stored, in words.
-    pub store: &'static str,
+    pub store: String,
 }
 
 /// The report: one JSON object of `--output json`.
@@ -123,12 +179,23 @@ pub struct Report {
     pub phantom: u64,
     /// Requests without a 2xx answer; each was sent again.
     pub failed_requests: u64,
-    /// From the kill to the later of `rto_ingest_ms` and `rto_search_ms`, in milliseconds.
+    /// From the disaster to the later of `rto_ingest_ms` and `rto_search_ms`, in milliseconds: with
+    /// the detection and the holdoff in it.
     pub rto_ms: u64,
-    /// From the kill to the first event that the standby acknowledged.
+    /// From the disaster to the first event that the secondary acknowledged.
     pub rto_ingest_ms: u64,
-    /// From the kill to the first complete search on the standby.
+    /// From the disaster to the first complete search on the secondary.
     pub rto_search_ms: u64,
+    /// From the disaster until the watch called the primary down.
+    pub detection_ms: Option<u64>,
+    /// How long it waited then, deliberately.
+    pub holdoff_ms: Option<u64>,
+    /// What is left of `rto_ms` without those two.
+    pub rto_after_decision_ms: Option<u64>,
+    /// Requests and searches that failed while the secondary was promoted; nothing if it was not.
+    pub promotion_failed_requests: Option<u64>,
+    /// For how long no region took writes at the failback; nothing if there was none.
+    pub no_writes_ms: Option<u64>,
     /// Age at the kill of the oldest acknowledged event that was lost; 0 when none was.
     pub rpo_ms: u64,
     /// The stretches of the drill.
@@ -145,14 +212,24 @@ pub struct Report {
     pub acknowledged_before_kill: u64,
     /// Requests that waited for their answer at the moment of the kill.
     pub in_flight_at_kill: u64,
-    /// The kill, milliseconds since the drill began.
+    /// What befell the primary.
+    pub fault: Fault,
+    /// When it befell it, milliseconds since the drill began.
     pub kill_ms: u64,
     /// `kill_ms` and `rto_ms`.
     pub recovered_ms: u64,
-    /// Where the events were read from.
-    pub segments: Segments,
-    /// What the old primary did when it was started again.
-    pub old_primary: OldPrimary,
+    /// What the clients saw of the promotion.
+    pub promotion: Option<Promotion>,
+    /// What was seen of the failback.
+    pub failback: Option<Failback>,
+    /// What the runbook's commands did.
+    pub runbook: Vec<Run>,
+    /// What `backstay verify` said in the end.
+    pub verified: Option<Verified>,
+    /// Where the events were read from, if that was seen.
+    pub segments: Option<Segments>,
+    /// What the old primary did when it was started again, if it was offered anything.
+    pub old_primary: Option<OldPrimary>,
     /// Acknowledged events over time.
     pub rate: Rate,
     /// All of it, in milliseconds.
@@ -161,8 +238,8 @@ pub struct Report {
     pub seed: u64,
     /// What was sent, in words.
     pub source: String,
-    /// Where it was stored: `folder` or `azurite`.
-    pub store: &'static str,
+    /// Where it was stored: `folder`, `azurite`, or which pair.
+    pub store: String,
     /// A few of the events at fault.
     pub examples: Vec<String>,
     /// The working folder, if it was left.
@@ -183,7 +260,9 @@ pub fn judge(measured: Measured, verdict: Verdict) -> Report {
         // a loss must never read as none.
         Some(at) => measured.kill_ms.saturating_sub(at).max(1),
     };
-    let checks = checks(&measured, &verdict);
+    let checks = checks::checks(&measured, &verdict);
+    let deliberate = measured.detection_ms.zip(measured.holdoff_ms);
+    let promotion = measured.promotion.as_ref();
     Report {
         ok: checks.iter().all(|check| check.ok),
         acknowledged: verdict.acknowledged,
@@ -195,6 +274,12 @@ pub fn judge(measured: Measured, verdict: Verdict) -> Report {
         rto_ms,
         rto_ingest_ms,
         rto_search_ms,
+        detection_ms: measured.detection_ms,
+        holdoff_ms: measured.holdoff_ms,
+        rto_after_decision_ms: deliberate
+            .map(|(seen, waited)| rto_ms.saturating_sub(seen + waited)),
+        promotion_failed_requests: promotion.map(|it| it.failed_requests + it.failed_searches),
+        no_writes_ms: measured.failback.as_ref().and_then(|it| it.no_writes_ms),
         rpo_ms,
         checks,
         sent: measured.sent,
@@ -202,8 +287,13 @@ pub fn judge(measured: Measured, verdict: Verdict) -> Report {
         requests: measured.requests,
         acknowledged_before_kill: measured.acknowledged_before_kill,
         in_flight_at_kill: measured.in_flight_at_kill,
+        fault: measured.fault,
         kill_ms: measured.kill_ms,
         recovered_ms: measured.kill_ms + rto_ms,
+        promotion: measured.promotion,
+        failback: measured.failback,
+        runbook: measured.runbook,
+        verified: measured.verified,
         segments: measured.segments,
         old_primary: measured.old_primary,
         rate: Rate {
@@ -218,72 +308,6 @@ pub fn judge(measured: Measured, verdict: Verdict) -> Report {
         examples: verdict.examples,
         work_dir: None,
     }
-}
-
-fn checks(measured: &Measured, verdict: &Verdict) -> Vec<Check> {
-    let check = |name, ok, detail| Check { name, ok, detail };
-    let (segments, old) = (&measured.segments, &measured.old_primary);
-    vec![
-        check(
-            "every acknowledged event is found",
-            verdict.lost == 0,
-            format!(
-                "{} acknowledged, {} lost",
-                verdict.acknowledged, verdict.lost
-            ),
-        ),
-        check(
-            "each is found once",
-            verdict.duplicated == 0,
-            format!("{} found again", verdict.duplicated),
-        ),
-        check(
-            "nothing is found that was never sent",
-            verdict.phantom == 0,
-            format!("phantoms: {}", verdict.phantom),
-        ),
-        check(
-            "in the end every event is acknowledged",
-            verdict.acknowledged == measured.planned,
-            format!("{} of {}", verdict.acknowledged, measured.planned),
-        ),
-        check(
-            "the kill came in mid-ingest",
-            measured.in_flight_at_kill > 0
-                && measured.acknowledged_before_kill > 0
-                && measured.acknowledged_before_kill < measured.planned,
-            format!(
-                "{} of {} acknowledged, {} requests on their way",
-                measured.acknowledged_before_kill, measured.planned, measured.in_flight_at_kill
-            ),
-        ),
-        check(
-            "history is read from the primary's bucket",
-            segments.primary_at_kill > 0
-                && segments.primary_removed_later == 0
-                && segments.in_both == 0,
-            format!(
-                "{} segments there, {} removed, {} copied",
-                segments.primary_at_kill, segments.primary_removed_later, segments.in_both
-            ),
-        ),
-        check(
-            "new segments land in the standby's bucket",
-            segments.standby > 0 && segments.primary_added_later == 0,
-            format!(
-                "{} there, {} added to the primary's",
-                segments.standby, segments.primary_added_later
-            ),
-        ),
-        check(
-            "the old primary takes no event",
-            old.offered > 0 && old.accepted == 0 && old.says_fenced,
-            format!(
-                "{} of {} batches accepted; {}",
-                old.accepted, old.offered, old.last_answer
-            ),
-        ),
-    ]
 }
 
 #[cfg(test)]

@@ -1,28 +1,28 @@
-//! What the story is played with: the lines, the two regions, the nodes' settings, the clock, and
-//! waits that end.
+//! What is sent in a drill, and the lab that it is played in.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::report::Phase;
-use super::{DrillError, EVENTS, FEWEST_EVENTS, Options, Progress};
+use super::{DrillError, EVENTS, FEWEST_EVENTS, Options};
 use crate::place::{Claim, Place};
 use crate::up::LabOptions;
 use crate::up::describe::Times;
 use crate::up::store::Wanted;
-use crate::workload::ledger::Ledger;
 use crate::workload::lines::{Files, Generator, Line, LinesError};
 
 /// Ingest partitions of a lab's clusters.
 pub(super) const PARTITIONS: usize = 4;
 
-/// Longest wait for any one thing.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// The holdoff of a drill's lab, in seconds: long enough to be seen, and no longer.
+const HOLDOFF: u32 = 3;
 
 pub(super) type Lines = Box<dyn Iterator<Item = Result<Line, LinesError>> + Send>;
+
+/// How many events are sent with one request: few enough that there are requests for every act.
+pub(super) fn batch(events: u64) -> u64 {
+    (events / 1_000).clamp(1, 500)
+}
 
 /// The lines, how many, and where they are from.
 pub(super) fn source(options: &Options) -> Result<(Lines, u64, String), DrillError> {
@@ -70,77 +70,11 @@ pub(super) fn lab_options(
             None => Wanted::Folder,
             Some(url) => Wanted::Azurite(url.clone()),
         },
-        pools: options.node.is_none(),
-        times: Times::default(),
+        pools: true,
+        times: Times {
+            holdoff: HOLDOFF,
+            ..Times::default()
+        },
     };
     Ok((options, claim))
-}
-
-/// The clock of the drill: one phase begins where the last ends.
-pub(super) struct Clock<'a> {
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) phases: Vec<Phase>,
-    /// Whether the last phase has not ended.
-    running: bool,
-    pub(super) progress: &'a Progress,
-}
-
-impl<'a> Clock<'a> {
-    pub(super) fn new(ledger: Arc<Ledger>, progress: &'a Progress) -> Self {
-        Self {
-            ledger,
-            phases: Vec::new(),
-            running: false,
-            progress,
-        }
-    }
-
-    pub(super) fn begin(&mut self, name: &'static str, goal: Option<u64>) {
-        self.end();
-        self.running = true;
-        self.progress.step(name, goal);
-        self.phases.push(Phase {
-            name,
-            start_ms: self.ledger.now_ms(),
-            duration_ms: 0,
-        });
-    }
-
-    pub(super) fn end(&mut self) {
-        let running = std::mem::take(&mut self.running);
-        if let Some(last) = self.phases.last_mut().filter(|_| running) {
-            last.duration_ms = self.ledger.now_ms().saturating_sub(last.start_ms);
-        }
-    }
-}
-
-/// Waiting for one thing, with an end.
-pub(super) struct Wait {
-    what: &'static str,
-    since: Instant,
-}
-
-impl Wait {
-    pub(super) fn new(what: &'static str) -> Self {
-        Self {
-            what,
-            since: Instant::now(),
-        }
-    }
-
-    pub(super) async fn tick(
-        &self,
-        tick: Duration,
-        detail: impl FnOnce() -> String,
-    ) -> Result<(), DrillError> {
-        if self.since.elapsed() > PATIENCE {
-            return Err(DrillError::Waited {
-                what: self.what,
-                seconds: PATIENCE.as_secs(),
-                detail: detail(),
-            });
-        }
-        tokio::time::sleep(tick).await;
-        Ok(())
-    }
 }

@@ -1,5 +1,5 @@
 //! The timeline of a drill as text: the rate of acknowledged events, the phases below it on the
-//! same axis, and the kill and the recovery marked.
+//! same axis, and the disaster and the recovery marked.
 
 use std::fmt::Write;
 
@@ -117,6 +117,29 @@ fn headline(out: &mut String, report: &Report, look: Look) {
         grouped(report.failed_requests),
         grouped(report.requests),
     );
+    if let (Some(seen), Some(waited), Some(rest)) = (
+        report.detection_ms,
+        report.holdoff_ms,
+        report.rto_after_decision_ms,
+    ) {
+        let _ = writeln!(
+            out,
+            "of the RTO: detection {}, holdoff {}, all else {}",
+            duration(seen),
+            duration(waited),
+            look.ink(Ink::Bold, &duration(rest)),
+        );
+    }
+    if let Some(failed) = report.promotion_failed_requests {
+        let _ = writeln!(out, "promotion: {failed} requests failed");
+    }
+    if let Some(gap) = report.no_writes_ms {
+        let _ = writeln!(
+            out,
+            "failback: no region took writes for {}",
+            look.ink(Ink::Bold, &duration(gap)),
+        );
+    }
 }
 
 fn picture(out: &mut String, report: &Report, look: Look) {
@@ -147,7 +170,7 @@ fn picture(out: &mut String, report: &Report, look: Look) {
         );
     }
     for (at, symbol, what, ink) in [
-        (report.kill_ms, '✖', "SIGKILL", Ink::Red),
+        (report.kill_ms, '✖', report.fault.mark(), Ink::Red),
         (report.recovered_ms, '✔', "recovered", Ink::Green),
     ] {
         let text = mark(

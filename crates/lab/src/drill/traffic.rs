@@ -14,6 +14,21 @@ use crate::workload::sender::Address;
 /// How often the name is looked up: a client that keeps an answer for its second would do it so.
 const LOOKUP: Duration = Duration::from_millis(200);
 
+/// How a region's ingress is reached, whichever it is.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// The URL with the global name.
+    pub base: String,
+    /// A certificate (PEM) that is trusted besides those that authorities have signed.
+    pub certificate: Option<Vec<u8>>,
+}
+
+impl Reach {
+    fn node(&self, address: IpAddr) -> Result<NodeClient, ClientError> {
+        NodeClient::at_address_trusting(&self.base, address, self.certificate.as_deref())
+    }
+}
+
 /// Looks a name up again and again, and points clients to where it is. Dropping it ends that.
 #[derive(Debug)]
 pub struct Lookup {
@@ -32,10 +47,26 @@ impl Lookup {
         base: &str,
         ingresses: [(Side, IpAddr); 2],
     ) -> Result<(Self, watch::Receiver<Address>), ClientError> {
+        let reach = Reach {
+            base: base.to_owned(),
+            certificate: None,
+        };
+        Self::follow(names, &reach, ingresses)
+    }
+
+    /// The same, where there is more to say about how a region is reached.
+    ///
+    /// # Errors
+    /// When there is no URL in it, or no certificate.
+    pub fn follow(
+        names: &Names,
+        reach: &Reach,
+        ingresses: [(Side, IpAddr); 2],
+    ) -> Result<(Self, watch::Receiver<Address>), ClientError> {
         let [(side, first), _] = ingresses;
         let address = Address {
             side,
-            node: NodeClient::at_address(base, first)?,
+            node: reach.node(first)?,
         };
         let host = address
             .node
@@ -44,13 +75,7 @@ impl Lookup {
             .unwrap_or_default()
             .to_owned();
         let (sender, receiver) = watch::channel(address);
-        let task = tokio::spawn(follow(
-            names.clone(),
-            host,
-            base.to_owned(),
-            ingresses,
-            sender,
-        ));
+        let task = tokio::spawn(keep(names.clone(), host, reach.clone(), ingresses, sender));
         Ok((Self { task }, receiver))
     }
 }
@@ -61,10 +86,10 @@ impl Drop for Lookup {
     }
 }
 
-async fn follow(
+async fn keep(
     names: Names,
     host: String,
-    base: String,
+    reach: Reach,
     ingresses: [(Side, IpAddr); 2],
     sender: watch::Sender<Address>,
 ) {
@@ -81,7 +106,7 @@ async fn follow(
         if *side == sender.borrow().side {
             continue;
         }
-        match NodeClient::at_address(&base, found) {
+        match reach.node(found) {
             Ok(node) => {
                 tracing::info!(%host, address = %found, "the name points elsewhere");
                 sender.send_replace(Address { side: *side, node });

@@ -2,10 +2,12 @@
 //!
 //! Eight bytes an event (its fingerprint) and a few more a batch, so that ten million events fit.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use backstay_pair::Side;
+use parking_lot::Mutex;
 
 const NOT_SENT: u8 = 0;
 const SENT: u8 = 1;
@@ -28,6 +30,8 @@ pub struct Ledger {
     failed: AtomicU64,
     in_flight: AtomicU64,
     first_ack: [AtomicU64; 2],
+    by: [AtomicU64; 2],
+    last_failure: Mutex<String>,
 }
 
 impl Ledger {
@@ -47,6 +51,8 @@ impl Ledger {
             failed: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             first_ack: std::array::from_fn(|_| AtomicU64::new(NEVER)),
+            by: Default::default(),
+            last_failure: Mutex::default(),
         }
     }
 
@@ -91,6 +97,16 @@ impl Ledger {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Why it failed, if that is known.
+    pub fn why(&self, text: String) {
+        *self.last_failure.lock() = text;
+    }
+
+    /// Why the last request that failed has done so.
+    pub fn last_failure(&self) -> String {
+        self.last_failure.lock().clone()
+    }
+
     /// The request was acknowledged by a node of this region.
     pub fn acknowledged(&self, batch: u64, side: Side) {
         let now = self.now_ms();
@@ -105,6 +121,7 @@ impl Ledger {
         self.acknowledged
             .fetch_add(self.length(batch), Ordering::AcqRel);
         self.first_ack[side as usize].fetch_min(now, Ordering::AcqRel);
+        self.by[side as usize].fetch_add(self.length(batch), Ordering::AcqRel);
     }
 
     /// How many events a batch has.
@@ -115,6 +132,11 @@ impl Ledger {
     /// Events acknowledged by now.
     pub fn acknowledged_events(&self) -> u64 {
         self.acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Those of them that a region has acknowledged.
+    pub fn acknowledged_by(&self, side: Side) -> u64 {
+        self.by[side as usize].load(Ordering::Acquire)
     }
 
     /// Events sent by now, at least once.
@@ -161,6 +183,19 @@ impl Ledger {
         let acknowledged = self.states.get(batch)?.load(Ordering::Acquire) == ACKNOWLEDGED;
         let at = self.acknowledged_at.get(batch)?.load(Ordering::Acquire);
         (acknowledged && at != NEVER).then_some(at)
+    }
+
+    /// The longest time in a stretch in which nothing was acknowledged, between the first and the last
+    /// acknowledgement in it.
+    pub fn longest_silence_ms(&self, within: Range<u64>) -> u64 {
+        let all = self.acknowledged_at.iter();
+        let mut all: Vec<u64> = all
+            .map(|at| at.load(Ordering::Acquire))
+            .filter(|at| *at != NEVER && within.contains(at))
+            .collect();
+        all.sort_unstable();
+        let gaps = all.windows(2).map(|two| two[1] - two[0]);
+        gaps.max().unwrap_or_default()
     }
 
     /// Events acknowledged in each interval of so many milliseconds, from the beginning on.

@@ -11,6 +11,7 @@ use backstay_pair::Side;
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::RunName;
 use super::feed::{Batch, Feed};
@@ -23,6 +24,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 
 /// Longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// A client that has no answer for so long asks again: the region that it has asked may be frozen, and
+/// another serve.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the name points.
 #[derive(Clone, Debug)]
@@ -112,26 +117,32 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
     loop {
         let address = sending.name.borrow_and_update().clone();
         let mut request = InFlight::new(&sending.ledger, batch.number);
-        let answer = address
+        let asked = address
             .node
-            .ingest(&sending.token, &key, batch.body.clone())
-            .await;
-        let error = match answer {
-            Ok(()) => {
+            .ingest(&sending.token, &key, batch.body.clone());
+        let told = match timeout(PATIENCE, asked).await {
+            Ok(Ok(())) => {
                 request.acknowledged(address.side);
                 return Ok(());
             }
-            Err(error) => error,
+            Ok(Err(error)) if !error.is_retryable() => return Err(SendError::Refused(error)),
+            Ok(Err(error)) => {
+                tracing::debug!(batch = batch.number, %error, "not acknowledged");
+                sending.ledger.why(error.to_string());
+                match error {
+                    ClientError::Refused { retry_after, .. } => retry_after,
+                    _ => None,
+                }
+            }
+            Err(_) => {
+                tracing::debug!(batch = batch.number, "no answer");
+                sending
+                    .ledger
+                    .why(format!("no answer in {} s", PATIENCE.as_secs()));
+                None
+            }
         };
         drop(request);
-        tracing::debug!(batch = batch.number, %error, "not acknowledged");
-        if !error.is_retryable() {
-            return Err(SendError::Refused(error));
-        }
-        let told = match &error {
-            ClientError::Refused { retry_after, .. } => *retry_after,
-            _ => None,
-        };
         // Jitter, so that the clients of a node that comes back do not all come at once.
         let jitter = rand::rng().random_range(0.5..1.0);
         let pause = told.unwrap_or(wait).min(LONGEST_WAIT).mul_f64(jitter);

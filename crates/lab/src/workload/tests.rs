@@ -2,7 +2,12 @@
 
 use proptest::prelude::*;
 
+use std::time::{Duration, Instant};
+
+use backstay_pair::Side;
+
 use super::RunName;
+use super::ledger::Ledger;
 
 proptest! {
     #[test]
@@ -38,4 +43,26 @@ fn there_is_one_spelling_of_a_number() {
             "{wrong}"
         );
     }
+}
+
+#[test]
+fn a_ledger_knows_who_has_acknowledged_and_how_long_nobody_has() {
+    let ledger = Ledger::new(Instant::now(), 30, 10);
+    for (batch, side) in [Side::Primary, Side::Secondary, Side::Secondary]
+        .into_iter()
+        .enumerate()
+    {
+        ledger.request(batch as u64);
+        ledger.acknowledged(batch as u64, side);
+        std::thread::sleep(Duration::from_millis(if batch == 0 { 60 } else { 5 }));
+    }
+    // Once more is no more.
+    ledger.request(1);
+    ledger.acknowledged(1, Side::Primary);
+    assert_eq!(ledger.acknowledged_by(Side::Primary), 10);
+    assert_eq!(ledger.acknowledged_by(Side::Secondary), 20);
+    assert!(ledger.longest_silence_ms(0..u64::MAX) >= 60);
+    let first = ledger.acknowledged_at_ms(0).unwrap();
+    assert!(ledger.longest_silence_ms(first + 1..u64::MAX) < 60);
+    assert_eq!(ledger.longest_silence_ms(0..0), 0);
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::Fault;
 use super::super::report::judge;
 use super::super::report::tests::{measured, report, verdict};
 use super::{escape, nice, render};
@@ -15,7 +16,7 @@ fn markup_in_data_is_text() {
     );
     let mut spoiled = measured();
     spoiled.source = "<script>alert(1)</script>".to_owned();
-    spoiled.old_primary.last_answer = "<img src=x>".to_owned();
+    spoiled.old_primary.as_mut().unwrap().last_answer = "<img src=x>".to_owned();
     let bad = Verdict {
         lost: 1,
         examples: vec!["</pre><script>".to_owned()],
@@ -49,8 +50,26 @@ fn the_plot_marks_the_kill_and_the_recovery_and_every_phase() {
         "{page}"
     );
     assert_eq!(page.matches("class=\"bar").count(), report.phases.len());
-    assert_eq!(page.matches("class=\"bar out\"").count(), 2);
+    assert_eq!(page.matches("class=\"bar out\"").count(), 4);
     assert!(!page.contains("NaN") && !page.contains("inf"));
+}
+
+#[test]
+fn what_befell_it_and_what_the_runbook_did_are_told() {
+    let mut report = report();
+    report.fault = Fault::Freeze;
+    let page = render(&report);
+    assert!(
+        page.contains("the primary was frozen in mid-ingest"),
+        "{page}"
+    );
+    assert!(page.contains("frozen 4.00 s") && !page.contains("SIGKILL"));
+    assert!(page.contains("the primary took everything back"), "{page}");
+    assert!(page.contains("backstay failback, killed at secondary-stopped and resumed"));
+    assert!(
+        page.contains("<td>secondary-stopped</td><td>310 ms</td>"),
+        "{page}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::Fault;
 use super::super::report::tests::{measured, report, verdict};
 use super::super::report::{Report, judge};
 use super::{Look, duration, grouped, render, resample};
@@ -27,7 +28,7 @@ fn column(line: &str, what: char) -> usize {
 #[test]
 fn phases_and_marks_share_one_axis() {
     let text = render(&report(), PLAIN);
-    let recovers = line(&text, "standby recovers");
+    let recovers = line(&text, "detection");
     let marks = text
         .lines()
         .find(|line| line.contains("✖ SIGKILL"))
@@ -43,6 +44,18 @@ fn phases_and_marks_share_one_axis() {
         "{text}"
     );
     assert!(line(&text, "ingest ").ends_with("4.00 s"), "{text}");
+}
+
+#[test]
+fn what_the_rto_is_made_of_and_the_way_back_are_told() {
+    let text = render(&report(), PLAIN);
+    let parts = "of the RTO: detection 200 ms, holdoff 100 ms, all else 400 ms";
+    assert!(text.contains(parts), "{text}");
+    assert!(text.contains("promotion: 0 requests failed"), "{text}");
+    assert!(text.contains("no region took writes for 900 ms"), "{text}");
+    let mut frozen = report();
+    frozen.fault = Fault::Freeze;
+    assert!(render(&frozen, PLAIN).contains("✖ frozen 4.00 s"));
 }
 
 #[test]

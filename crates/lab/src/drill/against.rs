@@ -1,0 +1,221 @@
+//! A pair of clusters that is no lab, reached as a person would reach it: by a kubeconfig, by the
+//! system's name servers, by HTTPS.
+//!
+//! A disaster cannot be played here. What is done instead is the controlled test of the manual: the
+//! primary's ingress is scaled to 0, so that it serves nobody, and back to what it was.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstay_names::Names;
+use backstay_pair::{INGRESS_CONTROLLER, Pair, Side};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use kube::config::KubeConfigOptions;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::DrillError;
+use super::traffic::{Lookup, Reach};
+use crate::up::LabError;
+use crate::workload::sender::Address;
+
+/// What a failover may take besides what the pair's file says.
+const FAILOVER: Duration = Duration::from_secs(1_800);
+
+/// Asks a person whether something may be done. `false` is no.
+pub type Ask = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// The pair that a drill is played against, instead of a lab.
+#[derive(Clone)]
+pub struct Against {
+    /// The pair's file.
+    pub file: PathBuf,
+    /// What it says.
+    pub pair: Pair,
+    /// The DNS server that is asked where the global name points; the system's without one.
+    pub dns: Option<SocketAddr>,
+    /// Asked before each step that changes the pair.
+    pub ask: Ask,
+}
+
+impl fmt::Debug for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Against")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The pair, reached.
+pub(super) struct Clusters {
+    against: Against,
+    clients: BTreeMap<Side, kube::Client>,
+    names: Names,
+    reach: Reach,
+    ips: [(Side, IpAddr); 2],
+    /// Replicas of the primary's ingress, while they are at 0 because of us.
+    taken: Mutex<Option<i32>>,
+}
+
+impl Clusters {
+    pub(super) async fn connect(against: &Against) -> Result<Self, DrillError> {
+        let pair = &against.pair;
+        let mut clients = BTreeMap::new();
+        for side in Side::BOTH {
+            let client = client(&pair.region(side).context).await;
+            let failed = |problem| DrillError::Cluster { side, problem };
+            clients.insert(side, client.map_err(failed)?);
+        }
+        let names = match against.dns {
+            Some(server) => Names::of(server),
+            None => Names::of_system(),
+        };
+        let names = names.map_err(DrillError::Names)?;
+        let mut ips = Vec::new();
+        for side in Side::BOTH {
+            let target = &pair.region(side).endpoint_target;
+            let ip = match target.parse() {
+                Ok(ip) => ip,
+                Err(_) => names.address(target).await.map_err(DrillError::Names)?,
+            };
+            ips.push((side, ip));
+        }
+        let certificate = match &pair.tls_secret {
+            None => None,
+            Some(name) => certificate(&clients[&Side::Primary], pair, name).await?,
+        };
+        let ingress = &pair.primary.ingress;
+        let base = match &pair.tls_secret {
+            None => format!("http://{}:{}/", pair.global_host, ingress.http_port),
+            Some(_) => format!("https://{}:{}/", pair.global_host, ingress.https_port),
+        };
+        Ok(Self {
+            against: against.clone(),
+            clients,
+            names,
+            reach: Reach { base, certificate },
+            ips: [ips[0], ips[1]],
+            taken: Mutex::default(),
+        })
+    }
+
+    pub(super) fn pair(&self) -> &Pair {
+        &self.against.pair
+    }
+
+    pub(super) fn client(&self, side: Side) -> &kube::Client {
+        // Both were made at the start.
+        &self.clients[&side]
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.against.file
+    }
+
+    pub(super) fn dns(&self) -> Option<SocketAddr> {
+        self.against.dns
+    }
+
+    /// Longest wait for a failover: the holdoff is the pair's.
+    pub(super) fn patience(&self) -> Duration {
+        let holdoff = self.pair().failover.pre_failover_failure_seconds;
+        FAILOVER + Duration::from_secs(u64::from(holdoff))
+    }
+
+    pub(super) fn follow(&self) -> Result<(Lookup, watch::Receiver<Address>), DrillError> {
+        let followed = Lookup::follow(&self.names, &self.reach, self.ips);
+        followed.map_err(super::region::call(Side::Primary))
+    }
+
+    /// Asks whether something may be done.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(super) async fn ask(&self, what: &str) -> Result<(), DrillError> {
+        let (ask, text) = (self.against.ask.clone(), what.to_owned());
+        // It waits for a person.
+        let asked = tokio::task::spawn_blocking(move || ask(&text)).await;
+        match asked {
+            Ok(true) => Ok(()),
+            _ => Err(DrillError::Declined(what.to_owned())),
+        }
+    }
+
+    fn ingress(&self) -> Api<Deployment> {
+        let namespace = &self.pair().ingress_namespace;
+        Api::namespaced(self.client(Side::Primary).clone(), namespace)
+    }
+
+    async fn scale(&self, replicas: i32) -> Result<(), DrillError> {
+        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let params = PatchParams::default();
+        let scaled = self.ingress();
+        let scaled = scaled.patch_scale(INGRESS_CONTROLLER, &params, &patch);
+        scaled
+            .await
+            .map(|_| ())
+            .map_err(|error| LabError::api(Side::Primary, error).into())
+    }
+
+    /// The primary's ingress to 0.
+    pub(super) async fn strike(&self) -> Result<(), DrillError> {
+        let found = self.ingress().get(INGRESS_CONTROLLER).await;
+        let found = found.map_err(|error| LabError::api(Side::Primary, error))?;
+        let replicas = found.spec.replicas.unwrap_or(1);
+        *self.taken.lock() = Some(replicas);
+        self.scale(0).await
+    }
+
+    /// The primary's ingress to what it was.
+    pub(super) async fn restore(&self) -> Result<(), DrillError> {
+        let Some(replicas) = *self.taken.lock() else {
+            return Ok(());
+        };
+        self.scale(replicas).await?;
+        *self.taken.lock() = None;
+        Ok(())
+    }
+
+    /// Whatever became of the drill: the ingress is not left at 0.
+    pub(super) async fn tidy(&self) {
+        if let Err(error) = self.restore().await {
+            tracing::error!(
+                %error,
+                "the primary's ingress is still at 0; kubectl --context {} -n {} scale deploy {INGRESS_CONTROLLER} --replicas=N",
+                self.pair().primary.context,
+                self.pair().ingress_namespace,
+            );
+        }
+    }
+}
+
+async fn client(context: &str) -> Result<kube::Client, String> {
+    let options = KubeConfigOptions {
+        context: Some(context.to_owned()),
+        ..KubeConfigOptions::default()
+    };
+    let config = kube::Config::from_kubeconfig(&options).await;
+    let config = config.map_err(|error| error.to_string())?;
+    kube::Client::try_from(config).map_err(|error| error.to_string())
+}
+
+/// The certificate that the ingress shows, out of its secret: one that no authority has signed is
+/// trusted for what it is.
+async fn certificate(
+    client: &kube::Client,
+    pair: &Pair,
+    name: &str,
+) -> Result<Option<Vec<u8>>, DrillError> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pair.namespace);
+    let found = secrets.get_opt(name).await;
+    let found = found.map_err(|error| LabError::api(Side::Primary, error))?;
+    let data = found.and_then(|it| it.data);
+    Ok(data.and_then(|mut it| it.remove("tls.crt")).map(|it| it.0))
+}

@@ -1,0 +1,346 @@
+//! Whoever types the runbook's commands; and, where it is told, dies of SIGKILL in the midst of one
+//! and goes on with `backstay runs resume`.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::Child;
+
+use super::DrillError;
+use super::hands::Hands;
+
+/// Where a command is killed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The command.
+    pub command: String,
+    /// The step of it.
+    pub step: String,
+}
+
+/// A step of the runbook, as its command tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its id.
+    pub id: String,
+    /// The phase of the manual that it belongs to.
+    pub phase: u8,
+    /// What it is.
+    pub name: String,
+    /// How it went.
+    pub state: String,
+    /// When it began, in milliseconds since 1970.
+    pub began_ms: Option<i64>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// How often it has acted.
+    pub attempts: u32,
+}
+
+/// A run of one of the runbook's commands, as that tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The command.
+    pub command: String,
+    /// The run's name.
+    pub run: Option<String>,
+    /// Whether all of it is done.
+    pub ok: bool,
+    /// For how long no region took writes.
+    pub no_writes_ms: Option<u64>,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// The step at which whoever ran it was killed.
+    #[serde(default)]
+    pub killed_at: Option<String>,
+}
+
+/// Whoever types the commands.
+#[derive(Clone, Debug)]
+pub(super) struct Operator {
+    pub(super) hands: Hands,
+    /// What the commands say while they go on.
+    pub(super) log: PathBuf,
+    pub(super) target: Option<Target>,
+}
+
+/// How a command ended.
+struct Ended {
+    status: ExitStatus,
+    /// The object on its standard output.
+    told: Option<Value>,
+    /// The run's name.
+    run: Option<String>,
+    killed: bool,
+    /// The last lines that it has said.
+    said: Vec<String>,
+}
+
+impl Operator {
+    /// Runs a command to its end. Says what came of it; `tell` is told what it is at.
+    ///
+    /// # Errors
+    /// When it does not do what it is for.
+    pub(super) async fn run(
+        &self,
+        command: &str,
+        flags: &[&str],
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Run, DrillError> {
+        let target = self.target.as_ref().filter(|it| it.command == command);
+        let target = target.map(|it| it.step.as_str());
+        let mut arguments = vec![command, "--yes", "--output", "json"];
+        arguments.extend(flags);
+        let mut ended = self.typed(command, &arguments, target, tell).await?;
+        let mut killed_at = None;
+        if ended.killed {
+            killed_at = target.map(str::to_owned);
+            let run = ended.run.clone().ok_or_else(|| {
+                self.failed(command, &ended, "it was killed before it said its name")
+            })?;
+            tell(&format!("killed; `backstay runs resume {run}`"));
+            let arguments = ["runs", "resume", &run, "--yes", "--output", "json"];
+            ended = self.typed(command, &arguments, None, tell).await?;
+        }
+        let told = ended.told.clone().unwrap_or_default();
+        if !ended.status.success() {
+            let problem = match (told["error"].as_str(), told["next"].as_str()) {
+                (Some(error), Some(next)) => format!("{error}; next: {next}"),
+                (Some(error), None) => error.to_owned(),
+                _ => ended.said.join("\n"),
+            };
+            return Err(self.failed(command, &ended, &problem));
+        }
+        let run: Run = serde_json::from_value(told)
+            .map_err(|error| self.failed(command, &ended, &error.to_string()))?;
+        Ok(Run { killed_at, ..run })
+    }
+
+    fn failed(&self, command: &str, ended: &Ended, problem: &str) -> DrillError {
+        DrillError::Runbook {
+            command: command.to_owned(),
+            code: ended.status.code().unwrap_or(-1),
+            problem: format!("{problem}; its log is {}", self.log.display()),
+        }
+    }
+
+    /// Types one command, and reads what it says.
+    async fn typed(
+        &self,
+        command: &str,
+        arguments: &[&str],
+        target: Option<&str>,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Ended, DrillError> {
+        let failed = |source| DrillError::Command {
+            command: arguments.join(" "),
+            source,
+        };
+        let mut child = self
+            .hands
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let out = child.stdout.take();
+        let read = async {
+            let mut text = Vec::new();
+            if let Some(mut out) = out {
+                out.read_to_end(&mut text).await?;
+            }
+            Ok::<_, std::io::Error>(text)
+        };
+        let follow = follow(&mut child, command, target, &self.log, tell);
+        let (text, followed) = tokio::try_join!(read, follow).map_err(failed)?;
+        let status = child.wait().await.map_err(failed)?;
+        let (run, killed, said) = followed;
+        Ok(Ended {
+            status,
+            told: serde_json::from_slice(&text).ok(),
+            run,
+            killed,
+            said,
+        })
+    }
+
+    /// Runs `backstay verify`. Says how it ended, and what is wrong.
+    pub(super) async fn verify(&self) -> Result<Verified, DrillError> {
+        let arguments = ["verify", "--output", "json"];
+        let output = self.hands.command(&arguments).output().await;
+        let output = output.map_err(|source| DrillError::Command {
+            command: arguments.join(" "),
+            source,
+        })?;
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let mut problems: Vec<String> = told["checks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|it| it["ok"] == false)
+            .map(|it| {
+                let text = |name: &str| it[name].as_str().unwrap_or_default();
+                format!("{}: {}", text("name"), text("detail"))
+            })
+            .collect();
+        if !told.is_object() {
+            problems.push(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+        Ok(Verified {
+            exit_code: output.status.code().unwrap_or(-1),
+            problems,
+        })
+    }
+}
+
+/// What `backstay verify` said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Its exit code.
+    pub exit_code: i32,
+    /// What is wrong.
+    pub problems: Vec<String>,
+}
+
+/// A step that a command has come to, as it says it in a line.
+fn step_of(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    match words.next() {
+        Some("begins" | "already") => words.next(),
+        _ => None,
+    }
+}
+
+/// Reads what a command says until it ends; kills it when it comes to the target. Says the run's name,
+/// whether it was killed, and the last lines.
+async fn follow(
+    child: &mut Child,
+    command: &str,
+    target: Option<&str>,
+    log: &Path,
+    tell: &(dyn Fn(&str) + Sync),
+) -> std::io::Result<(Option<String>, bool, Vec<String>)> {
+    let (mut run, mut killed, mut said) = (None, false, Vec::new());
+    let Some(err) = child.stderr.take() else {
+        return Ok((run, killed, said));
+    };
+    let mut log = OpenOptions::new().create(true).append(true).open(log)?;
+    let mut lines = BufReader::new(err).lines();
+    while let Some(line) = lines.next_line().await? {
+        writeln!(log, "{command}: {line}")?;
+        if let Some(name) = line.strip_prefix("run ") {
+            run = Some(name.trim().to_owned());
+        }
+        if let Some(step) = step_of(&line) {
+            tell(&format!("{command}: {step}"));
+            if !killed && target == Some(step) {
+                child.start_kill()?;
+                killed = true;
+            }
+        }
+        if said.len() == LAST {
+            said.remove(0);
+        }
+        said.push(line);
+    }
+    Ok((run, killed, said))
+}
+
+/// So many of the last lines are told when it fails.
+const LAST: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::{DrillError, Hands, Operator, Target, step_of};
+
+    /// A `backstay` that says what the real one says, in lines of shell.
+    fn operator(folder: &std::path::Path, script: &str, target: Option<Target>) -> Operator {
+        let program = folder.join("backstay");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        Operator {
+            hands: Hands {
+                program,
+                secluded: true,
+                variables: BTreeMap::new(),
+            },
+            log: folder.join("runbook.log"),
+            target,
+        }
+    }
+
+    const DONE: &str = r#"echo '{"command":"promote","run":"promote-1","ok":true,"no_writes_ms":null,"steps":[]}'"#;
+
+    #[test]
+    fn a_step_is_read_from_a_line() {
+        assert_eq!(step_of("begins   pools     nodes and pools"), Some("pools"));
+        assert_eq!(step_of("already  pools     it is so"), Some("pools"));
+        assert_eq!(step_of("done     pools     it begins"), None);
+        assert_eq!(step_of("run promote-1"), None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_killed_at_a_step_is_resumed_by_the_runs_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "echo \"$@\" >> {0}/typed\n\
+             case $1 in runs) {DONE};; *) echo run promote-1 >&2; echo begins pools-ready >&2\n\
+             echo begins pools >&2; sleep 60; echo too late >> {0}/typed;; esac",
+            folder.path().display()
+        );
+        let target = Target {
+            command: "promote".to_owned(),
+            step: "pools".to_owned(),
+        };
+        let operator = operator(folder.path(), &script, Some(target));
+        let run = operator.run("promote", &[], &|_| {}).await.unwrap();
+        assert_eq!(run.killed_at.as_deref(), Some("pools"));
+        let typed = std::fs::read_to_string(folder.path().join("typed")).unwrap();
+        let lines: Vec<&str> = typed.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "promote --yes --output json",
+                "runs resume promote-1 --yes --output json"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_says_why_and_what_to_type_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"echo '{"ok":false,"error":"it refuses","next":"do this"}'; exit 3"#;
+        let operator = operator(folder.path(), script, None);
+        let error = operator.run("failback", &[], &|_| {}).await.unwrap_err();
+        let DrillError::Runbook { code, problem, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(code, 3);
+        assert!(
+            problem.starts_with("it refuses; next: do this"),
+            "{problem}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_verify_finds_wrong_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"echo '{"checks":[{"name":"a","ok":true},{"name":"snapshot","ok":false,"detail":"none"}]}'; exit 3"#;
+        let verified = operator(folder.path(), script, None)
+            .verify()
+            .await
+            .unwrap();
+        assert_eq!(verified.exit_code, 3);
+        assert_eq!(verified.problems, ["snapshot: none"]);
+    }
+}
