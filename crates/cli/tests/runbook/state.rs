@@ -52,7 +52,7 @@ pub fn state(world: &World) -> Value {
             kubectl(world, context, &service)["spec"]["selector"].clone()
         });
         let snapshots = world.place().bucket(side).join("globalsnapshots");
-        let has_snapshots = std::fs::read_dir(snapshots).is_ok_and(|mut it| it.next().is_some());
+        let has_snapshots = has_files(&snapshots);
         all.insert(
             side.as_str().to_owned(),
             json!({
@@ -75,6 +75,13 @@ pub fn state(world: &World) -> Value {
     );
     all.insert("alert".to_owned(), alert["properties"]["enabled"].clone());
     Value::Object(all)
+}
+
+/// Whether there is a file somewhere below. A folder bucket leaves empty folders behind.
+fn has_files(folder: &std::path::Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.any(|path| path.is_file() || has_files(&path))
 }
 
 /// A command that must come to its end.
