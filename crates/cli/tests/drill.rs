@@ -114,8 +114,6 @@ fn whole_story(report: &Value) {
     ] {
         assert!(phases.contains(&phase), "{phase}: {phases:?}");
     }
-    let took = report["duration_ms"].as_u64().unwrap();
-    assert!(took < 180_000, "{took} ms: {report:#}");
 }
 
 #[test]
