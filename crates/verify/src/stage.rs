@@ -278,6 +278,7 @@ impl Node {
             heartbeat: 0,
             started_ms: 0,
             extra: Default::default(),
+            pace_ms: Default::default(),
         };
         let state = self.loaded.log.state();
         let known = state.partitions.first().unwrap();
