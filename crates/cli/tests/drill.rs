@@ -1,5 +1,5 @@
 //! The drill as a person or a script runs it: the real binary, with real nodes under it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::process::{Command, Output, Stdio};
 

@@ -159,6 +159,9 @@ fn what_is_no_specification_is_said_without_a_value() {
     }
 }
 
+/// What makes one specification of another.
+type Change<'a> = &'a dyn Fn(&Value) -> Result<Value, String>;
+
 /// Anything that could stand in a HumioCluster.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -189,7 +192,7 @@ proptest! {
     fn whatever_is_there_each_is_the_same_when_done_again(spec in any_json()) {
         let (active, standby) = (active(), standby());
         let environment = active.cluster_environment();
-        let all: [&dyn Fn(&Value) -> Result<Value, String>; 4] = [
+        let all: [Change<'_>; 4] = [
             &rolling,
             &|spec| grown(spec, &active, 2),
             &|spec| with_environment(spec, &environment),
