@@ -55,7 +55,7 @@ pub(crate) struct Running {
     pub(crate) looked_for_tokens: tokio::sync::Mutex<Option<Instant>>,
     /// Tells that a partition was taken over, or that none will be any more.
     pub(crate) took: Notify,
-    /// The node is fenced, or another process is this host.
+    /// The node is fenced, another process is this host, or it ends: it takes nothing over any more.
     pub(crate) ended: AtomicBool,
     /// Asks for a round of the keeper now: a partition was lost, or has no owner.
     pub(crate) look: Notify,
