@@ -393,7 +393,10 @@ async fn a_claim_outlives_its_pod_and_is_mounted_by_the_next() {
     let uids = format!("-n logging get pods {HUMIO} -o jsonpath='{{.items[*].metadata.uid}}'");
     let before = lab.kubectl(&uids).await;
     let first = pods(&lab).await.remove(0);
-    lab.kubectl(&format!("-n logging delete {first}")).await;
+    // kubectl's own wait would take the next pod, which has the same name, for this one when it comes
+    // between kubectl's two looks.
+    lab.kubectl(&format!("-n logging delete {first} --wait=false"))
+        .await;
     lab.until_it(&uids, |out| {
         let now: Vec<&str> = out.split(' ').collect();
         now.len() == 2 && now.iter().filter(|uid| before.contains(**uid)).count() == 1
