@@ -7,6 +7,7 @@ use crate::clock::{Aged, Epoch};
 use crate::lock::Lock;
 use crate::marks::{Marks, Persist};
 use crate::reason::{self, Code, Reason};
+use crate::settings::Settings;
 use crate::sight::{Known, View};
 
 pub(super) fn decide(context: &Context<'_>, memory: &Memory, decision: &mut Decision) {
@@ -192,7 +193,8 @@ fn why_restart(context: &Context<'_>, memory: &Memory, start: Aged) -> Option<Re
     }
 }
 
-/// Starts the holdoff, or starts it again.
+/// Starts the holdoff, or starts it again. Nothing is left of it where a crash loop has gone on for long:
+/// the next outage need not last until the next look.
 fn start(context: &Context<'_>, memory: &Memory, decision: &mut Decision) {
     let (settings, now) = (context.settings, context.reading.now);
     let mono = context.look.mono;
@@ -210,10 +212,15 @@ fn start(context: &Context<'_>, memory: &Memory, decision: &mut Decision) {
         unstable_since: Some(unstable.unwrap_or(now)),
         ..context.reading.marks.clone()
     };
+    let stays = memory.unstable.filter(|it| Some(it.value()) == unstable);
+    let loops = stays.is_some_and(|it| loops(settings, it.at_least(mono)));
     decision.holdoff = Some(Countdown {
         since: now,
         held: Duration::ZERO,
-        left: settings.holdoff,
+        left: match loops {
+            true => Duration::ZERO,
+            false => settings.holdoff,
+        },
     });
     decision.persist = Persist::change(context.reading, to);
 }
@@ -258,8 +265,8 @@ fn hold(
         return Vec::new();
     }
     let unstable = unstable.map(|it| it.at_least(mono));
-    match (unstable, settings.crash_loop) {
-        (Some(unstable), Some(bound)) if unstable >= bound => {
+    match unstable {
+        Some(unstable) if loops(settings, unstable) => {
             let text = format!(
                 "for {} the primary has not answered for {} without a break; the holdoff is not \
                  waited for",
@@ -271,6 +278,11 @@ fn hold(
         }
         _ => vec![running(left)],
     }
+}
+
+/// Whether it has been unstable for so long that no holdoff is waited for.
+fn loops(settings: &Settings, unstable: Duration) -> bool {
+    settings.crash_loop.is_some_and(|bound| unstable >= bound)
 }
 
 /// What stands against a failover, however dead the primary is.

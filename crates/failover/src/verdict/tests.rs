@@ -306,6 +306,36 @@ fn a_crash_loop_does_not_go_on_for_ever() {
     assert!((910..=1_010).contains(&begun), "{begun}");
 }
 
+/// No outage lasts from the look that is sure of it to the next one.
+#[test]
+fn a_crash_loop_of_short_outages_does_not_either() {
+    let mut alone = Alone::new(Marks::default());
+    let failures = u64::from(alone.settings.failures);
+    let mut at = 0;
+    loop {
+        assert!(at < 2_000, "it goes on for ever");
+        for _ in 1..failures {
+            assert_eq!(alone.sees(at, Saw::Refused).state, State::Suspect);
+            at += 10;
+        }
+        let last = alone.sees(at, Saw::Refused);
+        assert_eq!((last.state, begins(&last)), (State::Holding, false));
+        // Whoever carries it out decides again on the same sights where nothing is left of it.
+        if last.holdoff.unwrap().left.is_zero() {
+            let again = alone.sees(at, Saw::Refused);
+            assert!(begins(&again) && again.says(Code::CrashLoop), "{again:?}");
+            break;
+        }
+        at += 10;
+        for _ in 0..4 {
+            alone.sees(at, Saw::Answers);
+            at += 10;
+        }
+    }
+    // The bound is 900 s, from the first holdoff on.
+    assert!((900..=1_010).contains(&at), "{at}");
+}
+
 #[test]
 fn without_the_bound_a_crash_loop_does() {
     let mut alone = Alone::new(Marks::default());
