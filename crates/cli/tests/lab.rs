@@ -8,6 +8,8 @@ mod calls;
 mod crowd;
 #[path = "lab/disasters.rs"]
 mod disasters;
+#[path = "lab/hand.rs"]
+mod hand;
 #[path = "lab/promotion.rs"]
 mod promotion;
 #[path = "lab/runbook.rs"]

@@ -8,11 +8,16 @@ mod by_hand;
 #[path = "lab/calls.rs"]
 #[allow(dead_code)]
 mod calls;
+#[path = "failover/clients.rs"]
+#[allow(dead_code)]
+mod clients;
 #[path = "failover/control.rs"]
 #[allow(dead_code)]
 mod control;
 #[path = "lab/crowd.rs"]
 mod crowd;
+#[path = "lab/hand.rs"]
+mod hand;
 #[path = "runbook/killed.rs"]
 mod killed;
 #[path = "runbook/operators.rs"]

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1;
 use kube::api::{DeleteParams, GetParams, ListParams, ObjectList, Preconditions};
 use kube::core::{DynamicObject, Request};
 use kube::{Resource as _, ResourceExt as _};
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
@@ -128,6 +128,25 @@ impl Region {
                 "the data is not base64 by key",
             )
         })
+    }
+
+    /// The administrator's token of a HumioCluster, out of the secret that its operator makes.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]; [`Answer`](ClusterError::Answer) where the secret has none.
+    pub async fn admin_token(
+        &self,
+        cluster: &str,
+        deadline: Deadline,
+    ) -> Result<SecretString, ClusterError> {
+        let name = format!("{cluster}-admin-token");
+        let secret = self.secret(&name, deadline).await?;
+        let token = secret.value("token").map(ExposeSecret::expose_secret);
+        let token = token.and_then(|it| std::str::from_utf8(it).ok());
+        let token = token.map(str::trim).filter(|it| !it.is_empty());
+        let token = token
+            .ok_or_else(|| self.answer(&format!("secrets {name}"), "there is no token in it"))?;
+        Ok(SecretString::from(token))
     }
 
     /// The TLS secrets of a HumioCluster that would break new pods. See [`crate::stale`].

@@ -50,7 +50,7 @@ mod tls;
 pub use access::{Access, Role, Rule};
 pub use kubeconfig::{Context, Kubeconfig, KubeconfigError};
 pub use runtime::{
-    Attachment, ByteStream, ExecRequest, Input, LogOptions, Output, PodName, PodRuntime,
+    Attachment, ByteStream, ExecRequest, Input, LogOptions, NoPods, Output, PodName, PodRuntime,
     RuntimeError,
 };
 pub use server::{Server, ServerOptions, StartError};

@@ -130,3 +130,26 @@ pub trait PodRuntime: Send + Sync + 'static {
     /// When nothing listens there.
     async fn connect(&self, pod: &PodName, port: u16) -> Result<Box<dyn ByteStream>, RuntimeError>;
 }
+
+/// Nowhere to run a pod: for an API server that only keeps documents.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPods;
+
+#[async_trait]
+impl PodRuntime for NoPods {
+    async fn logs(
+        &self,
+        _: &PodName,
+        _: &LogOptions,
+    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, RuntimeError> {
+        Err(RuntimeError::Failed("no pods run here".to_owned()))
+    }
+
+    async fn exec(&self, _: &PodName, _: ExecRequest) -> Result<Attachment, RuntimeError> {
+        Err(RuntimeError::Failed("no pods run here".to_owned()))
+    }
+
+    async fn connect(&self, _: &PodName, _: u16) -> Result<Box<dyn ByteStream>, RuntimeError> {
+        Err(RuntimeError::Failed("no pods run here".to_owned()))
+    }
+}

@@ -6,19 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::{Access, Region};
 use backstay_global::recovery::{LoadOptions, Loaded, RecoverFrom, load};
 use backstay_global::{Event, Host, Repository, Segment, SegmentId, snapshot};
 use backstay_journal::{StreamId, TryAppend, WriterId};
-use backstay_kubeapi::{
-    Attachment, ByteStream, ExecRequest, Kubeconfig, LogOptions, PodName, PodRuntime, RuntimeError,
-    Server, ServerOptions,
-};
+use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
 use backstay_pair::{EnvVar, Manifest, Pair, Place, Side, derive, manifests};
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -35,25 +30,18 @@ pub(crate) const OPTIONS: Options = Options {
     patience: Duration::from_secs(60),
 };
 
-/// No pod runs here.
-struct NoPods;
-
-#[async_trait]
-impl PodRuntime for NoPods {
-    async fn logs(
-        &self,
-        _: &PodName,
-        _: &LogOptions,
-    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, RuntimeError> {
-        Err(RuntimeError::Failed("no pods here".to_owned()))
-    }
-
-    async fn exec(&self, _: &PodName, _: ExecRequest) -> Result<Attachment, RuntimeError> {
-        Err(RuntimeError::Failed("no pods here".to_owned()))
-    }
-
-    async fn connect(&self, _: &PodName, _: u16) -> Result<Box<dyn ByteStream>, RuntimeError> {
-        Err(RuntimeError::Failed("no pods here".to_owned()))
+/// That a repository was made.
+pub(crate) fn repository(name: &str) -> Event {
+    Event::RepositoryCreated {
+        repository: Repository {
+            id: name.into(),
+            name: name.to_owned(),
+            description: None,
+            retention_days: None,
+            retention_bytes: None,
+            created_ms: 0,
+            extra: Default::default(),
+        },
     }
 }
 
@@ -250,17 +238,7 @@ impl Node {
     }
 
     pub(crate) async fn repository(&self, name: &str) {
-        let repository = Repository {
-            id: name.into(),
-            name: name.to_owned(),
-            description: None,
-            retention_days: None,
-            retention_bytes: None,
-            created_ms: 0,
-            extra: Default::default(),
-        };
-        self.commit(vec![Event::RepositoryCreated { repository }])
-            .await;
+        self.commit(vec![repository(name)]).await;
     }
 
     pub(crate) async fn snapshot(&self) {

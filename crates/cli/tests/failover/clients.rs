@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use backstay_lab::client::NodeClient;
 use backstay_lab::workload::feed::body;
 use backstay_pair::Side;
+use bytes::Bytes;
 use futures::TryStreamExt as _;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -49,30 +50,48 @@ fn node(world: &World, side: Side) -> NodeClient {
     NodeClient::new(&format!("http://{}:8080/", ip.trim())).unwrap()
 }
 
-fn admin(world: &World, side: Side) -> String {
-    let text = world.shell(&format!(
-        "kubectl --context {} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d",
-        context(side)
-    ));
-    text.trim().to_owned()
+/// Makes a repository as soon as that is possible, and a token for it.
+pub fn repository(runtime: &Runtime, node: &NodeClient, admin: &str, name: &str) -> String {
+    runtime.block_on(async {
+        let start = Instant::now();
+        while let Err(error) = node.create_repository(admin, name).await {
+            assert!(start.elapsed() < HANG, "{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        node.create_ingest_token(admin, name, "story")
+            .await
+            .unwrap()
+    })
+}
+
+/// An event in a batch of its own, of which the identity is the text too.
+pub fn event(identity: &str) -> Bytes {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.unwrap().as_millis()).unwrap();
+    body(now, &[("story", identity.to_owned(), identity.to_owned())])
+}
+
+/// Texts of events, each found once.
+pub fn texts(runtime: &Runtime, node: &NodeClient, admin: &str, name: &str) -> BTreeSet<String> {
+    let rows = runtime.block_on(async {
+        let rows = node.query(admin, name, "*").await.unwrap();
+        rows.try_collect::<Vec<_>>().await.unwrap()
+    });
+    let mut found = BTreeSet::new();
+    for row in rows {
+        let text = row["@rawstring"].as_str().unwrap().to_owned();
+        assert!(found.insert(text.clone()), "{text} is found twice");
+    }
+    found
 }
 
 impl Client {
     /// Makes a repository in the primary and begins to send to it, an event at a time.
     pub fn of_primary(world: &World) -> Self {
         let runtime = Runtime::new().unwrap();
-        let admin = admin(world, Side::Primary);
+        let admin = world.admin_token(Side::Primary);
         let node = node(world, Side::Primary);
-        let token = runtime.block_on(async {
-            let start = Instant::now();
-            while let Err(error) = node.create_repository(&admin, REPOSITORY).await {
-                assert!(start.elapsed() < HANG, "{error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            node.create_ingest_token(&admin, REPOSITORY, "story")
-                .await
-                .unwrap()
-        });
+        let token = repository(&runtime, &node, &admin, REPOSITORY);
         let stop = Arc::new(AtomicBool::new(false));
         let count = Arc::new(AtomicUsize::new(0));
         let refused = Arc::new(AtomicUsize::new(0));
@@ -149,17 +168,9 @@ impl Client {
     /// Says how many that were.
     pub fn check(&mut self, world: &World) -> usize {
         let acknowledged = self.end();
-        let admin = admin(world, Side::Secondary);
+        let admin = world.admin_token(Side::Secondary);
         let secondary = node(world, Side::Secondary);
-        let rows = self.runtime.block_on(async {
-            let rows = secondary.query(&admin, REPOSITORY, "*").await.unwrap();
-            rows.try_collect::<Vec<_>>().await.unwrap()
-        });
-        let mut found = BTreeSet::new();
-        for row in rows {
-            let text = row["@rawstring"].as_str().unwrap().to_owned();
-            assert!(found.insert(text.clone()), "{text} is found twice");
-        }
+        let found = texts(&self.runtime, &secondary, &admin, REPOSITORY);
         let lost: Vec<&String> = acknowledged.difference(&found).collect();
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         acknowledged.len()
@@ -176,8 +187,7 @@ async fn send(
     let mut number = 0;
     while !stop.load(Ordering::Acquire) {
         let identity = format!("event-{number}");
-        let now = chrono_now();
-        let batch = body(now, &[("story", identity.clone(), identity.clone())]);
+        let batch = event(&identity);
         // One that is not acknowledged is sent again, under its own key: it may be there already.
         match tokio::time::timeout(
             Duration::from_secs(2),
@@ -198,9 +208,4 @@ async fn send(
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     acknowledged
-}
-
-fn chrono_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    i64::try_from(since.unwrap().as_millis()).unwrap()
 }

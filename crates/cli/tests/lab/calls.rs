@@ -39,10 +39,7 @@ pub fn ingest(world: &World, side: Side, text: &str) {
 
 /// A node's HTTP API, as its administrator.
 pub fn admin(world: &World, side: Side, path: &str, body: &str) -> String {
-    let context = backstay_lab::place::context(side);
-    let token = world.shell(&format!(
-        "kubectl --context {context} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d"
-    ));
+    let token = world.admin_token(side);
     let files = [
         ("admin.txt", format!("Authorization: Bearer {token}")),
         ("body.json", body.to_owned()),

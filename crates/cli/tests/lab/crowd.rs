@@ -2,11 +2,11 @@
 //! that was not answered as it should be. None tries anything a second time.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use backstay_pair::Side;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -53,11 +53,9 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Starts clients of the name, which is at this address.
-    pub fn start(world: &World, context: &str, at: SocketAddr) -> Self {
-        let admin = world.shell(&format!(
-            "kubectl --context {context} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d"
-        ));
+    /// Starts clients of the name, which leads to this region.
+    pub fn start(world: &World, side: Side) -> Self {
+        let [_, at] = world.place().ingress_gates(side);
         // An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -71,7 +69,7 @@ impl Crowd {
             name: "",
             client,
             base: format!("https://{NAME}:{}", at.port()),
-            admin: admin.trim().to_owned(),
+            admin: world.admin_token(side),
             token: String::new(),
             seen: Arc::default(),
             stop: Arc::default(),

@@ -98,8 +98,7 @@ fn a_single_pod_is_replaced_beside_another_one() {
 }
 
 fn begin(world: &World) -> Crowd {
-    let [_, https] = world.place().ingress_gates(Secondary);
-    let crowd = Crowd::start(world, "aks-secondary", https);
+    let crowd = Crowd::start(world, Secondary);
     crowd.flow(FLOW);
     crowd.say("before");
     crowd

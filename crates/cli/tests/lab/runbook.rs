@@ -5,6 +5,7 @@ use backstay_pair::Side::{Primary, Secondary};
 use serde_json::Value;
 
 use crate::calls::{SUBSCRIPTION, admin, azure, ingest};
+use crate::hand::{flush_on_shutdown, start_from_the_secondary, stop};
 use crate::world::{Logs, World, no, no_kubectl, region};
 
 const PODS: &str = "-l app.kubernetes.io/name=humio";
@@ -261,60 +262,16 @@ fn failed_back(world: &World) {
         azure(world, "POST", &change, "2019-05-05-preview", "");
     }
     // Phase 3: the secondary is told to flush, and drained.
-    let result = world.shell(
-        r#"HUMIO_POD=$(kubectl --context aks-secondary -n logging get pod -l app.kubernetes.io/name=humio -o jsonpath='{.items[0].metadata.name}')
-TOKEN=$(kubectl --context aks-secondary -n logging get secret logscale-admin-token -o jsonpath='{.data.token}' | base64 -d)
-kubectl --context aks-secondary -n logging exec "$HUMIO_POD" -- \
-  curl -s -X POST http://localhost:8080/graphql \
-  -H "Content-Type: application/json" \
-  -H "Authorization: Bearer $TOKEN" \
-  -d '{"query":"mutation { setDynamicConfig(input: {config: FlushSegmentsAndGlobalOnShutdown, value: \"true\"}) }"}'"#,
-    );
-    assert!(result.contains(r#""setDynamicConfig":true"#), "{result}");
-    world.shell(
-        "kubectl --context aks-secondary -n logging scale deploy humio-operator --replicas=0",
-    );
-    world.until(
-        "kubectl --context aks-secondary -n logging get pods -l app=humio-operator --no-headers",
-        |text| text.trim().is_empty(),
-    );
-    // The operator's going does not take its pods along.
-    world.shell(&format!(
-        "kubectl --context aks-secondary -n logging delete pods {PODS},app.kubernetes.io/managed-by=humio-operator --ignore-not-found=true"
-    ));
-    world.shell(&format!(
-        "kubectl --context aks-secondary -n logging wait --for=delete pod {PODS} --timeout=120s"
-    ));
+    flush_on_shutdown(world);
+    stop(world, Secondary);
     // The primary's region comes back, fenced: its pods run and are never ready.
     world.done(&["lab", "restore", "primary"]);
     world.until(
         "kubectl --context aks-primary -n logging get deploy humio-operator",
         |text| text.contains("1/1"),
     );
-    world
-        .shell("kubectl --context aks-primary -n logging scale deploy humio-operator --replicas=0");
-    world.until(
-        "kubectl --context aks-primary -n logging get pods -l app=humio-operator --no-headers",
-        |text| text.trim().is_empty(),
-    );
-    world.shell(&format!(
-        "kubectl --context aks-primary -n logging delete pods {PODS},app.kubernetes.io/managed-by=humio-operator --ignore-not-found=true"
-    ));
-    world.shell(&format!(
-        "kubectl --context aks-primary -n logging wait --for=delete pod {PODS} --timeout=120s"
-    ));
-    // Only the primary's snapshots are deleted.
-    let bucket = world.place().bucket(Primary);
-    std::fs::remove_dir_all(bucket.join("globalsnapshots")).unwrap();
-    reverse(world);
-    world
-        .shell("kubectl --context aks-primary -n logging scale deploy humio-operator --replicas=1");
-    world.until(
-        &format!(
-            "kubectl --context aks-primary -n logging get pods {PODS} --no-headers | grep -c 1/1"
-        ),
-        |text| text.trim() == "3",
-    );
+    stop(world, Primary);
+    start_from_the_secondary(world);
     let log = world.shell(&format!(
         "kubectl --context aks-primary -n logging logs {PODS} -c humio --tail=-1 | grep DataSnapshotLoader"
     ));
@@ -329,35 +286,6 @@ kubectl --context aks-secondary -n logging exec "$HUMIO_POD" -- \
     endpoint_is(world, "primary", "Online");
     found(world, Primary, "before the disaster");
     found(world, Primary, "while the primary was away");
-}
-
-/// Step 5f: the reverse recovery variables are merged into every list of the HumioCluster.
-fn reverse(world: &World) {
-    use backstay_pair::{EnvVar, Pair, merge_environment, reverse_recovery};
-    let pair = Pair::read(&world.place().pair(), []).unwrap();
-    let wanted = reverse_recovery(&pair);
-    let spec: Value = serde_json::from_str(
-        &world.shell("kubectl --context aks-primary -n logging get humiocluster logscale -o json"),
-    )
-    .unwrap();
-    let merged = |list: &Value| -> Value {
-        let existing: Vec<EnvVar> = serde_json::from_value(list.clone()).unwrap();
-        serde_json::to_value(merge_environment(&existing, &wanted)).unwrap()
-    };
-    let mut pools = spec["spec"]["nodePools"].clone();
-    for pool in pools.as_array_mut().unwrap() {
-        pool["spec"]["environmentVariables"] = merged(&pool["spec"]["environmentVariables"]);
-    }
-    let patch = serde_json::json!({ "spec": {
-        "environmentVariables": merged(&spec["spec"]["environmentVariables"]),
-        "nodePools": pools,
-    }});
-    let path = world.lab().join("reverse.json");
-    std::fs::write(&path, patch.to_string()).unwrap();
-    world.shell(&format!(
-        "kubectl --context aks-primary -n logging patch humiocluster logscale --type=merge --patch-file {}",
-        path.display()
-    ));
 }
 
 /// Phase 4: Kafka's state goes.

@@ -136,6 +136,15 @@ impl World {
         }
     }
 
+    /// The token of a region's administrator.
+    pub fn admin_token(&self, side: backstay_pair::Side) -> String {
+        let context = backstay_lab::place::context(side);
+        let token = self.shell(&format!(
+            "kubectl --context {context} -n logging get secret logscale-admin-token -o jsonpath='{{.data.token}}' | base64 -d"
+        ));
+        token.trim().to_owned()
+    }
+
     /// Where an HTTP request to the global name ends up in a region, past DNS.
     pub fn ask(&self, side: backstay_pair::Side, path: &str, more: &str) -> String {
         let [_, https] = self.place.ingress_gates(side);

@@ -15,8 +15,7 @@ fn a_promotion_fails_no_request() {
     let world = World::up(Logs::Folders);
     world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
     fail_over(&world);
-    let [_, https] = world.place().ingress_gates(Side::Secondary);
-    let crowd = Crowd::start(&world, "aks-secondary", https);
+    let crowd = Crowd::start(&world, Side::Secondary);
     crowd.flow(200);
     crowd.say("before");
     let report = done(&world, &["promote", "--yes"]);

@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use backstay_lab::drill::traffic::Lookup;
-use backstay_lab::workload::feed::body;
 use backstay_lab::workload::sender::Address;
 use backstay_names::Names;
 use backstay_pair::Side;
-use futures::TryStreamExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::clients::{event, repository, texts};
 use crate::control::HANG;
 use crate::world::World;
 
@@ -44,21 +43,9 @@ impl Sender {
             let _inside = runtime.enter();
             Lookup::start(&names, &base, addresses).unwrap()
         };
-        let admin = world.shell(
-            "kubectl --context aks-primary -n logging get secret logscale-admin-token -o jsonpath='{.data.token}' | base64 -d",
-        );
-        let admin = admin.trim().to_owned();
+        let admin = world.admin_token(Side::Primary);
         let node = name.borrow().node.clone();
-        let token = runtime.block_on(async {
-            let start = Instant::now();
-            while let Err(error) = node.create_repository(&admin, REPOSITORY).await {
-                assert!(start.elapsed() < HANG, "{error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            node.create_ingest_token(&admin, REPOSITORY, "story")
-                .await
-                .unwrap()
-        });
+        let token = repository(&runtime, &node, &admin, REPOSITORY);
         let (stop, count) = (Arc::default(), Arc::default());
         let sending = send(name.clone(), token, Arc::clone(&stop), Arc::clone(&count));
         let task = runtime.spawn(sending);
@@ -90,15 +77,7 @@ impl Sender {
         let task = self.task.take().unwrap();
         let acknowledged = self.runtime.block_on(task).unwrap();
         let node = self.name.borrow().node.clone();
-        let rows = self.runtime.block_on(async {
-            let rows = node.query(&self.admin, REPOSITORY, "*").await.unwrap();
-            rows.try_collect::<Vec<_>>().await.unwrap()
-        });
-        let mut found = BTreeSet::new();
-        for row in rows {
-            let text = row["@rawstring"].as_str().unwrap().to_owned();
-            assert!(found.insert(text.clone()), "{text} is found twice");
-        }
+        let found = texts(&self.runtime, &node, &self.admin, REPOSITORY);
         let lost: Vec<&String> = acknowledged.difference(&found).collect();
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         let phantom: Vec<&String> = found.difference(&acknowledged).collect();
@@ -121,9 +100,7 @@ async fn send(
     let mut number = 0;
     while !stop.load(Ordering::Acquire) {
         let identity = format!("event-{number}");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = i64::try_from(now.unwrap().as_millis()).unwrap();
-        let batch = body(now, &[("story", identity.clone(), identity.clone())]);
+        let batch = event(&identity);
         let node = name.borrow().node.clone();
         let sent = node.ingest(&token, &identity, batch);
         match tokio::time::timeout(Duration::from_secs(5), sent).await {

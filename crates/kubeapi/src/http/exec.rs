@@ -10,6 +10,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
+use futures::stream::SplitSink;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -98,14 +99,31 @@ pub(super) async fn upgrade(parts: &mut Parts) -> ApiResult<WebSocketUpgrade> {
         .map_err(|error| ApiError::bad_request(format!("unable to upgrade: {error}")))
 }
 
+/// Sends each message, and closes in order when there will be no more.
+pub(super) async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut messages: mpsc::Receiver<Bytes>,
+) {
+    while let Some(message) = messages.recv().await {
+        if sink.send(Message::Binary(message)).await.is_err() {
+            return;
+        }
+    }
+    let close = CloseFrame {
+        code: 1000,
+        reason: "".into(),
+    };
+    let _ = sink.send(Message::Close(Some(close))).await;
+}
+
 async fn run(
     socket: WebSocket,
     attachment: Attachment,
     command: Vec<String>,
     (wants_stdout, wants_stderr): (bool, bool),
 ) {
-    let (mut sink, mut source) = socket.split();
-    let (out, mut outgoing) = mpsc::channel::<Bytes>(WAITING);
+    let (sink, mut source) = socket.split();
+    let (out, outgoing) = mpsc::channel::<Bytes>(WAITING);
     let (input, incoming) = mpsc::channel::<Bytes>(WAITING);
     let hung_up = CancellationToken::new();
 
@@ -133,18 +151,7 @@ async fn run(
             hung_up.cancel();
         }
     };
-    let writes = async move {
-        while let Some(message) = outgoing.recv().await {
-            if sink.send(Message::Binary(message)).await.is_err() {
-                return;
-            }
-        }
-        let close = CloseFrame {
-            code: 1000,
-            reason: "".into(),
-        };
-        let _ = sink.send(Message::Close(Some(close))).await;
-    };
+    let writes = write(sink, outgoing);
     let feed = feed(attachment.stdin, incoming);
     let exit = attachment.exit;
     let finish = {

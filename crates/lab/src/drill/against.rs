@@ -11,23 +11,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_cluster::{Access, ClusterError, Region};
 use backstay_names::Names;
 use backstay_pair::{INGRESS_CONTROLLER, Pair, Side};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, Patch, PatchParams};
-use kube::config::KubeConfigOptions;
+use backstay_retry::{Deadline, Policy};
 use parking_lot::Mutex;
-use serde_json::json;
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use super::DrillError;
 use super::traffic::{Lookup, Reach};
-use crate::up::LabError;
 use crate::workload::sender::Address;
 
 /// What a failover may take besides what the pair's file says.
 const FAILOVER: Duration = Duration::from_secs(1_800);
+
+/// How calls of its clusters are tried again.
+const POLICY: Policy = Policy {
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(4),
+    jitter: 0.25,
+    attempt: Duration::from_secs(10),
+};
+
+/// Longest wait for one of them.
+const CALL: Duration = Duration::from_secs(30);
 
 /// Asks a person whether something may be done. `false` is no.
 pub type Ask = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -56,22 +64,32 @@ impl fmt::Debug for Against {
 /// The pair, reached.
 pub(super) struct Clusters {
     against: Against,
-    clients: BTreeMap<Side, kube::Client>,
+    regions: BTreeMap<Side, Region>,
     names: Names,
     reach: Reach,
     ips: [(Side, IpAddr); 2],
     /// Replicas of the primary's ingress, while they are at 0 because of us.
-    taken: Mutex<Option<i32>>,
+    taken: Mutex<Option<u16>>,
+}
+
+fn failed(side: Side) -> impl Fn(ClusterError) -> DrillError {
+    move |error| DrillError::Cluster {
+        side,
+        problem: error.to_string(),
+    }
 }
 
 impl Clusters {
     pub(super) async fn connect(against: &Against) -> Result<Self, DrillError> {
         let pair = &against.pair;
-        let mut clients = BTreeMap::new();
+        let mut regions = BTreeMap::new();
         for side in Side::BOTH {
-            let client = client(&pair.region(side).context).await;
-            let failed = |problem| DrillError::Cluster { side, problem };
-            clients.insert(side, client.map_err(failed)?);
+            let access = Access::Kubeconfig {
+                path: None,
+                context: pair.region(side).context.clone(),
+            };
+            let region = Region::connect(&access, &pair.namespace, POLICY).await;
+            regions.insert(side, region.map_err(failed(side))?);
         }
         let names = match against.dns {
             Some(server) => Names::of(server),
@@ -89,7 +107,7 @@ impl Clusters {
         }
         let certificate = match &pair.tls_secret {
             None => None,
-            Some(name) => certificate(&clients[&Side::Primary], pair, name).await?,
+            Some(name) => certificate(&regions[&Side::Primary], name).await?,
         };
         let ingress = &pair.primary.ingress;
         let base = match &pair.tls_secret {
@@ -98,7 +116,7 @@ impl Clusters {
         };
         Ok(Self {
             against: against.clone(),
-            clients,
+            regions,
             names,
             reach: Reach { base, certificate },
             ips: [ips[0], ips[1]],
@@ -110,9 +128,11 @@ impl Clusters {
         &self.against.pair
     }
 
-    pub(super) fn client(&self, side: Side) -> &kube::Client {
+    pub(super) async fn admin_token(&self, side: Side) -> Result<String, DrillError> {
         // Both were made at the start.
-        &self.clients[&side]
+        let token = self.regions[&side].admin_token(&self.pair().cluster, Deadline::after(CALL));
+        let token = token.await.map_err(failed(side))?;
+        Ok(token.expose_secret().to_owned())
     }
 
     pub(super) fn file(&self) -> &Path {
@@ -148,28 +168,23 @@ impl Clusters {
         }
     }
 
-    fn ingress(&self) -> Api<Deployment> {
-        let namespace = &self.pair().ingress_namespace;
-        Api::namespaced(self.client(Side::Primary).clone(), namespace)
+    /// The namespace of the primary's ingress.
+    fn ingress(&self) -> Region {
+        self.regions[&Side::Primary].in_namespace(&self.pair().ingress_namespace)
     }
 
-    async fn scale(&self, replicas: i32) -> Result<(), DrillError> {
-        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-        let params = PatchParams::default();
-        let scaled = self.ingress();
-        let scaled = scaled.patch_scale(INGRESS_CONTROLLER, &params, &patch);
-        scaled
-            .await
-            .map(|_| ())
-            .map_err(|error| LabError::api(Side::Primary, error).into())
+    async fn scale(&self, replicas: u16) -> Result<(), DrillError> {
+        let ingress = self.ingress();
+        let scaled = ingress.scale(INGRESS_CONTROLLER, replicas, Deadline::after(CALL));
+        scaled.await.map(drop).map_err(failed(Side::Primary))
     }
 
     /// The primary's ingress to 0.
     pub(super) async fn strike(&self) -> Result<(), DrillError> {
-        let found = self.ingress().get(INGRESS_CONTROLLER).await;
-        let found = found.map_err(|error| LabError::api(Side::Primary, error))?;
-        let replicas = found.spec.replicas.unwrap_or(1);
-        *self.taken.lock() = Some(replicas);
+        let ingress = self.ingress();
+        let found = ingress.operator(INGRESS_CONTROLLER, Deadline::after(CALL));
+        let found = found.await.map_err(failed(Side::Primary))?;
+        *self.taken.lock() = Some(u16::try_from(found.replicas).unwrap_or(1));
         self.scale(0).await
     }
 
@@ -196,26 +211,14 @@ impl Clusters {
     }
 }
 
-async fn client(context: &str) -> Result<kube::Client, String> {
-    let options = KubeConfigOptions {
-        context: Some(context.to_owned()),
-        ..KubeConfigOptions::default()
-    };
-    let config = kube::Config::from_kubeconfig(&options).await;
-    let config = config.map_err(|error| error.to_string())?;
-    kube::Client::try_from(config).map_err(|error| error.to_string())
-}
-
 /// The certificate that the ingress shows, out of its secret: one that no authority has signed is
 /// trusted for what it is.
-async fn certificate(
-    client: &kube::Client,
-    pair: &Pair,
-    name: &str,
-) -> Result<Option<Vec<u8>>, DrillError> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pair.namespace);
-    let found = secrets.get_opt(name).await;
-    let found = found.map_err(|error| LabError::api(Side::Primary, error))?;
-    let data = found.and_then(|it| it.data);
-    Ok(data.and_then(|mut it| it.remove("tls.crt")).map(|it| it.0))
+async fn certificate(region: &Region, name: &str) -> Result<Option<Vec<u8>>, DrillError> {
+    let secret = match region.secret(name, Deadline::after(CALL)).await {
+        Ok(secret) => secret,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(failed(Side::Primary)(error)),
+    };
+    let certificate = secret.value("tls.crt");
+    Ok(certificate.map(|it| it.expose_secret().to_vec()))
 }

@@ -178,14 +178,14 @@ impl Operator {
             source,
         })?;
         let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let mut problems: Vec<String> = told["checks"]
+        let mut problems: Vec<String> = told["findings"]
             .as_array()
             .into_iter()
             .flatten()
-            .filter(|it| it["ok"] == false)
+            .filter(|it| it["outcome"] == "fails")
             .map(|it| {
                 let text = |name: &str| it[name].as_str().unwrap_or_default();
-                format!("{}: {}", text("name"), text("detail"))
+                format!("{}: {}", text("check"), text("sentence"))
             })
             .collect();
         if !told.is_object() {
@@ -335,7 +335,7 @@ mod tests {
     #[tokio::test]
     async fn what_verify_finds_wrong_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let script = r#"echo '{"checks":[{"name":"a","ok":true},{"name":"snapshot","ok":false,"detail":"none"}]}'; exit 3"#;
+        let script = r#"echo '{"findings":[{"check":"a","outcome":"ok"},{"check":"snapshot","outcome":"fails","sentence":"none"}]}'; exit 3"#;
         let verified = operator(folder.path(), script, None)
             .verify()
             .await

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
-use backstay_pair::{Pair, Side};
+use backstay_pair::Side;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, ListParams};
@@ -25,12 +25,9 @@ fn api(side: Side) -> impl Fn(kube::Error) -> DrillError {
 }
 
 /// The admin token of a region's cluster, out of the secret that its operator made.
-pub(super) async fn admin_token(
-    client: &kube::Client,
-    pair: &Pair,
-    side: Side,
-) -> Result<String, DrillError> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pair.namespace);
+pub(super) async fn admin_token(lab: &Lab, side: Side) -> Result<String, DrillError> {
+    let pair = lab.pair();
+    let secrets: Api<Secret> = Api::namespaced(lab.client(side).clone(), &pair.namespace);
     let name = format!("{}-admin-token", pair.cluster);
     let secret = secrets.get(&name).await.map_err(api(side))?;
     let token = secret.data.unwrap_or_default().remove("token");

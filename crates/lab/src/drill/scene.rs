@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use backstay_pair::{Pair, Side};
+use backstay_pair::Side;
 use tokio::sync::watch;
 
 use super::against::Clusters;
@@ -80,20 +80,6 @@ impl Scene {
         match self.on {
             On::Lab(lab) => lab.stop(remove).await,
             On::Pair(clusters) => clusters.tidy().await,
-        }
-    }
-
-    fn pair(&self) -> &Pair {
-        match &self.on {
-            On::Lab(lab) => lab.pair(),
-            On::Pair(clusters) => clusters.pair(),
-        }
-    }
-
-    fn client(&self, side: Side) -> &kube::Client {
-        match &self.on {
-            On::Lab(lab) => lab.client(side),
-            On::Pair(clusters) => clusters.client(side),
         }
     }
 
@@ -175,7 +161,10 @@ impl Scene {
     }
 
     pub(super) async fn admin_token(&self, side: Side) -> Result<String, DrillError> {
-        region::admin_token(self.client(side), self.pair(), side).await
+        match &self.on {
+            On::Lab(lab) => region::admin_token(lab, side).await,
+            On::Pair(clusters) => clusters.admin_token(side).await,
+        }
     }
 
     /// The keys of the segments in a region's bucket; nothing, where it is not reached from here.

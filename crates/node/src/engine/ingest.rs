@@ -116,6 +116,12 @@ impl Running {
         }
     }
 
+    /// From now on this node takes no partition over: whoever waits for that need not.
+    pub(crate) fn take_nothing_more(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.took.notify_waiters();
+    }
+
     /// Any partition will do: one that is full or lost is passed over.
     async fn ingest_anywhere(&self, record: Bytes) -> Result<(), IngestError> {
         let mut partitions = self.all_owned();

@@ -11,7 +11,6 @@
 //! a whole, as in a failback, does not lose the time: its nodes say that they end, see that all do,
 //! and drain at once.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
@@ -115,8 +114,7 @@ impl Engine {
         self.inner.tasks.wait().await;
         if let Some(running) = self.inner.running.get() {
             // What is not ours now will not be ours any more: a batch that waits for it is passed on.
-            running.ended.store(true, Ordering::Release);
-            running.took.notify_waiters();
+            running.take_nothing_more();
         }
     }
 }

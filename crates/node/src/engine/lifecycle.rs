@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -139,8 +138,7 @@ impl Engine {
         };
         self.enter(phase);
         running.owned.write().clear();
-        running.ended.store(true, Ordering::Release);
-        running.took.notify_waiters();
+        running.take_nothing_more();
         running.metrics.partitions_owned.set(0);
         true
     }

@@ -5,40 +5,12 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use backstay_kubeapi::{
-    Attachment, ByteStream, ExecRequest, Kubeconfig, LogOptions, PodName, PodRuntime, RuntimeError,
-    Server, ServerOptions,
-};
+use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
 use backstay_pair::{Dr, EnvVar, Manifest, Side, derive, manifests, merge_environment};
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cases;
-
-/// No pods run here.
-struct NoPods;
-
-#[async_trait]
-impl PodRuntime for NoPods {
-    async fn logs(
-        &self,
-        _: &PodName,
-        _: &LogOptions,
-    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, RuntimeError> {
-        Err(RuntimeError::Failed("no pods".to_owned()))
-    }
-
-    async fn exec(&self, _: &PodName, _: ExecRequest) -> Result<Attachment, RuntimeError> {
-        Err(RuntimeError::Failed("no pods".to_owned()))
-    }
-
-    async fn connect(&self, _: &PodName, _: u16) -> Result<Box<dyn ByteStream>, RuntimeError> {
-        Err(RuntimeError::Failed("no pods".to_owned()))
-    }
-}
 
 struct Region {
     folder: TempDir,

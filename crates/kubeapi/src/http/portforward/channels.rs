@@ -4,13 +4,14 @@
 //! the n-th has channel 2n for its bytes and 2n+1 for an error, and each channel begins with its
 //! port, two bytes, the lower one first. There is no half-closing.
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures::{SinkExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::{Api, BUFFER, refused};
+use crate::http::exec::write;
 use crate::runtime::PodName;
 use crate::status::{ApiError, ApiResult};
 
@@ -40,8 +41,8 @@ pub(super) fn ports(parameters: &[String]) -> ApiResult<Vec<u16>> {
 
 /// Serves one connection to each of the ports, until the last of them or the client has ended.
 pub(super) async fn run(api: Api, pod: PodName, ports: Vec<u16>, socket: WebSocket) {
-    let (mut sink, mut source) = socket.split();
-    let (out, mut outgoing) = mpsc::channel::<Bytes>(WAITING);
+    let (sink, mut source) = socket.split();
+    let (out, outgoing) = mpsc::channel::<Bytes>(WAITING);
     let mut inputs = Vec::with_capacity(ports.len());
     // What is forwarded ends with the connection.
     let mut forwarding = tokio::task::JoinSet::new();
@@ -72,21 +73,9 @@ pub(super) async fn run(api: Api, pod: PodName, ports: Vec<u16>, socket: WebSock
             }
         }
     };
-    let outwards = async {
-        while let Some(message) = outgoing.recv().await {
-            if sink.send(Message::Binary(message)).await.is_err() {
-                return;
-            }
-        }
-        let close = CloseFrame {
-            code: 1000,
-            reason: "".into(),
-        };
-        let _ = sink.send(Message::Close(Some(close))).await;
-    };
     tokio::select! {
         () = inwards => {}
-        () = outwards => {}
+        () = write(sink, outgoing) => {}
     }
 }
 
