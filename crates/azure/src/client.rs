@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use backstay_retry::{Classify, Deadline, Failed, Policy, Verdict, retry};
+use backstay_retry::{Classify, Deadline, Failed, Policy, Unwarranted, Verdict, Warrant, retry};
 use reqwest::header::{AUTHORIZATION, ETAG, HeaderValue, IF_MATCH, LOCATION};
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -24,6 +24,7 @@ pub struct Client {
     cloud: Cloud,
     identity: Arc<Identity>,
     policy: Policy,
+    warrant: Warrant,
 }
 
 impl fmt::Debug for Client {
@@ -93,6 +94,8 @@ enum Attempt {
     },
     #[error("{0}")]
     Unreadable(String),
+    #[error(transparent)]
+    Unwarranted(#[from] Unwarranted),
 }
 
 impl Classify for Attempt {
@@ -101,6 +104,7 @@ impl Classify for Attempt {
             Self::NoAnswer(error) => error.verdict(),
             Self::Status { verdict, .. } => *verdict,
             Self::Unreadable(_) => Verdict::Final,
+            Self::Unwarranted(why) => why.verdict(),
         }
     }
 }
@@ -118,6 +122,7 @@ impl Client {
             cloud,
             identity: Arc::new(identity),
             policy,
+            warrant: Warrant::free(),
         })
     }
 
@@ -130,6 +135,15 @@ impl Client {
         let cloud = Cloud::new(Some(arm), &environment)?;
         let identity = Identity::new(&cloud, &environment, policy)?;
         Ok(Self::new(cloud, identity, policy)?)
+    }
+
+    /// The same client, which changes something by this leave only.
+    #[must_use]
+    pub fn under(&self, warrant: Warrant) -> Self {
+        Self {
+            warrant,
+            ..self.clone()
+        }
     }
 
     /// Where the Resource Manager is.
@@ -231,6 +245,9 @@ impl Client {
             None if call.method == Method::POST => request.header("Content-Length", "0").body(""),
             None => request,
         };
+        if call.method != Method::GET {
+            self.warrant.ask().await?;
+        }
         let answer = ask(request).await?;
         if !answer.ok() {
             let verdict = answer.verdict();
@@ -276,6 +293,9 @@ impl Client {
         let resource = call.resource.clone();
         let (why, waited) = (failed.to_string(), failed.waited);
         match failed.last {
+            Some(Attempt::Unwarranted(why @ Unwarranted::Lost(_))) => {
+                AzureError::Unwarranted { resource, why }
+            }
             Some(Attempt::Unreadable(problem)) => AzureError::Answer {
                 resource,
                 endpoint: self.endpoint(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backstay_retry::Unwarranted;
+
 use crate::{CloudError, Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
 
 /// Why a call was not carried out. Every error names the resource.
@@ -55,6 +57,14 @@ pub enum AzureError {
     Changed {
         /// What.
         resource: ResourceId,
+    },
+    /// It may not be changed by us any more.
+    #[error("{resource}: {why}")]
+    Unwarranted {
+        /// What.
+        resource: ResourceId,
+        /// Why not.
+        why: Unwarranted,
     },
     /// Any other refusal (4xx).
     #[error("{resource}: refused with {status} {code}: {message}")]

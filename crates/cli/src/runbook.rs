@@ -4,6 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_retry::Warrant;
 use backstay_runbook::engine::now_ms;
 use backstay_runbook::lock::{Held, LASTS, NotHeld, operator};
 use backstay_runbook::log::{RunError, RunLog, Runs};
@@ -30,17 +31,9 @@ pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: O
         return dry_run(world, command, choices, output).await;
     }
     let runs = Runs::new(world.standby().clone());
-    let unfinished = match runs.list().await {
-        Ok(all) => all.into_iter().find(|it| !it.is_over()),
-        Err(error) => return refuse(&error.to_string(), None, output, Exit::Failed),
-    };
-    if let Some(old) = unfinished {
-        let next = format!(
-            "backstay runs resume {0}; or backstay runs abort {0}",
-            old.run
-        );
-        let why = format!("run {} is not over", old.run);
-        return refuse(&why, Some(&next), output, Exit::No);
+    // Before a person is asked anything, and once more under the lock, where it stays so.
+    if let Err(exit) = all_over(&runs, output).await {
+        return exit;
     }
     if let Some(exit) = unconfirmed(&world, command, choices, flags.who, output) {
         return exit;
@@ -49,13 +42,51 @@ pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: O
         Ok(held) => held,
         Err(exit) => return exit,
     };
+    let all = match all_over(&runs, output).await {
+        Ok(all) => all,
+        Err(exit) => {
+            held.release().await;
+            return exit;
+        }
+    };
+    if let Err(error) = runs.prune(&all).await {
+        complain(&format!("old runs are not deleted: {error}"));
+    }
     let name = run_name(command);
     let pair = &world.pair().name;
     let record = Record::new(name, command, pair, choices, &operator(), now_ms());
-    if let Err(error) = runs.prune().await {
-        complain(&format!("old runs are not deleted: {error}"));
-    }
     go_on(world, runs.log(None, held), record, output).await
+}
+
+/// All runs, if none is left to be gone on with.
+async fn all_over(runs: &Runs, output: Output) -> Result<Vec<Record>, Exit> {
+    let all = runs.list().await;
+    let all = all.map_err(|error| refuse(&error.to_string(), None, output, Exit::Failed))?;
+    match all.iter().find(|it| !it.is_over()) {
+        None => Ok(all),
+        Some(old) => {
+            let next = format!(
+                "backstay runs resume {0}; or backstay runs abort {0}",
+                old.run
+            );
+            let why = format!("run {} is not over", old.run);
+            Err(refuse(&why, Some(&next), output, Exit::No))
+        }
+    }
+}
+
+/// A run, with the version that it was read at, if there is something left to go on with.
+async fn unfinished(runs: &Runs, run: &str, output: Output) -> Result<(Record, String), Exit> {
+    match runs.show(run).await {
+        Ok((record, _)) if record.is_over() => Err(refuse(
+            &format!("run {run} is over"),
+            None,
+            output,
+            Exit::No,
+        )),
+        Ok(found) => Ok(found),
+        Err(error) => Err(no_run(&error, output)),
+    }
 }
 
 /// `backstay runs`.
@@ -77,26 +108,26 @@ pub async fn runs(flags: &RunsFlags, output: Output) -> Exit {
             who,
             dry_run,
         } => {
-            let (mut record, _) = match runs.show(run).await {
-                Ok(found) => found,
-                Err(error) => return no_run(&error, output),
+            let Record {
+                command,
+                mut choices,
+                ..
+            } = match unfinished(&runs, run, output).await {
+                Ok((record, _)) => record,
+                Err(exit) => return exit,
             };
-            if record.is_over() {
-                let why = format!("run {run} is over");
-                return refuse(&why, None, output, Exit::No);
-            }
-            record.choices.topic_is_reset |= topic_is_reset;
+            choices.topic_is_reset |= topic_is_reset;
             if *dry_run {
-                return self::dry_run(world, record.command, record.choices, output).await;
+                return self::dry_run(world, command, choices, output).await;
             }
-            if let Some(exit) = unconfirmed(&world, record.command, record.choices, *who, output) {
+            if let Some(exit) = unconfirmed(&world, command, choices, *who, output) {
                 return exit;
             }
             let (mut record, log) = match locked(&world, &runs, run, *who, output).await {
                 Ok(found) => found,
                 Err(exit) => return exit,
             };
-            record.choices.topic_is_reset |= topic_is_reset;
+            record.choices = choices;
             record.operator = operator();
             go_on(world, log, record, output).await
         }
@@ -133,11 +164,11 @@ async fn locked(
     output: Output,
 ) -> Result<(Record, RunLog), Exit> {
     let held = take(world, who, output).await?;
-    match runs.show(run).await {
+    match unfinished(runs, run, output).await {
         Ok((record, version)) => Ok((record, runs.log(Some(version), held))),
-        Err(error) => {
+        Err(exit) => {
             held.release().await;
-            Err(no_run(&error, output))
+            Err(exit)
         }
     }
 }
@@ -160,10 +191,6 @@ async fn abort(
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    if record.is_over() {
-        log.end().await;
-        return refuse(&format!("run {run} is over"), None, output, Exit::No);
-    }
     record.state = State::Aborted;
     record.ended_ms = Some(now_ms());
     let written = engine::Log::write(&mut log, &record).await;
@@ -183,7 +210,7 @@ async fn abort(
 }
 
 async fn dry_run(world: Arc<World>, command: Command, choices: Choices, output: Output) -> Exit {
-    let site = Site::new(world, backstay_node::events_in_record);
+    let site = Site::new(world, Warrant::free(), backstay_node::events_in_record);
     let record = Record::new(String::new(), command, "", choices, "", now_ms());
     let mut answers = Vec::new();
     for step in steps(command, choices) {
@@ -216,7 +243,7 @@ async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit
 
 /// Runs it, and tells how it went.
 async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: Output) -> Exit {
-    let site = Site::new(world, backstay_node::events_in_record);
+    let site = Site::new(world, log.warrant(), backstay_node::events_in_record);
     let progress = Progress::new();
     progress.line(&format!("run {}", record.run));
     let name = record.run.clone();
@@ -258,7 +285,7 @@ fn unconfirmed(
 ) -> Option<Exit> {
     let destroying: Vec<&Step> = steps(command, choices)
         .into_iter()
-        .filter(|it| it.destroys || it.id == "left-behind")
+        .filter(|it| it.destroys)
         .collect();
     if who.yes || destroying.is_empty() {
         return None;

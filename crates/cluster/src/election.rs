@@ -125,6 +125,22 @@ impl Election {
         }
     }
 
+    /// What to do to keep it. What is not ours any more, also because it is free, is not taken again:
+    /// whoever had it meanwhile may have ended what we were doing.
+    pub fn renew(&self, now: Moment) -> Step {
+        match (&self.seen, self.next(now)) {
+            (Some((record, _)), step) if record.holder == self.me => step,
+            (Some((record, since)), _) => Step::Wait {
+                holder: record.holder.clone(),
+                until: since.saturating_add(record.duration.max(SHORTEST)),
+            },
+            (None, _) => Step::Wait {
+                holder: String::new(),
+                until: now,
+            },
+        }
+    }
+
     /// Who holds it, as was observed last, if it is another.
     pub fn rival(&self) -> Option<&str> {
         let (record, _) = self.seen.as_ref()?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_retry::{Classify, Failed, Verdict, after_status, with_causes};
+use backstay_retry::{Classify, Failed, Unwarranted, Verdict, after_status, with_causes};
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
@@ -61,6 +61,16 @@ pub enum ClusterError {
         object: String,
         /// The server's words.
         message: String,
+    },
+    /// It may not be changed by us any more.
+    #[error("{region}: {object}: {why}")]
+    Unwarranted {
+        /// Which region.
+        region: String,
+        /// What.
+        object: String,
+        /// Why not.
+        why: Unwarranted,
     },
     /// Any other refusal.
     #[error("{region}: {object}: refused with {status} {reason}: {message}")]
@@ -124,12 +134,20 @@ impl ClusterError {
 
 /// How one attempt failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", described(.0))]
-pub(crate) struct Attempt(#[from] pub(crate) kube::Error);
+pub(crate) enum Attempt {
+    #[error("{}", described(.0))]
+    Kube(#[from] kube::Error),
+    #[error(transparent)]
+    Unwarranted(#[from] Unwarranted),
+}
 
 impl Classify for Attempt {
     fn verdict(&self) -> Verdict {
-        match &self.0 {
+        let error = match self {
+            Self::Kube(error) => error,
+            Self::Unwarranted(why) => return why.verdict(),
+        };
+        match error {
             kube::Error::Api(status) => {
                 let wish = status
                     .details
@@ -220,10 +238,17 @@ pub(crate) fn of_call(
 ) -> ClusterError {
     let (region, object) = (region.to_owned(), object.to_owned());
     let (why, waited) = (failed.to_string(), failed.waited);
-    let last = failed.last.map(|it| (it.verdict(), it.0));
+    let last = failed.last.map(|it| (it.verdict(), it));
     let (verdict, error) = match last {
-        Some(last) => last,
-        None => {
+        Some((verdict, Attempt::Kube(error))) => (verdict, error),
+        Some((Verdict::Final, Attempt::Unwarranted(why))) => {
+            return ClusterError::Unwarranted {
+                region,
+                object,
+                why,
+            };
+        }
+        Some((Verdict::Again { .. }, Attempt::Unwarranted(_))) | None => {
             return ClusterError::Unreachable {
                 region,
                 object,

@@ -10,6 +10,7 @@
 //! - [`Expected`], [`Annotated`]: compare-and-set on an annotation, where a conflict is an answer;
 //! - [`Record`]: what a run has to remember, in a ConfigMap that is changed by compare-and-set;
 //! - [`Lock`], and under it [`election`]: one holder at a time, whatever the clocks say;
+//!   [`Region::under`] lets nobody change anything who holds it no more, and was frozen meanwhile;
 //! - [`loader`]: what the log lines of a recovery say, a pure function;
 //! - [`stale`]: which TLS secrets would break new pods, a pure function.
 //!
@@ -19,6 +20,7 @@ mod annotations;
 pub mod election;
 mod error;
 mod event;
+mod holding;
 mod humio;
 mod kafka;
 mod kafka_state;

@@ -87,6 +87,15 @@ impl Lock {
             .await
     }
 
+    /// Renews the lock if it is ours still. What another has had meanwhile is not taken again, even if it
+    /// is free by now: that one may have ended what we were doing.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]. That another holds it, or nobody (its name is empty then), is no error.
+    pub async fn renew(&mut self, deadline: Deadline) -> Result<Standing, ClusterError> {
+        self.hold(deadline, Election::renew).await
+    }
+
     /// Takes the lock although another holds it and it has not run out: because a person said so, who
     /// has seen whose it is. That is the holder that was seen by the last call, or, where there was
     /// none, is seen now; of two who take it over from the same one, one gets it, and the other is

@@ -188,7 +188,7 @@ impl LogFollower {
             if gone {
                 return Ok(false);
             }
-            let attempt = Attempt(error);
+            let attempt = Attempt::from(error);
             if refused {
                 let failed = Failed {
                     last: Some(attempt),

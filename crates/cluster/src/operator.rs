@@ -87,7 +87,8 @@ impl Region {
         Ok(read.into())
     }
 
-    /// Sets how many pods a Deployment is to have, and says what the server then has.
+    /// Sets how many pods a Deployment is to have, and says what the server then has. Where it is so
+    /// already, nothing is written.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -98,15 +99,36 @@ impl Region {
         deadline: Deadline,
     ) -> Result<i32, ClusterError> {
         let api = self.api::<Deployment>();
-        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
         let parameters = PatchParams::default();
-        let scaled = self
-            .call("patch", "deployments.apps/scale", name, deadline, || {
-                api.patch_scale(name, &parameters, &patch)
-            })
-            .await?;
-        let replicas = scaled.spec.and_then(|it| it.replicas);
-        Ok(replicas.unwrap_or(0))
+        let mut attempts: u32 = 0;
+        loop {
+            let now = self.operator(name, deadline).await?;
+            if now.replicas == i32::from(replicas) {
+                return Ok(now.replicas);
+            }
+            let patch = Patch::Merge(json!({
+                "metadata": { "resourceVersion": now.version },
+                "spec": { "replicas": replicas },
+            }));
+            let scaled = self
+                .call("patch", "deployments.apps/scale", name, deadline, || {
+                    api.patch_scale(name, &parameters, &patch)
+                })
+                .await;
+            attempts = attempts.saturating_add(1);
+            match scaled {
+                Ok(scaled) => {
+                    let replicas = scaled.spec.and_then(|it| it.replicas);
+                    return Ok(replicas.unwrap_or(0));
+                }
+                Err(error @ ClusterError::Contended { .. }) => {
+                    if !self.again(attempts, deadline).await {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes an annotation (`None` takes it away) if what is expected is so.

@@ -246,8 +246,8 @@ impl Region {
             watcher::Error::WatchError(status) => ("watch", kube::Error::Api(status)),
             watcher::Error::NoResourceVersion => return Ok(said),
         };
-        let attempt = Attempt(cause);
-        let final_here = matches!(&attempt.0, kube::Error::Api(status) if [401, 403, 404].contains(&status.code));
+        let attempt = Attempt::from(cause);
+        let final_here = matches!(&attempt, Attempt::Kube(kube::Error::Api(status)) if [401, 403, 404].contains(&status.code));
         if !final_here || attempt.verdict() != Verdict::Final {
             return Ok(attempt.to_string());
         }

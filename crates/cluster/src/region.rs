@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
-use backstay_retry::{Classify as _, Deadline, Ended, Failed, Policy, Verdict, retry};
+use backstay_retry::{Classify as _, Deadline, Ended, Failed, Policy, Verdict, Warrant, retry};
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
@@ -49,6 +49,7 @@ pub struct Region {
     name: String,
     namespace: String,
     policy: Policy,
+    warrant: Warrant,
 }
 
 impl fmt::Debug for Region {
@@ -105,6 +106,7 @@ impl Region {
             name: access.to_string(),
             namespace: namespace.to_owned(),
             policy,
+            warrant: Warrant::default(),
         })
     }
 
@@ -113,6 +115,15 @@ impl Region {
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same cluster, in which something is changed by this leave only.
+    #[must_use]
+    pub fn under(&self, warrant: Warrant) -> Self {
+        Self {
+            warrant,
             ..self.clone()
         }
     }
@@ -151,6 +162,15 @@ impl Region {
         }
     }
 
+    /// Who is asked before a call of this verb.
+    fn warrant_for(&self, verb: &str) -> &Warrant {
+        static FREE: Warrant = Warrant::free();
+        match verb {
+            "get" | "list" | "watch" => &FREE,
+            _ => &self.warrant,
+        }
+    }
+
     /// Makes a call that may be repeated, until it is answered or the deadline has passed.
     pub(crate) async fn call<T, F>(
         &self,
@@ -163,9 +183,13 @@ impl Region {
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
+        let warrant = self.warrant_for(verb);
         let attempt = || {
             let attempt = attempt();
-            async move { attempt.await.map_err(Attempt) }
+            async move {
+                warrant.ask().await?;
+                Ok(attempt.await?)
+            }
         };
         let done = retry(&self.policy, deadline, attempt).await;
         done.map_err(|failed| {
@@ -187,10 +211,15 @@ impl Region {
         F: Future<Output = Result<T, kube::Error>>,
     {
         let begun = Instant::now();
-        let made = tokio::time::timeout_at(deadline.instant(), attempt()).await;
+        let warrant = self.warrant_for(verb);
+        let attempt = async {
+            warrant.ask().await?;
+            Ok::<_, Attempt>(attempt().await?)
+        };
+        let made = tokio::time::timeout_at(deadline.instant(), attempt).await;
         let last = match made {
             Ok(Ok(done)) => return Ok(done),
-            Ok(Err(error)) => Some(Attempt(error)),
+            Ok(Err(error)) => Some(error),
             Err(_) => None,
         };
         let ended = match &last {

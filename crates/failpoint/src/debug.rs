@@ -6,17 +6,20 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const KILL_AT: &str = "BACKSTAY_KILL_AT";
+const STOP_AT: &str = "BACKSTAY_STOP_AT";
 const LOG: &str = "BACKSTAY_FAILPOINT_LOG";
 
 /// What the environment asked for; read once, at the first hit.
 struct Plan {
-    kill: Option<Kill>,
+    kill: Option<Armed>,
+    stop: Option<Armed>,
     log: Option<File>,
 }
 
-struct Kill {
+/// A point at which something is to happen.
+struct Armed {
     name: String,
-    /// Hits until the kill; the hit that finds 1 dies.
+    /// Hits until then; at the hit that finds 1 it happens.
     left: AtomicU64,
 }
 
@@ -26,25 +29,20 @@ pub(crate) fn hit(name: &'static str) {
     if let Some(log) = &plan.log {
         record(log, name);
     }
-    if let Some(kill) = &plan.kill
-        && kill.name == name
-        && kill.left.fetch_sub(1, Ordering::SeqCst) == 1
-    {
+    if is_due(plan.kill.as_ref(), name) {
         die();
     }
+    if is_due(plan.stop.as_ref(), name) {
+        freeze();
+    }
+}
+
+fn is_due(armed: Option<&Armed>, name: &str) -> bool {
+    armed.is_some_and(|it| it.name == name && it.left.fetch_sub(1, Ordering::SeqCst) == 1)
 }
 
 impl Plan {
     fn from_env() -> Self {
-        let kill = std::env::var_os(KILL_AT).map(|value| {
-            let parsed = value.to_str().and_then(Kill::parse);
-            parsed.unwrap_or_else(|| {
-                refuse(&format!(
-                    "{KILL_AT}={}: not a point and a count from 1 on; write name:n",
-                    value.display()
-                ))
-            })
-        });
         let log = std::env::var_os(LOG).map(|path| {
             // Appending: the processes of one test share the file, and a write of one short line
             // is not torn.
@@ -56,11 +54,26 @@ impl Plan {
                 )),
             }
         });
-        Self { kill, log }
+        Self {
+            kill: Armed::from_env(KILL_AT),
+            stop: Armed::from_env(STOP_AT),
+            log,
+        }
     }
 }
 
-impl Kill {
+impl Armed {
+    fn from_env(variable: &str) -> Option<Self> {
+        let value = std::env::var_os(variable)?;
+        let parsed = value.to_str().and_then(Self::parse);
+        Some(parsed.unwrap_or_else(|| {
+            refuse(&format!(
+                "{variable}={}: not a point and a count from 1 on; write name:n",
+                value.display()
+            ))
+        }))
+    }
+
     fn parse(value: &str) -> Option<Self> {
         let (name, count) = match value.rsplit_once(':') {
             Some((name, count)) => (name, count.parse().ok()?),
@@ -85,6 +98,12 @@ fn die() -> ! {
     let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
     // Reached only where there is no SIGKILL.
     std::process::abort()
+}
+
+/// Stops the process until somebody continues it.
+fn freeze() {
+    #[cfg(unix)]
+    let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
 }
 
 fn refuse(problem: &str) -> ! {

@@ -9,7 +9,11 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 /// Not a test of its own: the body of the child process of the tests below.
 #[test]
@@ -24,7 +28,12 @@ fn victim() {
 }
 
 fn run(variables: &[(&str, &str)]) -> Output {
-    Command::new(std::env::current_exe().unwrap())
+    command(variables).output().unwrap()
+}
+
+fn command(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "--exact",
             "victim",
@@ -33,10 +42,10 @@ fn run(variables: &[(&str, &str)]) -> Output {
             "--test-threads=1",
         ])
         .env_remove("BACKSTAY_KILL_AT")
+        .env_remove("BACKSTAY_STOP_AT")
         .env_remove("BACKSTAY_FAILPOINT_LOG")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
+        .envs(variables.iter().copied());
+    command
 }
 
 fn stdout(output: &Output) -> String {
@@ -92,6 +101,21 @@ fn the_log_has_every_pass_and_is_shared_by_processes() {
         std::fs::read_to_string(&path).unwrap(),
         format!("{loops}test.loop.first\n")
     );
+}
+
+#[test]
+fn one_that_is_stopped_goes_on_when_it_is_continued() {
+    let child = command(&[("BACKSTAY_STOP_AT", "test.loop.second:2")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
+    kill(pid, Signal::SIGCONT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(stdout(&output).contains("survived"));
 }
 
 #[test]

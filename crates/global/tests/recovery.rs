@@ -10,6 +10,7 @@ use backstay_bucket::{Bucket, BucketConfig, Provider, Role};
 use backstay_global::recovery::outside::{Holder, end_source, holder};
 use backstay_global::recovery::{LoadError, LoadOptions, Origin, RecoverFrom, load};
 use backstay_global::{CommitError, NO_BUCKET, RepositoryId, Segment, SegmentId, State, snapshot};
+use backstay_retry::Warrant;
 
 use region::{Region, create, entries, names};
 
@@ -310,7 +311,7 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
 
     let source = Bucket::open(east.config(Role::RecoverFrom)).await.unwrap();
     let own = west.bucket().await;
-    let ended = end_source(&source, &own).await.unwrap();
+    let ended = end_source(&source, &own, &Warrant::free()).await.unwrap();
     let refused = create(&primary.log, "too late").await.unwrap_err();
     assert!(matches!(refused, CommitError::Fenced { .. }), "{refused}");
     let held = holder(&source).await.unwrap();
@@ -323,7 +324,10 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
     east.forget_data();
     assert!(east.start(None).await.is_err());
     let made = entries(&east);
-    assert_eq!(end_source(&source, &own).await.unwrap(), ended);
+    assert_eq!(
+        end_source(&source, &own, &Warrant::free()).await.unwrap(),
+        ended
+    );
     assert_eq!(entries(&east), made);
 
     let standby = west.start(Some(&east)).await.unwrap();
@@ -336,7 +340,7 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
         "the node found the seals in their places"
     );
     // Somebody who does not know how far the failover is ends it once more.
-    end_source(&source, &own).await.unwrap();
+    end_source(&source, &own, &Warrant::free()).await.unwrap();
     create(&standby.log, "b").await.unwrap();
     assert_eq!(holder(&own).await.unwrap(), Holder::Itself);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backstay_cluster::{ClusterError, Lock, Region, Standing};
 use backstay_failover::lock::LEASE;
-use backstay_retry::Deadline;
+use backstay_retry::{Deadline, Warrant};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -43,6 +43,7 @@ pub enum NotHeld {
 pub struct Held {
     lock: Arc<Mutex<Lock>>,
     renewal: JoinHandle<()>,
+    warrant: Warrant,
 }
 
 impl Drop for Held {
@@ -70,7 +71,7 @@ impl Held {
         let mut seen: Option<(String, Duration)> = None;
         loop {
             match lock.acquire_or_renew(Deadline::after(CALL)).await? {
-                Standing::Held { .. } => return Ok(Self::renewing(lock)),
+                Standing::Held { .. } => return Ok(Self::renewing(lock, region)),
                 Standing::HeldBy { holder, left } => {
                     // It has more time than at the last look: it was renewed, so its holder lives.
                     let renewed = seen
@@ -90,14 +91,15 @@ impl Held {
         }
     }
 
-    fn renewing(lock: Lock) -> Self {
+    fn renewing(lock: Lock, region: &Region) -> Self {
+        let warrant = region.while_holding(LEASE, lock.me());
         let lock = Arc::new(Mutex::new(lock));
         let renewed = Arc::clone(&lock);
         let renewal = tokio::spawn(async move {
             loop {
                 sleep(RENEW).await;
                 let mut lock = renewed.lock().await;
-                match lock.acquire_or_renew(Deadline::after(CALL)).await {
+                match lock.renew(Deadline::after(CALL)).await {
                     Ok(Standing::Held { .. }) => {}
                     // It is told at the next step; taking it back would be a quarrel.
                     Ok(Standing::HeldBy { .. }) => return,
@@ -105,7 +107,16 @@ impl Held {
                 }
             }
         });
-        Self { lock, renewal }
+        Self {
+            lock,
+            renewal,
+            warrant,
+        }
+    }
+
+    /// The leave to change something while it is ours.
+    pub fn warrant(&self) -> Warrant {
+        self.warrant.clone()
     }
 
     /// Renews it.
@@ -114,19 +125,17 @@ impl Held {
     /// When it is not ours any more, or nobody says.
     pub async fn hold(&self) -> Result<(), NotHeld> {
         let mut lock = self.lock.lock().await;
-        if self.renewal.is_finished() && !lock.holds() {
-            let region = "the standby's cluster".to_owned();
-            let holder = "somebody else".to_owned();
-            return Err(NotHeld::By { holder, region });
-        }
         // Renewed a moment ago.
         if lock.left() > LASTS / 2 {
             return Ok(());
         }
-        match lock.acquire_or_renew(Deadline::after(CALL)).await? {
+        match lock.renew(Deadline::after(CALL)).await? {
             Standing::Held { .. } => Ok(()),
             Standing::HeldBy { holder, .. } => Err(NotHeld::By {
-                holder,
+                holder: match holder.as_str() {
+                    "" => "nobody".to_owned(),
+                    _ => holder,
+                },
                 region: "the standby's cluster".to_owned(),
             }),
         }
@@ -142,9 +151,7 @@ impl Held {
 
 /// Who we are, for other people.
 pub fn operator() -> String {
-    let host = nix::unistd::gethostname()
-        .map(|it| it.to_string_lossy().into_owned())
-        .unwrap_or_else(|_| "unknown".to_owned());
+    let host = backstay_watch::host();
     match std::env::var("USER") {
         Ok(user) if !user.is_empty() => format!("{user}@{host}"),
         Ok(_) | Err(_) => host,

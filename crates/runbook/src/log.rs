@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backstay_cluster::{ClusterError, Recorded, Region};
-use backstay_retry::Deadline;
+use backstay_retry::{Deadline, Warrant};
 use tokio::time::sleep;
 
 use crate::engine::{self, LogError};
@@ -90,13 +90,12 @@ impl Runs {
         Ok((read(&found.name, &found.text)?, found.version))
     }
 
-    /// Deletes what is over and old.
+    /// Deletes what of these, the newest first, is over and old.
     ///
     /// # Errors
     /// See [`RunError`].
-    pub async fn prune(&self) -> Result<(), RunError> {
-        let over = self.list().await?;
-        for old in over.iter().skip(KEPT).filter(|it| it.is_over()) {
+    pub async fn prune(&self, all: &[Record]) -> Result<(), RunError> {
+        for old in all.iter().skip(KEPT).filter(|it| it.is_over()) {
             let name = name_of(&old.run);
             self.region.delete_record(&name, Self::soon()).await?;
         }
@@ -130,6 +129,11 @@ pub struct RunLog {
 }
 
 impl RunLog {
+    /// The leave to change something while the run is ours.
+    pub fn warrant(&self) -> Warrant {
+        self.held.warrant()
+    }
+
     /// Gives the lock back.
     pub async fn end(self) {
         self.held.release().await;

@@ -27,8 +27,14 @@ pub struct StepReport {
     pub duration_ms: Option<u64>,
     /// How often it has acted.
     pub attempts: u32,
-    /// Whether it destroys something.
+    /// Whether it destroys something, or leaves it behind.
     pub destroys: bool,
+    /// What it waits for; empty where it does not.
+    pub waits_for: &'static str,
+    /// Longest time for it, in seconds.
+    pub timeout_seconds: u64,
+    /// How it is undone.
+    pub undo: &'static str,
 }
 
 /// A run, as it is told.
@@ -74,6 +80,9 @@ fn step(plan: &Step, state: String, detail: &str) -> StepReport {
         duration_ms: None,
         attempts: 0,
         destroys: plan.destroys,
+        waits_for: plan.waits_for,
+        timeout_seconds: plan.timeout.as_secs(),
+        undo: plan.undo,
     }
 }
 

@@ -133,6 +133,14 @@ pub fn with_environment(spec: &Value, wanted: &[EnvVar]) -> Result<Value, String
     Ok(Value::Object(spec))
 }
 
+fn size(spec: &mut Map<String, Value>, derived: &Derived, nodes: u32) {
+    let factor = derived.target_replication_factor;
+    let rebalance = derived.auto_rebalance_partitions;
+    spec.insert("nodeCount".to_owned(), json!(nodes));
+    spec.insert("targetReplicationFactor".to_owned(), json!(factor));
+    spec.insert("autoRebalancePartitions".to_owned(), json!(rebalance));
+}
+
 /// As many nodes and pools as an active region has; the variables of nodes that are there stay as
 /// they are. With `nodes` of the cluster's own pool.
 ///
@@ -140,11 +148,7 @@ pub fn with_environment(spec: &Value, wanted: &[EnvVar]) -> Result<Value, String
 /// When it is no specification.
 pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, String> {
     let mut spec = object(spec)?;
-    spec.insert("nodeCount".to_owned(), json!(nodes));
-    let factor = active.target_replication_factor;
-    spec.insert("targetReplicationFactor".to_owned(), json!(factor));
-    let rebalance = active.auto_rebalance_partitions;
-    spec.insert("autoRebalancePartitions".to_owned(), json!(rebalance));
+    size(&mut spec, active, nodes);
     let mut all = pools(&spec)?;
     for wanted in &active.node_pools {
         let there = all.iter_mut().find(|it| pool_name(it) == wanted.name);
@@ -193,11 +197,7 @@ pub fn asleep(spec: &Value, standby: &Derived) -> Result<Value, String> {
     if spec.contains_key("nodePools") {
         spec.insert("nodePools".to_owned(), json!([]));
     }
-    spec.insert("nodeCount".to_owned(), json!(standby.node_count));
-    let factor = standby.target_replication_factor;
-    spec.insert("targetReplicationFactor".to_owned(), json!(factor));
-    let rebalance = standby.auto_rebalance_partitions;
-    spec.insert("autoRebalancePartitions".to_owned(), json!(rebalance));
+    size(&mut spec, standby, standby.node_count);
     with_environment(&Value::Object(spec), &standby.cluster_environment())
 }
 

@@ -28,8 +28,8 @@ pub struct Step {
     pub waits_for: &'static str,
     /// Longest time for it.
     pub timeout: Duration,
-    /// Whether it destroys something. The checks of the steps in front of it prove that what takes
-    /// its place is there.
+    /// Whether it destroys something, or leaves it behind. The checks of the steps in front of it
+    /// prove that what takes its place is there.
     pub destroys: bool,
     /// For how long it must hold.
     pub holds: Holds,

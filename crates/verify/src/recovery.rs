@@ -157,10 +157,11 @@ fn place(error: &LoadError) -> (Check, Outcome) {
         | LoadError::SourceTakenOver { .. }
         | LoadError::TakenBack { .. }
         | LoadError::Record { .. } => (Journal, Fails),
-        // Of the temporary bucket, which nobody else knows.
-        LoadError::Fenced { .. } | LoadError::SnapshotsGone { .. } | LoadError::Raced => {
-            (Snapshot, Unknown)
-        }
+        // Of the temporary bucket, which nobody else knows; and a rehearsal asks for nobody's leave.
+        LoadError::Fenced { .. }
+        | LoadError::SnapshotsGone { .. }
+        | LoadError::Raced
+        | LoadError::Unwarranted(_) => (Snapshot, Unknown),
     }
 }
 

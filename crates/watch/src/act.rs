@@ -17,7 +17,7 @@ use crate::world::World;
 /// Longest wait for what the facts ask: what does not answer is open, and the rest goes on.
 const FACTS: Duration = Duration::from_secs(2);
 /// Longest attempt at a step. It is tried again for as long as it does not hold.
-const ATTEMPT: Duration = Duration::from_secs(10);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
 
 fn fact(holds: bool) -> Fact {
     match holds {
@@ -56,15 +56,15 @@ impl World {
     async fn step(&self, step: Step) -> Result<(), String> {
         let deadline = Deadline::after(ATTEMPT);
         match step {
-            Step::Seal => self.journals.seal().await,
+            Step::Seal => self.journals.seal(&self.acting.warrant).await,
             Step::Disable => self
-                .disable(deadline)
+                .disable(&self.acting.azure, deadline)
                 .await
                 .map_err(|error| error.to_string()),
             Step::CleanSecrets => self.clean(deadline).await,
             Step::Operator => {
                 let name = &self.settings.place.deployment;
-                let scaled = self.standby.scale(name, 1, deadline).await;
+                let scaled = self.acting.standby.scale(name, 1, deadline).await;
                 scaled.map(drop).map_err(|error| error.to_string())
             }
             // These are waited for, and the lock and the end are the round's.
@@ -80,10 +80,15 @@ impl World {
     async fn clean(&self, deadline: Deadline) -> Result<(), String> {
         let cluster = &self.pair.cluster;
         let told = |error: backstay_cluster::ClusterError| error.to_string();
-        let stale = self.standby.stale_tls_secrets(cluster, deadline).await;
+        let stale = self
+            .acting
+            .standby
+            .stale_tls_secrets(cluster, deadline)
+            .await;
         for (secret, fate) in stale.map_err(told)? {
             tracing::info!(secret = secret.name, ?fate, "a stale TLS secret is deleted");
-            self.standby
+            self.acting
+                .standby
                 .delete_stale(&secret, deadline)
                 .await
                 .map_err(told)?;

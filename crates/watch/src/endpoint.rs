@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use backstay_azure::{AzureError, EndpointStatus};
+use backstay_azure::{AzureError, Client, EndpointStatus};
 use backstay_failover::edge::Traffic;
 use backstay_failover::sight::{Known, Side};
 use backstay_failover::verdict::Endpoint;
@@ -37,9 +37,13 @@ pub(crate) fn switched(read: &Result<backstay_azure::Endpoint, AzureError>) -> K
 
 impl World {
     /// Disables the primary's endpoint and reads it back, until it holds.
-    pub(crate) async fn disable(&self, deadline: Deadline) -> Result<(), AzureError> {
+    pub(crate) async fn disable(
+        &self,
+        azure: &Client,
+        deadline: Deadline,
+    ) -> Result<(), AzureError> {
         let endpoint = &self.primary_endpoint;
-        self.azure
+        azure
             .hold_endpoint_status(endpoint, EndpointStatus::Disabled, deadline)
             .await
             .map(drop)

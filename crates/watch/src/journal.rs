@@ -11,7 +11,7 @@ use backstay_failover::sight::{self, Known};
 use backstay_global::identity;
 use backstay_global::recovery::outside::{Holder, end_source, holder};
 use backstay_pair::{Dr, Pair, Side, derive};
-use backstay_retry::Deadline;
+use backstay_retry::{Deadline, Warrant};
 use backstay_verify::{Environment, declared, effective};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -22,14 +22,19 @@ const LOOK: Duration = Duration::from_secs(3);
 const SEAL: Duration = Duration::from_secs(300);
 
 /// Who holds the journal in a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
     /// Nothing was ever written there.
     Nobody,
     /// The region that has begun its newest term.
     By(Side),
     /// Neither of the two.
-    Stranger,
+    Stranger {
+        /// That cluster's id.
+        cluster_id: String,
+        /// The term that it has begun.
+        term: u64,
+    },
 }
 
 /// Both buckets, opened when they are first needed, as the standby's own nodes would open them.
@@ -95,10 +100,24 @@ impl Journals {
 
     /// Who holds the term of the primary's journal.
     pub(crate) async fn term(&self) -> Known<sight::Side> {
-        match timeout(LOOK, self.holder()).await {
-            Ok(Ok(side)) => Known::Is(side),
-            Ok(Err(why)) => Known::Unknown(why),
-            Err(_) => Known::Unknown("the primary's bucket does not answer in time".to_owned()),
+        let held = match self.held(Side::Primary).await {
+            Ok(held) => held,
+            Err(why) => return Known::Unknown(why),
+        };
+        match held {
+            Held::Nobody => {
+                Known::Unknown("there is no journal in the primary's bucket".to_owned())
+            }
+            Held::By(Side::Primary) => {
+                // It has gone on since, in a term of its own: what was sealed before is history.
+                self.sealed.store(false, Ordering::Release);
+                Known::Is(sight::Side::Primary)
+            }
+            Held::By(Side::Secondary) => Known::Is(sight::Side::Secondary),
+            Held::Stranger { cluster_id, term } => Known::Unknown(format!(
+                "cluster {cluster_id} has begun term {term} in the primary's journal, and it is \
+                 neither of the two"
+            )),
         }
     }
 
@@ -112,49 +131,29 @@ impl Journals {
 
     /// Who holds the journal in a region's bucket.
     pub(crate) async fn held(&self, side: Side) -> Result<Held, String> {
-        let asked = async {
-            let holder = holder(self.bucket(side).await?).await.map_err(told)?;
-            Ok(match holder {
-                Holder::Nobody => Held::Nobody,
-                Holder::Itself => Held::By(side),
-                Holder::Other { cluster_id, .. } => {
-                    let other = self.bucket(side.other()).await?;
-                    match identity::read(other).await.map_err(told)? == Some(cluster_id) {
-                        true => Held::By(side.other()),
-                        false => Held::Stranger,
-                    }
-                }
-            })
-        };
-        timeout(LOOK, asked)
+        timeout(LOOK, self.holder(side))
             .await
             .unwrap_or_else(|_| Err(format!("the {side}'s bucket does not answer in time")))
     }
 
-    async fn holder(&self) -> Result<sight::Side, String> {
-        let holder = holder(self.source().await?).await.map_err(told)?;
-        if holder != Holder::Nobody {
+    async fn holder(&self, side: Side) -> Result<Held, String> {
+        let holder = holder(self.bucket(side).await?).await.map_err(told)?;
+        if side == Side::Primary && holder != Holder::Nobody {
             // Whoever is told otherwise has told it already.
             let _ = self.ours.set(true);
         }
-        match holder {
-            Holder::Nobody => Err("there is no journal in the primary's bucket".to_owned()),
-            Holder::Itself => {
-                // It has gone on since, in a term of its own: what was sealed before is history.
-                self.sealed.store(false, Ordering::Release);
-                Ok(sight::Side::Primary)
-            }
+        Ok(match holder {
+            Holder::Nobody => Held::Nobody,
+            Holder::Itself => Held::By(side),
             Holder::Other { cluster_id, term } => {
-                let us = identity::read(self.own().await?).await.map_err(told)?;
-                match us.as_deref() == Some(cluster_id.as_str()) {
-                    true => Ok(sight::Side::Secondary),
-                    false => Err(format!(
-                        "cluster {cluster_id} has begun term {term} in the primary's journal, and \
-                         it is neither of the two"
-                    )),
+                let other = self.bucket(side.other()).await?;
+                let other = identity::read(other).await.map_err(told)?;
+                match other.as_deref() == Some(cluster_id.as_str()) {
+                    true => Held::By(side.other()),
+                    false => Held::Stranger { cluster_id, term },
                 }
             }
-        }
+        })
     }
 
     /// Whether we have sealed it, and it has not begun a term of its own since, as a failback lets it.
@@ -163,7 +162,7 @@ impl Journals {
     }
 
     /// Seals every stream of the primary, in the standby's name.
-    pub(crate) async fn seal(&self) -> Result<(), String> {
+    pub(crate) async fn seal(&self, warrant: &Warrant) -> Result<(), String> {
         // One that is out of reach must be known soon: the standby's node is then to seal it.
         match timeout(LOOK, self.identity()).await {
             Ok(found) => found.map(drop)?,
@@ -175,7 +174,7 @@ impl Journals {
             }
         }
         let sealing = async {
-            end_source(self.source().await?, self.own().await?)
+            end_source(self.source().await?, self.own().await?, warrant)
                 .await
                 .map_err(told)
         };

@@ -28,6 +28,7 @@ mod shared;
 mod sources;
 mod standby;
 mod verification;
+mod warrant;
 mod world;
 
 pub use clock::Clock;
@@ -38,4 +39,4 @@ pub use round::{Pace, Watcher};
 pub use serve::{ServeError, serve};
 pub use sources::{SourceError, Sources};
 pub use verification::Verification;
-pub use world::World;
+pub use world::{World, host};

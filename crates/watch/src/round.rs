@@ -11,14 +11,17 @@ use backstay_failover::marks::{Persist, Revision};
 use backstay_failover::sight::{Known, OurSide, Sighting};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Decision, Demand, Look, Memory, Next, State, decide};
+use backstay_retry::{Deadline, Warrant};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::act::ATTEMPT;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::picture::Picture;
+use crate::warrant::OnRecord;
 use crate::world::World;
 
 /// Longest wait for steps under way before the world is looked at again.
@@ -93,13 +96,10 @@ fn failpoints(change: &Persist) -> (&'static str, &'static str) {
 }
 
 impl Watcher {
-    /// A new instance, under a name that no other has ever had.
+    /// A new instance. There is one of a [`World`], whose name it bears.
     pub fn new(world: Arc<World>, demand: Demand) -> Self {
-        let host = nix::unistd::gethostname()
-            .map(|it| it.to_string_lossy().into_owned())
-            .unwrap_or_else(|_| "unknown".to_owned());
         Self {
-            me: format!("{host}-{}", Uuid::new_v4().simple()),
+            me: world.me.clone(),
             clock: Clock::start(),
             memory: Memory::default(),
             leases: LeaseWatch::default(),
@@ -257,13 +257,13 @@ impl Watcher {
                     // One that stays runs out.
                     let _ = self.world.release(expected).await;
                 }
-                Next::DisableAgain => self.disable_again(picture).await,
+                Next::DisableAgain => self.disable_again(look, picture).await,
                 Next::Act(revision) => {
                     return Carried::Over(self.act(look, decision, revision, picture).await);
                 }
             }
         }
-        // A holdoff of no seconds is over once it is marked; the next look would only be later.
+        // One of which nothing is left is over once it is marked; the next look would only be later.
         let over = decision.holdoff.is_some_and(|it| it.left.is_zero());
         again |= over && decision.persist.is_some();
         match (again, decision.state) {
@@ -274,10 +274,18 @@ impl Watcher {
     }
 
     /// The reconciler: nobody sends traffic back to a primary that was failed over.
-    async fn disable_again(&mut self, picture: &mut Picture) {
+    async fn disable_again(&mut self, look: &Look, picture: &mut Picture) {
+        let Known::Is(reading) = &look.reading else {
+            return;
+        };
+        let Some(run) = &reading.marks.run else {
+            return;
+        };
         self.evidence.reopened().await;
-        if let Fact::Failed(why) = self.world.perform(Step::Disable).await {
-            let step = Step::Disable;
+        let (world, run) = (self.world.clone(), run.id.clone());
+        let azure = self.world.azure.under(Warrant::of(OnRecord { world, run }));
+        if let Err(error) = self.world.disable(&azure, Deadline::after(ATTEMPT)).await {
+            let (step, why) = (Step::Disable, error.to_string());
             picture.wounds = vec![Wound { step, why }];
         }
     }

@@ -6,14 +6,16 @@ use backstay_azure::{Client, ResourceId};
 use backstay_bucket::Bucket;
 use backstay_cluster::Region;
 use backstay_failover::act::Barrier;
+use backstay_failover::lock::LEASE;
 use backstay_failover::settings::Settings;
 use backstay_failover::sight::Known;
 use backstay_failover::verdict::Endpoint;
 use backstay_names::Names;
 use backstay_pair::{Pair, Side};
-use backstay_retry::Deadline;
+use backstay_retry::{Deadline, Warrant};
 use backstay_traffic::probe::{Outcome, Prober, Spec};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::journal::{Held, Journals};
 use crate::lookout;
@@ -26,9 +28,27 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Longest wait for what only people want to know.
 const INSPECT: Duration = Duration::from_secs(3);
 
+/// What the act changes, each by the leave of the run lock.
+#[derive(Debug)]
+pub(crate) struct Acting {
+    pub(crate) warrant: Warrant,
+    pub(crate) standby: Region,
+    pub(crate) azure: Client,
+}
+
+/// This machine's name, for other people.
+pub fn host() -> String {
+    nix::unistd::gethostname()
+        .map(|it| it.to_string_lossy().into_owned())
+        .unwrap_or_else(|_| "unknown".to_owned())
+}
+
 /// The pair, connected.
 #[derive(Debug)]
 pub struct World {
+    /// The name by which this process holds the run lock; no other has ever had it.
+    pub(crate) me: String,
+    pub(crate) acting: Acting,
     pub(crate) pair: Pair,
     pub(crate) settings: Settings,
     pub(crate) standby: Region,
@@ -60,7 +80,15 @@ impl World {
         let id = |side| -> Result<ResourceId, SourceError> {
             Ok(pair.traffic_manager.endpoint_id(side).parse()?)
         };
+        let me = format!("{}-{}", host(), Uuid::new_v4().simple());
+        let warrant = standby.while_holding(LEASE, &me);
         Ok(Self {
+            acting: Acting {
+                standby: standby.under(warrant.clone()),
+                azure: azure.under(warrant.clone()),
+                warrant,
+            },
+            me,
             primary_endpoint: id(Side::Primary)?,
             secondary_endpoint: id(Side::Secondary)?,
             probes: Side::BOTH.map(|side| lookout::spec(&pair, side)),

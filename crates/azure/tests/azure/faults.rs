@@ -1,9 +1,10 @@
 //! Against a server that misbehaves.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backstay_azure::{AzureError, EndpointStatus};
-use backstay_retry::{Deadline, Policy};
+use backstay_retry::{Asked, Authority, Deadline, Policy, Unwarranted, Warrant};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -63,6 +64,45 @@ async fn the_wish_of_the_server_is_honoured() {
     assert!(error.is_unreachable());
     assert!(error.to_string().contains("pause of 3600 s"), "{error}");
     assert_eq!(server.asked().len(), 1);
+}
+
+/// An authority that lets so many changes be made.
+#[derive(Debug)]
+struct Grants(AtomicUsize);
+
+impl Authority for Grants {
+    fn ask(&self) -> Asked<'_> {
+        let left = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |it| it.checked_sub(1));
+        let lost = || Unwarranted::Lost("somebody else goes on with it".to_owned());
+        Box::pin(async move { left.map(drop).map_err(|_| lost()) })
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_asked_for_at_every_attempt_and_reading_is_free() {
+    let busy = Reply::Say(503, vec![("Retry-After", "0".to_owned())], Vec::new());
+    let replies = vec![Reply::json(200, endpoint("Enabled"))];
+    let (server, client, _folder) = asking(replies, busy, QUICK).await;
+    let client = client.under(Warrant::of(Grants(AtomicUsize::new(2))));
+    client.endpoint_at(&primary(), deadline()).await.unwrap();
+    let disabled = EndpointStatus::Disabled;
+    let error = client
+        .set_endpoint_status(&primary(), disabled, None, deadline())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, AzureError::Unwarranted { .. }), "{error}");
+    assert!(
+        error.to_string().contains("somebody else goes on"),
+        "{error}"
+    );
+    let methods: Vec<String> = server
+        .asked()
+        .into_iter()
+        .map(|it| it.method.to_string())
+        .collect();
+    assert_eq!(methods, ["GET", "PATCH", "PATCH"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::control::{HANG, command, json};
-use crate::state::{FAILBACK, come_back, fail_over, same, state};
+use crate::state::{CLEAN, FAILBACK, come_back, fail_over, same, state};
 use crate::world::{Logs, World, no_kubectl};
 
 fn signal(pid: u32, what: &str) {
@@ -31,6 +31,61 @@ fn past(world: &World, id: &str) -> String {
         assert!(start.elapsed() < HANG, "{runs:#}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The only run that is not over, once its operator stands still.
+fn frozen(world: &World, operator: u32) -> String {
+    let start = Instant::now();
+    let stat = format!("/proc/{operator}/stat");
+    loop {
+        let stat = std::fs::read_to_string(&stat).unwrap();
+        // The state is behind the name, which is in parentheses.
+        if stat.rsplit(") ").next().unwrap().starts_with('T') {
+            break;
+        }
+        assert!(start.elapsed() < HANG, "it does not come to stand still");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (runs, _) = json(world, &["runs", "list"]);
+    let runs = runs["runs"].as_array().unwrap();
+    let open = runs.iter().find(|run| run["state"] == "running").unwrap();
+    open["run"].as_str().unwrap().to_owned()
+}
+
+/// An operator is frozen at the last place before a step acts, when all looks are behind him. Another
+/// takes the run over and ends it; then the first one thaws.
+#[test]
+fn whoever_thaws_in_the_midst_of_an_act_does_not_do_it() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    for point in [
+        // It would stop the primary, which serves again.
+        "runbook.primary-stopped.before",
+        // It would delete the snapshots of a primary that has written new ones.
+        "runbook.primary-snapshots-deleted.before",
+    ] {
+        fail_over(&world);
+        come_back(&world);
+        let mut first = command(&world, FAILBACK)
+            .env("BACKSTAY_STOP_AT", point)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let run = frozen(&world, first.id());
+        let (told, code) = json(&world, &["runs", "resume", &run, "--yes", "--take-over"]);
+        assert_eq!(code, 0, "{point}: {told:#}");
+        let ended = state(&world);
+        signal(first.id(), "-CONT");
+        assert_eq!(first.wait().unwrap().code(), Some(1), "{point}");
+        same(&state(&world), &ended, point);
+        let (told, code) = json(&world, CLEAN);
+        assert_eq!(code, 0, "{point}: {told:#}");
+    }
+    world.down();
 }
 
 #[test]

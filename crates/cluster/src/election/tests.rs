@@ -159,6 +159,33 @@ fn what_is_taken_over() {
 }
 
 #[test]
+fn what_is_renewed() {
+    // What is observed, when, and what is done.
+    let other = || record("other", 15, "1");
+    let free = Step::Wait {
+        holder: String::new(),
+        until: S * 15,
+    };
+    let gone = Step::Wait {
+        holder: String::new(),
+        until: S * 3,
+    };
+    let table = [
+        ("ours", Some(record("me", 15, "1")), 0, write("1")),
+        ("ours, run out", Some(record("me", 15, "1")), 99, write("1")),
+        ("another's", Some(other()), 0, wait(15)),
+        ("another's, run out", Some(other()), 99, wait(15)),
+        ("free", Some(record("", 15, "1")), 0, free),
+        ("nothing there", None, 3, gone),
+    ];
+    for (name, seen, now, step) in table {
+        let mut election = Election::new("me", 15 * S);
+        election.observe(Duration::ZERO, seen);
+        assert_eq!(election.renew(S * now), step, "{name}");
+    }
+}
+
+#[test]
 fn whose_it_is_if_it_is_anothers() {
     let mut election = Election::new("me", 15 * S);
     assert_eq!(election.rival(), None);

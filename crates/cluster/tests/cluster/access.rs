@@ -111,7 +111,9 @@ async fn everything(lab: &Lab, region: &Region, operator: &Operator, run: usize)
             .await
             .map(|_| ()),
     );
-    note(region.scale(name, 1, deadline()).await.map(|_| ()));
+    // Another number than there is: what is so already is not written.
+    let other = u16::from(current.replicas == 0);
+    note(region.scale(name, other, deadline()).await.map(|_| ()));
     note(
         region
             .operator_and_clock(name, deadline())

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backstay_cluster::{Lock, Outcome, Region, Standing};
+use backstay_cluster::{ClusterError, Lock, Outcome, Region, Standing};
 use backstay_failover::lock::{LeaseWatch, Lock as Whose};
 use backstay_failover::marks::Revision;
+use backstay_retry::{Asked, Authority, Warrant};
 use serde_json::json;
 
 use crate::lab::{Lab, deadline, soon};
 
 const LEASE: &str = "backstay-failover";
+const OPERATOR: &str = "humio-operator";
 const SHORT: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -49,6 +51,75 @@ async fn it_is_taken_renewed_given_back_and_taken_by_the_next() {
     assert_eq!(lease.data["spec"]["holderIdentity"], second.me());
     assert_eq!(lease.data["spec"]["leaseTransitions"], 2);
     assert_eq!(lease.data["spec"]["leaseDurationSeconds"], 600);
+}
+
+#[tokio::test]
+async fn whoever_was_taken_over_changes_nothing_more() {
+    let lab = Lab::start().await;
+    lab.operator().await;
+    let region = lab.region("dr-function").await;
+    let long = Duration::from_secs(600);
+    let mut first = Lock::new(region.clone(), LEASE, "first", long);
+    first.acquire_or_renew(deadline()).await.unwrap();
+    let under = region.under(region.while_holding(LEASE, first.me()));
+    assert_eq!(under.scale(OPERATOR, 1, deadline()).await.unwrap(), 1);
+
+    let mut second = Lock::new(region.clone(), LEASE, "second", long);
+    second.acquire_or_renew(deadline()).await.unwrap();
+    second.take_over(deadline()).await.unwrap();
+    // The first one does not know it yet: by its own clock it holds the lock for minutes.
+    assert!(first.holds());
+    let successor = second.me().to_owned();
+    for holder in [successor.as_str(), "not ours any more"] {
+        let error = under.scale(OPERATOR, 0, deadline()).await.unwrap_err();
+        assert!(
+            matches!(error, ClusterError::Unwarranted { .. }) && error.to_string().contains(holder),
+            "{error}"
+        );
+        // Reading is nobody's to forbid.
+        assert_eq!(under.operator(OPERATOR, soon()).await.unwrap().replicas, 1);
+        let held = second.holds().then(|| second.me().to_owned());
+        match first.renew(deadline()).await.unwrap() {
+            Standing::HeldBy { holder, .. } => assert_eq!(holder, held.unwrap_or_default()),
+            Standing::Held { .. } => panic!("it is not taken back, free or not"),
+        }
+        second.release(deadline()).await.unwrap();
+    }
+}
+
+/// Somebody who changes the Deployment in the moment of the question, so often.
+#[derive(Debug)]
+struct Meddler(Region, AtomicUsize);
+
+impl Authority for Meddler {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(async {
+            let left = self
+                .1
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |it| it.checked_sub(1));
+            if left.is_ok() {
+                self.0.scale(OPERATOR, 3, deadline()).await.unwrap();
+                self.0.scale(OPERATOR, 2, deadline()).await.unwrap();
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_before_the_question_must_be_so_still() {
+    let lab = Lab::start().await;
+    lab.operator().await;
+    let region = lab.region("dr-function").await;
+    // As it was read, but of another version: the number alone would not show it.
+    region.scale(OPERATOR, 2, deadline()).await.unwrap();
+    let meddler = Meddler(region.clone(), AtomicUsize::new(usize::MAX));
+    let under = region.under(Warrant::of(meddler));
+    under.scale(OPERATOR, 1, soon()).await.unwrap_err();
+    assert_eq!(region.operator(OPERATOR, soon()).await.unwrap().replicas, 2);
+    // It is read again, and asked again.
+    let under = region.under(Warrant::of(Meddler(region.clone(), AtomicUsize::new(1))));
+    assert_eq!(under.scale(OPERATOR, 1, deadline()).await.unwrap(), 1);
 }
 
 #[tokio::test]

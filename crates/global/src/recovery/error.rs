@@ -1,5 +1,7 @@
 use backstay_journal::{SealError, StoreError, TailError};
 
+use backstay_retry::Unwarranted;
+
 use crate::identity::IdentityError;
 use crate::log::CommitError;
 use crate::recovery::takeover::TAKING_BACK;
@@ -26,6 +28,9 @@ pub enum LoadError {
     /// The source's journal cannot be read to its end.
     #[error("the source's journal: {0}")]
     Tail(#[from] TailError),
+    /// It may not be ended by us any more.
+    #[error(transparent)]
+    Unwarranted(#[from] Unwarranted),
     /// A stream cannot be sealed.
     #[error("{0}")]
     Seal(#[from] SealError),
@@ -177,6 +182,7 @@ impl LoadError {
             Self::Snapshot(error) => error.is_retryable() || error.is_missing(),
             Self::Log(CommitError::Stale { .. }) | Self::Raced => true,
             Self::Log(error) => error.is_retryable(),
+            Self::Unwarranted(why) => matches!(why, Unwarranted::Unknown(_)),
             Self::Journal(error)
             | Self::Tail(TailError::Store(error))
             | Self::Seal(SealError::Store(error)) => error.is_retryable(),

@@ -7,6 +7,7 @@
 
 use backstay_bucket::Bucket;
 use backstay_journal::WriterId;
+use backstay_retry::Warrant;
 use uuid::Uuid;
 
 use crate::identity;
@@ -61,10 +62,15 @@ pub async fn holder(bucket: &Bucket) -> Result<Holder, LoadError> {
 
 /// Seals every stream of the source in the name of the cluster whose bucket `own` is (one begins
 /// there if there is none yet), and says in whose. From then on the source acknowledges nothing.
+/// `warrant` is asked when all is read and before anything is sealed.
 ///
 /// # Errors
 /// See [`LoadError`]. It may have been done in part, and can be repeated.
-pub async fn end_source(source: &Bucket, own: &Bucket) -> Result<String, LoadError> {
+pub async fn end_source(
+    source: &Bucket,
+    own: &Bucket,
+    warrant: &Warrant,
+) -> Result<String, LoadError> {
     let proposal = Uuid::new_v4().simple().to_string();
     let cluster_id = identity::establish(own, &proposal).await?;
     let (mut state, _) = source_state(source, &cluster_id).await?;
@@ -73,6 +79,7 @@ pub async fn end_source(source: &Bucket, own: &Bucket) -> Result<String, LoadErr
         journal: &journal,
         seal: true,
     };
+    warrant.ask().await?;
     ending.end_global(&mut state, &cluster_id).await?;
     ending.end_partitions(&state, &cluster_id).await?;
     Ok(cluster_id)

@@ -13,9 +13,12 @@ use backstay_global::{
     CommitError, Event, GlobalLog, Host, RepositoryId, Segment, SegmentId, journal_over, snapshot,
 };
 use backstay_journal::{CommitOptions, StreamId, WriterId};
+use backstay_retry::Warrant;
 use bytes::Bytes;
 
 use crate::region::{Region, create, entries, names};
+
+static FREE: Warrant = Warrant::free();
 
 /// Both regions, the west one having taken over from the east one.
 struct Failed {
@@ -42,7 +45,7 @@ async fn failed_over() -> Failed {
 }
 
 async fn back(own: &Region, other: &Region) -> Result<(), LoadError> {
-    take_back(&own.bucket().await, &other.bucket().await).await
+    take_back(&own.bucket().await, &other.bucket().await, &Warrant::free()).await
 }
 
 async fn is_fenced(log: &GlobalLog) -> bool {
@@ -131,7 +134,7 @@ async fn a_failover_that_never_came_to_a_start_is_taken_back() {
     let (east, west) = (Region::new("east"), Region::new("west"));
     let primary = east.start(None).await.unwrap();
     create(&primary.log, "before").await.unwrap();
-    end_source(&east.bucket().await, &west.bucket().await)
+    end_source(&east.bucket().await, &west.bucket().await, &Warrant::free())
         .await
         .unwrap();
     back(&east, &west).await.unwrap();
@@ -207,7 +210,7 @@ async fn wherever_it_is_cut_it_can_be_repeated_and_there_is_one_writer_at_most()
             ..
         } = failed_over().await;
         let (own, other) = (east.bucket().await, west.bucket().await);
-        let mut first = Box::pin(take_back(&own, &other));
+        let mut first = Box::pin(take_back(&own, &other, &FREE));
         let done = polled(first.as_mut(), cut).await;
         drop(first);
         // Of the two, one at most; a cluster that starts and is then fenced is none.
@@ -276,7 +279,7 @@ async fn a_take_back_that_was_frozen_anywhere_while_the_other_recovers_is_no_sec
     for cut in 0.. {
         let Failed { east, west, .. } = failed_over().await;
         let (own, other) = (east.bucket().await, west.bucket().await);
-        let mut taking = Box::pin(take_back(&own, &other));
+        let mut taking = Box::pin(take_back(&own, &other, &FREE));
         let early = polled(taking.as_mut(), cut).await;
         let done = early.is_some();
         west.forget_snapshots();

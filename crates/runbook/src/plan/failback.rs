@@ -27,11 +27,18 @@ const BEGIN: &[Step] = &[
         undo "kubectl -n logging-ingress scale deploy … --replicas=0", waits "its pods", seconds 300),
 ];
 
+const PRIMARY_STOPPED: Step = step!("primary-stopped", phase 3, manual "5d",
+    "the primary's nodes, which are fenced, are stopped",
+    undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 600,
+    holds Holds::Until("primary-started"));
+
+const SECONDARY_STOPPED: Step = step!("secondary-stopped", phase 3, manual "5b-2",
+    "the secondary's nodes are stopped: from here no region takes writes",
+    undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 900,
+    holds Holds::Until("primary-recovered"));
+
 const PREPARE: &[Step] = &[
-    step!("primary-stopped", phase 3, manual "5d",
-        "the primary's nodes, which are fenced, are stopped",
-        undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 600,
-        holds Holds::Until("primary-started")),
+    PRIMARY_STOPPED,
     step!("reverse-environment", phase 3, manual "5f",
         "the primary's nodes are told to recover from the secondary's bucket",
         undo "kubectl patch humiocluster … spec.environmentVariables", waits "", seconds 120,
@@ -44,12 +51,8 @@ const PREPARE: &[Step] = &[
         undo "setDynamicConfig(FlushSegmentsAndGlobalOnShutdown, \"false\")", waits "", seconds 120),
 ];
 
-const STOP: Step = step!("secondary-stopped", phase 3, manual "5b-2",
-    "the secondary's nodes are stopped: from here no region takes writes",
-    undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 900,
-    holds Holds::Until("primary-recovered"));
-
 const RECOVER: &[Step] = &[
+    SECONDARY_STOPPED,
     step!("secondary-snapshot", phase 3, manual "5c",
         "what the secondary has written down is loaded on trial once more",
         undo "nothing is changed", waits "", seconds 1800,
@@ -65,14 +68,11 @@ const RECOVER: &[Step] = &[
 
 const SKIP: &[Step] = &[step!("left-behind", phase 3, manual "",
         "what the secondary has taken in stays in its bucket, and is in no search any more",
-        undo "nothing is changed", waits "", seconds 600)];
+        undo "nothing is changed", waits "", seconds 600, destroys true)];
 
 const TAKE_BACK: &[Step] = &[
-    step!("primary-stopped", phase 3, manual "5d",
-        "the primary's nodes, which are fenced, are stopped",
-        undo "kubectl scale deploy humio-operator --replicas=1", waits "the end of its pods", seconds 600,
-        holds Holds::Until("primary-started")),
-    STOP,
+    PRIMARY_STOPPED,
+    SECONDARY_STOPPED,
     step!("taken-back", phase 3, manual "",
         "the secondary's journal is sealed, and the primary's is its own again",
         undo "backstay failover", waits "", seconds 600,
@@ -115,15 +115,11 @@ const RETURN: &[Step] = &[
         undo "kubectl annotate deployment humio-operator logscale.dr/paused=…", waits "", seconds 60),
 ];
 
-static STOP_STEP: Step = STOP;
-
 pub(super) fn steps(skip_reverse_recovery: bool) -> Vec<&'static Step> {
-    let middle: Vec<&'static Step> = match skip_reverse_recovery {
-        true => SKIP.iter().chain(TAKE_BACK).collect(),
-        false => {
-            let stop = std::iter::once(&STOP_STEP);
-            PREPARE.iter().chain(stop).chain(RECOVER).collect()
-        }
+    let middle = match skip_reverse_recovery {
+        true => [SKIP, TAKE_BACK],
+        false => [PREPARE, RECOVER],
     };
-    BEGIN.iter().chain(middle).chain(RETURN).collect()
+    let all = [BEGIN, middle[0], middle[1], RETURN];
+    all.into_iter().flatten().collect()
 }

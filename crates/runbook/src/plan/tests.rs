@@ -70,6 +70,10 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
             ][..],
         ),
         (
+            "left-behind",
+            &["failed-over", "paused", "primary-reachable"],
+        ),
+        (
             "taken-back",
             &["left-behind", "primary-stopped", "secondary-stopped"],
         ),
@@ -101,6 +105,7 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
     }
     let known = [
         "primary-snapshots-deleted",
+        "left-behind",
         "taken-back",
         "kafka-gone",
         "kafka-state-deleted",

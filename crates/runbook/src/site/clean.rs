@@ -1,18 +1,12 @@
 //! The steps that only a clean-up has.
 
 use backstay_pair::{STRIMZI_OPERATOR, Side};
-use backstay_verify::{Options, World, verify};
+use backstay_verify::{World, verify};
 
-use super::{Site, told};
-use crate::engine::now_ms;
+use super::{Site, thorough, told};
 use crate::record::Record;
 use crate::spec::asleep;
 use crate::step::Answer;
-
-/// How long each part of the world is waited for by a verification.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
-/// Segments whose contents it reads.
-const SAMPLE: usize = 20;
 
 impl Site {
     /// The label selector of everything of Kafka's.
@@ -41,7 +35,7 @@ impl Site {
         if self.brokers() == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
-        let standby = self.world.standby();
+        let standby = self.secondary();
         let operator = standby.operator(STRIMZI_OPERATOR, Self::soon()).await;
         let operator = operator.map_err(told)?;
         let detail = format!("{STRIMZI_OPERATOR} is at {}", operator.replicas);
@@ -54,7 +48,7 @@ impl Site {
     }
 
     pub(super) async fn scale_strimzi(&self, replicas: u16) -> Result<(), String> {
-        let standby = self.world.standby();
+        let standby = self.secondary();
         let scaled = standby
             .scale(STRIMZI_OPERATOR, replicas, Self::soon())
             .await;
@@ -63,7 +57,7 @@ impl Site {
 
     pub(super) async fn kafka_gone(&self) -> Result<Answer, String> {
         let selector = self.kafka();
-        let pods = self.world.standby().pods(&selector, Self::soon()).await;
+        let pods = self.secondary().pods(&selector, Self::soon()).await;
         let left = pods.map_err(told)?.len();
         Ok(Answer::of(
             left == 0,
@@ -72,7 +66,7 @@ impl Site {
     }
 
     pub(super) async fn delete_kafka_pods(&self) -> Result<(), String> {
-        let standby = self.world.standby();
+        let standby = self.secondary();
         // At once, as the manual does: what they hold is thrown away.
         let selector = self.kafka();
         let deleted = standby.delete_pods(&selector, Some(0), Self::soon());
@@ -80,7 +74,7 @@ impl Site {
     }
 
     pub(super) async fn kafka_state_gone(&self) -> Result<Answer, String> {
-        let standby = self.world.standby();
+        let standby = self.secondary();
         if self.brokers() == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
@@ -105,7 +99,7 @@ impl Site {
                 return Err(format!("not deleted: {}", not.detail()));
             }
         }
-        let (standby, selector) = (self.world.standby(), self.kafka());
+        let (standby, selector) = (self.secondary(), self.kafka());
         let claims = standby.delete_claims(&selector, Self::soon()).await;
         claims.map_err(told)?;
         let sets = standby.delete_pod_sets(&selector, Self::soon()).await;
@@ -118,7 +112,7 @@ impl Site {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
         let selector = format!("{},strimzi.io/component-type=kafka", self.kafka());
-        let pods = self.world.standby().pods(&selector, Self::soon()).await;
+        let pods = self.secondary().pods(&selector, Self::soon()).await;
         let ready = pods.map_err(told)?.iter().filter(|it| it.ready).count();
         Ok(Answer::of(
             ready >= wanted as usize,
@@ -150,7 +144,7 @@ impl Site {
     pub(super) async fn is_a_standby(&self) -> Result<Answer, String> {
         let standby = self.standby();
         let name = &self.pair().cluster;
-        let there = self.world.standby().spec(name, Self::soon()).await;
+        let there = self.secondary().spec(name, Self::soon()).await;
         let there = there.map_err(told)?;
         if asleep(&there, &standby)? != there {
             let detail = "the HumioCluster declares more than a standby's";
@@ -163,8 +157,7 @@ impl Site {
         let standby = self.standby();
         let name = &self.pair().cluster;
         let changed =
-            self.world
-                .standby()
+            self.secondary()
                 .change_spec(name, |spec| asleep(spec, &standby), Self::soon());
         changed.await.map_err(told)?;
         self.select(&standby).await
@@ -172,18 +165,11 @@ impl Site {
 
     pub(super) async fn is_verified(&self) -> Result<Answer, String> {
         let world = World {
-            standby: Ok(self.world.standby().clone()),
+            standby: Ok(self.secondary().clone()),
             primary: self.region(Side::Primary).cloned(),
-            azure: Ok(self.world.azure().clone()),
+            azure: Ok(self.azure().clone()),
         };
-        let options = Options {
-            deep: false,
-            sample: SAMPLE,
-            seed: now_ms(),
-            strict: false,
-            patience: PATIENCE,
-        };
-        let report = verify(self.pair(), &world, options).await;
+        let report = verify(self.pair(), &world, thorough()).await;
         Ok(match report.findings.iter().find(|it| it.says_no(false)) {
             None => Answer::Holds("the standby is able to take over".to_owned()),
             Some(finding) => Answer::Open(format!("{}: {}", finding.check, finding.sentence)),

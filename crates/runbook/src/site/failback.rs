@@ -1,18 +1,17 @@
 //! The steps that only a failback has.
 
-use std::time::Duration;
-
 use backstay_cluster::loader::Stage;
 use backstay_failover::marks::PAUSED;
 use backstay_global::recovery::outside::{gained, take_back};
 use backstay_pair::{HUMIO_OPERATOR, Side, reverse_recovery};
 use backstay_traffic::probe::Outcome;
-use backstay_verify::{Options, recoverable};
+use backstay_verify::recoverable;
 use backstay_watch::Held;
 use http::Request;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use super::{Site, told};
+use super::{Site, thorough, told};
 use crate::engine::now_ms;
 use crate::record::Record;
 use crate::spec::with_environment;
@@ -22,10 +21,6 @@ use crate::step::Answer;
 const HTTP: u16 = 8080;
 /// The dynamic configuration that makes a node write everything down when it stops.
 const FLUSH: &str = "FlushSegmentsAndGlobalOnShutdown";
-/// How long each part of the world is waited for by a rehearsal.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Segments whose contents a rehearsal reads.
-const SAMPLE: usize = 20;
 
 impl Site {
     /// Whether this region can recover from the other one's bucket: found, decrypted, patched, loaded.
@@ -42,14 +37,7 @@ impl Site {
                 .has_snapshot(from, before.map(|it| it.detail.as_str()))
                 .await;
         }
-        let options = Options {
-            deep: false,
-            sample: SAMPLE,
-            seed: now_ms(),
-            strict: false,
-            patience: PATIENCE,
-        };
-        let report = recoverable(self.pair(), into, self.region(into)?, options).await;
+        let report = recoverable(self.pair(), into, self.region(into)?, thorough()).await;
         let says_no = report.findings.iter().find(|it| it.says_no(false));
         if let Some(finding) = says_no {
             return Ok(Answer::refused(
@@ -98,24 +86,20 @@ impl Site {
 
     /// Asks a node of the secondary's over GraphQL.
     async fn graphql(&self, query: &str) -> Result<Value, String> {
-        let standby = self.world.standby();
+        let standby = self.secondary();
         let pods = standby.pods(&self.world.nodes(), Self::soon()).await;
         let pods = pods.map_err(told)?;
         let pod = pods.iter().find(|pod| pod.ready);
         let pod = pod.ok_or("no node of the secondary's is ready")?;
-        let name = format!("{}-admin-token", self.pair().cluster);
-        let secret = standby.secret(&name, Self::soon()).await.map_err(told)?;
-        let token = secret.value("token");
-        let token = token.ok_or_else(|| format!("secret {name} has no key token"))?;
-        let token =
-            String::from_utf8_lossy(secrecy::ExposeSecret::expose_secret(token)).into_owned();
+        let token = standby.admin_token(&self.pair().cluster, Self::soon());
+        let token = token.await.map_err(told)?;
         let body = serde_json::json!({ "query": query }).to_string();
         let request = Request::post("/graphql")
             .header("content-type", "application/json")
-            .header("authorization", format!("Bearer {}", token.trim()))
+            .header("authorization", format!("Bearer {}", token.expose_secret()))
             .body(body)
             // What it says could quote the token.
-            .map_err(|_| format!("secret {name}: the token is none"))?;
+            .map_err(|_| "the administrator's token cannot be sent in a header".to_owned())?;
         let answer = standby
             .ask_pod(&pod.name, HTTP, request, Self::soon())
             .await;
@@ -219,7 +203,7 @@ impl Site {
         }
         let own = self.world.bucket(Side::Primary).await?;
         let other = self.world.bucket(Side::Secondary).await?;
-        take_back(own, other).await.map_err(told)
+        take_back(own, other, &self.warrant).await.map_err(told)
     }
 
     /// How much the secondary has taken in.
@@ -232,6 +216,9 @@ impl Site {
         }
         let bucket = self.world.bucket(Side::Secondary).await?;
         let gained = gained(bucket, self.count).await.map_err(told)?;
+        if gained.is_nothing() {
+            return Ok(Answer::Holds("nothing is left behind".to_owned()));
+        }
         Ok(Answer::Holds(format!(
             "left behind: {} events ({} bytes) in {} segments and {} entries of the journal",
             gained.events, gained.bytes, gained.segments, gained.unread_entries

@@ -14,14 +14,17 @@ mod standing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_azure::Client;
+use backstay_azure::EndpointStatus::{Disabled, Enabled};
 use backstay_cluster::Region;
 use backstay_global::recovery::outside::Counted;
 use backstay_pair::{Derived, Dr, Pair, Side, derive};
-use backstay_retry::Deadline;
+use backstay_retry::{Deadline, Warrant};
+use backstay_verify::Options;
 use backstay_watch::{Recoveries, World};
 use bytes::Bytes;
 
-use crate::engine::Works;
+use crate::engine::{Works, now_ms};
 use crate::record::Record;
 use crate::step::{Answer, Step};
 
@@ -31,20 +34,44 @@ const CALL: Duration = Duration::from_secs(20);
 /// What a record of a partition holds, which only the node knows.
 pub type Count = fn(&Bytes) -> Result<Counted, String>;
 
+/// How long each part of the world is waited for by a rehearsal or a verification.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Segments whose contents it reads.
+const SAMPLE: usize = 20;
+
+/// How thorough a rehearsal or a verification is.
+fn thorough() -> Options {
+    Options {
+        deep: false,
+        sample: SAMPLE,
+        seed: now_ms(),
+        strict: false,
+        patience: PATIENCE,
+    }
+}
+
 /// The pair, and what is followed in it.
 #[derive(Debug)]
 pub struct Site {
     world: Arc<World>,
+    warrant: Warrant,
+    secondary: Region,
+    primary: Option<Region>,
+    azure: Client,
     count: Count,
     /// The logs of the primary's pods, while it recovers.
     recoveries: Option<Recoveries>,
 }
 
 impl Site {
-    /// The connected pair, and who knows what a journal's record holds.
-    pub fn new(world: Arc<World>, count: Count) -> Self {
+    /// The connected pair, by whose leave it is changed, and who knows what a journal's record holds.
+    pub fn new(world: Arc<World>, warrant: Warrant, count: Count) -> Self {
         let recoveries = world.primary().cloned().map(Recoveries::new);
         Self {
+            secondary: world.standby().under(warrant.clone()),
+            primary: world.primary().map(|it| it.under(warrant.clone())),
+            azure: world.azure().under(warrant.clone()),
+            warrant,
             world,
             count,
             recoveries,
@@ -74,11 +101,24 @@ impl Site {
         derive(self.pair(), Side::Secondary, Dr::Standby, false)
     }
 
+    fn secondary(&self) -> &Region {
+        &self.secondary
+    }
+
+    fn azure(&self) -> &Client {
+        &self.azure
+    }
+
+    /// Asked where no client of ours asks by itself: in front of a change in a bucket.
+    async fn may(&self) -> Result<(), String> {
+        self.warrant.ask().await.map_err(told)
+    }
+
     /// A region's cluster.
     fn region(&self, side: Side) -> Result<&Region, String> {
         match side {
-            Side::Secondary => Ok(self.world.standby()),
-            Side::Primary => self.world.primary().ok_or_else(|| {
+            Side::Secondary => Ok(&self.secondary),
+            Side::Primary => self.primary.as_ref().ok_or_else(|| {
                 let context = &self.pair().primary.context;
                 format!("the kubeconfig has no context {context}")
             }),
@@ -101,8 +141,8 @@ impl Works for Site {
         known(match step.id {
             // Of a promotion.
             "secondary-serves" => self.secondary_serves().await,
-            "endpoint-kept" => self.endpoint_is(Side::Secondary, true).await,
-            "primary-disabled" => self.endpoint_is(Side::Primary, false).await,
+            "endpoint-kept" => self.endpoint_is(Side::Secondary, Enabled).await,
+            "primary-disabled" => self.endpoint_is(Side::Primary, Disabled).await,
             "shared-routing" => self.routes_to_any().await,
             "rolling-updates" => self.rolls().await,
             "pools" => self.has_pools().await,
@@ -133,7 +173,7 @@ impl Works for Site {
             "primary-started" => self.operator_runs(Side::Primary).await,
             "primary-recovered" => self.primary_recovered().await,
             "failover-closed" => self.is_closed().await,
-            "endpoint-on" => self.endpoint_is(Side::Primary, true).await,
+            "endpoint-on" => self.endpoint_is(Side::Primary, Enabled).await,
             "endpoint-online" => self.endpoint_online(Side::Primary).await,
             "global-name" => self.serves(Side::Primary).await,
             "alerts-closed" => self.no_alerts().await,
@@ -156,8 +196,8 @@ impl Works for Site {
 
     async fn act(&self, step: &Step, record: &Record) -> Result<(), String> {
         match step.id {
-            "endpoint-kept" => self.set_endpoint(Side::Secondary, true).await,
-            "primary-disabled" => self.set_endpoint(Side::Primary, false).await,
+            "endpoint-kept" => self.set_endpoint(Side::Secondary, Enabled).await,
+            "primary-disabled" => self.set_endpoint(Side::Primary, Disabled).await,
             "shared-routing" => self.select(&self.sharing()).await,
             "rolling-updates" => self.roll().await,
             "pools" => self.grow().await,

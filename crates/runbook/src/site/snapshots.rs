@@ -49,6 +49,8 @@ impl Site {
         let bucket = self.world.bucket(side).await?;
         // Only these: segments and journal stay.
         let keys = keys(bucket).await?;
+        // Listed before: one that was written since by somebody who has taken over is not among them.
+        self.may().await?;
         bucket.delete_all(keys).await.map_err(told)
     }
 

@@ -9,9 +9,13 @@ use super::{Site, told};
 use crate::step::Answer;
 
 impl Site {
-    pub(super) async fn endpoint_is(&self, side: Side, enabled: bool) -> Result<Answer, String> {
+    pub(super) async fn endpoint_is(
+        &self,
+        side: Side,
+        wanted: EndpointStatus,
+    ) -> Result<Answer, String> {
         let id = self.world.endpoint_id(side);
-        let found = match self.world.azure().endpoint_at(id, Self::soon()).await {
+        let found = match self.azure().endpoint_at(id, Self::soon()).await {
             Ok(found) => found,
             Err(AzureError::NotFound { .. }) => {
                 let manager = &self.pair().traffic_manager;
@@ -33,22 +37,17 @@ impl Site {
             }
             Err(error) => return Err(told(error)),
         };
-        let wanted = match enabled {
-            true => EndpointStatus::Enabled,
-            false => EndpointStatus::Disabled,
-        };
         let detail = format!("the {side}'s endpoint is {}", found.status);
         Ok(Answer::of(found.status == wanted, detail))
     }
 
-    pub(super) async fn set_endpoint(&self, side: Side, enabled: bool) -> Result<(), String> {
-        let wanted = match enabled {
-            true => EndpointStatus::Enabled,
-            false => EndpointStatus::Disabled,
-        };
+    pub(super) async fn set_endpoint(
+        &self,
+        side: Side,
+        wanted: EndpointStatus,
+    ) -> Result<(), String> {
         let id = self.world.endpoint_id(side);
         let held = self
-            .world
             .azure()
             .hold_endpoint_status(id, wanted, Self::soon())
             .await;
@@ -58,7 +57,10 @@ impl Site {
     /// Enables the primary's endpoint, unless it does not serve the new term after all.
     pub(super) async fn open_primary(&self) -> Result<(), String> {
         match self.primary_recovered().await? {
-            Answer::Holds(_) => self.set_endpoint(Side::Primary, true).await,
+            Answer::Holds(_) => {
+                self.set_endpoint(Side::Primary, EndpointStatus::Enabled)
+                    .await
+            }
             answer => Err(format!(
                 "not enabled, because the primary does not serve: {}",
                 answer.detail()
@@ -68,7 +70,7 @@ impl Site {
 
     pub(super) async fn endpoint_online(&self, side: Side) -> Result<Answer, String> {
         let id = self.world.endpoint_id(side);
-        let found = self.world.azure().endpoint_at(id, Self::soon()).await;
+        let found = self.azure().endpoint_at(id, Self::soon()).await;
         let found = found.map_err(told)?;
         let online = found.status == EndpointStatus::Enabled
             && found.monitor_status == EndpointMonitorStatus::Online;
@@ -116,8 +118,12 @@ impl Site {
         }
         let (own, other) = tokio::join!(self.world.holder(side), self.world.holder(side.other()));
         let (own, other) = (own?, other?);
-        if own == Held::Stranger || other == Held::Stranger {
-            return Err("a third cluster has begun a term in one of the journals".to_owned());
+        if let (Held::Stranger { cluster_id, .. }, _) | (_, Held::Stranger { cluster_id, .. }) =
+            (&own, &other)
+        {
+            return Err(format!(
+                "cluster {cluster_id}, neither of the two, has begun a term in one of the journals"
+            ));
         }
         // One that was never written to needs no seal.
         let sealed = matches!(other, Held::Nobody) || other == Held::By(side);
@@ -130,7 +136,7 @@ impl Site {
 
     pub(super) async fn alert_is(&self, on: bool) -> Result<Answer, String> {
         let id = self.alert()?;
-        let rule = self.world.azure().metric_alert(&id, Self::soon());
+        let rule = self.azure().metric_alert(&id, Self::soon());
         let rule = rule.await.map_err(told)?;
         let word = if rule.enabled { "on" } else { "off" };
         Ok(Answer::of(
@@ -141,13 +147,13 @@ impl Site {
 
     pub(super) async fn set_alert(&self, on: bool) -> Result<(), String> {
         let id = self.alert()?;
-        let set = self.world.azure().set_metric_alert(&id, on, Self::soon());
+        let set = self.azure().set_metric_alert(&id, on, Self::soon());
         set.await.map(drop).map_err(told)
     }
 
     pub(super) async fn no_alerts(&self) -> Result<Answer, String> {
         let id = self.alert()?;
-        let fired = self.world.azure().fired_alerts(&id, Self::soon());
+        let fired = self.azure().fired_alerts(&id, Self::soon());
         let fired = fired.await.map_err(told)?;
         Ok(Answer::of(
             fired.is_empty(),
@@ -156,7 +162,7 @@ impl Site {
     }
 
     pub(super) async fn close_alerts(&self) -> Result<(), String> {
-        let azure = self.world.azure();
+        let azure = self.azure();
         let fired = azure.fired_alerts(&self.alert()?, Self::soon()).await;
         for alert in fired.map_err(told)? {
             let closed = azure.close_alert(&alert.id, Self::soon()).await;

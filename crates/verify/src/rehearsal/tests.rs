@@ -4,31 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use backstay_global::recovery::outside::end_source;
-use backstay_global::{Event, GlobalLog, Repository, snapshot};
+use backstay_global::{GlobalLog, snapshot};
 use backstay_pair::Side;
+use backstay_retry::Warrant;
 use tempfile::TempDir;
 
 use super::*;
 use crate::finding::{Check, Outcome};
 use crate::recovery::{self, CHAIN};
+use crate::stage::repository;
 
 /// A primary's bucket in a folder: two repositories, of which the second is in the journal only.
 struct Primary {
     folder: TempDir,
-}
-
-fn repository(name: &str) -> Event {
-    Event::RepositoryCreated {
-        repository: Repository {
-            id: name.into(),
-            name: name.to_owned(),
-            description: None,
-            retention_days: None,
-            retention_bytes: None,
-            created_ms: 0,
-            extra: Default::default(),
-        },
-    }
 }
 
 impl Primary {
@@ -231,7 +219,9 @@ async fn a_seal_of_our_own_is_no_obstacle() {
     let folder = tempfile::tempdir().unwrap();
     let config = BucketConfig::local(folder.path(), Secret::new("own"), Role::Own);
     let own = Bucket::open(config).await.unwrap();
-    let id = end_source(&primary.bucket().await, &own).await.unwrap();
+    let id = end_source(&primary.bucket().await, &own, &Warrant::free())
+        .await
+        .unwrap();
     let before = contents(&primary.path());
     let done = rehearse(&primary.from("k"), Some(&id))
         .await

@@ -1,0 +1,50 @@
+//! By whose leave something is changed: that of a Lease that we hold.
+
+use std::time::Duration;
+
+use backstay_retry::{Asked, Authority, Deadline, Unwarranted, Warrant};
+
+use crate::Region;
+
+/// Longest wait for the answer. An attempt to change something has to have time left.
+const ASK: Duration = Duration::from_secs(2);
+
+/// A Lease, and the name that we hold it by.
+#[derive(Debug)]
+struct Held {
+    region: Region,
+    lease: String,
+    me: String,
+}
+
+impl Region {
+    /// The leave to change something for as long as `me` is written in this Lease as its holder. It is
+    /// read, not renewed: whether it has run out does not matter while nobody else has taken it.
+    pub fn while_holding(&self, lease: &str, me: &str) -> Warrant {
+        Warrant::of(Held {
+            region: self.under(Warrant::free()),
+            lease: lease.to_owned(),
+            me: me.to_owned(),
+        })
+    }
+}
+
+impl Authority for Held {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(async {
+            let found = self.region.lease(&self.lease, Deadline::after(ASK)).await;
+            let found = found.map_err(|error| Unwarranted::Unknown(error.to_string()))?;
+            match found.and_then(|it| it.holder) {
+                Some(holder) if holder == self.me => Ok(()),
+                Some(holder) => Err(Unwarranted::Lost(format!(
+                    "{holder} holds lease {} by now",
+                    self.lease
+                ))),
+                None => Err(Unwarranted::Lost(format!(
+                    "lease {} is not ours any more",
+                    self.lease
+                ))),
+            }
+        })
+    }
+}
