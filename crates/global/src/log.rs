@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::event::Event;
+use crate::recovery::takeover::is_own;
 use crate::state::{EpochOffset, Reject, State};
 
 /// How often an append with an unclear outcome is looked into before the caller is told.
@@ -318,7 +319,7 @@ impl GlobalLog {
         let (seq, term) = (entry.seq, entry.term);
         let (id, events) = match &entry.kind {
             EntryKind::Seal { by } => {
-                if **by != *self.state().cluster_id && term >= self.inner.held {
+                if !is_own(by, &self.state().cluster_id) && term >= self.inner.held {
                     return Err(CommitError::Fenced {
                         by: by.to_string(),
                         term,

@@ -26,6 +26,9 @@ pub enum OwnJournal {
         /// See above.
         replayable: bool,
     },
+    /// A recovery of ours has begun a term in it, and did not come to say so: what was there before is
+    /// not all.
+    Recovering,
     /// Another cluster has sealed it.
     Sealed {
         /// That cluster.
@@ -101,6 +104,9 @@ pub fn choose(findings: &Findings<'_>) -> Choice {
             })
         };
     }
+    // As above. What is in the own bucket is of a recovery that came to its end, or is looked at again
+    // when it is found not to be followed by the journal.
+    let local = local.filter(|_| own.is_some() || findings.journal != OwnJournal::Recovering);
     match (local, own) {
         (Some(local), Some(own)) if local.position < own.position => Choice::Own,
         (Some(_), _) => Choice::Local,

@@ -163,7 +163,9 @@ impl Loader<'_> {
         let found = probe::probe(&self.journal, &self.cluster_id).await?;
         let own = self.newest_own().await?;
         let replayed = match (&found.sealed_by, found.first) {
-            (None, Some(0)) if !have_local && own.is_none() => self.replay(found.term).await?,
+            (None, Some(0)) if !have_local && own.is_none() && !found.recovering => {
+                self.replay(found.term).await?
+            }
             _ => None,
         };
         let findings = Findings {
@@ -214,7 +216,14 @@ impl Loader<'_> {
             }
             Choice::Recover => self.recover(&found).await,
             Choice::Create => self.create().await,
-            Choice::Refuse(Refusal::Fenced { by, term, .. }) => Err(LoadError::fenced(by, term)),
+            Choice::Refuse(Refusal::Fenced { by, term, .. }) => {
+                // The snapshot may be of a recovery that another node has begun since the probe.
+                let now = probe::probe(&self.journal, &self.cluster_id).await?;
+                match now == found {
+                    true => Err(LoadError::fenced(by, term)),
+                    false => Ok(None),
+                }
+            }
             Choice::Refuse(Refusal::SnapshotsGone) => Err(LoadError::SnapshotsGone {
                 container: self.options.own.config().container.clone(),
                 cluster_id: self.cluster_id.clone(),
@@ -557,6 +566,7 @@ fn own_journal(found: &Probe, replayable: bool) -> OwnJournal {
             term: found.term,
         },
         (None, None) => OwnJournal::Empty,
+        (None, Some(_)) if found.recovering => OwnJournal::Recovering,
         (None, Some(_)) => OwnJournal::Ours { replayable },
     }
 }

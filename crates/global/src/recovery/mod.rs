@@ -14,7 +14,7 @@ pub mod patch;
 mod place;
 mod probe;
 mod take_back;
-mod takeover;
+pub(crate) mod takeover;
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,6 +4,7 @@ use backstay_journal::{Entry, EntryKind, Journal, MAX_IN_FLIGHT, StoreError, Str
 
 use crate::event::Event;
 use crate::log::{CommitError, decode};
+use crate::recovery::takeover::{is_own, recovering};
 
 /// Entries looked at from the end. In `global` a straggler can leave no more than a few dead
 /// entries behind a seal.
@@ -20,6 +21,8 @@ pub(super) struct Probe {
     pub(super) term: u64,
     /// Who sealed it, if another cluster did and nobody of ours has written since.
     pub(super) sealed_by: Option<String>,
+    /// Whether a recovery of our own has begun a term there and said nothing in it yet.
+    pub(super) recovering: bool,
     /// Whether the last thing said in it is that a node of the cluster recovers it: it has, or had,
     /// still to write the snapshot. Whoever has done that says more.
     pub(super) recovered_last: bool,
@@ -40,8 +43,13 @@ pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, 
     let newest: Vec<&Entry> = last.iter().filter(|entry| entry.term == term).collect();
     let ours = newest.iter().any(|entry| match &entry.kind {
         EntryKind::Data => true,
-        EntryKind::Seal { by } => **by == *cluster_id,
+        EntryKind::Seal { by } => is_own(by, cluster_id),
     });
+    let begun = recovering(cluster_id);
+    let recovering = !newest.is_empty()
+        && newest
+            .iter()
+            .all(|entry| entry.is_seal() && entry.by() == begun);
     let sealed_by = match newest.first() {
         Some(seal) if !ours => Some(seal.by().to_owned()),
         _ => None,
@@ -58,6 +66,7 @@ pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, 
         first: slots.first().copied(),
         term,
         sealed_by,
+        recovering,
         recovered_last,
         says_anything: said.is_some(),
     })

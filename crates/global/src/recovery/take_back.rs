@@ -64,7 +64,7 @@ pub async fn take_back(own: &Bucket, other: &Bucket, warrant: &Warrant) -> Resul
         end_other(other, own, &cluster_id, warrant).await?;
         backstay_failpoint::hit("take_back.after_end_other");
         let found = probe::probe(&journal, &cluster_id).await?;
-        if found.sealed_by.is_none() {
+        if found.sealed_by.is_none() && !found.recovering {
             return Ok(());
         }
         let between = taking_back(&cluster_id);

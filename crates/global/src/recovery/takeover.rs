@@ -5,7 +5,8 @@
 //! 1. Seal the source's `global` and read it to the seal. Nothing can be added to its state now.
 //! 2. Seal the source's partitions. Nothing can be acknowledged there now.
 //! 3. Seal our own streams. They are continued, never wiped: whoever thaws from an earlier life of
-//!    this cluster must run into the old seals.
+//!    this cluster must run into the old seals. `global` is sealed in a name that says that a recovery
+//!    is under way: whoever dies before step 4 is followed by one who recovers.
 //! 4. Append `Recovered` right behind our own seal, unless anything but seals has come since we
 //!    looked. Of several nodes, one gets that slot; the others begin again and find its snapshot.
 //!    A node whose own `Recovered` was overtaken by another learns that before it can acknowledge
@@ -207,7 +208,19 @@ impl Source<'_> {
 /// Whether a seal in the source's `global` is the source's own (or of one who takes it back), or
 /// ours.
 fn is_of_the_two(by: &str, source_cluster: &str, cluster_id: &str) -> bool {
-    by == source_cluster || by == cluster_id || by == taking_back(source_cluster)
+    is_own(by, source_cluster) || by == cluster_id || by == taking_back(source_cluster)
+}
+
+/// What a recovery seals the `global` of its own cluster with, until `Recovered` is behind it. By its
+/// plain name a cluster goes on from what it had (see [`super::take_back`]); a recovery that ends in
+/// between must not be taken for that, or what it was to recover would be passed over.
+pub(crate) fn recovering(cluster_id: &str) -> String {
+    format!("{cluster_id}/recovering")
+}
+
+/// Whether a node of this very cluster has made a seal in its own `global`.
+pub(crate) fn is_own(by: &str, cluster_id: &str) -> bool {
+    by == cluster_id || by == recovering(cluster_id)
 }
 
 /// What a cluster's stream is sealed with while it is being taken back: neither its own name, by
@@ -293,7 +306,8 @@ pub(super) async fn begin_own(
         .await?;
     let term = found.term.max(source.term).saturating_add(1);
     let global = StreamId::Global;
-    let sealed = seal(journal, global, found.end, term, cluster_id, |_, _| Ok(())).await?;
+    let by = recovering(cluster_id);
+    let sealed = seal(journal, global, found.end, term, &by, |_, _| Ok(())).await?;
     backstay_failpoint::hit("recovery.after_seal_own");
     // Whoever of our cluster speaks there has a state, perhaps from a recovery that was under way
     // when we looked, and may have acknowledged events since: that state is to be used, not ours.

@@ -8,7 +8,7 @@ use std::task::Poll;
 use backstay_global::recovery::outside::{
     Counted, Gained, Holder, end_source, gained, holder, take_back,
 };
-use backstay_global::recovery::{LoadError, Loaded, Origin, load};
+use backstay_global::recovery::{LoadError, LoadOptions, Loaded, Origin, load};
 use backstay_global::{
     CommitError, Event, GlobalLog, Host, RepositoryId, Segment, SegmentId, journal_over, snapshot,
 };
@@ -272,6 +272,45 @@ async fn a_recovery_that_was_frozen_anywhere_meanwhile_is_no_second_writer() {
         found_out > 0,
         "no cut was late enough to need the second look"
     );
+}
+
+/// Two nodes bring the cluster home at once, and one of them is slow from any place on: it sees the
+/// journal as it was, and a snapshot as it is.
+#[tokio::test]
+async fn of_two_nodes_that_bring_it_home_one_may_be_slow_from_anywhere_on() {
+    for cut in 0.. {
+        let Failed { east, west, .. } = failed_over().await;
+        east.forget_snapshots();
+        east.forget_data();
+        let slow = LoadOptions {
+            data_dir: east.folder.path().join("slow"),
+            ..east.options(Some(&west)).await
+        };
+        std::fs::create_dir_all(&slow.data_dir).unwrap();
+        let mut loading = Box::pin(load(&slow));
+        let early = polled(loading.as_mut(), cut).await;
+        let done = early.is_some();
+        let fast = east.start(Some(&west)).await.unwrap();
+        create(&fast.log, "fast").await.unwrap();
+        let slow = match early {
+            Some(loaded) => loaded,
+            None => loading.await,
+        };
+        let slow = slow.unwrap_or_else(|error| panic!("cut {cut}: {error}"));
+        create(&slow.log, "slow").await.unwrap();
+        fast.log.refresh().await.unwrap();
+        assert_eq!(fast.log.state(), slow.log.state(), "cut {cut}");
+        let state = fast.log.state();
+        assert_eq!(
+            names(&state),
+            ["before", "behind the snapshot", "meanwhile", "fast", "slow"],
+            "cut {cut}"
+        );
+        if done {
+            assert!(cut > 10, "it was cut somewhere");
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,30 @@ fn every_case() {
         (None, None, WHOLE, false, Choice::Replay),
         (None, None, WHOLE, true, Choice::Replay),
         (ours(0, 1), None, WHOLE, true, Choice::Local),
+        // A recovery that was begun and not ended: neither the journal nor a disk that survived is all.
+        (None, None, OwnJournal::Recovering, true, Choice::Recover),
+        (
+            ours(0, 5),
+            None,
+            OwnJournal::Recovering,
+            true,
+            Choice::Recover,
+        ),
+        (
+            ours(0, 5),
+            None,
+            OwnJournal::Recovering,
+            false,
+            Choice::Refuse(Refusal::SnapshotsGone),
+        ),
+        (None, ours(1, 5), OwnJournal::Recovering, true, Choice::Own),
+        (
+            ours(1, 6),
+            ours(1, 5),
+            OwnJournal::Recovering,
+            true,
+            Choice::Local,
+        ),
         // A journal that goes on from snapshots that are gone: a failback deletes them.
         (None, None, CONTINUED, true, Choice::Recover),
         (
