@@ -3,16 +3,24 @@
 //! By listing, not by asking for each: a million segments are a thousand pages. What is expected and
 //! what is listed are two sorted sequences of ids, merged one repository at a time, so nothing is
 //! held but the ids of the repositories that are under way (24 bytes a segment).
+//!
+//! Where all were counted a while ago, only what has come since is looked for: a repository without
+//! any is passed over, and where there are few, each is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstay_bucket::{Bucket, ObjectInfo};
+use backstay_bucket::{Bucket, Error, ObjectInfo};
 use backstay_global::{RepositoryId, Segment, SegmentId, State};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 /// Repositories that are listed at the same time.
 const AT_ONCE: usize = 4;
+/// So many segments of a repository are asked for one by one. A page of a listing has 5000, and what
+/// is asked for is a handful beside what a repository has.
+const FEW: usize = 64;
+/// Segments that are asked for at the same time.
+const ASKED_AT_ONCE: usize = 8;
 /// Objects that are named in a sentence.
 const NAMED: usize = 3;
 
@@ -23,6 +31,8 @@ pub(crate) struct Counted {
     pub(crate) segments: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
+    /// So many of them were not looked for, because they were found before.
+    pub(crate) before: u64,
     /// Those that are not there.
     pub(crate) missing: Shortcomings,
     /// Those of another size.
@@ -37,6 +47,7 @@ impl Counted {
     pub(crate) fn add(&mut self, other: Self) {
         self.segments += other.segments;
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.before += other.before;
         self.missing.add(other.missing);
         self.resized.add(other.resized);
         self.bad.extend(other.bad);
@@ -78,34 +89,79 @@ impl Shortcomings {
     }
 }
 
-/// Counts one bucket's segments: those that the state says are in the bucket entities `ids`.
+/// Counts one bucket's segments: those of the state that `is_there` says are in it. `before`: a state
+/// whose segments were all found.
 pub(crate) async fn count(
     bucket: &Bucket,
     state: &State,
+    before: Option<&State>,
     is_there: impl Fn(&Segment) -> bool,
 ) -> backstay_bucket::Result<Counted> {
+    let mut counted = Counted::default();
     let mut repositories: BTreeMap<&RepositoryId, usize> = BTreeMap::new();
+    let is_known = |it: &Segment| before.is_some_and(|before| knows(before, it));
     for segment in state.segments.iter().filter(|it| is_there(it)) {
-        *repositories.entry(&segment.repository).or_default() += 1;
+        if is_known(segment) {
+            counted.before += 1;
+            counted.segments += 1;
+            counted.bytes = counted.bytes.saturating_add(segment.size);
+        } else {
+            *repositories.entry(&segment.repository).or_default() += 1;
+        }
     }
-    let is_there = &is_there;
+    let (is_there, is_known) = (&is_there, &is_known);
     let each = stream::iter(repositories).map(|(repository, segments)| async move {
         let mut expected = Vec::with_capacity(segments);
-        let all = state.segments.of(repository).filter(|it| is_there(it));
+        let all = state.segments.of(repository);
+        let all = all.filter(|it| is_there(it) && !is_known(it));
         expected.extend(all.map(|it| (it.id, it.size)));
         let mut merge = Merge::new(repository.as_str(), expected);
+        if before.is_some()
+            && segments <= FEW
+            && let Some(objects) = ask(bucket, &merge).await?
+        {
+            objects.iter().for_each(|object| merge.see(object));
+            return Ok(merge.finish());
+        }
         let mut objects = bucket.list(&merge.prefix, None);
         while let Some(object) = objects.try_next().await? {
             merge.see(&object);
         }
         Ok(merge.finish())
     });
-    let mut counted = Counted::default();
     let mut each = each.buffer_unordered(AT_ONCE);
     while let Some(one) = each.try_next().await? {
         counted.add(one);
     }
     Ok(counted)
+}
+
+/// Whether a state has this very segment, in the same bucket.
+fn knows(before: &State, segment: &Segment) -> bool {
+    let there = before.segments.get(&segment.reference());
+    there.is_some_and(|it| (it.bucket, it.size) == (segment.bucket, segment.size))
+}
+
+/// Asks for each of the expected objects; answers with those that are there, by ascending id. `None`
+/// when one of them is of a size that only a listing tells.
+async fn ask(bucket: &Bucket, merge: &Merge) -> backstay_bucket::Result<Option<Vec<ObjectInfo>>> {
+    let expected = merge.next.iter().chain(merge.expected.as_slice());
+    let keys: Vec<String> = expected
+        .map(|(id, _)| format!("{}{id}", merge.prefix))
+        .collect();
+    let asked = stream::iter(keys).map(|key| async move {
+        match bucket.head(&key).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    let found: Result<Vec<_>, Error> = asked.buffered(ASKED_AT_ONCE).try_collect().await;
+    match found {
+        Ok(found) => Ok(Some(found.into_iter().flatten().collect())),
+        Err(Error::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The merge of one repository's expected segments with the objects that are listed.

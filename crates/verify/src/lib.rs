@@ -38,7 +38,7 @@ pub use chain::alert_chain;
 pub use environment::{Environment, EnvironmentError, Unresolved, declared, effective};
 pub use finding::{Check, Finding, Outcome};
 pub use readiness::{keeps_from_failover, readiness};
-pub use recoverable::recoverable;
+pub use recoverable::{Seen, recoverable};
 pub use report::{Figures, Report};
 pub use verification::{Options, verify};
 pub use world::{POLICY, World, access};

@@ -6,12 +6,14 @@
 //! The steps, and what is found at each, are the same; whose variables, secrets and bucket they are
 //! follows from the side that recovers.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
 use backstay_cluster::Region;
 use backstay_global::recovery::{LoadError, NotAReplacement, RecoverFrom, Replace, outside};
-use backstay_global::{identity, snapshot};
+use backstay_global::{State, identity, snapshot};
 use backstay_pair::{Derived, Dr, Pair, Side, derive};
 use backstay_retry::Deadline;
 use chrono::{DateTime, Utc};
@@ -35,7 +37,16 @@ use crate::world;
 /// `region` is the cluster whose nodes will recover: its secrets count, and what its HumioCluster
 /// declares. Variables of the recovery that it does not declare yet are taken as they are derived,
 /// because whoever lets it recover gives it those first; one that it declares otherwise fails.
-pub async fn recoverable(pair: &Pair, into: Side, region: &Region, options: Options) -> Report {
+///
+/// `before` is what an earlier call has seen: segments that it has found are not looked for again, so
+/// that it takes time for what has come since, not for all that there is.
+pub async fn recoverable(
+    pair: &Pair,
+    into: Side,
+    region: &Region,
+    options: Options,
+    before: Option<&Seen>,
+) -> (Report, Option<Seen>) {
     let derived = recovering(pair, into);
     let deadline = Deadline::after(options.patience);
     let at = Utc::now();
@@ -60,11 +71,23 @@ pub async fn recoverable(pair: &Pair, into: Side, region: &Region, options: Opti
         into,
         environment: &environment,
         begins_anew: true,
+        before,
     };
-    let (chain, mut figures) = of_recovery(way, &findings, options).await;
+    let (chain, mut figures, seen) = of_recovery(way, &findings, options).await;
     findings.extend(chain);
     figures.at_ms = at.timestamp_millis();
-    Report::new(findings, figures, options.strict)
+    (Report::new(findings, figures, options.strict), seen)
+}
+
+/// A state all of whose segments were found.
+#[derive(Clone)]
+pub struct Seen(Arc<State>);
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let segments = self.0.segments.len();
+        f.debug_struct("Seen").field("segments", &segments).finish()
+    }
 }
 
 /// What a region is told when it is to recover: a standby always is, a primary in a failback. No
@@ -90,6 +113,8 @@ pub(crate) struct Way<'a> {
     /// Whether it is to give up for it what it has itself. A standby that is only looked at is
     /// not: after a failover it has more than its source.
     pub(crate) begins_anew: bool,
+    /// What an earlier rehearsal has seen.
+    pub(crate) before: Option<&'a Seen>,
 }
 
 /// What the buckets say, by the variables of the region that recovers. `before`: what was found of
@@ -98,7 +123,7 @@ pub(crate) async fn of_recovery(
     way: Way<'_>,
     before: &[Finding],
     options: Options,
-) -> (Vec<Finding>, Figures) {
+) -> (Vec<Finding>, Figures, Option<Seen>) {
     let (into, environment) = (way.into, way.environment);
     let (own, mut at_home) =
         own_bucket(way.pair, into, environment, before, options.patience).await;
@@ -107,20 +132,24 @@ pub(crate) async fn of_recovery(
         Ok(None) => {
             let mut findings = recovery::no_source(into, None, before);
             findings.push(at_home);
-            return (findings, Figures::default());
+            return (findings, Figures::default(), None);
         }
         Err(error) => {
             let mut findings = recovery::no_source(into, Some(&error), before);
             findings.push(at_home);
-            return (findings, Figures::default());
+            return (findings, Figures::default(), None);
         }
     };
     let own_id = own.as_ref().and_then(|(_, id)| id.as_deref());
+    let mut seen = None;
     let (mut findings, figures) = match rehearse(&from, own_id).await {
         Ok(done) => {
             let own = own.as_ref().map(|(bucket, _)| bucket);
             let mut findings = recovery::rehearsed(into, &done);
-            let (segments, figures) = of_segments(into, &done, own, own_id, options).await;
+            let (segments, figures) = of_segments(way, &done, own, own_id, options).await;
+            if segments.iter().all(|it| it.outcome == Outcome::Ok) {
+                seen = Some(Seen(Arc::clone(&done.state)));
+            }
             findings.extend(segments);
             if let (true, Some(own)) = (way.begins_anew, own) {
                 at_home = given_up(into, own, own_id, &done.from_cluster).await;
@@ -130,7 +159,7 @@ pub(crate) async fn of_recovery(
         Err(why) => (recovery::unrehearsed(into, &why), Figures::default()),
     };
     findings.push(at_home);
-    (findings, figures)
+    (findings, figures, seen)
 }
 
 /// Whether a recovery would have all that this bucket's own cluster has: the source has ended its
@@ -236,13 +265,14 @@ fn recover_from(
 
 /// The segments of the state that was rehearsed: counted, and read.
 async fn of_segments(
-    into: Side,
+    way: Way<'_>,
     done: &Rehearsed,
     own: Option<&Bucket>,
     own_id: Option<&str>,
     options: Options,
 ) -> (Vec<Finding>, Figures) {
-    let state = &done.state;
+    let (into, state) = (way.into, &done.state);
+    let before = way.before.map(|it| &*it.0);
     // After a failover or a failback, history is in the own bucket, too.
     let ours = state
         .buckets
@@ -264,7 +294,7 @@ async fn of_segments(
         let mut counted = Counted::default();
         for id in [Some(done.source_id), ours].into_iter().flatten() {
             if let Some(bucket) = place(id) {
-                counted.add(census::count(bucket, state, |it| it.bucket == id).await?);
+                counted.add(census::count(bucket, state, before, |it| it.bucket == id).await?);
             }
         }
         Ok(counted)

@@ -265,10 +265,14 @@ pub(crate) fn segments(
             ),
         );
     }
+    let before = match counted.before {
+        0 => String::new(),
+        before => format!(" ({before} of them were found before)"),
+    };
     Finding::ok(
         check,
         format!(
-            "all {} are there, with their sizes, {}",
+            "all {} are there, with their sizes, {}{before}",
             counted.segments,
             size(counted.bytes)
         ),

@@ -122,13 +122,15 @@ async fn of_standby(
         into: Side::Secondary,
         environment,
         begins_anew: false,
+        before: None,
     };
     let clean = async {
         let (patience, operator) = (options.patience, &ours.operator);
         let (own, found) = own_bucket(pair, way.into, environment, before, patience).await;
         clean::look(own.as_ref().ok_or(&found), environment, operator, patience).await
     };
-    let ((mut findings, figures), clean) = futures::join!(of_recovery(way, before, options), clean);
+    let ((mut findings, figures, _), clean) =
+        futures::join!(of_recovery(way, before, options), clean);
     findings.push(clean);
     (findings, figures)
 }

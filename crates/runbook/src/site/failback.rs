@@ -37,7 +37,12 @@ impl Site {
                 .has_snapshot(from, before.map(|it| it.detail.as_str()))
                 .await;
         }
-        let report = recoverable(self.pair(), into, self.region(into)?, thorough()).await;
+        // Once the other region is stopped, no region takes writes: only what has come since is counted.
+        let before = self.seen.lock().clone().filter(|_| stopped.is_some());
+        let region = self.region(into)?;
+        let (report, seen) =
+            recoverable(self.pair(), into, region, thorough(), before.as_ref()).await;
+        *self.seen.lock() = seen;
         let says_no = report.findings.iter().find(|it| it.says_no(false));
         if let Some(finding) = says_no {
             return Ok(Answer::refused(

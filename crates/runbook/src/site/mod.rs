@@ -20,9 +20,10 @@ use backstay_cluster::Region;
 use backstay_global::recovery::outside::Counted;
 use backstay_pair::{Derived, Dr, Pair, Side, derive};
 use backstay_retry::{Deadline, Warrant};
-use backstay_verify::Options;
+use backstay_verify::{Options, Seen};
 use backstay_watch::{Recoveries, World};
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::engine::{Works, now_ms};
 use crate::record::Record;
@@ -59,6 +60,8 @@ pub struct Site {
     primary: Option<Region>,
     azure: Client,
     count: Count,
+    /// What the last rehearsal has seen.
+    seen: Mutex<Option<Seen>>,
     /// The logs of the primary's pods, while it recovers.
     recoveries: Option<Recoveries>,
 }
@@ -74,6 +77,7 @@ impl Site {
             warrant,
             world,
             count,
+            seen: Mutex::default(),
             recoveries,
         }
     }

@@ -109,13 +109,70 @@ async fn a_bucket_is_counted() {
         .await
         .unwrap();
     state.segments = SegmentSet::from_vec(all).unwrap();
-    let counted = count(&bucket, &state, |it| it.bucket == 1).await.unwrap();
+    let counted = count(&bucket, &state, None, |it| it.bucket == 1)
+        .await
+        .unwrap();
     assert_eq!(counted.segments, 30);
     assert_eq!(counted.missing.named, [missing.key()]);
     let said = format!("{}: 5 bytes instead of {}", resized.key(), resized.size);
     assert_eq!(counted.resized.named, [said]);
     assert_eq!(counted.bad, BTreeSet::from([missing.id, resized.id]));
     assert!(counted.newest.is_some());
-    let none = count(&bucket, &state, |it| it.bucket == 2).await.unwrap();
+    let none = count(&bucket, &state, None, |it| it.bucket == 2)
+        .await
+        .unwrap();
     assert_eq!((none.segments, none.newest), (0, None));
+}
+
+/// What was found before is not looked for, not even to be missed; what has come since is, whether it
+/// is little or much.
+#[tokio::test]
+async fn only_what_has_come_since_is_looked_for() {
+    for new in [0, 1, FEW, FEW + 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = BucketConfig::local(folder.path(), Secret::new("k"), Role::Own);
+        let bucket = Bucket::open(config).await.unwrap();
+        let mut state = sample::state(10 + new);
+        let mut all: Vec<Segment> = state.segments.iter().cloned().collect();
+        for segment in &mut all {
+            segment.repository = "repo".into();
+            segment.size = 100;
+        }
+        let mut before = state.clone();
+        before.segments = SegmentSet::from_vec(all[..10].to_vec()).unwrap();
+        state.segments = SegmentSet::from_vec(all.clone()).unwrap();
+        // The first one of the new ones is not there, and none of the old ones are.
+        for segment in all.iter().skip(11) {
+            let size = usize::try_from(segment.size).unwrap();
+            let content = Bytes::from(vec![1; size]);
+            bucket.put(&segment.key(), content).await.unwrap();
+        }
+        let counted = count(&bucket, &state, Some(&before), |it| it.bucket == 1)
+            .await
+            .unwrap();
+        let missing: Vec<String> = all.iter().skip(10).take(1).map(Segment::key).collect();
+        assert_eq!(counted.missing.named, missing, "{new}");
+        assert_eq!((counted.segments, counted.before), (10 + new as u64, 10));
+        assert_eq!(counted.resized, Shortcomings::default());
+        let bytes: u64 = all.iter().map(|it| it.size).sum();
+        assert_eq!(counted.bytes, bytes);
+        // One that is in another bucket by now, or of another size, is another one.
+        before.segments = SegmentSet::from_vec(
+            all.iter()
+                .cloned()
+                .map(|mut it| {
+                    it.size += 1;
+                    it
+                })
+                .collect(),
+        )
+        .unwrap();
+        let counted = count(&bucket, &state, Some(&before), |it| it.bucket == 1)
+            .await
+            .unwrap();
+        assert_eq!(
+            (counted.before, counted.missing.count),
+            (0, 10 + missing.len() as u64)
+        );
+    }
 }

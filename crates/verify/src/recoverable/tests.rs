@@ -55,7 +55,12 @@ impl Able {
     }
 
     async fn report(&self) -> Report {
-        recoverable(&self.stage.pair, self.into, &self.cluster.region, OPTIONS).await
+        self.seen(None).await.0
+    }
+
+    async fn seen(&self, before: Option<&Seen>) -> (Report, Option<Seen>) {
+        let (pair, region) = (&self.stage.pair, &self.cluster.region);
+        recoverable(pair, self.into, region, OPTIONS, before).await
     }
 
     fn source(&self) -> PathBuf {
@@ -230,7 +235,8 @@ async fn every_hop_is_counted() {
     primary.segment("logs", "home again").await;
     primary.snapshot().await;
     let cluster = Cluster::of(&stage.pair, Side::Secondary).await;
-    let report = recoverable(&stage.pair, Side::Secondary, &cluster.region, OPTIONS).await;
+    let region = &cluster.region;
+    let (report, _) = recoverable(&stage.pair, Side::Secondary, region, OPTIONS, None).await;
     assert!(report.able, "{report:#?}");
     assert_eq!(report.figures.segments_read, Some(3));
     // Now the primary has it all, and would lose what is new if it began anew once more.
