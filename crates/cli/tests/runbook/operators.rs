@@ -33,10 +33,10 @@ fn past(world: &World, id: &str) -> String {
     }
 }
 
-/// The only run that is not over, once its operator stands still.
-fn frozen(world: &World, operator: u32) -> String {
+/// Waits until a process stands still.
+fn frozen(process: u32) {
     let start = Instant::now();
-    let stat = format!("/proc/{operator}/stat");
+    let stat = format!("/proc/{process}/stat");
     loop {
         let stat = std::fs::read_to_string(&stat).unwrap();
         // The state is behind the name, which is in parentheses.
@@ -46,6 +46,10 @@ fn frozen(world: &World, operator: u32) -> String {
         assert!(start.elapsed() < HANG, "it does not come to stand still");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The only run that is not over.
+fn open_run(world: &World) -> String {
     let (runs, _) = json(world, &["runs", "list"]);
     let runs = runs["runs"].as_array().unwrap();
     let open = runs.iter().find(|run| run["state"] == "running").unwrap();
@@ -75,7 +79,8 @@ fn whoever_thaws_in_the_midst_of_an_act_does_not_do_it() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let run = frozen(&world, first.id());
+        frozen(first.id());
+        let run = open_run(&world);
         let (told, code) = json(&world, &["runs", "resume", &run, "--yes", "--take-over"]);
         assert_eq!(code, 0, "{point}: {told:#}");
         let ended = state(&world);
@@ -85,6 +90,38 @@ fn whoever_thaws_in_the_midst_of_an_act_does_not_do_it() {
         let (told, code) = json(&world, CLEAN);
         assert_eq!(code, 0, "{point}: {told:#}");
     }
+    world.down();
+}
+
+/// The same for a failover: it would take the journal from a primary that is home again.
+#[test]
+fn a_failover_that_thaws_after_the_failback_takes_nothing_over() {
+    if no_kubectl() {
+        return;
+    }
+    let world = World::up(Logs::Folders);
+    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    world.done(&["lab", "kill-region", "primary"]);
+    let mut first = command(&world, &["failover"])
+        .env("BACKSTAY_STOP_AT", "failover.seal.before")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    frozen(first.id());
+    // Another goes on with it, once the lease has run out.
+    let (told, code) = json(&world, &["failover"]);
+    assert_eq!(code, 0, "{told:#}");
+    come_back(&world);
+    let (told, code) = json(&world, FAILBACK);
+    assert_eq!(code, 0, "{told:#}");
+    let ended = state(&world);
+    signal(first.id(), "-CONT");
+    assert!(!first.wait().unwrap().success());
+    same(&state(&world), &ended, "after the failover that thawed");
+    // The primary holds the term, or this would be refused.
+    let (told, code) = json(&world, CLEAN);
+    assert_eq!(code, 0, "{told:#}");
     world.down();
 }
 
