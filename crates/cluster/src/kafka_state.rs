@@ -2,8 +2,6 @@
 //! strimzi-cluster-operator makes its pods. A standby that is cleaned loses both, so that its Kafka
 //! begins anew.
 
-use std::time::Duration;
-
 use backstay_retry::Deadline;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
@@ -16,9 +14,6 @@ use crate::{ClusterError, Region};
 
 const CLAIMS: &str = "persistentvolumeclaims";
 const POD_SETS: &str = "strimzipodsets.core.strimzi.io";
-/// How long between two looks at claims that are going. A watch would need one more permission, and
-/// a volume takes seconds to be let go.
-const LOOK: Duration = Duration::from_millis(250);
 
 impl Region {
     /// The names of the PersistentVolumeClaims with these labels (`strimzi.io/cluster`), also of those
@@ -36,7 +31,7 @@ impl Region {
     }
 
     /// Deletes the claims with these labels, and says how many there were. They are gone when no pod
-    /// uses them any more ([`wait_claims_gone`](Self::wait_claims_gone)).
+    /// uses them any more.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -48,43 +43,6 @@ impl Region {
         let api = self.api::<PersistentVolumeClaim>();
         self.delete_all(&api, CLAIMS, selector, None, deadline)
             .await
-    }
-
-    /// Waits until there is no claim with these labels.
-    ///
-    /// # Errors
-    /// [`ClusterError::NotYet`] at the deadline, with the claims that are left.
-    pub async fn wait_claims_gone(
-        &self,
-        selector: &str,
-        deadline: Deadline,
-    ) -> Result<(), ClusterError> {
-        let what = format!("the end of all {CLAIMS} with {selector}");
-        let mut last = None;
-        loop {
-            let left = match self.claims(selector, deadline).await {
-                Ok(left) => left,
-                // What was seen last says more than that the time was up in the midst of a look.
-                Err(ClusterError::Unreachable { why, .. }) => {
-                    let seen = last.unwrap_or_else(|| "they could not be listed".to_owned());
-                    return Err(self.not_yet(what, format!("{seen}; {why}")));
-                }
-                Err(error) => return Err(error),
-            };
-            if left.is_empty() {
-                return Ok(());
-            }
-            let seen = format!(
-                "{} left, which pods may still use: {}",
-                left.len(),
-                left.join(", ")
-            );
-            if deadline.left() <= LOOK {
-                return Err(self.not_yet(what, seen));
-            }
-            last = Some(seen);
-            tokio::time::sleep(LOOK).await;
-        }
     }
 
     /// The names of the StrimziPodSets with these labels.

@@ -346,7 +346,6 @@ fn no_answer_makes_it_panic() {
                 let labels = std::collections::BTreeMap::new();
                 let _ = region.write_record("o", None, &labels, "", brief()).await;
                 let _ = region.delete_pods("a=b", None, brief()).await;
-                let _ = region.wait_claims_gone("a=b", brief()).await;
                 let _ = region.delete_claims("a=b", brief()).await;
                 let _ = region.delete_pod_sets("a=b", brief()).await;
                 let request = http::Request::new(String::new());

@@ -1,10 +1,9 @@
 //! What a Kafka leaves behind.
 
-use backstay_cluster::ClusterError;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::lab::{Lab, deadline, soon};
+use crate::lab::{Lab, deadline};
 
 const CLUSTER: &str = "strimzi.io/cluster=logs";
 const SETS: (&str, &str) = ("core.strimzi.io/v1beta2", "StrimziPodSet");
@@ -33,26 +32,13 @@ async fn claims_go_when_nothing_uses_them() {
         region.claims(CLUSTER, deadline()).await.unwrap(),
         ["data-1"]
     );
-    let error = region.wait_claims_gone(CLUSTER, soon()).await.unwrap_err();
-    assert!(matches!(error, ClusterError::NotYet { .. }), "{error}");
-    assert!(error.to_string().contains("data-1"), "{error}");
-
-    let waiting = {
-        let region = region.clone();
-        tokio::spawn(async move { region.wait_claims_gone(CLUSTER, deadline()).await })
-    };
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    assert!(!waiting.is_finished());
     let free = json!({ "metadata": { "finalizers": null } });
     lab.patch("v1", "PersistentVolumeClaim", "data-1", free)
         .await;
-    waiting.await.unwrap().unwrap();
+    assert!(region.claims(CLUSTER, deadline()).await.unwrap().is_empty());
     // Nothing to be deleted is as good, and another's is not touched.
     assert_eq!(region.delete_claims(CLUSTER, deadline()).await.unwrap(), 0);
     assert_eq!(region.claims("", deadline()).await.unwrap(), ["data-2"]);
-    lab.down().await;
-    let error = region.wait_claims_gone(CLUSTER, soon()).await.unwrap_err();
-    assert!(error.to_string().contains("could not be listed"), "{error}");
 }
 
 #[tokio::test]
