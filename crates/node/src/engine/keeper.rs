@@ -52,7 +52,8 @@ impl Keeper {
     /// How long to wait until the next round.
     pub(crate) fn rest(&self, running: &Running) -> Duration {
         let tuning = &running.config.tuning;
-        rest(tuning.heartbeat, tuning.lease, self.pace.slowest())
+        let quiet = self.leases.quietest(Instant::now());
+        rest(tuning.heartbeat, tuning.lease, self.pace.slowest(), quiet)
     }
 
     /// One round.

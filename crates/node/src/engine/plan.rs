@@ -107,8 +107,23 @@ impl Pace {
 /// The wait between two heartbeats. All hosts write to one stream, one slot after the other: when
 /// that is slow, they would only be in each other's way. So half of the time at most is spent on
 /// heartbeats.
-pub(crate) fn rest(heartbeat: Duration, lease: Duration, pace: Duration) -> Duration {
-    heartbeat.max(pace.min(lease))
+///
+/// And whoever gets through gives way to one that has been `quiet` for long. It has to read what it
+/// has lost to before it can try again, which takes longer than a heartbeat that is not contested: two
+/// that come round in step would have one of them lose every time, until it was taken for dead.
+pub(crate) fn rest(
+    heartbeat: Duration,
+    lease: Duration,
+    pace: Duration,
+    quiet: Duration,
+) -> Duration {
+    let usual = heartbeat.max(pace.min(lease));
+    match allowed(lease, pace, Duration::ZERO) {
+        // Nobody is in anybody's way.
+        at_once if at_once <= lease => usual,
+        // Not so long that we would be quiet ourselves.
+        allowed => usual.max((quiet / 2).min(allowed / 4)),
+    }
 }
 
 /// A host may be silent for so many of its (or the observer's) slowest heartbeats: it waits as long
@@ -139,6 +154,15 @@ impl Leases {
             seen: HashMap::new(),
             last_look: None,
         }
+    }
+
+    /// For how long the quietest of the hosts that were seen has been silent.
+    pub(crate) fn quietest(&self, now: Instant) -> Duration {
+        let silent = self
+            .seen
+            .values()
+            .map(|(_, since)| now.saturating_duration_since(*since));
+        silent.max().unwrap_or_default()
     }
 
     /// Looks at the hosts as they are in a state just refreshed, by an observer whose slowest

@@ -138,8 +138,48 @@ fn heartbeats_take_half_of_the_time_at_most() {
     let ms = Duration::from_millis;
     let lease = ms(3000);
     for (pace, wait) in [(0, 500), (400, 500), (1200, 1200), (3_600_000, 3000)] {
-        assert_eq!(rest(ms(500), lease, ms(pace)), ms(wait));
+        assert_eq!(rest(ms(500), lease, ms(pace), ms(0)), ms(wait));
     }
+}
+
+#[test]
+fn whoever_gets_through_gives_way_to_who_is_quiet() {
+    let ms = Duration::from_millis;
+    let lease = ms(3000);
+    for (pace, quiet, wait) in [
+        // Through a fast bucket it is dead, most likely.
+        (5, 2900, 500),
+        (375, 60_000, 500),
+        // A bucket that is slow: the longer it is quiet, the more room it gets,
+        (500, 900, 500),
+        (500, 1600, 800),
+        // and never so much that others take us for dead.
+        (500, 60_000, 1000),
+        (1100, 4000, 2000),
+        (1100, 60_000, 2200),
+        (3_600_000, 60_000, 6000),
+    ] {
+        let found = rest(ms(500), lease, ms(pace), ms(quiet));
+        assert_eq!(found, ms(wait), "{pace} {quiet}");
+        let allowed = allowed(lease, ms(pace), Duration::ZERO);
+        assert!(found <= ms(500).max(ms(pace).min(lease)).max(allowed / 4));
+    }
+}
+
+#[test]
+fn the_quietest_is_known() {
+    let start = Instant::now();
+    let second = Duration::from_secs(1);
+    let mut leases = Leases::new(second * 10);
+    assert_eq!(leases.quietest(start), Duration::ZERO);
+    for round in 0..4 {
+        let hosts = [
+            ("living".to_owned(), sign(u64::from(round))),
+            ("quiet".to_owned(), sign(7)),
+        ];
+        leases.look(start + second * round, Duration::ZERO, hosts);
+    }
+    assert_eq!(leases.quietest(start + second * 5), second * 5);
 }
 
 #[test]
