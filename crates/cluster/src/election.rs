@@ -113,7 +113,7 @@ impl Election {
         let Some((record, since)) = &self.seen else {
             return Step::Create;
         };
-        let until = since.saturating_add(record.duration.max(SHORTEST));
+        let until = ends(record, *since);
         if record.holder.is_empty() || record.holder == self.me || now >= until {
             return Step::Write {
                 version: record.version.clone(),
@@ -128,13 +128,13 @@ impl Election {
     /// What to do to keep it. What is not ours any more, also because it is free, is not taken again:
     /// whoever had it meanwhile may have ended what we were doing.
     pub fn renew(&self, now: Moment) -> Step {
-        match (&self.seen, self.next(now)) {
-            (Some((record, _)), step) if record.holder == self.me => step,
-            (Some((record, since)), _) => Step::Wait {
+        match &self.seen {
+            Some((record, _)) if record.holder == self.me => self.next(now),
+            Some((record, since)) => Step::Wait {
                 holder: record.holder.clone(),
-                until: since.saturating_add(record.duration.max(SHORTEST)),
+                until: ends(record, *since),
             },
-            (None, _) => Step::Wait {
+            None => Step::Wait {
                 holder: String::new(),
                 until: now,
             },
@@ -192,6 +192,11 @@ impl Election {
         let (record, _) = self.seen.as_ref()?;
         (record.holder == self.me).then_some(record.version.as_str())
     }
+}
+
+/// When a lease runs out that has been seen so since then, if nothing changes.
+fn ends(record: &Record, since: Moment) -> Moment {
+    since.saturating_add(record.duration.max(SHORTEST))
 }
 
 #[cfg(test)]

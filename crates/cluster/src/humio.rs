@@ -213,15 +213,8 @@ impl Region {
                     api.patch(name, &parameters, &patch)
                 })
                 .await;
-            attempts = attempts.saturating_add(1);
-            match patched {
-                Ok(patched) => return self.cluster_of(&patched),
-                Err(error @ ClusterError::Contended { .. }) => {
-                    if !self.again(attempts, deadline).await {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
+            if let Some(patched) = self.written(patched, &mut attempts, deadline).await? {
+                return self.cluster_of(&patched);
             }
         }
     }

@@ -115,18 +115,9 @@ impl Region {
                     api.patch_scale(name, &parameters, &patch)
                 })
                 .await;
-            attempts = attempts.saturating_add(1);
-            match scaled {
-                Ok(scaled) => {
-                    let replicas = scaled.spec.and_then(|it| it.replicas);
-                    return Ok(replicas.unwrap_or(0));
-                }
-                Err(error @ ClusterError::Contended { .. }) => {
-                    if !self.again(attempts, deadline).await {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
+            if let Some(scaled) = self.written(scaled, &mut attempts, deadline).await? {
+                let replicas = scaled.spec.and_then(|it| it.replicas);
+                return Ok(replicas.unwrap_or(0));
             }
         }
     }

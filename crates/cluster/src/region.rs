@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
-use backstay_retry::{Classify as _, Deadline, Ended, Failed, Policy, Verdict, Warrant, retry};
+use backstay_retry::{
+    Classify as _, Deadline, Ended, Failed, Policy, Unwarranted, Verdict, Warrant, retry,
+};
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
@@ -106,7 +108,7 @@ impl Region {
             name: access.to_string(),
             namespace: namespace.to_owned(),
             policy,
-            warrant: Warrant::default(),
+            warrant: Warrant::free(),
         })
     }
 
@@ -162,12 +164,11 @@ impl Region {
         }
     }
 
-    /// Who is asked before a call of this verb.
-    fn warrant_for(&self, verb: &str) -> &Warrant {
-        static FREE: Warrant = Warrant::free();
+    /// Whether a call of this verb may be made: to read needs nobody's leave.
+    async fn may_call(&self, verb: &str) -> Result<(), Unwarranted> {
         match verb {
-            "get" | "list" | "watch" => &FREE,
-            _ => &self.warrant,
+            "get" | "list" | "watch" => Ok(()),
+            _ => self.warrant.ask().await,
         }
     }
 
@@ -183,11 +184,10 @@ impl Region {
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let warrant = self.warrant_for(verb);
         let attempt = || {
             let attempt = attempt();
             async move {
-                warrant.ask().await?;
+                self.may_call(verb).await?;
                 Ok(attempt.await?)
             }
         };
@@ -211,9 +211,8 @@ impl Region {
         F: Future<Output = Result<T, kube::Error>>,
     {
         let begun = Instant::now();
-        let warrant = self.warrant_for(verb);
         let attempt = async {
-            warrant.ask().await?;
+            self.may_call(verb).await?;
             Ok::<_, Attempt>(attempt().await?)
         };
         let made = tokio::time::timeout_at(deadline.instant(), attempt).await;
@@ -285,14 +284,26 @@ impl Region {
         Ok(deleted)
     }
 
-    /// After a write that met somebody else's: a pause, if there is time for one and another attempt.
-    pub(crate) async fn again(&self, attempts: u32, deadline: Deadline) -> bool {
-        let pause = self.policy.jittered(attempts) / 10;
-        if pause >= deadline.left() {
-            return false;
+    /// What has become of a write onto what was read. `None` when somebody else was first, after a
+    /// pause: it is to be read again; an error when there is no time for that.
+    pub(crate) async fn written<T>(
+        &self,
+        outcome: Result<T, ClusterError>,
+        attempts: &mut u32,
+        deadline: Deadline,
+    ) -> Result<Option<T>, ClusterError> {
+        *attempts = attempts.saturating_add(1);
+        match outcome {
+            Err(error @ ClusterError::Contended { .. }) => {
+                let pause = self.policy.jittered(*attempts) / 10;
+                if pause >= deadline.left() {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause).await;
+                Ok(None)
+            }
+            outcome => outcome.map(Some),
         }
-        tokio::time::sleep(pause).await;
-        true
     }
 
     pub(crate) fn not_yet(&self, what: impl Into<String>, seen: impl Into<String>) -> ClusterError {

@@ -89,15 +89,9 @@ impl Region {
                     api.patch(service, &parameters, &patch)
                 })
                 .await;
-            attempts = attempts.saturating_add(1);
-            match patched {
-                Ok(_) => return Ok(()),
-                Err(error @ ClusterError::Contended { .. }) => {
-                    if !self.again(attempts, deadline).await {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
+            let done = self.written(patched, &mut attempts, deadline).await?;
+            if done.is_some() {
+                return Ok(());
             }
         }
     }

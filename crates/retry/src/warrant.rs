@@ -48,7 +48,7 @@ pub trait Authority: fmt::Debug + Send + Sync {
 
 /// By whose leave something is changed. Without an authority, by nobody's: what no other process
 /// would ever undo needs none.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Warrant(Option<Arc<dyn Authority>>);
 
 impl Warrant {

@@ -71,7 +71,7 @@ pub async fn recoverable(
         into,
         environment: &environment,
         begins_anew: true,
-        before,
+        found_before: before,
     };
     let (chain, mut figures, seen) = of_recovery(way, &findings, options).await;
     findings.extend(chain);
@@ -114,7 +114,7 @@ pub(crate) struct Way<'a> {
     /// not: after a failover it has more than its source.
     pub(crate) begins_anew: bool,
     /// What an earlier rehearsal has seen.
-    pub(crate) before: Option<&'a Seen>,
+    pub(crate) found_before: Option<&'a Seen>,
 }
 
 /// What the buckets say, by the variables of the region that recovers. `before`: what was found of
@@ -272,7 +272,7 @@ async fn of_segments(
     options: Options,
 ) -> (Vec<Finding>, Figures) {
     let (into, state) = (way.into, &done.state);
-    let before = way.before.map(|it| &*it.0);
+    let before = way.found_before.map(|it| &*it.0);
     // After a failover or a failback, history is in the own bucket, too.
     let ours = state
         .buckets

@@ -122,7 +122,7 @@ async fn of_standby(
         into: Side::Secondary,
         environment,
         begins_anew: false,
-        before: None,
+        found_before: None,
     };
     let clean = async {
         let (patience, operator) = (options.patience, &ours.operator);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use backstay_azure::EndpointStatus;
-use backstay_cluster::Pod;
 use backstay_cluster::loader::Stage;
+use backstay_cluster::{Pod, Region};
 use backstay_failover::act::{Fact, Facts, Step};
 use backstay_failover::edge::{Act, Traffic as _};
 use backstay_failover::sight::{self, Known};
@@ -52,19 +52,20 @@ impl World {
         recovery.stage() == Stage::Patched || (again && begun)
     }
 
-    /// Does a step.
+    /// Does a step, while the run lock is ours.
     async fn step(&self, step: Step) -> Result<(), String> {
         let deadline = Deadline::after(ATTEMPT);
+        let standby = self.standby.under(self.warrant.clone());
         match step {
-            Step::Seal => self.journals.seal(&self.acting.warrant).await,
+            Step::Seal => self.journals.seal(&self.warrant).await,
             Step::Disable => self
-                .disable(&self.acting.azure, deadline)
+                .disable(&self.azure.under(self.warrant.clone()), deadline)
                 .await
                 .map_err(|error| error.to_string()),
-            Step::CleanSecrets => self.clean(deadline).await,
+            Step::CleanSecrets => self.clean(&standby, deadline).await,
             Step::Operator => {
                 let name = &self.settings.place.deployment;
-                let scaled = self.acting.standby.scale(name, 1, deadline).await;
+                let scaled = standby.scale(name, 1, deadline).await;
                 scaled.map(drop).map_err(|error| error.to_string())
             }
             // These are waited for, and the lock and the end are the round's.
@@ -77,18 +78,13 @@ impl World {
         }
     }
 
-    async fn clean(&self, deadline: Deadline) -> Result<(), String> {
+    async fn clean(&self, standby: &Region, deadline: Deadline) -> Result<(), String> {
         let cluster = &self.pair.cluster;
         let told = |error: backstay_cluster::ClusterError| error.to_string();
-        let stale = self
-            .acting
-            .standby
-            .stale_tls_secrets(cluster, deadline)
-            .await;
+        let stale = standby.stale_tls_secrets(cluster, deadline).await;
         for (secret, fate) in stale.map_err(told)? {
             tracing::info!(secret = secret.name, ?fate, "a stale TLS secret is deleted");
-            self.acting
-                .standby
+            standby
                 .delete_stale(&secret, deadline)
                 .await
                 .map_err(told)?;

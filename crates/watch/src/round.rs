@@ -59,7 +59,6 @@ impl Pace {
 pub struct Watcher {
     world: Arc<World>,
     clock: Clock,
-    me: String,
     memory: Memory,
     leases: LeaseWatch,
     demand: Demand,
@@ -96,10 +95,9 @@ fn failpoints(change: &Persist) -> (&'static str, &'static str) {
 }
 
 impl Watcher {
-    /// A new instance. There is one of a [`World`], whose name it bears.
+    /// A new instance. There is one of a [`World`], and it bears its name.
     pub fn new(world: Arc<World>, demand: Demand) -> Self {
         Self {
-            me: world.me.clone(),
             clock: Clock::start(),
             memory: Memory::default(),
             leases: LeaseWatch::default(),
@@ -122,7 +120,7 @@ impl Watcher {
 
     /// Its name, in the run lock.
     pub fn me(&self) -> &str {
-        &self.me
+        &self.world.me
     }
 
     /// From one look to the next.
@@ -140,7 +138,7 @@ impl Watcher {
         let began = self.clock.now();
         let sights = self.world.look().await;
         let (look, decision) = self.decide(began, &sights).await;
-        let mut picture = Picture::of(&look, &decision, &self.me);
+        let mut picture = Picture::of(&look, &decision, &self.world.me);
         let facts = self.world.facts().await;
         let barrier = self.world.journals.barrier().await;
         picture.act(&facts, plan(&facts, barrier));
@@ -161,7 +159,7 @@ impl Watcher {
         let mut picture = Picture::default();
         for _ in 0..DECISIONS {
             let (look, decision) = self.decide(began, &sights).await;
-            picture = Picture::of(&look, &decision, &self.me);
+            picture = Picture::of(&look, &decision, &self.world.me);
             self.evidence.decided(&look, &decision);
             match self.carry_out(&look, &decision, &mut picture).await {
                 Carried::Again => {}
@@ -190,7 +188,12 @@ impl Watcher {
         let mono = self.clock.now();
         let lasts = world.settings.lease;
         let lock = match lease {
-            Known::Is(lease) => Known::Is(self.leases.judge(lease.as_ref(), &self.me, mono, lasts)),
+            Known::Is(lease) => {
+                Known::Is(
+                    self.leases
+                        .judge(lease.as_ref(), &self.world.me, mono, lasts),
+                )
+            }
             Known::Unknown(why) => Known::Unknown(why),
         };
         let look = Look {
@@ -245,7 +248,7 @@ impl Watcher {
             match next {
                 Next::Begin => return Carried::Again,
                 Next::TakeLock(expected) => {
-                    let taken = self.world.take(expected.as_ref(), &self.me).await;
+                    let taken = self.world.take(expected.as_ref(), &self.world.me).await;
                     backstay_failpoint::hit("failover.lock.after_take");
                     match taken {
                         Written::Yes => again = true,
@@ -299,7 +302,7 @@ impl Watcher {
         revision: &Revision,
         picture: &mut Picture,
     ) -> Pace {
-        if self.world.take(Some(revision), &self.me).await != Written::Yes {
+        if self.world.take(Some(revision), &self.world.me).await != Written::Yes {
             return Pace::In(SOON);
         }
         let (mut facts, barrier) = tokio::join!(self.world.facts(), self.world.journals.barrier());
@@ -389,7 +392,10 @@ impl Watcher {
         if let Known::Is(lease) = Locked::read(&*self.world).await {
             let mono = self.clock.now();
             let lasts = self.world.settings.lease;
-            if let Lock::Mine(revision) = self.leases.judge(lease.as_ref(), &self.me, mono, lasts) {
+            if let Lock::Mine(revision) =
+                self.leases
+                    .judge(lease.as_ref(), &self.world.me, mono, lasts)
+            {
                 let _ = self.world.release(&revision).await;
             }
         }

@@ -28,14 +28,6 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Longest wait for what only people want to know.
 const INSPECT: Duration = Duration::from_secs(3);
 
-/// What the act changes, each by the leave of the run lock.
-#[derive(Debug)]
-pub(crate) struct Acting {
-    pub(crate) warrant: Warrant,
-    pub(crate) standby: Region,
-    pub(crate) azure: Client,
-}
-
 /// This machine's name, for other people.
 pub fn host() -> String {
     nix::unistd::gethostname()
@@ -48,7 +40,8 @@ pub fn host() -> String {
 pub struct World {
     /// The name by which this process holds the run lock; no other has ever had it.
     pub(crate) me: String,
-    pub(crate) acting: Acting,
+    /// The leave that the run lock gives.
+    pub(crate) warrant: Warrant,
     pub(crate) pair: Pair,
     pub(crate) settings: Settings,
     pub(crate) standby: Region,
@@ -81,13 +74,8 @@ impl World {
             Ok(pair.traffic_manager.endpoint_id(side).parse()?)
         };
         let me = format!("{}-{}", host(), Uuid::new_v4().simple());
-        let warrant = standby.while_holding(LEASE, &me);
         Ok(Self {
-            acting: Acting {
-                standby: standby.under(warrant.clone()),
-                azure: azure.under(warrant.clone()),
-                warrant,
-            },
+            warrant: standby.while_holding(LEASE, &me),
             me,
             primary_endpoint: id(Side::Primary)?,
             secondary_endpoint: id(Side::Secondary)?,

@@ -1,13 +1,13 @@
 //! Two operators, and a run that was taken from one.
 
-use std::process::Stdio;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::control::{HANG, command, json};
-use crate::state::{CLEAN, FAILBACK, come_back, fail_over, same, state};
-use crate::world::{Logs, World, no_kubectl};
+use crate::state::{CLEAN, FAILBACK, come_back, fail_over, same, serving, state};
+use crate::world::{World, no_kubectl};
 
 fn signal(pid: u32, what: &str) {
     let told = std::process::Command::new("kill")
@@ -33,19 +33,37 @@ fn past(world: &World, id: &str) -> String {
     }
 }
 
-/// Waits until a process stands still.
-fn frozen(process: u32) {
+fn begin(mut command: Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn stands_still(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The state is behind the name, which is in parentheses.
+    stat.rsplit(") ").next().unwrap().starts_with('T')
+}
+
+/// A command that stands still at this point.
+fn frozen(world: &World, arguments: &[&str], point: &str) -> Child {
+    let mut command = command(world, arguments);
+    command.env("BACKSTAY_STOP_AT", point);
+    let child = begin(command);
     let start = Instant::now();
-    let stat = format!("/proc/{process}/stat");
-    loop {
-        let stat = std::fs::read_to_string(&stat).unwrap();
-        // The state is behind the name, which is in parentheses.
-        if stat.rsplit(") ").next().unwrap().starts_with('T') {
-            break;
-        }
+    while !stands_still(child.id()) {
         assert!(start.elapsed() < HANG, "it does not come to stand still");
         std::thread::sleep(Duration::from_millis(50));
     }
+    child
+}
+
+/// It thaws, and changes nothing more. Answers with how it ends.
+fn thaws(world: &World, mut child: Child, what: &str) -> ExitStatus {
+    let ended = state(world);
+    signal(child.id(), "-CONT");
+    let status = child.wait().unwrap();
+    same(&state(world), &ended, what);
+    status
 }
 
 /// The only run that is not over.
@@ -63,8 +81,7 @@ fn whoever_thaws_in_the_midst_of_an_act_does_not_do_it() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     for point in [
         // It would stop the primary, which serves again.
         "runbook.primary-stopped.before",
@@ -73,20 +90,11 @@ fn whoever_thaws_in_the_midst_of_an_act_does_not_do_it() {
     ] {
         fail_over(&world);
         come_back(&world);
-        let mut first = command(&world, FAILBACK)
-            .env("BACKSTAY_STOP_AT", point)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        frozen(first.id());
+        let first = frozen(&world, FAILBACK, point);
         let run = open_run(&world);
         let (told, code) = json(&world, &["runs", "resume", &run, "--yes", "--take-over"]);
         assert_eq!(code, 0, "{point}: {told:#}");
-        let ended = state(&world);
-        signal(first.id(), "-CONT");
-        assert_eq!(first.wait().unwrap().code(), Some(1), "{point}");
-        same(&state(&world), &ended, point);
+        assert_eq!(thaws(&world, first, point).code(), Some(1), "{point}");
         let (told, code) = json(&world, CLEAN);
         assert_eq!(code, 0, "{point}: {told:#}");
     }
@@ -99,26 +107,16 @@ fn a_failover_that_thaws_after_the_failback_takes_nothing_over() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     world.done(&["lab", "kill-region", "primary"]);
-    let mut first = command(&world, &["failover"])
-        .env("BACKSTAY_STOP_AT", "failover.seal.before")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    frozen(first.id());
+    let first = frozen(&world, &["failover"], "failover.seal.before");
     // Another goes on with it, once the lease has run out.
     let (told, code) = json(&world, &["failover"]);
     assert_eq!(code, 0, "{told:#}");
     come_back(&world);
     let (told, code) = json(&world, FAILBACK);
     assert_eq!(code, 0, "{told:#}");
-    let ended = state(&world);
-    signal(first.id(), "-CONT");
-    assert!(!first.wait().unwrap().success());
-    same(&state(&world), &ended, "after the failover that thawed");
+    assert!(!thaws(&world, first, "after the failover that thawed").success());
     // The primary holds the term, or this would be refused.
     let (told, code) = json(&world, CLEAN);
     assert_eq!(code, 0, "{told:#}");
@@ -130,15 +128,10 @@ fn of_two_operators_one_runs_it_and_whoever_was_taken_over_does_nothing_more() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     fail_over(&world);
     come_back(&world);
-    let mut first = command(&world, FAILBACK)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let first = begin(command(&world, FAILBACK));
     let run = past(&world, "alert-off");
     // It is held where it stands, as by a laptop that was closed.
     signal(first.id(), "-STOP");
@@ -154,11 +147,8 @@ fn of_two_operators_one_runs_it_and_whoever_was_taken_over_does_nothing_more() {
     let (told, code) = json(&world, &["runs", "resume", &run, "--yes", "--take-over"]);
     assert_eq!(code, 0, "{told:#}");
     assert_eq!(told["state"], "done");
-    let ended = state(&world);
-    signal(first.id(), "-CONT");
-    let status = first.wait().unwrap();
+    let status = thaws(&world, first, "after the one that was taken over");
     assert_eq!(status.code(), Some(1));
-    same(&state(&world), &ended, "after the one that was taken over");
     let (told, _) = json(&world, &["runs", "show", &run]);
     assert_eq!(told["state"], "done");
     world.down();
@@ -169,8 +159,7 @@ fn a_run_that_died_can_be_gone_on_with_once_its_lease_has_run_out() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     fail_over(&world);
     let output = command(&world, &["promote", "--yes"])
         .env("BACKSTAY_KILL_AT", "runbook.pools.after")

@@ -4,16 +4,15 @@
 use backstay_pair::Side;
 
 use crate::crowd::Crowd;
-use crate::state::{done, fail_over, state, step};
-use crate::world::{Logs, World, no_kubectl};
+use crate::state::{done, fail_over, serving, state, step};
+use crate::world::no_kubectl;
 
 #[test]
 fn a_promotion_fails_no_request() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     fail_over(&world);
     let crowd = Crowd::start(&world, Side::Secondary);
     crowd.flow(200);

@@ -1,8 +1,8 @@
 //! What a command refuses, and what it says to do instead.
 
 use crate::control::{json, run};
-use crate::state::{CLEAN, FAILBACK, fail_over, same, state};
-use crate::world::{Logs, World, no_kubectl};
+use crate::state::{CLEAN, FAILBACK, fail_over, same, serving, state};
+use crate::world::{World, no_kubectl};
 
 /// Refused, with a command to type, and nothing changed.
 fn refuses(world: &World, arguments: &[&str], expected: i32, why: &str) {
@@ -27,8 +27,7 @@ fn what_cannot_be_done_now_is_refused_with_what_to_do() {
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     // In peace there is nothing to promote, to fail back, or to clean.
     refuses(&world, &["promote", "--yes"], 3, "does not hold the term");
     refuses(&world, FAILBACK, 3, "there is nothing to fail back");

@@ -4,8 +4,8 @@ use backstay_pair::Side;
 
 use crate::calls::{admin, ingest};
 use crate::control::json;
-use crate::state::{CLEAN, come_back, done, fail_over, step};
-use crate::world::{Logs, World, no_kubectl};
+use crate::state::{CLEAN, come_back, done, fail_over, serving, step};
+use crate::world::{World, no_kubectl};
 
 fn count(world: &World, side: Side, text: &str) -> String {
     let body = format!(r#"{{"queryString":"\"{text}\" | count()","start":"1d"}}"#);
@@ -17,8 +17,7 @@ fn without_reverse_recovery_the_primary_goes_on_where_it_was_and_says_what_is_le
     if no_kubectl() {
         return;
     }
-    let world = World::up(Logs::Folders);
-    world.until_status(|status| status["regions"][0]["view"]["status"] == 200);
+    let world = serving();
     ingest(&world, Side::Primary, "before the disaster");
     fail_over(&world);
     ingest(&world, Side::Secondary, "while it was away");

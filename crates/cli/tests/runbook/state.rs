@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::calls::{SUBSCRIPTION, azure};
 use crate::control::{json, until_json};
-use crate::world::{World, region};
+use crate::world::{Logs, World, region};
 
 fn kubectl(world: &World, context: &str, what: &str) -> Value {
     let text = world.shell(&format!("kubectl --context {context} {what} -o json"));
@@ -105,6 +105,13 @@ pub fn step<'a>(report: &'a Value, id: &str) -> &'a Value {
 
 pub const FAILBACK: &[&str] = &["failback", "--yes", "--quiet-seconds", "1"];
 pub const CLEAN: &[&str] = &["clean-secondary", "--yes"];
+
+/// A lab over folders whose primary answers.
+pub fn serving() -> World {
+    let world = World::up(Logs::Folders);
+    world.until_status(|status| region(status, Side::Primary)["view"]["status"] == 200);
+    world
+}
 
 /// The primary dies and is failed over; by hand, because the watch has tests of its own. Not within
 /// the cooldown of the last one.

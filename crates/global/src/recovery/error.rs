@@ -1,5 +1,4 @@
 use backstay_journal::{SealError, StoreError, TailError};
-
 use backstay_retry::Unwarranted;
 
 use crate::identity::IdentityError;

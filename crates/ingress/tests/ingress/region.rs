@@ -7,13 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use backstay_kubeapi::{
-    Attachment, ByteStream, ExecRequest, Kubeconfig, LogOptions, PodName, PodRuntime, RuntimeError,
-    Server, ServerOptions, StartError,
-};
-use bytes::Bytes;
-use futures::stream::BoxStream;
+use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions, StartError};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod as PodObject, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -43,7 +37,7 @@ pub struct Region {
 impl Region {
     pub async fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let options = ServerOptions::new(folder.path().to_owned(), no_pods());
+        let options = ServerOptions::new(folder.path().to_owned(), Arc::new(NoPods));
         let server = Server::start(options).await.unwrap();
         let region = Self {
             address: server.address(),
@@ -81,7 +75,8 @@ impl Region {
     pub async fn api_starts(&mut self) {
         let opening = async {
             loop {
-                let mut options = ServerOptions::new(self.folder.path().to_owned(), no_pods());
+                let mut options =
+                    ServerOptions::new(self.folder.path().to_owned(), Arc::new(NoPods));
                 options.listen = self.address;
                 match Server::start(options).await {
                     Ok(server) => return server,
@@ -242,34 +237,4 @@ async fn client(server: &Server, role: &str) -> Client {
     let file = kube::config::Kubeconfig::read_from(&path).unwrap();
     let config = kube::Config::from_custom_kubeconfig(file, &Default::default()).await;
     Client::try_from(config.unwrap()).unwrap()
-}
-
-/// The pods are servers of the test; nobody asks for their logs.
-struct NoPods;
-
-fn no_pods() -> Arc<dyn PodRuntime> {
-    Arc::new(NoPods)
-}
-
-fn nothing() -> RuntimeError {
-    RuntimeError::NotFound("there are no processes here".to_owned())
-}
-
-#[async_trait]
-impl PodRuntime for NoPods {
-    async fn logs(
-        &self,
-        _: &PodName,
-        _: &LogOptions,
-    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, RuntimeError> {
-        Err(nothing())
-    }
-
-    async fn exec(&self, _: &PodName, _: ExecRequest) -> Result<Attachment, RuntimeError> {
-        Err(nothing())
-    }
-
-    async fn connect(&self, _: &PodName, _: u16) -> Result<Box<dyn ByteStream>, RuntimeError> {
-        Err(nothing())
-    }
 }

@@ -35,7 +35,7 @@ impl Site {
         if self.brokers() == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
-        let standby = self.secondary();
+        let standby = &self.secondary;
         let operator = standby.operator(STRIMZI_OPERATOR, Self::soon()).await;
         let operator = operator.map_err(told)?;
         let detail = format!("{STRIMZI_OPERATOR} is at {}", operator.replicas);
@@ -48,7 +48,7 @@ impl Site {
     }
 
     pub(super) async fn scale_strimzi(&self, replicas: u16) -> Result<(), String> {
-        let standby = self.secondary();
+        let standby = &self.secondary;
         let scaled = standby
             .scale(STRIMZI_OPERATOR, replicas, Self::soon())
             .await;
@@ -57,7 +57,7 @@ impl Site {
 
     pub(super) async fn kafka_gone(&self) -> Result<Answer, String> {
         let selector = self.kafka();
-        let pods = self.secondary().pods(&selector, Self::soon()).await;
+        let pods = self.secondary.pods(&selector, Self::soon()).await;
         let left = pods.map_err(told)?.len();
         Ok(Answer::of(
             left == 0,
@@ -66,7 +66,7 @@ impl Site {
     }
 
     pub(super) async fn delete_kafka_pods(&self) -> Result<(), String> {
-        let standby = self.secondary();
+        let standby = &self.secondary;
         // At once, as the manual does: what they hold is thrown away.
         let selector = self.kafka();
         let deleted = standby.delete_pods(&selector, Some(0), Self::soon());
@@ -74,7 +74,7 @@ impl Site {
     }
 
     pub(super) async fn kafka_state_gone(&self) -> Result<Answer, String> {
-        let standby = self.secondary();
+        let standby = &self.secondary;
         if self.brokers() == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
@@ -99,7 +99,7 @@ impl Site {
                 return Err(format!("not deleted: {}", not.detail()));
             }
         }
-        let (standby, selector) = (self.secondary(), self.kafka());
+        let (standby, selector) = (&self.secondary, self.kafka());
         let claims = standby.delete_claims(&selector, Self::soon()).await;
         claims.map_err(told)?;
         let sets = standby.delete_pod_sets(&selector, Self::soon()).await;
@@ -112,7 +112,7 @@ impl Site {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
         let selector = format!("{},strimzi.io/component-type=kafka", self.kafka());
-        let pods = self.secondary().pods(&selector, Self::soon()).await;
+        let pods = self.secondary.pods(&selector, Self::soon()).await;
         let ready = pods.map_err(told)?.iter().filter(|it| it.ready).count();
         Ok(Answer::of(
             ready >= wanted as usize,
@@ -144,7 +144,7 @@ impl Site {
     pub(super) async fn is_a_standby(&self) -> Result<Answer, String> {
         let standby = self.standby();
         let name = &self.pair().cluster;
-        let there = self.secondary().spec(name, Self::soon()).await;
+        let there = self.secondary.spec(name, Self::soon()).await;
         let there = there.map_err(told)?;
         if asleep(&there, &standby)? != there {
             let detail = "the HumioCluster declares more than a standby's";
@@ -156,18 +156,18 @@ impl Site {
     pub(super) async fn make_a_standby(&self) -> Result<(), String> {
         let standby = self.standby();
         let name = &self.pair().cluster;
-        let changed =
-            self.secondary()
-                .change_spec(name, |spec| asleep(spec, &standby), Self::soon());
+        let changed = self
+            .secondary
+            .change_spec(name, |spec| asleep(spec, &standby), Self::soon());
         changed.await.map_err(told)?;
         self.select(&standby).await
     }
 
     pub(super) async fn is_verified(&self) -> Result<Answer, String> {
         let world = World {
-            standby: Ok(self.secondary().clone()),
+            standby: Ok(self.secondary.clone()),
             primary: self.region(Side::Primary).cloned(),
-            azure: Ok(self.azure().clone()),
+            azure: Ok(self.azure.clone()),
         };
         let report = verify(self.pair(), &world, thorough()).await;
         Ok(match report.findings.iter().find(|it| it.says_no(false)) {

@@ -91,7 +91,7 @@ impl Site {
 
     /// Asks a node of the secondary's over GraphQL.
     async fn graphql(&self, query: &str) -> Result<Value, String> {
-        let standby = self.secondary();
+        let standby = &self.secondary;
         let pods = standby.pods(&self.world.nodes(), Self::soon()).await;
         let pods = pods.map_err(told)?;
         let pod = pods.iter().find(|pod| pod.ready);

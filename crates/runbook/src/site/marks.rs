@@ -26,7 +26,7 @@ const HOLDOFF: [&str; 4] = [DEGRADED_SINCE, SEEN_DOWN, ANSWERED, UNSTABLE_SINCE]
 
 impl Site {
     async fn marks(&self) -> Result<(Marks, BTreeMap<String, String>, String), String> {
-        let read = self.secondary().operator(HUMIO_OPERATOR, Self::soon());
+        let read = self.secondary.operator(HUMIO_OPERATOR, Self::soon());
         let operator = read.await.map_err(told)?;
         let marks = Marks::read(&operator.annotations);
         Ok((marks, operator.annotations, operator.version))
@@ -47,7 +47,7 @@ impl Site {
             if wanted.is_empty() {
                 return Ok(());
             }
-            let standby = self.secondary();
+            let standby = &self.secondary;
             let written = standby
                 .annotate_once(HUMIO_OPERATOR, &version, &wanted, Self::soon())
                 .await;

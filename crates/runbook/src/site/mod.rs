@@ -105,14 +105,6 @@ impl Site {
         derive(self.pair(), Side::Secondary, Dr::Standby, false)
     }
 
-    fn secondary(&self) -> &Region {
-        &self.secondary
-    }
-
-    fn azure(&self) -> &Client {
-        &self.azure
-    }
-
     /// Asked where no client of ours asks by itself: in front of a change in a bucket.
     async fn may(&self) -> Result<(), String> {
         self.warrant.ask().await.map_err(told)

@@ -15,7 +15,7 @@ use crate::step::Answer;
 impl Site {
     /// Whether the failover is over and the secondary serves.
     pub(super) async fn secondary_serves(&self) -> Result<Answer, String> {
-        let standby = self.secondary();
+        let standby = &self.secondary;
         let operator = standby.operator(HUMIO_OPERATOR, Self::soon()).await;
         let marks = Marks::read(&operator.map_err(told)?.annotations);
         if let Some(run) = marks.run.filter(|it| it.stage == Stage::Acting) {
@@ -42,7 +42,7 @@ impl Site {
 
     async fn spec(&self) -> Result<Value, String> {
         let name = &self.pair().cluster;
-        let spec = self.secondary().spec(name, Self::soon()).await;
+        let spec = self.secondary.spec(name, Self::soon()).await;
         spec.map_err(told)
     }
 
@@ -51,7 +51,7 @@ impl Site {
         change: impl FnMut(&Value) -> Result<Value, String>,
     ) -> Result<(), String> {
         let name = &self.pair().cluster;
-        let changed = self.secondary().change_spec(name, change, Self::soon());
+        let changed = self.secondary.change_spec(name, change, Self::soon());
         changed.await.map(drop).map_err(told)
     }
 
@@ -127,7 +127,7 @@ impl Site {
     /// Whether each pool has its nodes, all of them ready; with `new`, and with the variables of an
     /// active region.
     pub(super) async fn pods_ready(&self, new: bool) -> Result<Answer, String> {
-        let standby = self.secondary();
+        let standby = &self.secondary;
         let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
         let (declared, pods) = tokio::join!(
             standby.humio_cluster(cluster, Self::soon()),
@@ -180,7 +180,7 @@ impl Site {
 
     pub(super) async fn selects(&self, derived: &backstay_pair::Derived) -> Result<Answer, String> {
         for (service, wanted) in self.services(derived) {
-            let there = self.secondary().service_selector(&service, Self::soon());
+            let there = self.secondary.service_selector(&service, Self::soon());
             if there.await.map_err(told)? != wanted {
                 let detail = format!("service {service} selects other pods");
                 return Ok(Answer::Open(detail));
@@ -191,7 +191,7 @@ impl Site {
 
     pub(super) async fn select(&self, derived: &backstay_pair::Derived) -> Result<(), String> {
         for (service, wanted) in self.services(derived) {
-            let selected = self.secondary().select(&service, &wanted, Self::soon());
+            let selected = self.secondary.select(&service, &wanted, Self::soon());
             selected.await.map_err(told)?;
         }
         Ok(())

@@ -15,7 +15,7 @@ impl Site {
         wanted: EndpointStatus,
     ) -> Result<Answer, String> {
         let id = self.world.endpoint_id(side);
-        let found = match self.azure().endpoint_at(id, Self::soon()).await {
+        let found = match self.azure.endpoint_at(id, Self::soon()).await {
             Ok(found) => found,
             Err(AzureError::NotFound { .. }) => {
                 let manager = &self.pair().traffic_manager;
@@ -48,7 +48,7 @@ impl Site {
     ) -> Result<(), String> {
         let id = self.world.endpoint_id(side);
         let held = self
-            .azure()
+            .azure
             .hold_endpoint_status(id, wanted, Self::soon())
             .await;
         held.map(drop).map_err(told)
@@ -70,7 +70,7 @@ impl Site {
 
     pub(super) async fn endpoint_online(&self, side: Side) -> Result<Answer, String> {
         let id = self.world.endpoint_id(side);
-        let found = self.azure().endpoint_at(id, Self::soon()).await;
+        let found = self.azure.endpoint_at(id, Self::soon()).await;
         let found = found.map_err(told)?;
         let online = found.status == EndpointStatus::Enabled
             && found.monitor_status == EndpointMonitorStatus::Online;
@@ -136,7 +136,7 @@ impl Site {
 
     pub(super) async fn alert_is(&self, on: bool) -> Result<Answer, String> {
         let id = self.alert()?;
-        let rule = self.azure().metric_alert(&id, Self::soon());
+        let rule = self.azure.metric_alert(&id, Self::soon());
         let rule = rule.await.map_err(told)?;
         let word = if rule.enabled { "on" } else { "off" };
         Ok(Answer::of(
@@ -147,13 +147,13 @@ impl Site {
 
     pub(super) async fn set_alert(&self, on: bool) -> Result<(), String> {
         let id = self.alert()?;
-        let set = self.azure().set_metric_alert(&id, on, Self::soon());
+        let set = self.azure.set_metric_alert(&id, on, Self::soon());
         set.await.map(drop).map_err(told)
     }
 
     pub(super) async fn no_alerts(&self) -> Result<Answer, String> {
         let id = self.alert()?;
-        let fired = self.azure().fired_alerts(&id, Self::soon());
+        let fired = self.azure.fired_alerts(&id, Self::soon());
         let fired = fired.await.map_err(told)?;
         Ok(Answer::of(
             fired.is_empty(),
@@ -162,7 +162,7 @@ impl Site {
     }
 
     pub(super) async fn close_alerts(&self) -> Result<(), String> {
-        let azure = self.azure();
+        let azure = &self.azure;
         let fired = azure.fired_alerts(&self.alert()?, Self::soon()).await;
         for alert in fired.map_err(told)? {
             let closed = azure.close_alert(&alert.id, Self::soon()).await;

@@ -225,6 +225,25 @@ async fn a_secondary_without_a_snapshot_has_nothing_to_give() {
     .await;
 }
 
+#[tokio::test]
+async fn what_was_found_before_is_not_looked_for_again() {
+    let able = Able::reverse().await;
+    let (report, seen) = able.seen(None).await;
+    assert!(report.able, "{report:#?}");
+    let seen = seen.unwrap();
+    // It goes after it was found: whoever counts all finds that, whoever counts what is new does not.
+    std::fs::remove_file(able.source().join(&able.segment)).unwrap();
+    able.fails(Check::Segments, &able.segment, "backup").await;
+    let (report, _) = able.seen(Some(&seen)).await;
+    let segments = report
+        .findings
+        .iter()
+        .find(|it| it.check == Check::Segments);
+    let segments = segments.unwrap();
+    assert_eq!(segments.outcome, Outcome::Ok, "{segments:?}");
+    assert!(segments.sentence.contains("found before"), "{segments:?}");
+}
+
 /// Twice there and back: the primary has been the secondary's source and its heir.
 #[tokio::test]
 async fn every_hop_is_counted() {
