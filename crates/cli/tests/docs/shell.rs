@@ -1,0 +1,119 @@
+//! A shell with a network, processes and folders of its own.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::fence::{self, Fence};
+
+/// No story takes longer unless something hangs.
+const HANG_SECONDS: u32 = 600;
+
+/// What is printed before each command, with its number.
+const MARK: char = '\u{1}';
+
+/// Types the commands of these blocks into one shell. Each must succeed, and print what the document
+/// says that it prints.
+pub fn type_in(blocks: &[Fence]) {
+    if !can_isolate() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let commands: Vec<_> = blocks
+        .iter()
+        .flat_map(|block| {
+            block
+                .commands()
+                .into_iter()
+                .map(|it| (block.document(), it))
+        })
+        .collect();
+    let mut script = String::from("set -eo pipefail\nip link set lo up\n");
+    for (number, (_, command)) in commands.iter().enumerate() {
+        writeln!(script, "printf '{MARK}%s\\n' {number}\n{}", command.text).unwrap();
+    }
+    let output = run(folder.path(), &script);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut parts = printed.split(MARK).skip(1);
+    for (number, (document, command)) in commands.iter().enumerate() {
+        let place = format!("{document}:{}", command.line);
+        let part = parts.next().unwrap_or_else(|| {
+            let before = number.checked_sub(1).map(|it| &commands[it]);
+            let (document, failed) = before.expect("the shell begins");
+            panic!(
+                "{document}:{}: `{}` failed:\n{printed}\n{}",
+                failed.line,
+                failed.text,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        });
+        let mut lines = part.lines().skip(1);
+        for expected in &command.expected {
+            assert!(
+                lines.any(|line| fence::is_as_expected(expected, line)),
+                "{place}: `{}` did not print `{expected}`, but:\n{part}\n{}",
+                command.text,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+    assert!(
+        output.status.success(),
+        "{}: `{}` failed:\n{printed}\n{}",
+        blocks.last().unwrap().document(),
+        commands.last().unwrap().1.text,
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Whether this machine lets a test have namespaces, and has the programs that the documents use.
+fn can_isolate() -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(["-n", "ip", "link", "set", "lo", "up"]);
+    let isolates = probe.output().is_ok_and(|output| output.status.success());
+    let lacks: Vec<_> = ["kubectl", "curl", "jq", "dig", "openssl"]
+        .into_iter()
+        .filter(|program| Command::new(program).arg("--version").output().is_err())
+        .collect();
+    if isolates && lacks.is_empty() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "the documents cannot be tried: namespaces {isolates}, absent: {lacks:?}"
+    );
+    eprintln!("SKIPPED: no namespaces for a test (root and `unshare`), or no {lacks:?}");
+    false
+}
+
+fn run(folder: &Path, script: &str) -> Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_backstay"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    std::fs::write(folder.join(".script"), script).unwrap();
+    // What a clone has, for whoever copies an example.
+    std::os::unix::fs::symlink(super::root().join("deploy"), folder.join("deploy")).unwrap();
+    Command::new("timeout")
+        .arg(HANG_SECONDS.to_string())
+        .args([
+            "unshare",
+            "--net",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+        ])
+        .args(["bash", ".script"])
+        .current_dir(folder)
+        .env_clear()
+        .env(
+            "PATH",
+            format!("{}:{path}", binary.parent().unwrap().display()),
+        )
+        .env("HOME", folder)
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .env("NO_COLOR", "1")
+        .env("LANG", "C.UTF-8")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
