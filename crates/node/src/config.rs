@@ -29,6 +29,8 @@
 //! | `BACKSTAY_SNAPSHOTS_KEPT` | `5` | snapshots that are kept, at least 2 |
 //! | `BACKSTAY_TRIM_SECONDS` | `600` | how long covered entries stay: the idempotency window, at least 600 |
 //! | `BACKSTAY_CACHE_BYTES` | `10737418240` | local cache of segments; 0 turns it off |
+//! | `MAX_EVENT_FIELD_COUNT` | `8000` | most fields of an event; what is beyond is found in its text only |
+//! | `BACKSTAY_ELASTIC_VERSION` | `8.19.0` | the version that the Elasticsearch endpoint says it has; Beats refuse one that is older than they are |
 //! | `BACKSTAY_STATUS_GRACE_SECONDS` | `30` | nothing acknowledgeable for so long is 503 |
 //! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end beside other nodes, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
 //! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, beside other nodes, for answers under way |
@@ -125,6 +127,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// `BACKSTAY_ADMIN_TOKEN_FILE`.
     pub admin_token_file: PathBuf,
+    /// `BACKSTAY_ELASTIC_VERSION`.
+    pub elastic_version: String,
     /// Times and sizes.
     pub tuning: Tuning,
 }
@@ -158,6 +162,8 @@ pub struct Tuning {
     pub trim_after: Duration,
     /// Size of the local segment cache in bytes; 0 is none.
     pub cache_bytes: u64,
+    /// Most fields of an event.
+    pub event_fields: usize,
     /// Time without any possible acknowledgement after which the status is 503.
     pub status_grace: Duration,
     /// Silence after which a node that is to end takes it that nobody sends to it any more.
@@ -182,6 +188,8 @@ impl Default for Tuning {
             snapshots_kept: 5,
             trim_after: Duration::from_secs(600),
             cache_bytes: 10 << 30,
+            // As LogScale's documentation has it.
+            event_fields: 8000,
             status_grace: Duration::from_secs(30),
             lame_duck: Duration::from_millis(1000),
             drain: Duration::from_secs(60),
@@ -264,6 +272,7 @@ impl NodeConfig {
             port: port as u16,
             data_dir,
             admin_token_file,
+            elastic_version: read.version("BACKSTAY_ELASTIC_VERSION", "8.19.0")?,
             tuning: Tuning::from_env(&read)?,
             recover_from,
         })
@@ -323,6 +332,11 @@ impl Tuning {
                 MIN_TRIM.as_secs(),
             )?,
             cache_bytes: read.number("BACKSTAY_CACHE_BYTES", default.cache_bytes, 0..=u64::MAX)?,
+            event_fields: read.number(
+                "MAX_EVENT_FIELD_COUNT",
+                default.event_fields as u64,
+                1..=50_000,
+            )? as usize,
             status_grace: seconds("BACKSTAY_STATUS_GRACE_SECONDS", default.status_grace, 1)?,
             lame_duck: millis("BACKSTAY_LAME_DUCK_MS", default.lame_duck, 0)?,
             drain: seconds("BACKSTAY_DRAIN_SECONDS", default.drain, 1)?,
@@ -370,6 +384,23 @@ impl Reader<'_> {
         Err(ConfigError::Value {
             variable: name.to_owned(),
             problem: format!("{value} is not from {} to {}", range.start(), range.end()),
+        })
+    }
+
+    /// A version of three numbers.
+    fn version(&self, name: &str, default: &str) -> Result<String, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(default.to_owned());
+        };
+        let numbers: Vec<&str> = text.split('.').collect();
+        if numbers.len() == 3 && numbers.iter().all(|it| it.parse::<u32>().is_ok()) {
+            return Ok(text);
+        }
+        Err(ConfigError::Value {
+            variable: name.to_owned(),
+            problem: format!(
+                "`{text}` is not a valid version: give three numbers, such as {default}"
+            ),
         })
     }
 

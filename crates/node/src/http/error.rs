@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use backstay_search::SearchError as ExecutionError;
 use serde_json::json;
 
-use crate::http::ingest::fields::TooMuch;
 use crate::{IngestError, SearchError};
 
 /// An answer that is no success.
@@ -79,12 +78,6 @@ impl ApiError {
 
     pub(in crate::http) fn not_ready(text: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
-    }
-}
-
-impl From<TooMuch> for ApiError {
-    fn from(error: TooMuch) -> Self {
-        Self::too_large(format!("an event is too large: {error}"))
     }
 }
 

@@ -1,17 +1,22 @@
 //! Events in, in each of the formats that shippers speak.
 //!
 //! All formats go one way: `sender` tells who may send where, `body` reads and unpacks within
-//! bounds, one module a format turns the bytes into events, and the engine acknowledges. A batch
+//! bounds, one module a format turns the bytes into events (`batch` and `draft` decide for all of
+//! them what becomes of one that is not as it should be), and the engine acknowledges. A batch
 //! that another node must take is passed on as it came. Nothing is answered with
 //! success before the journal has acknowledged.
 
+mod batch;
 mod body;
+pub(in crate::http) mod draft;
 mod elastic;
-pub(in crate::http) mod fields;
+mod groups;
 mod hec;
+pub(in crate::http) mod json;
 mod otlp;
 mod sender;
 mod structured;
+pub(in crate::http) mod times;
 mod unstructured;
 
 use std::sync::Arc;
@@ -20,7 +25,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use backstay_search::Event;
@@ -30,6 +35,7 @@ use uuid::Uuid;
 use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
 use crate::{Engine, IdempotencyKey, IngestError};
+use batch::Batch;
 use body::{Gate, Room};
 use sender::Sender;
 
@@ -91,17 +97,14 @@ pub(super) struct Delivery {
     body: Body,
 }
 
-/// The events of a batch, decoded.
-struct Batch {
-    events: Vec<Event>,
-    response: Response,
-}
-
 /// What a format needs beside the bytes.
 struct Context<'a> {
     headers: &'a HeaderMap,
+    query: Option<&'a str>,
     sender: &'a Sender,
     now_ms: i64,
+    /// Most fields of an event.
+    most_fields: usize,
     room: &'a mut Room,
 }
 
@@ -211,8 +214,10 @@ impl Delivery {
             &plain,
             &mut Context {
                 headers,
+                query: self.parts.uri.query(),
                 sender: &sender,
                 now_ms: chrono::Utc::now().timestamp_millis(),
+                most_fields: self.engine.config().tuning.event_fields,
                 room: &mut room,
             },
         )?;
@@ -303,15 +308,6 @@ impl Taker<'_> {
                 )),
                 is_untaken: false,
             }),
-        }
-    }
-}
-
-impl Batch {
-    fn new(events: Vec<Event>, response: impl IntoResponse) -> Self {
-        Self {
-            events,
-            response: response.into_response(),
         }
     }
 }

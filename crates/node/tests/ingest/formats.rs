@@ -369,3 +369,76 @@ fn a_body_without_events_is_taken_and_stores_nothing() {
     }
     assert_eq!(found(&server, "*"), [] as [serde_json::Value; 0]);
 }
+
+/// Over the wire, and found by a search: the good events once, the bad one named.
+#[test]
+fn one_bad_event_does_not_take_its_batch_along() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let body = r#"{"event":"hec a"}{"event":"hec b",}{"event":"hec c"}"#;
+    let answer = send(&server, HEC, &token, &JSON, body.as_bytes());
+    let told = answer.json();
+    assert_eq!((answer.status, &told["code"]), (400, &json!(6)));
+    assert_eq!(told["invalid-event-number"], 1);
+    let body = "{\"index\":{}}\n{\"message\":\"bulk a\"}\n{\"delete\":{\"_id\":\"1\"}}\n{\"index\":{}}\n{\"message\":\"bulk b\"}\n";
+    let answer = send(&server, BULK, &token, &JSON, body.as_bytes());
+    let told = answer.json();
+    assert_eq!((answer.status, &told["errors"]), (200, &json!(true)));
+    assert_eq!(told["items"][1]["delete"]["status"], 400);
+    assert!(
+        answer
+            .head
+            .to_lowercase()
+            .contains("x-elastic-product: elasticsearch")
+    );
+    let body = r#"[{"events":[{"timestamp":0,"rawstring":"structured a"},7]}]"#;
+    let answer = send(&server, STRUCTURED, &token, &JSON, body.as_bytes());
+    assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    let body = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"otlp a"}},7]}]}]}"#;
+    let answer = send(&server, OTLP, &token, &JSON, body.as_bytes());
+    let told = answer.json();
+    assert_eq!(told["partialSuccess"]["rejectedLogRecords"], "1");
+    assert_eq!(
+        raw_lines(&server),
+        [
+            "7",
+            "bulk a",
+            "bulk b",
+            "hec a",
+            "hec c",
+            "otlp a",
+            "structured a"
+        ]
+    );
+    let marked = found(&server, "@error=true");
+    assert_eq!(marked.len(), 2, "{marked:?}");
+    assert_eq!(one(&server, "\"structured a\"")["@timestamp.given"], "0");
+}
+
+#[test]
+fn what_is_added_after_parsing_is_found() {
+    let server = Server::start();
+    let token = server.ingest_token("t", None);
+    let body =
+        r#"{"event":{"level":"info","id":12345678901234567890123},"fields":{"level":"error"}}"#;
+    let answer = send(&server, HEC, &token, &JSON, body.as_bytes());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let event = one(&server, "level=error");
+    assert_eq!(
+        event["@rawstring"],
+        r#"{"level":"info","id":12345678901234567890123}"#
+    );
+    assert_eq!(event["id"], "12345678901234567890123");
+    assert_eq!(found(&server, "level=info"), [] as [serde_json::Value; 0]);
+}
+
+#[test]
+fn the_version_of_elasticsearch_can_be_set() {
+    let version = |server: &Server| {
+        let about = server.call("GET", "/api/v1/ingest/elastic-bulk", None, "*/*", "");
+        about.json()["version"]["number"].clone()
+    };
+    assert_eq!(version(&Server::start()), "8.19.0");
+    let server = Server::with(&[("BACKSTAY_ELASTIC_VERSION", "9.3.1")]);
+    assert_eq!(version(&server), "9.3.1");
+}

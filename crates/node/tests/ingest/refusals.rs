@@ -139,97 +139,30 @@ fn splunks_clients_get_splunks_codes() {
 }
 
 #[test]
-fn a_malformed_body_is_400_and_says_where() {
+fn a_body_of_which_nothing_can_be_stored_is_400_and_says_where() {
     let server = Server::start();
     let token = server.ingest_token("t", None);
-    let good = r#"{"timestamp":1,"rawstring":"x"}"#;
-    let structured =
-        |event: &str| format!(r#"[{{"events":[{good}]}},{{"events":[{good},{event}]}}]"#);
-    let bulk = |rest: &str| format!("{{\"index\":{{}}}}\n{{\"message\":\"x\"}}\n{rest}");
-    let deep = format!(
-        r#"[{{"events":[{{"timestamp":1,"attributes":{}1{}}}]}}]"#,
-        r#"{"a":"#.repeat(100_000),
-        "}".repeat(100_000)
-    );
-    let cases: [(&str, String, &str); 26] = [
-        (STRUCTURED, "nonsense".to_owned(), "line 1 column 2"),
-        (STRUCTURED, String::new(), "line 1 column 0"),
-        (STRUCTURED, "{}".to_owned(), "humio-structured"),
-        (STRUCTURED, structured("{"), "line 1 column"),
-        (STRUCTURED, structured("{}"), "missing field `timestamp`"),
-        (
-            STRUCTURED,
-            structured(r#"{"timestamp":"soon","rawstring":"x"}"#),
-            "[1].events[1].timestamp: \"soon\"",
-        ),
-        (
-            STRUCTURED,
-            structured(r#"{"timestamp":1}"#),
-            "[1].events[1].rawstring",
-        ),
-        (
-            STRUCTURED,
-            structured(r#"{"timestamp":null,"rawstring":"x"}"#),
-            "[1].events[1].timestamp",
-        ),
-        (STRUCTURED, deep, "recursion limit"),
-        (
-            STRUCTURED,
-            "[{\"events\":[{\"timestamp\":1,\"rawstring\":\"\u{0}\"}]}]".to_owned(),
-            "control character",
-        ),
-        (
-            UNSTRUCTURED,
-            "[{\"messages\":[\"x\",7]}]".to_owned(),
-            "line 1 column",
-        ),
-        (UNSTRUCTURED, "\"x\"".to_owned(), "humio-unstructured"),
-        (HEC, r#"{"event":"x"}{"event":"#.to_owned(), "event 1"),
-        (
-            HEC,
-            r#"{"event":"x"}{"time":1}"#.to_owned(),
-            "event 1: missing field `event`",
-        ),
-        (
-            HEC,
-            r#"{"event":"x"}{"event":null}"#.to_owned(),
-            "event 1: event",
-        ),
-        (
-            HEC,
-            r#"{"event":"x","time":"yesterday"}"#.to_owned(),
-            "event 0: time: \"yesterday\"",
-        ),
-        (HEC, "x".to_owned(), "event 0"),
-        (BULK, bulk("nonsense"), "line 3: no action"),
-        (BULK, bulk("{}\n{}"), "line 3: an empty action"),
-        (
-            BULK,
-            bulk("{\"index\":{}}\n"),
-            "line 3: `index` has no document",
-        ),
-        (
-            BULK,
-            bulk("{\"index\":{}}\n[1]\n"),
-            "line 3: the document behind it",
-        ),
-        (
-            BULK,
-            bulk("{\"delete\":{\"_id\":\"1\"}}\n"),
-            "line 3: `delete`",
-        ),
-        (
-            BULK,
-            bulk("{\"update\":{\"_id\":\"1\"}}\n{}\n"),
-            "line 3: `update`",
-        ),
-        (OTLP, "{".to_owned(), "line 1 column"),
-        (OTLP, r#"{"resourceLogs":7}"#.to_owned(), "line 1 column"),
-        (OTLP, "[]".to_owned(), "OTLP JSON"),
+    let cases: [(&str, &str, &str); 17] = [
+        (STRUCTURED, "nonsense", "humio-structured JSON at byte 0"),
+        (STRUCTURED, "", "humio-structured JSON at byte 0"),
+        (STRUCTURED, "{}", "humio-structured"),
+        (STRUCTURED, "[{", "humio-structured JSON at byte 2"),
+        (STRUCTURED, r#"[{"events":[{}"#, "[0].events"),
+        (STRUCTURED, r#"[{"messages":["x"]}]"#, "[0].messages"),
+        (STRUCTURED, r#"[{"events":7}]"#, "[0].events"),
+        (STRUCTURED, r#"[{"tags":{"a":}}]"#, "[0].tags"),
+        (UNSTRUCTURED, "\"x\"", "humio-unstructured"),
+        (UNSTRUCTURED, r#"[{"events":[{}]}]"#, "[0].events"),
+        (HEC, "x", "Invalid data format"),
+        (HEC, r#"{"time":1}"#, "Event field is required"),
+        (HEC, r#"{"event":""}"#, "Event field cannot be blank"),
+        (OTLP, "{", "OTLP JSON at byte 1"),
+        (OTLP, r#"{"resourceLogs":7}"#, "`resourceLogs`"),
+        (OTLP, r#"{"resource_logs":[]}"#, "`resource_logs`"),
+        (OTLP, "[]", "OTLP JSON"),
     ];
     for (path, body, part) in cases {
         let answer = send(&server, path, &token, &JSON, body.as_bytes());
-        let body = body.chars().take(80).collect::<String>();
         assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
         let problem = problem(&answer);
         assert!(problem.contains(part), "{path} {body}: {problem}");
@@ -365,14 +298,6 @@ fn a_body_that_becomes_too_many_bytes_of_events_is_413() {
             OTLP,
             format!(
                 r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"a","value":{{"stringValue":"{long}"}}}}]}},"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#
-            ),
-        ),
-        // A field has the names of all that it lies in.
-        (
-            HEC,
-            format!(
-                r#"{{"event":"x","fields":{{"{long}":[{}]}}}}"#,
-                vec!["1"; 1000].join(",")
             ),
         ),
     ];

@@ -1,24 +1,31 @@
 //! Elasticsearch's bulk API, as Beats, Fluent Bit and Vector speak it
 //! (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>).
+//!
+//! Each item has an answer of its own: one that cannot be stored is 400 there, and its client drops
+//! it or puts it aside, and not the whole batch.
+
+use std::fmt::Write as _;
 
 use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use backstay_search::Event;
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::fields::{flatten, value_time};
-use super::{Batch, Context, Delivery};
+use super::batch::{Batch, Collector};
+use super::draft::Draft;
+use super::json::{Document, Members, REPLACED, Scanner, flatten, string, text};
+use super::times::json_time;
+use super::{Context, Delivery};
+use crate::Engine;
 use crate::http::error::ApiError;
 use crate::http::parse;
 use crate::http::peers::ELASTIC_PRODUCT;
 
-/// The version whose bulk API this is. Beats refuse to send to one that is older than they are.
-const ELASTIC: &str = "8.15.0";
-
-fn elastic(body: Value) -> Response {
-    let mut response = Json(body).into_response();
+fn elastic(mut response: Response) -> Response {
     // The official clients refuse to talk to a server that does not say this.
     let product = HeaderValue::from_static("Elasticsearch");
     response.headers_mut().insert(ELASTIC_PRODUCT, product);
@@ -26,85 +33,247 @@ fn elastic(body: Value) -> Response {
 }
 
 /// What a shipper asks before it sends.
-pub(super) async fn about() -> Response {
-    elastic(json!({
+pub(super) async fn about(State(engine): State<Engine>) -> Response {
+    let version = &engine.config().elastic_version;
+    let about = json!({
         "name": "backstay",
         "cluster_name": "backstay",
-        "version": { "number": ELASTIC, "build_flavor": "default" },
+        "version": { "number": version, "build_flavor": "default" },
         "tagline": "You Know, for Search",
-    }))
+    });
+    elastic(Json(about).into_response())
 }
 
 /// What Beats ask too.
 pub(super) async fn license() -> Response {
-    elastic(json!({ "license": { "status": "active", "type": "basic", "mode": "basic" } }))
+    let license = json!({ "license": { "status": "active", "type": "basic", "mode": "basic" } });
+    elastic(Json(license).into_response())
 }
 
 pub(super) async fn bulk(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
-pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let mut events = Vec::new();
-    let mut items = Vec::new();
-    let mut lines = body
-        .split(|byte| *byte == b'\n')
-        .enumerate()
-        .map(|(at, line)| (at + 1, line.trim_ascii()))
-        .filter(|(_, line)| !line.is_empty());
-    while let Some((at, line)) = lines.next() {
-        let wrong = |problem: String| ApiError::bad_request(format!("line {at}: {problem}"));
-        let action: Map<String, Value> =
-            serde_json::from_slice(line).map_err(|error| wrong(format!("no action: {error}")))?;
-        let Some((verb, target)) = action.into_iter().next() else {
-            return Err(wrong("an empty action; send {\"create\":{}}".to_owned()));
-        };
-        if verb != "create" && verb != "index" {
-            return Err(wrong(format!(
-                "`{verb}` cannot be done to a log; send only create and index"
-            )));
-        }
-        let (_, document) = lines
-            .next()
-            .ok_or_else(|| wrong(format!("`{verb}` has no document behind it")))?;
-        let document: Map<String, Value> = serde_json::from_slice(document)
-            .map_err(|error| wrong(format!("the document behind it: {error}")))?;
-        let event = event(document, context)?;
-        context.keep(event, &mut events)?;
-        let done = json!({
-            "_index": target.get("_index"),
-            "_id": target.get("_id"),
-            "status": 201,
-            "result": "created",
-        });
-        items.push(json!({ verb: done }));
-    }
-    let answer = elastic(json!({ "took": 0, "errors": false, "items": items }));
-    Ok(Batch::new(events, answer))
+/// Why an item is not stored, as Elasticsearch calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    IllegalArgument,
+    DocumentParsing,
 }
 
-fn event(document: Map<String, Value>, context: &Context<'_>) -> Result<Event, ApiError> {
-    let time = document
-        .get("@timestamp")
-        .and_then(|it| value_time(it, None));
-    let mut fields = Vec::new();
-    flatten(&document, &mut fields)?;
-    fields.retain(|(name, _)| name != "@timestamp" && name != "message");
-    let message = document.get("message").and_then(Value::as_str);
-    let mut event = Event {
-        timestamp_ms: context.now_ms,
-        raw: message.map_or_else(
-            || Value::Object(document.clone()).to_string(),
-            str::to_owned,
-        ),
-        id: String::new(),
-        tags: Vec::new(),
-        fields: Vec::new(),
-    };
-    if let Some(parser) = context.sender.parser.as_deref() {
-        parse::apply(parser, &mut event, context.now_ms);
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::IllegalArgument => "illegal_argument_exception",
+            Self::DocumentParsing => "document_parsing_exception",
+        }
     }
-    event.timestamp_ms = time.unwrap_or(event.timestamp_ms);
-    event.fields.extend(fields);
-    Ok(event)
+}
+
+/// What a client wants done.
+struct Action {
+    verb: String,
+    /// The JSON of its `_index` and `_id`.
+    index: String,
+    id: String,
+}
+
+pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
+    let mut batch = Collector::new(context);
+    let mut items = Items::default();
+    let mut lines = body
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .enumerate()
+        .peekable();
+    while let Some((at, line)) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
+        let (action, problem) = match action(line) {
+            Ok(action) => (action, None),
+            Err(problem) => (Action::unknown(), Some(problem)),
+        };
+        let problem = problem.or_else(|| match action.verb.as_str() {
+            "create" | "index" => None,
+            verb => Some(format!(
+                "`{verb}` cannot be done to a log; send only create and index"
+            )),
+        });
+        // All but a deletion have a document behind them; behind a line that is no action, what
+        // does not look like the next action is taken for it.
+        let has_document = match (&problem, action.verb.as_str()) {
+            (Some(_), "delete") => false,
+            (Some(_), "update") => true,
+            (Some(_), _) => lines
+                .peek()
+                .is_some_and(|(_, next)| self::action(next).is_err()),
+            (None, _) => true,
+        };
+        let document = lines.next_if(|_| has_document);
+        let result = match problem {
+            Some(problem) => Err((Kind::IllegalArgument, format!("line {}: {problem}", at + 1))),
+            None => match document {
+                Some((at, line)) => event(line, &batch).map_err(|problem| {
+                    (Kind::DocumentParsing, format!("line {}: {problem}", at + 1))
+                }),
+                None => Err((
+                    Kind::IllegalArgument,
+                    format!(
+                        "line {}: `{}` has no document behind it",
+                        at + 1,
+                        action.verb
+                    ),
+                )),
+            },
+        };
+        let before = items.text.len();
+        match result {
+            Ok(draft) => {
+                batch.take(draft)?;
+                items.done(&action);
+            }
+            Err((kind, problem)) => {
+                items.failed(&action, kind, &problem);
+                batch.refuse(kind, problem);
+            }
+        }
+        // The answer is in memory too.
+        batch.context.room.take(items.text.len() - before)?;
+    }
+    let outcome = batch.outcome();
+    let answer = format!(
+        r#"{{"took":0,"errors":{},"items":[{}]}}"#,
+        outcome.refusals > 0,
+        items.text
+    );
+    let headers = [(CONTENT_TYPE, "application/json")];
+    Ok(Batch {
+        events: outcome.events,
+        response: elastic((headers, Body::from(answer)).into_response()),
+    })
+}
+
+/// The items of an answer, as text: a batch may have hundreds of thousands.
+#[derive(Default)]
+struct Items {
+    text: String,
+}
+
+impl Items {
+    fn done(&mut self, action: &Action) {
+        self.item(action, r#""status":201,"result":"created""#);
+    }
+
+    fn failed(&mut self, action: &Action, kind: Kind, problem: &str) {
+        let reason = Value::from(problem);
+        let kind = kind.as_str();
+        let error = format!(r#""status":400,"error":{{"type":"{kind}","reason":{reason}}}"#);
+        self.item(action, &error);
+    }
+
+    fn item(&mut self, action: &Action, rest: &str) {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        let verb = Value::from(action.verb.as_str());
+        let Action { index, id, .. } = action;
+        // Writing to a string does not fail.
+        let _ = write!(
+            self.text,
+            r#"{{{verb}:{{"_index":{index},"_id":{id},{rest}}}}}"#
+        );
+    }
+}
+
+impl Action {
+    /// The one of a line that is none.
+    fn unknown() -> Self {
+        Self {
+            verb: "index".to_owned(),
+            index: "null".to_owned(),
+            id: "null".to_owned(),
+        }
+    }
+}
+
+/// Reads a line as an action. What it says besides index and id makes no difference here.
+fn action(line: &[u8]) -> Result<Action, String> {
+    let document = read(line)?;
+    let members = Members::of(&document.text).ok_or("the action is not an object")?;
+    let Some((verb, target)) = members.iter().next() else {
+        return Err("an empty action; send {\"create\":{}}".to_owned());
+    };
+    if !["create", "index", "delete", "update"].contains(&verb) {
+        let verb = super::draft::shortened(verb);
+        return Err(format!(
+            "`{verb}` is not a known action; send create or index"
+        ));
+    }
+    let target = match target {
+        "null" => Members::default(),
+        _ => Members::of(target).ok_or_else(|| format!("`{verb}` is not an object"))?,
+    };
+    let echoed = |name: &str| {
+        // What is neither text nor a number is nobody's index or id.
+        let given = target
+            .get(name)
+            .filter(|json| !json.starts_with(['{', '[']));
+        given.unwrap_or("null").to_owned()
+    };
+    Ok(Action {
+        verb: verb.to_owned(),
+        index: echoed("_index"),
+        id: echoed("_id"),
+    })
+}
+
+/// Reads a line as JSON.
+fn read(line: &[u8]) -> Result<Document<'_>, String> {
+    let mut scanner = Scanner::new(line);
+    let piece = scanner.value().ok_or("the line is empty")?;
+    let document = piece.read().map_err(|broken| broken.problem)?;
+    match scanner.peek() {
+        None => Ok(document),
+        Some(_) => Err("there is more than one value on the line".to_owned()),
+    }
+}
+
+fn event(line: &[u8], batch: &Collector<'_, '_, Kind>) -> Result<Draft, String> {
+    let document = read(line)?;
+    let members = Members::of(&document.text).ok_or("the document is not an object")?;
+    let message = members.get("message").filter(|json| json.starts_with('"'));
+    let mut draft = match message {
+        Some(message) => {
+            let mut draft = batch.draft(string(message).into_owned());
+            if let Some(parser) = batch.context.sender.parser.as_deref() {
+                parse::apply(parser, &mut draft);
+            }
+            draft
+        }
+        None => batch.draft(document.text.clone().into_owned()),
+    };
+    if document.is_replaced {
+        draft.problem(REPLACED);
+    }
+    if let Some(time) = members.get("@timestamp").filter(|time| *time != "null") {
+        draft.set_time(json_time(time, None), &text(time).unwrap_or_default());
+    }
+    let mut fits = true;
+    for (name, value) in members.iter() {
+        let is_own = name == "@timestamp" || (name == "message" && message.is_some());
+        if is_own {
+            continue;
+        }
+        // Without a message the document is the text.
+        let fields = match message {
+            Some(_) => &mut draft.said,
+            None => &mut draft.found,
+        };
+        fits &= flatten::flatten_member(name, value, fields);
+    }
+    if !fits && message.is_some() {
+        draft.keep("document", &document.text);
+    }
+    Ok(draft)
 }

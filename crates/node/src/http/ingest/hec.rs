@@ -1,151 +1,160 @@
-//! Splunk's HTTP Event Collector, as LogScale takes it: JSON objects one after another
+//! Splunk's HTTP Event Collector, as LogScale takes it: JSON objects one after another, or an array
+//! of them
 //! (<https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector>,
 //! <https://library.humio.com/logscale-api/log-shippers-hec.html>).
+//!
+//! An event that cannot be stored is answered as Splunk does, by 400 with the number of the first
+//! such event; the others are stored, those behind it too.
 
-use axum::Json;
+mod answer;
+mod metadata;
+
+use std::borrow::Cow;
+
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use backstay_search::Event;
+use axum::response::Response;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
-use super::fields::{flatten, value_time};
-use super::structured::shortened;
-use super::unstructured::line;
-use super::{Batch, Context, Delivery};
+use super::batch::{Batch, Collector};
+use super::draft::{Draft, shortened};
+use super::json::{Members, Piece, REPLACED, Scanner, text};
+use super::times::json_time;
+use super::{Context, Delivery};
 use crate::Engine;
 use crate::http::error::ApiError;
 use crate::http::parse;
+use answer::Code;
+use metadata::Metadata;
 
-#[derive(Deserialize)]
-struct Item {
-    event: Value,
-    #[serde(default)]
-    time: Option<Value>,
-    #[serde(default)]
-    host: Option<String>,
-    #[serde(default)]
-    source: Option<String>,
-    #[serde(default)]
-    sourcetype: Option<String>,
-    #[serde(default)]
-    fields: Map<String, Value>,
-}
-
-/// Splunk's clients read `code` (its table of HEC status codes), not only the HTTP status.
-fn refused(error: ApiError) -> Response {
-    let code = match error.status() {
-        StatusCode::UNAUTHORIZED => 2,
-        StatusCode::FORBIDDEN => 4,
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => 6,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => 9,
-        _ => 8,
-    };
-    let text = error.to_string();
-    let mut response = error.into_response();
-    let body = Json(json!({ "text": text, "code": code })).into_response();
-    *response.body_mut() = body.into_body();
-    response
-        .headers_mut()
-        .remove(axum::http::header::CONTENT_LENGTH);
-    response
-}
-
-fn success(count: usize) -> Json<Value> {
-    Json(json!({ "text": "Success", "code": 0, "eventCount": count }))
-}
+/// The members of an event's envelope.
+const MEMBERS: [&str; 8] = [
+    "event",
+    "time",
+    "timezone",
+    "host",
+    "source",
+    "sourcetype",
+    "index",
+    "fields",
+];
 
 pub(super) async fn events(delivery: Delivery) -> Response {
-    delivery.take(decode).await.unwrap_or_else(refused)
+    delivery.take(decode).await.unwrap_or_else(answer::refused)
 }
 
 pub(super) async fn raw(delivery: Delivery) -> Response {
-    delivery.take(decode_raw).await.unwrap_or_else(refused)
+    delivery
+        .take(decode_raw)
+        .await
+        .unwrap_or_else(answer::refused)
 }
 
 pub(super) async fn health(State(engine): State<Engine>) -> Response {
-    let status = engine.status();
-    if status.ok {
-        return Json(json!({ "text": "HEC is healthy", "code": 17 })).into_response();
-    }
-    let reason = status.reason.unwrap_or_default();
-    refused(ApiError::not_ready(reason))
+    answer::health(engine.status())
 }
 
 pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let mut events = Vec::new();
-    for item in serde_json::Deserializer::from_slice(body).into_iter::<Item>() {
-        let at = events.len();
-        let item = item.map_err(|error| {
-            ApiError::bad_request(format!(
-                "event {at}: {error}; send objects such as {{\"time\":1700000000.5,\"event\":\"…\"}}, one after another"
-            ))
-        })?;
-        let event = event(at, item, context)?;
-        context.keep(event, &mut events)?;
+    let common = Metadata::of_request(context);
+    let mut batch = Collector::new(context);
+    let mut scanner = Scanner::by_lines(body);
+    while let Some(next) = scanner.peek() {
+        if b"[],".contains(&next) {
+            scanner.eat(next);
+        } else if let Some(piece) = scanner.value() {
+            match event(piece, &common, &batch) {
+                Ok(draft) => batch.take(draft)?,
+                Err((code, problem)) => batch.refuse(code, problem),
+            }
+        }
     }
-    let count = events.len();
-    Ok(Batch::new(events, success(count)))
+    Ok(answer::of(batch.outcome()))
 }
 
-fn event(at: usize, item: Item, context: &Context<'_>) -> Result<Event, ApiError> {
-    let wrong = |problem: String| ApiError::bad_request(format!("event {at}: {problem}"));
-    let time = match &item.time {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(value_time(value, None).ok_or_else(|| {
-            wrong(format!(
-                "time: {} is no time; send seconds since 1970, such as 1700000000.5",
-                shortened(&value.to_string())
-            ))
-        })?),
+fn event(
+    piece: Piece<'_>,
+    common: &Metadata,
+    batch: &Collector<'_, '_, Code>,
+) -> Result<Draft, (Code, String)> {
+    let document = piece
+        .read()
+        .map_err(|broken| (Code::InvalidFormat, broken.problem))?;
+    let Some(members) = Members::of(&document.text) else {
+        let problem = format!(
+            "{} is not an object; send objects such as {{\"time\":1700000000.5,\"event\":\"…\"}}",
+            shortened(&document.text)
+        );
+        return Err((Code::InvalidFormat, problem));
     };
-    // The token's parser wins, as it is the administrator's word.
-    let parser = context.sender.parser.as_deref().or(item
-        .sourcetype
-        .as_deref()
-        .filter(|name| parse::is_known(name)));
-    let mut event = match item.event {
-        Value::String(text) => line(text, &[], context.now_ms, parser),
-        Value::Object(object) => {
-            let raw = Value::Object(object).to_string();
-            line(
-                raw,
-                &[],
-                context.now_ms,
-                Some(parser.unwrap_or(parse::JSON)),
-            )
-        }
-        Value::Null => return Err(wrong("event: there is none".to_owned())),
-        other => line(other.to_string(), &[], context.now_ms, parser),
+    let given = members.get("event").filter(|given| *given != "null");
+    let given = given.ok_or_else(|| (Code::EventRequired, "there is no `event`".to_owned()))?;
+    let raw = text(given).unwrap_or_default();
+    if raw.is_empty() {
+        return Err((Code::EventBlank, "`event` is empty".to_owned()));
+    }
+    let metadata = common.with(&members);
+    let mut draft = batch.draft(raw.into_owned());
+    if document.is_replaced {
+        draft.problem(REPLACED);
+    }
+    // The token's parser wins, as it is the administrator's word. An object is in fields already:
+    // whatever parser is named for it, there is no line to take apart.
+    let named = metadata.sourcetype.as_deref();
+    let parser = match given.starts_with('{') {
+        true => Some(parse::JSON),
+        false => batch
+            .context
+            .sender
+            .parser
+            .as_deref()
+            .or(named.filter(|name| parse::is_known(name))),
     };
+    if let Some(parser) = parser {
+        parse::apply(parser, &mut draft);
+    }
     // What the shipper says wins over what a parser found.
-    if let Some(time) = time {
-        event.timestamp_ms = time;
+    if let Some(time) = members.get("time").filter(|time| *time != "null") {
+        let zone = metadata.timezone.as_deref();
+        draft.set_time(json_time(time, zone), &text(time).unwrap_or_default());
     }
-    let given = [
-        ("@host", item.host),
-        ("@source", item.source),
-        ("@sourcetype", item.sourcetype),
-    ];
-    for (name, value) in given {
-        event
-            .fields
-            .extend(value.map(|value| (name.to_owned(), value)));
+    metadata.say(&mut draft);
+    match members.get("fields") {
+        Some(fields) if fields.starts_with('{') => draft.say("fields", fields, ""),
+        None | Some("null") => {}
+        Some(other) => {
+            draft.problem("`fields` is not an object; it is in @excess");
+            draft.keep("fields", other);
+        }
     }
-    flatten(&item.fields, &mut event.fields)?;
-    Ok(event)
+    let unknown = members.iter().filter(|(name, _)| !MEMBERS.contains(name));
+    for (name, value) in unknown {
+        draft.keep(name, value);
+    }
+    Ok(draft)
 }
 
 pub(super) fn decode_raw(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let text = String::from_utf8_lossy(body);
-    let parser = context.sender.parser.as_deref();
-    let mut events = Vec::new();
-    for text in text.lines().filter(|text| !text.trim().is_empty()) {
-        let event = line(text.to_owned(), &[], context.now_ms, parser);
-        context.keep(event, &mut events)?;
+    let metadata = Metadata::of_request(context);
+    let parser = context.sender.parser.clone().or_else(|| {
+        let named = metadata.sourcetype.clone();
+        named.filter(|name| parse::is_known(name))
+    });
+    let mut batch = Collector::new(context);
+    for line in body.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let line = String::from_utf8_lossy(line);
+        let is_replaced = matches!(line, Cow::Owned(_));
+        let mut draft = batch.draft(line.into_owned());
+        if is_replaced {
+            draft.problem(REPLACED);
+        }
+        if let Some(parser) = &parser {
+            parse::apply(parser, &mut draft);
+        }
+        metadata.say(&mut draft);
+        batch.take(draft)?;
     }
-    let count = events.len();
-    Ok(Batch::new(events, success(count)))
+    Ok(answer::of(batch.outcome()))
 }

@@ -1,28 +1,29 @@
 //! OpenTelemetry logs over HTTP, as protobuf or JSON
 //! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
+//!
+//! A record that cannot be read is rejected, and counted in the answer's partial success.
+
+mod document;
+mod pieces;
+mod record;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
-use backstay_search::Event;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
+    ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, InstrumentationScope, KeyValue, any_value::Value as Any,
-};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use serde_json::{Map, Value};
+use serde_json::json;
 
-mod pieces;
-
-use super::fields::{TooMuch, put};
-use super::{Batch, Context, Delivery};
+use super::batch::{Batch, Collector, Outcome};
+use super::{Context, Delivery};
 use crate::http::error::ApiError;
-use crate::http::parse;
 use pieces::{pieces, whole};
+use record::{of_resource, of_scope, stored};
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -37,181 +38,78 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or(PROTOBUF);
-    let mut events = Vec::new();
-    let (kind, answer) = if kind.starts_with(JSON) {
-        from_json(body, context, &mut events)?;
-        (JSON, b"{}".to_vec())
+    if kind.starts_with(JSON) {
+        let mut batch = Collector::new(context);
+        document::read(body, &mut batch)?;
+        let outcome = batch.outcome();
+        let answer = json_answer(&outcome);
+        outcome.answered(([(CONTENT_TYPE, JSON)], answer))
     } else if kind.starts_with(PROTOBUF) {
-        from_protobuf(body, context, &mut events)?;
-        (
-            PROTOBUF,
-            ExportLogsServiceResponse::default().encode_to_vec(),
-        )
+        let mut batch = Collector::new(context);
+        from_protobuf(body, &mut batch)?;
+        let outcome = batch.outcome();
+        let answer = protobuf_answer(&outcome);
+        outcome.answered(([(CONTENT_TYPE, PROTOBUF)], answer))
     } else {
-        return Err(ApiError::bad_request(format!(
+        Err(ApiError::bad_request(format!(
             "header Content-Type: send {PROTOBUF} or {JSON}"
-        )));
-    };
-    Ok(Batch::new(events, ([(CONTENT_TYPE, kind)], answer)))
+        )))
+    }
 }
 
-fn from_json(
-    body: &Bytes,
-    context: &mut Context<'_>,
-    events: &mut Vec<Event>,
-) -> Result<(), ApiError> {
-    // A request is an object; what reads it would take an array of its members too.
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::bad_request(
-            "the body is no OTLP JSON: it is an array; send {\"resourceLogs\":[…]}",
-        ));
+fn json_answer(outcome: &Outcome) -> String {
+    match outcome.refusals {
+        0 => "{}".to_owned(),
+        // A 64-bit number is text in the JSON of protobuf.
+        count => json!({ "partialSuccess": {
+            "rejectedLogRecords": count.to_string(),
+            "errorMessage": outcome.problems(),
+        } })
+        .to_string(),
     }
-    let request: ExportLogsServiceRequest = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("the body is no OTLP JSON: {error}")))?;
-    for resource in request.resource_logs {
-        let of_resource = of_resource(resource.resource)?;
-        for scope in resource.scope_logs {
-            let common = of_scope(&of_resource, scope.scope);
-            for record in scope.log_records {
-                let event = event(record, &common, context)?;
-                context.keep(event, events)?;
-            }
-        }
+}
+
+fn protobuf_answer(outcome: &Outcome) -> Vec<u8> {
+    let partial = (outcome.refusals > 0).then(|| ExportLogsPartialSuccess {
+        rejected_log_records: i64::try_from(outcome.refusals).unwrap_or(i64::MAX),
+        error_message: outcome.problems(),
+    });
+    ExportLogsServiceResponse {
+        partial_success: partial,
     }
-    Ok(())
+    .encode_to_vec()
 }
 
 /// The numbers are those of the fields in `logs.proto` and `logs_service.proto`
 /// (<https://github.com/open-telemetry/opentelemetry-proto>).
-fn from_protobuf(
-    body: &Bytes,
-    context: &mut Context<'_>,
-    events: &mut Vec<Event>,
-) -> Result<(), ApiError> {
+fn from_protobuf(body: &Bytes, batch: &mut Collector<'_, '_>) -> Result<(), ApiError> {
     pieces(body, 1, |resource_logs| {
         // What is common may stand behind what it is common to.
-        let mut about = None;
+        let mut resource = Ok(None);
         pieces(&resource_logs, 1, |it| {
-            about = Some(whole::<Resource>("resource", it)?);
+            resource = whole::<Resource>("resource", it).map(Some);
             Ok(())
         })?;
-        let of_resource = of_resource(about)?;
+        let of_resource = of_resource(batch.draft(String::new()), resource);
         pieces(&resource_logs, 2, |scope_logs| {
-            let mut about = None;
+            let mut scope = Ok(None);
             pieces(&scope_logs, 1, |it| {
-                about = Some(whole::<InstrumentationScope>("scope", it)?);
+                scope = whole::<InstrumentationScope>("scope", it).map(Some);
                 Ok(())
             })?;
-            let common = of_scope(&of_resource, about);
+            let common = of_scope(of_resource.clone(), scope);
             pieces(&scope_logs, 2, |record| {
-                let event = event(whole("log record", record)?, &common, context)?;
-                context.keep(event, events)
+                match whole::<LogRecord>("log record", record) {
+                    Ok(record) => {
+                        let draft = stored(&record, common.clone(), batch.context);
+                        batch.take(draft)
+                    }
+                    Err(problem) => {
+                        batch.refuse((), problem);
+                        Ok(())
+                    }
+                }
             })
         })
     })
-}
-
-fn of_resource(resource: Option<Resource>) -> Result<Vec<(String, String)>, ApiError> {
-    let mut fields = Vec::new();
-    if let Some(resource) = resource {
-        attributes("resource.", &resource.attributes, &mut fields)?;
-    }
-    Ok(fields)
-}
-
-fn of_scope(
-    of_resource: &[(String, String)],
-    scope: Option<InstrumentationScope>,
-) -> Vec<(String, String)> {
-    let mut fields = of_resource.to_vec();
-    if let Some(name) = scope.map(|it| it.name).filter(|it| !it.is_empty()) {
-        fields.push(("scope.name".to_owned(), name));
-    }
-    fields
-}
-
-fn event(
-    record: LogRecord,
-    common: &[(String, String)],
-    context: &Context<'_>,
-) -> Result<Event, ApiError> {
-    let nanos = match (record.time_unix_nano, record.observed_time_unix_nano) {
-        (0, 0) => None,
-        (0, observed) => Some(observed),
-        (time, _) => Some(time),
-    };
-    let body = record.body.as_ref().map(value).unwrap_or_default();
-    let mut event = Event {
-        timestamp_ms: context.now_ms,
-        raw: match &body {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        },
-        id: String::new(),
-        tags: Vec::new(),
-        fields: Vec::new(),
-    };
-    match (&context.sender.parser, &body) {
-        (Some(parser), _) => parse::apply(parser, &mut event, context.now_ms),
-        (None, Value::Object(_)) => put("body".to_owned(), &body, &mut event.fields)?,
-        _ => {}
-    }
-    if let Some(nanos) = nanos {
-        event.timestamp_ms = i64::try_from(nanos / 1_000_000).unwrap_or(i64::MAX);
-    }
-    let fields = &mut event.fields;
-    fields.extend_from_slice(common);
-    attributes("", &record.attributes, fields)?;
-    let mut set = |name: &str, text: String| {
-        if !text.is_empty() {
-            fields.push((name.to_owned(), text));
-        }
-    };
-    if record.severity_number != 0 {
-        set("severity_number", record.severity_number.to_string());
-    }
-    set("severity", record.severity_text);
-    set("trace_id", hex(&record.trace_id));
-    set("span_id", hex(&record.span_id));
-    Ok(event)
-}
-
-fn attributes(
-    prefix: &str,
-    of: &[KeyValue],
-    fields: &mut Vec<(String, String)>,
-) -> Result<(), TooMuch> {
-    for attribute in of {
-        if let Some(given) = &attribute.value {
-            put(format!("{prefix}{}", attribute.key), &value(given), fields)?;
-        }
-    }
-    Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Protobuf's decoder bounds the nesting (100 levels), and so does `serde_json`'s.
-fn value(given: &AnyValue) -> Value {
-    match &given.value {
-        None => Value::Null,
-        Some(Any::StringValue(text)) => Value::String(text.clone()),
-        Some(Any::BoolValue(it)) => Value::Bool(*it),
-        Some(Any::IntValue(it)) => Value::from(*it),
-        Some(Any::DoubleValue(it)) => Value::from(*it),
-        Some(Any::BytesValue(bytes)) => Value::String(hex(bytes)),
-        Some(Any::ArrayValue(array)) => array.values.iter().map(value).collect(),
-        Some(Any::KvlistValue(list)) => {
-            let pairs = list.values.iter().map(|pair| {
-                let inner = pair.value.as_ref().map(value).unwrap_or_default();
-                (pair.key.clone(), inner)
-            });
-            Value::Object(pairs.collect::<Map<_, _>>())
-        }
-        #[allow(unreachable_patterns)]
-        Some(_) => Value::Null,
-    }
 }

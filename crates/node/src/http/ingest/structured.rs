@@ -1,119 +1,142 @@
 //! `humio-structured`: events that the client has taken apart itself
 //! (<https://library.humio.com/logscale-api/api-ingest-structured-data.html>).
-
-use std::collections::BTreeMap;
+//!
+//! The protocol has no answer for one event of a batch. One that is not as it should be is stored as
+//! it came, and says so in `@error`.
 
 use axum::Json;
 use axum::response::Response;
-use backstay_search::Event;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::fields::{flatten, time};
-use super::{Batch, Context, Delivery};
+use super::batch::{Batch, Collector};
+use super::draft::{Draft, shortened};
+use super::groups::{Group, Shape, groups};
+use super::json::{Members, Piece, REPLACED, flatten, text};
+use super::times::json_ms;
+use super::{Context, Delivery};
 use crate::http::error::ApiError;
 use crate::http::parse;
 
-#[derive(Deserialize)]
-struct Group {
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    #[serde(default)]
-    events: Vec<Item>,
-}
+const SHAPE: Shape = Shape {
+    format: "humio-structured",
+    list: "events",
+    other: ("messages", "humio-unstructured"),
+    example: r#"[{"tags":{…},"events":[{"timestamp":"…","attributes":{…}}]}]"#,
+};
 
-#[derive(Deserialize)]
-struct Item {
-    timestamp: Value,
-    #[serde(default)]
-    timezone: Option<String>,
-    #[serde(default)]
-    attributes: Option<Map<String, Value>>,
-    #[serde(default)]
-    rawstring: Option<String>,
-}
+/// The members of an event.
+const MEMBERS: [&str; 4] = ["timestamp", "timezone", "attributes", "rawstring"];
 
 pub(super) async fn take(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
 pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let groups: Vec<Group> = serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request(format!(
-            "the body is no humio-structured JSON: {error}; send [{{\"tags\":{{…}},\"events\":[{{\"timestamp\":\"…\",\"attributes\":{{…}}}}]}}]"
-        ))
-    })?;
-    let mut events = Vec::with_capacity(groups.iter().map(|group| group.events.len()).sum());
-    for (at, group) in groups.into_iter().enumerate() {
-        let tags: Vec<(String, String)> = group.tags.into_iter().collect();
-        for (item_at, item) in group.events.into_iter().enumerate() {
-            let wrong = |problem: String| {
-                ApiError::bad_request(format!("[{at}].events[{item_at}].{problem}"))
-            };
-            let event = event(item, &tags, context, wrong)?;
-            context.keep(event, &mut events)?;
+    let mut batch = Collector::<()>::new(context);
+    groups(body, &SHAPE, |at, mut group| {
+        let list = std::mem::take(&mut group.list);
+        let common = common(&group, &["tags"], &batch);
+        for (item_at, piece) in list.into_iter().enumerate() {
+            let place = format!("[{at}].events[{item_at}]");
+            let draft = event(piece, common.clone(), &place, batch.context);
+            batch.take(draft)?;
         }
-    }
-    Ok(Batch::new(events, Json(json!({}))))
+        Ok(())
+    })?;
+    batch.outcome().answered(Json(json!({})))
 }
 
-fn event(
-    item: Item,
-    tags: &[(String, String)],
-    context: &Context<'_>,
-    wrong: impl Fn(String) -> ApiError,
-) -> Result<Event, ApiError> {
-    let zone = item.timezone.as_deref();
-    // The number is documented to be in ms.
-    let timestamp_ms = match &item.timestamp {
-        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|ms| ms as i64)),
-        Value::String(text) => time(text, zone),
-        _ => None,
+/// What a group says of each of its events. Members that are not `known` are kept.
+pub(super) fn common(group: &Group<'_>, known: &[&str], batch: &Collector<'_, '_, ()>) -> Draft {
+    let mut draft = batch.draft(String::new());
+    match group.get("tags") {
+        None => {}
+        Some(tags) => match Members::of(tags) {
+            Some(tags) => {
+                for (name, value) in tags.iter() {
+                    draft.tag(name, &text(value).unwrap_or_default());
+                }
+            }
+            None => {
+                draft.problem("`tags` is not an object; it is in @excess");
+                draft.keep("tags", tags);
+            }
+        },
     }
-    .ok_or_else(|| {
-        wrong(format!(
-            "timestamp: {} is no time; send ISO 8601 such as \"2026-11-24T03:00:00Z\", or ms since 1970",
-            shortened(&item.timestamp.to_string())
-        ))
-    })?;
-    let mut fields = Vec::new();
-    if let Some(attributes) = &item.attributes {
-        flatten(attributes, &mut fields)?;
+    for (name, value) in &group.others {
+        if value.is_replaced {
+            draft.problem(REPLACED);
+        }
+        if !known.contains(&name.as_str()) && value.text != "null" {
+            draft.keep(name, &value.text);
+        }
     }
-    let untouched = item.attributes.is_none();
-    let raw = match (item.rawstring, item.attributes) {
-        (Some(raw), _) => raw,
-        (None, Some(attributes)) => Value::Object(attributes).to_string(),
-        (None, None) => {
-            let problem = "rawstring: there is neither rawstring nor attributes";
-            return Err(wrong(problem.to_owned()));
+    draft
+}
+
+fn event(piece: Piece<'_>, common: Draft, place: &str, context: &Context<'_>) -> Draft {
+    let mut draft = common;
+    let document = match piece.read() {
+        Ok(document) => document,
+        Err(broken) => {
+            draft.problem(format!("{place} is not valid JSON: {}", broken.problem));
+            draft.raw = broken.text.into_owned();
+            return draft;
         }
     };
-    if let Some(zone) = item.timezone {
-        fields.push(("@timezone".to_owned(), zone));
+    if document.is_replaced {
+        draft.problem(REPLACED);
     }
-    let mut event = Event {
-        timestamp_ms,
-        raw,
-        id: String::new(),
-        tags: tags.to_vec(),
-        fields,
+    let Some(members) = Members::of(&document.text) else {
+        draft.problem(format!("{place} is not an object"));
+        draft.raw = document.text.into_owned();
+        return draft;
+    };
+    let get = |name: &str| members.get(name).filter(|json| *json != "null");
+    let zone = get("timezone").and_then(text);
+    match get("timestamp") {
+        // The number is documented to be in ms.
+        Some(given) => draft.set_time(
+            json_ms(given, zone.as_deref()),
+            &text(given).unwrap_or_default(),
+        ),
+        None => draft.problem(format!("{place} has no `timestamp`")),
+    }
+    let attributes = get("attributes");
+    let is_object = attributes.is_some_and(|given| given.starts_with('{'));
+    let rawstring = get("rawstring").and_then(text);
+    match (&rawstring, attributes) {
+        (Some(_), Some(given)) if is_object => draft.say("attributes", given, ""),
+        (None, Some(given)) if is_object => {
+            flatten::flatten("", given, &mut draft.found);
+        }
+        (_, Some(given)) => {
+            draft.problem(format!(
+                "{place}.attributes: {} is not an object; it is in @excess",
+                shortened(given)
+            ));
+            draft.keep("attributes", given);
+        }
+        (Some(_), None) => {}
+        (None, None) => draft.problem(format!("{place} has neither `rawstring` nor `attributes`")),
+    }
+    if let Some(zone) = &zone {
+        draft.said.push("@timezone", zone);
+    }
+    for (name, value) in members.iter().filter(|(name, _)| !MEMBERS.contains(name)) {
+        draft.keep(name, value);
+    }
+    draft.raw = match (rawstring, attributes) {
+        (Some(raw), _) => raw.into_owned(),
+        (None, Some(given)) if is_object => given.to_owned(),
+        (None, _) => document.text.clone().into_owned(),
     };
     // What the client has taken apart is not taken apart again.
-    if let Some(parser) = context.sender.parser.as_deref().filter(|_| untouched) {
-        parse::apply(parser, &mut event, context.now_ms);
+    if let Some(parser) = context.sender.parser.as_deref()
+        && attributes.is_none()
+    {
+        parse::apply(parser, &mut draft);
     }
-    Ok(event)
-}
-
-/// Enough of a value to find it in one's own data.
-pub(super) fn shortened(text: &str) -> String {
-    const SHOWN: usize = 60;
-    if text.chars().count() <= SHOWN {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(SHOWN).collect();
-    short.push('…');
-    short
+    draft
 }

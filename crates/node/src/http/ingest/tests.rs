@@ -1,10 +1,16 @@
 //! Whatever comes, no decoder panics, and no line is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_events;
+mod bounds;
+mod fidelity;
+
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value as Any};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use proptest::prelude::*;
@@ -24,25 +30,70 @@ const DECODERS: [(Decode, &str); 6] = [
     (otlp::decode, "application/x-protobuf"),
 ];
 
+/// 2026-11-24T03:00:00Z.
+const NOW: i64 = 1_795_489_200_000;
+
+/// A request, as a decoder sees it.
+struct Request {
+    kind: &'static str,
+    query: Option<&'static str>,
+    parser: Option<String>,
+    most_fields: usize,
+}
+
+impl Request {
+    fn of(kind: &'static str) -> Self {
+        Self {
+            kind,
+            query: None,
+            parser: None,
+            most_fields: 1000,
+        }
+    }
+
+    fn decode(&self, decode: Decode, body: impl Into<Bytes>) -> Result<Batch, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        let sender = Sender {
+            repository: crate::RepositoryName::new("logs"),
+            parser: self.parser.clone(),
+        };
+        let mut context = Context {
+            headers: &headers,
+            query: self.query,
+            sender: &sender,
+            now_ms: NOW,
+            most_fields: self.most_fields,
+            room: &mut Gate::default().room(),
+        };
+        decode(&body.into(), &mut context)
+    }
+}
+
 fn decoded(
     decode: Decode,
     kind: &'static str,
     body: Vec<u8>,
     parser: Option<&str>,
 ) -> Result<Vec<Event>, ApiError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    let sender = Sender {
-        repository: crate::RepositoryName::new("logs"),
+    let request = Request {
         parser: parser.map(str::to_owned),
+        ..Request::of(kind)
     };
-    let mut context = Context {
-        headers: &headers,
-        sender: &sender,
-        now_ms: 1_795_489_200_000,
-        room: &mut Gate::default().room(),
-    };
-    Ok(decode(&body.into(), &mut context)?.events)
+    Ok(request.decode(decode, body)?.events)
+}
+
+/// The status and the body of the answer to a batch.
+fn answer(batch: Batch) -> (u16, Bytes) {
+    let status = batch.response.status().as_u16();
+    let body = axum::body::to_bytes(batch.response.into_body(), usize::MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    (status, runtime.unwrap().block_on(body).unwrap())
+}
+
+fn answer_json(batch: Batch) -> (u16, Value) {
+    let (status, body) = answer(batch);
+    (status, serde_json::from_slice(&body).unwrap())
 }
 
 /// Bytes of one event for each decoder, around a line; the last reads it as it is.
@@ -167,6 +218,10 @@ proptest! {
     #[test]
     fn every_line_is_kept_as_it_came(line in "(?s).{0,80}", parser in any_parser()) {
         for (at, (decode, kind, body)) in around(&line).into_iter().enumerate() {
+            // Splunk refuses an event without text.
+            if line.is_empty() && DECODERS[at].0 as *const () == hec::decode as *const () {
+                continue;
+            }
             let events = decoded(decode, kind, body, parser);
             let events = events.map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
             prop_assert_eq!(events.len(), 1);
@@ -239,8 +294,11 @@ fn two_bytes_a_record_are_refused_before_they_are_gigabytes() {
     let error = decoded(otlp::decode, kind, otlp(&wrapped(2, &many)), None)
         .err()
         .unwrap();
-    assert_eq!(error.status(), 413, "{error}");
-    assert!(error.to_string().contains("log record"), "{error}");
+    assert_eq!(error.status(), 400, "{error}");
+    assert!(
+        error.to_string().contains("a log record has 2097152 bytes"),
+        "{error}"
+    );
     let few = otlp(&empty.repeat(3));
     assert_eq!(decoded(otlp::decode, kind, few, None).unwrap().len(), 3);
 }

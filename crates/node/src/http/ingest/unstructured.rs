@@ -1,75 +1,80 @@
 //! `humio-unstructured`: lines that a parser takes apart
 //! (<https://library.humio.com/logscale-api/api-ingest-unstructured-data.html>).
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::response::Response;
-use backstay_search::Event;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::fields::flatten;
-use super::{Batch, Context, Delivery};
+use super::batch::{Batch, Collector};
+use super::draft::Draft;
+use super::groups::{Shape, groups};
+use super::json::{Piece, REPLACED, text};
+use super::structured::common;
+use super::{Context, Delivery};
 use crate::http::error::ApiError;
 use crate::http::parse;
 
-#[derive(Deserialize)]
-struct Group {
-    #[serde(default, alias = "parser")]
-    r#type: Option<String>,
-    #[serde(default)]
-    fields: Map<String, Value>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    #[serde(default)]
-    messages: Vec<String>,
-}
+const SHAPE: Shape = Shape {
+    format: "humio-unstructured",
+    list: "messages",
+    other: ("events", "humio-structured"),
+    example: r#"[{"fields":{…},"messages":["…"]}]"#,
+};
 
 pub(super) async fn take(delivery: Delivery) -> Result<Response, ApiError> {
     delivery.take(decode).await
 }
 
 pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let groups: Vec<Group> = serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request(format!(
-            "the body is no humio-unstructured JSON: {error}; send [{{\"fields\":{{…}},\"messages\":[\"…\"]}}]"
-        ))
-    })?;
-    let mut events = Vec::with_capacity(groups.iter().map(|group| group.messages.len()).sum());
-    for group in groups {
-        let tags: Vec<(String, String)> = group.tags.into_iter().collect();
-        let mut given = Vec::new();
-        flatten(&group.fields, &mut given)?;
-        // The token's parser wins, as it is the administrator's word.
-        let parser = context.sender.parser.as_deref().or(group.r#type.as_deref());
-        for raw in group.messages {
-            let mut event = line(raw, &tags, context.now_ms, parser);
-            // "Fields that should be added to events after parsing."
-            event.fields.extend_from_slice(&given);
-            context.keep(event, &mut events)?;
+    let mut batch = Collector::<()>::new(context);
+    groups(body, &SHAPE, |at, mut group| {
+        let list = std::mem::take(&mut group.list);
+        let mut common = common(&group, &["tags", "fields", "type", "parser"], &batch);
+        // "Fields that should be added to events after parsing."
+        match group.get("fields") {
+            None => {}
+            Some(fields) if fields.starts_with('{') => common.say("fields", fields, ""),
+            Some(other) => {
+                common.problem("`fields` is not an object; it is in @excess");
+                common.keep("fields", other);
+            }
         }
-    }
-    Ok(Batch::new(events, Json(json!({}))))
+        let named = group.get("type").or(group.get("parser")).and_then(text);
+        // The token's parser wins, as it is the administrator's word.
+        let parser = batch.context.sender.parser.clone();
+        let parser = parser.or(named.map(std::borrow::Cow::into_owned));
+        for (item_at, piece) in list.into_iter().enumerate() {
+            let mut draft = message(piece, common.clone(), at, item_at);
+            if let Some(parser) = &parser {
+                parse::apply(parser, &mut draft);
+            }
+            batch.take(draft)?;
+        }
+        Ok(())
+    })?;
+    batch.outcome().answered(Json(json!({})))
 }
 
-/// A line, taken apart by its parser if it has one. Its time is now unless the parser finds one.
-pub(super) fn line(
-    raw: String,
-    tags: &[(String, String)],
-    now_ms: i64,
-    parser: Option<&str>,
-) -> Event {
-    let mut event = Event {
-        timestamp_ms: now_ms,
-        raw,
-        id: String::new(),
-        tags: tags.to_vec(),
-        fields: Vec::new(),
+fn message(piece: Piece<'_>, common: Draft, at: usize, item_at: usize) -> Draft {
+    let mut draft = common;
+    let place = format!("[{at}].messages[{item_at}]");
+    draft.raw = match piece.read() {
+        Ok(document) => {
+            if document.is_replaced {
+                draft.problem(REPLACED);
+            }
+            if !document.text.starts_with('"') {
+                draft.problem(format!("{place} is not a string"));
+            }
+            text(&document.text)
+                .unwrap_or_else(|| document.text.as_ref().into())
+                .into_owned()
+        }
+        Err(broken) => {
+            draft.problem(format!("{place} is not valid JSON: {}", broken.problem));
+            broken.text.into_owned()
+        }
     };
-    if let Some(parser) = parser {
-        parse::apply(parser, &mut event, now_ms);
-    }
-    event
+    draft
 }

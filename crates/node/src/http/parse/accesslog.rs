@@ -29,10 +29,9 @@ const FIELDS: [&str; 11] = [
     "responsetime",
 ];
 
-pub(super) fn parse(line: &str, _: i64) -> Result<Parsed, &'static str> {
+pub(super) fn parse(line: &str, parsed: &mut Parsed) -> Result<(), &'static str> {
     let not = "the line is in neither the common nor the combined log format";
     let captures = LINE.as_ref().and_then(|it| it.captures(line)).ok_or(not)?;
-    let mut parsed = Parsed::default();
     for name in FIELDS {
         if let Some(value) = captures.name(name).filter(|it| it.as_str() != "-") {
             parsed.set(name, value.as_str());
@@ -41,6 +40,6 @@ pub(super) fn parse(line: &str, _: i64) -> Result<Parsed, &'static str> {
     let time = DateTime::parse_from_str(&captures["time"], "%d/%b/%Y:%H:%M:%S %z");
     let time =
         time.map_err(|_| "the date in the brackets is not like 24/Nov/2026:03:00:00 +0000")?;
-    parsed.timestamp_ms = Some(time.timestamp_millis());
-    Ok(parsed)
+    parsed.time = Some((Some(time.timestamp_millis()), captures["time"].to_owned()));
+    Ok(())
 }

@@ -1,25 +1,22 @@
 //! One JSON object a line.
 
-use serde_json::{Map, Value};
-
 use super::Parsed;
-use crate::http::ingest::fields::{flatten, value_time};
+use crate::http::ingest::json::{Members, REPLACED, flatten, text, without_lone_surrogates};
+use crate::http::ingest::times::json_time;
 
 /// Where lines keep their time, the first that is there and is a time.
 const TIMES: [&str; 5] = ["@timestamp", "timestamp", "time", "ts", "_time"];
 
-pub(super) fn parse(line: &str, _: i64) -> Result<Parsed, &'static str> {
-    let object: Map<String, Value> =
-        serde_json::from_str(line).map_err(|_| "the line is no JSON object")?;
-    let mut parsed = Parsed {
-        timestamp_ms: TIMES
-            .iter()
-            .find_map(|name| value_time(object.get(*name)?, None)),
-        ..Parsed::default()
-    };
-    flatten(&object, &mut parsed.fields)
-        .map_err(|_| "the line's fields would be more than 16 MiB")?;
-    // `@timestamp` is the event's own member, not a field beside it.
-    parsed.fields.retain(|(name, _)| name != "@timestamp");
-    Ok(parsed)
+pub(super) fn parse(line: &str, parsed: &mut Parsed) -> Result<(), &'static str> {
+    let mended = without_lone_surrogates(line);
+    parsed.note = mended.as_ref().map(|_| REPLACED);
+    let line = mended.as_deref().unwrap_or(line);
+    let members = Members::of(line).ok_or("the line is not a JSON object")?;
+    parsed.time = TIMES.iter().find_map(|name| {
+        let given = members.get(name)?;
+        let ms = json_time(given, None)?;
+        Some((Some(ms), text(given)?.into_owned()))
+    });
+    flatten::flatten("", line, &mut parsed.fields);
+    Ok(())
 }

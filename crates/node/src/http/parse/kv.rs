@@ -1,7 +1,7 @@
 //! `key=value` pairs anywhere in a line; values may be quoted.
 
 use super::Parsed;
-use crate::http::ingest::fields::{epoch, time};
+use crate::http::ingest::times::{epoch, time};
 
 /// Where lines keep their time, the first that is there and is a time.
 const TIMES: [&str; 3] = ["ts", "time", "timestamp"];
@@ -10,24 +10,25 @@ fn is_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'@' | b'#' | b'/')
 }
 
-/// All pairs. `=` is ASCII, so no cut is within a character.
-pub(super) fn pairs(line: &str) -> Vec<(&str, String)> {
+/// All pairs, one by one. `=` is ASCII, so no cut is within a character.
+pub(super) fn pairs(line: &str) -> impl Iterator<Item = (&str, String)> {
     let bytes = line.as_bytes();
-    let mut found = Vec::new();
     let mut at = 0;
-    while let Some(offset) = bytes[at..].iter().position(|byte| *byte == b'=') {
-        let equals = at + offset;
-        let begin = bytes[at..equals]
-            .iter()
-            .rposition(|byte| !is_key(*byte))
-            .map_or(at, |before| at + before + 1);
-        let (value, end) = value(line, equals + 1);
-        if begin < equals {
-            found.push((&line[begin..equals], value));
+    std::iter::from_fn(move || {
+        loop {
+            let offset = memchr::memchr(b'=', bytes.get(at..)?)?;
+            let equals = at + offset;
+            let begin = bytes[at..equals]
+                .iter()
+                .rposition(|byte| !is_key(*byte))
+                .map_or(at, |before| at + before + 1);
+            let (value, end) = value(line, equals + 1);
+            at = end;
+            if begin < equals {
+                return Some((&line[begin..equals], value));
+            }
         }
-        at = end;
-    }
-    found
+    })
 }
 
 /// The value that begins at `from`, and where it ends.
@@ -58,19 +59,21 @@ fn value(line: &str, from: usize) -> (String, usize) {
     (text, line.len())
 }
 
-pub(super) fn parse(line: &str, _: i64) -> Result<Parsed, &'static str> {
-    let mut parsed = Parsed::default();
+pub(super) fn parse(line: &str, parsed: &mut Parsed) -> Result<(), &'static str> {
     for (name, value) in pairs(line) {
-        parsed.set(name, &value);
+        if !parsed.fields.push(name, &value) && parsed.fields.is_full() {
+            break;
+        }
     }
     let field = |name: &str| {
-        let found = parsed.fields.iter().find(|(key, _)| key == name)?;
-        time(&found.1, None).or_else(|| epoch(found.1.parse().ok()?))
+        let found = parsed.fields.get(name)?;
+        let ms = time(found, None).or_else(|| epoch(found.parse().ok()?))?;
+        Some((Some(ms), found.to_owned()))
     };
     let first = line.split_whitespace().next().unwrap_or_default();
-    parsed.timestamp_ms = TIMES
+    parsed.time = TIMES
         .iter()
         .find_map(|name| field(name))
-        .or_else(|| time(first, None));
-    Ok(parsed)
+        .or_else(|| Some((Some(time(first, None)?), first.to_owned())));
+    Ok(())
 }

@@ -1,12 +1,11 @@
-//! Syslog lines, as RFC 5424 and RFC 3164 have them.
+//! Syslog lines, as RFC 5424 and RFC 3164 have them, and as daemons and devices write them.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime};
+mod stamp;
 
 use super::{Parsed, kv};
-use crate::http::ingest::fields::time;
+use crate::http::ingest::times::time;
 
-pub(super) fn parse(line: &str, now_ms: i64) -> Result<Parsed, &'static str> {
-    let mut parsed = Parsed::default();
+pub(super) fn parse(line: &str, parsed: &mut Parsed) -> Result<(), &'static str> {
     let rest = match priority(line) {
         Some((priority, rest)) => {
             parsed.set("priority", &priority.to_string());
@@ -18,7 +17,7 @@ pub(super) fn parse(line: &str, now_ms: i64) -> Result<Parsed, &'static str> {
     };
     match rest.strip_prefix("1 ") {
         Some(rest) => rfc5424(rest, parsed),
-        None => rfc3164(rest, parsed, now_ms),
+        None => rfc3164(rest, parsed),
     }
 }
 
@@ -30,12 +29,12 @@ fn priority(line: &str) -> Option<(u8, &str)> {
 }
 
 /// `TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG` (RFC 5424, section 6).
-fn rfc5424(rest: &str, mut parsed: Parsed) -> Result<Parsed, &'static str> {
+fn rfc5424(rest: &str, parsed: &mut Parsed) -> Result<(), &'static str> {
     let mut parts = rest.splitn(6, ' ');
     let stamp = parts.next().unwrap_or_default();
     if stamp != "-" {
-        let time = time(stamp, None).ok_or("the time is none of RFC 5424")?;
-        parsed.timestamp_ms = Some(time);
+        let ms = time(stamp, None).ok_or("the time is none of RFC 5424")?;
+        parsed.time = Some((Some(ms), stamp.to_owned()));
     }
     for name in ["host", "app", "pid", "msgid"] {
         let value = parts.next().ok_or("the header ends too early")?;
@@ -48,7 +47,7 @@ fn rfc5424(rest: &str, mut parsed: Parsed) -> Result<Parsed, &'static str> {
         .ok_or("there is no structured data, nor a `-`")?;
     let message = match rest.strip_prefix('-') {
         Some(rest) => rest,
-        None => structured_data(rest, &mut parsed)?,
+        None => structured_data(rest, parsed)?,
     };
     let message = message.trim_start_matches(' ');
     // A byte-order mark says that the message is UTF-8, and is no part of it.
@@ -56,7 +55,7 @@ fn rfc5424(rest: &str, mut parsed: Parsed) -> Result<Parsed, &'static str> {
         "message",
         message.strip_prefix('\u{feff}').unwrap_or(message),
     );
-    Ok(parsed)
+    Ok(())
 }
 
 /// `[id name="value" …]…`; returns what is behind it.
@@ -90,23 +89,27 @@ fn element_end(element: &str) -> Option<usize> {
     })
 }
 
-/// `Mmm dd hh:mm:ss HOSTNAME TAG[PID]: MSG` (RFC 3164, section 4); an RFC 3339 time in its place is
-/// taken too, as rsyslog writes it.
-fn rfc3164(rest: &str, mut parsed: Parsed, now_ms: i64) -> Result<Parsed, &'static str> {
+/// `Mmm dd hh:mm:ss HOSTNAME TAG[PID]: MSG` (RFC 3164, section 4), with the times that daemons and
+/// devices really write, and with or without a host.
+fn rfc3164(rest: &str, parsed: &mut Parsed) -> Result<(), &'static str> {
     let not = "the line begins with no time of RFC 3164 or RFC 5424";
-    let (stamp, rest) = match rest.get(..15).and_then(|text| bsd_time(text, now_ms)) {
-        Some(stamp) => (stamp, &rest[15..]),
-        None => {
-            let (first, rest) = rest.split_once(' ').ok_or(not)?;
-            (time(first, None).ok_or(not)?, rest)
-        }
+    let rest = rest.trim_start();
+    // Cisco's devices put a number, and at times their name, before the time.
+    let (before, stamp, rest) = match stamp::read(rest, parsed.now_ms) {
+        Some((stamp, rest)) => ("", stamp, rest),
+        None => stamp::behind_prefix(rest, parsed.now_ms).ok_or(not)?,
     };
-    parsed.timestamp_ms = Some(stamp);
-    let (host, rest) = rest
-        .trim_start()
-        .split_once(' ')
-        .ok_or("there is no host")?;
-    parsed.set("host", host);
+    parsed.time = Some((Some(stamp.ms), stamp.text.to_owned()));
+    let rest = rest.trim_start();
+    let (host, rest) = match before {
+        "" => host(rest).ok_or("there is no host")?,
+        host => (host, rest),
+    };
+    if !host.is_empty() {
+        parsed.set("host", host);
+    }
+    // Between host and tag, some of Cisco's devices put a colon.
+    let rest = rest.strip_prefix(": ").unwrap_or(rest);
     let tag_end = rest.find([':', ' ']).unwrap_or(rest.len());
     if rest[tag_end..].starts_with(':') {
         match rest[..tag_end].split_once('[') {
@@ -120,22 +123,19 @@ fn rfc3164(rest: &str, mut parsed: Parsed, now_ms: i64) -> Result<Parsed, &'stat
     } else {
         parsed.set("message", rest);
     }
-    Ok(parsed)
+    Ok(())
 }
 
-/// A time without a year and zone: UTC, and the last such day that is not after tomorrow.
-fn bsd_time(text: &str, now_ms: i64) -> Option<i64> {
-    let (month, rest) = text.split_at_checked(4)?;
-    let (day, clock) = rest.split_at_checked(3)?;
-    let clock = NaiveTime::parse_from_str(clock.trim(), "%H:%M:%S").ok()?;
-    let now = DateTime::from_timestamp_millis(now_ms)?.date_naive();
-    let latest = now.checked_add_days(Days::new(1))?;
-    // 29 February is in one year of four, at times in one of eight.
-    (0..9)
-        .filter_map(|back| {
-            let written = format!("{} {} {}", latest.year() - back, month.trim(), day.trim());
-            NaiveDate::parse_from_str(&written, "%Y %b %d").ok()
-        })
-        .find(|date| *date <= latest)
-        .map(|date| NaiveDateTime::new(date, clock).and_utc().timestamp_millis())
+/// The host, and what is behind it; empty where the tag follows the time at once, as programs write
+/// it to `/dev/log`.
+fn host(rest: &str) -> Option<(&str, &str)> {
+    let (first, behind) = rest.split_once(' ')?;
+    // An address may end in a colon that is no part of it; a tag has its process in brackets, or
+    // nothing of an address.
+    let bare = first.strip_suffix(':');
+    match bare {
+        Some(bare) if bare.parse::<std::net::IpAddr>().is_ok() => Some((bare, behind)),
+        Some(_) => Some(("", rest)),
+        None => Some((first, behind)),
+    }
 }

@@ -4,7 +4,8 @@
 use backstay_search::Event;
 use proptest::prelude::*;
 
-use super::{apply, parser};
+use super::{apply, is_known};
+use crate::http::ingest::draft::Draft;
 
 /// 2026-11-24T03:00:00Z.
 const NOW: i64 = 1_795_489_200_000;
@@ -17,17 +18,16 @@ type Case = (
     &'static [(&'static str, &'static str)],
 );
 
-fn event(name: &str, raw: &str) -> Event {
-    let mut event = Event {
-        timestamp_ms: 7,
-        raw: raw.to_owned(),
-        id: String::new(),
-        tags: Vec::new(),
-        fields: Vec::new(),
-    };
-    apply(name, &mut event, NOW);
+fn parsed(name: &str, raw: &str, now_ms: i64) -> Event {
+    let mut draft = Draft::new(raw.to_owned(), 1000, now_ms);
+    apply(name, &mut draft);
+    let event = draft.finish();
     assert_eq!(event.raw, raw);
     event
+}
+
+fn event(name: &str, raw: &str) -> Event {
+    parsed(name, raw, NOW)
 }
 
 fn field<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
@@ -137,11 +137,116 @@ fn fields_and_times_are_found() {
     for (name, raw, time, fields) in cases {
         let event = event(name, raw);
         assert_eq!(field(&event, "@error_msg"), None, "{raw}");
-        assert_eq!(event.timestamp_ms, time.map_or(7, ms), "{raw}");
+        assert_eq!(event.timestamp_ms, time.map_or(NOW, ms), "{raw}");
         assert_eq!(event.tags, [("type".to_owned(), name.to_owned())], "{raw}");
         for (key, value) in fields {
             assert_eq!(field(&event, key), Some(*value), "{raw}: {key}");
         }
+    }
+}
+
+/// Times as daemons and devices write them; NOW is the 24th.
+#[test]
+fn syslog_times_are_read_in_the_forms_that_are_written() {
+    let rest = "rtr1 app[7]: x";
+    let cases = [
+        ("Nov 23 03:13:14", "2026-11-23T03:13:14Z"),
+        ("Nov 23 03:13:14.663", "2026-11-23T03:13:14.663Z"),
+        ("Nov 23 03:13:14,663", "2026-11-23T03:13:14.663Z"),
+        ("Nov 23 03:13:14.663001", "2026-11-23T03:13:14.663001Z"),
+        ("Nov 3 03:13:14", "2026-11-03T03:13:14Z"),
+        ("Nov  3 03:13:14.5", "2026-11-03T03:13:14.5Z"),
+        ("Nov 23 2024 03:13:14", "2024-11-23T03:13:14Z"),
+        ("Nov 23 2024 03:13:14.663", "2024-11-23T03:13:14.663Z"),
+        ("Nov 23 03:13:14 2024", "2024-11-23T03:13:14Z"),
+        ("Mon Nov 23 03:13:14 2026", "2026-11-23T03:13:14Z"),
+        ("Nov 23 03:13:14 UTC", "2026-11-23T03:13:14Z"),
+        ("Nov 23 03:13:14.663 UTC:", "2026-11-23T03:13:14.663Z"),
+        ("Nov 23 03:13:14.663 EST:", "2026-11-23T08:13:14.663Z"),
+        ("Nov 23 03:13:14.663 +0200", "2026-11-23T01:13:14.663Z"),
+        ("Nov 23 2024 03:13:14 GMT:", "2024-11-23T03:13:14Z"),
+        ("*Nov 23 03:13:14.663:", "2026-11-23T03:13:14.663Z"),
+        (".Nov 23 03:13:14.663:", "2026-11-23T03:13:14.663Z"),
+        ("Nov 23 03:13:14:", "2026-11-23T03:13:14Z"),
+        ("2026-11-23T03:13:14Z", "2026-11-23T03:13:14Z"),
+        (
+            "2026-11-23T03:13:14.123456+01:00",
+            "2026-11-23T02:13:14.123456Z",
+        ),
+        ("2026-11-23T03:13:14+0100", "2026-11-23T02:13:14Z"),
+        ("2026-11-23T03:13:14", "2026-11-23T03:13:14Z"),
+        ("2026-11-23 03:13:14.5", "2026-11-23T03:13:14.5Z"),
+        ("2026-11-23T03:13:14Z:", "2026-11-23T03:13:14Z"),
+    ];
+    for (stamp, time) in cases {
+        for begin in ["", "<13>", "<13> "] {
+            let line = format!("{begin}{stamp} {rest}");
+            let event = event("syslog", &line);
+            assert_eq!(field(&event, "@error_msg"), None, "{line}");
+            assert_eq!(event.timestamp_ms, ms(time), "{line}");
+            let found = ["host", "app", "pid", "message"].map(|name| field(&event, name));
+            assert_eq!(
+                found,
+                [Some("rtr1"), Some("app"), Some("7"), Some("x")],
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn syslog_lines_without_a_host_and_with_ciscos_prefix() {
+    let cases: [(&str, Option<&str>, Option<&str>, &str); 8] = [
+        ("Nov 23 03:13:14 su[9]: failed", None, Some("su"), "failed"),
+        ("Nov 23 03:13:14 cron: go", None, Some("cron"), "go"),
+        (
+            "Nov 23 03:13:14 10.0.0.1 cron: go",
+            Some("10.0.0.1"),
+            Some("cron"),
+            "go",
+        ),
+        (
+            "Nov 23 03:13:14 fe80::1: cron: go",
+            Some("fe80::1"),
+            Some("cron"),
+            "go",
+        ),
+        (
+            "Nov 23 03:13:14 web1 no tag here",
+            Some("web1"),
+            None,
+            "no tag here",
+        ),
+        (
+            "<189>29: *Nov 23 03:13:14.663: %SYS-5-CONFIG_I: Configured",
+            None,
+            Some("%SYS-5-CONFIG_I"),
+            "Configured",
+        ),
+        (
+            "<189>29: rtr1: Nov 23 03:13:14.663 UTC: %SYS-5-CONFIG_I: Configured",
+            Some("rtr1"),
+            Some("%SYS-5-CONFIG_I"),
+            "Configured",
+        ),
+        (
+            "<166>Nov 23 2026 03:13:14 asa1 : %ASA-6-302013: Built",
+            Some("asa1"),
+            Some("%ASA-6-302013"),
+            "Built",
+        ),
+    ];
+    for (line, host, app, message) in cases {
+        let event = event("syslog", line);
+        assert_eq!(field(&event, "@error_msg"), None, "{line}");
+        assert_eq!(
+            event.timestamp_ms / 60_000,
+            ms("2026-11-23T03:13:00Z") / 60_000,
+            "{line}"
+        );
+        assert_eq!(field(&event, "host"), host, "{line}");
+        assert_eq!(field(&event, "app"), app, "{line}");
+        assert_eq!(field(&event, "message"), Some(message), "{line}");
     }
 }
 
@@ -168,7 +273,8 @@ proptest! {
     #[test]
     fn no_parser_panics(line in ".{0,200}", now in any::<i64>()) {
         for name in ["json", "kv", "accesslog", "syslog"] {
-            let _ = parser(name).unwrap()(&line, now);
+            assert!(is_known(name));
+            parsed(name, &line, now);
         }
     }
 
@@ -177,7 +283,7 @@ proptest! {
         line in r#"<1?[0-9]{1,3}>(1 )?(2026-11-24T00:00:00Z|Feb 29 12:00:00|-)? ?[\[\]a-z="\\ é-]{0,60}"#,
     ) {
         for name in ["json", "kv", "accesslog", "syslog"] {
-            let _ = parser(name).unwrap()(&line, NOW);
+            parsed(name, &line, NOW);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 const LONGEST: usize = 1 << 20;
 
 fn malformed(error: DecodeError) -> ApiError {
-    ApiError::bad_request(format!("the body is no OTLP protobuf: {error}"))
+    ApiError::bad_request(format!("the body is not valid OTLP protobuf: {error}"))
 }
 
 /// The messages in the field `wanted` of a message, in their order.
@@ -38,7 +38,7 @@ pub(super) fn pieces(
             Some(length) => each(rest.split_to(length))?,
             None => {
                 return Err(ApiError::bad_request(
-                    "the body is no OTLP protobuf: it ends within a message",
+                    "the body is not valid OTLP protobuf: it ends within a message",
                 ));
             }
         }
@@ -46,13 +46,13 @@ pub(super) fn pieces(
     Ok(())
 }
 
-/// Decodes one of them.
-pub(super) fn whole<M: Message + Default>(what: &str, piece: Bytes) -> Result<M, ApiError> {
+/// Decodes one of them; else what is wrong with it.
+pub(super) fn whole<M: Message + Default>(what: &str, piece: Bytes) -> Result<M, String> {
     if piece.len() > LONGEST {
-        return Err(ApiError::too_large(format!(
+        return Err(format!(
             "a {what} has {} bytes, the limit is {LONGEST}; send shorter ones",
             piece.len()
-        )));
+        ));
     }
-    M::decode(piece).map_err(malformed)
+    M::decode(piece).map_err(|error| format!("a {what} is not valid OTLP protobuf: {error}"))
 }

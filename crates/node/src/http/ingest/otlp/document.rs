@@ -1,0 +1,210 @@
+//! OTLP as JSON: names in camel case, numbers of 64 bits as text
+//! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>).
+//!
+//! Unknown members are ignored, as the specification has it. The names of `logs.proto` in snake
+//! case are not valid names there, and yet are what a wrong encoder writes; with them a whole batch
+//! would be taken and nothing of it stored, so they are an error that names them.
+
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use serde::de::DeserializeOwned;
+
+use super::super::batch::Collector;
+use super::super::draft::Draft;
+use super::super::json::{Piece, REPLACED, Scanner, member_named};
+use super::record::{of_resource, of_scope, stored};
+use crate::http::error::ApiError;
+
+/// Names that are not valid around records, and what stands for them.
+const AROUND: [(&str, &str); 9] = [
+    ("resource_logs", "resourceLogs"),
+    ("scope_logs", "scopeLogs"),
+    ("log_records", "logRecords"),
+    ("instrumentation_library_logs", "scopeLogs"),
+    ("instrumentationLibraryLogs", "scopeLogs"),
+    ("resourceSpans", "resourceLogs, as this takes logs only"),
+    ("resourceMetrics", "resourceLogs, as this takes logs only"),
+    ("resource_spans", "resourceLogs, as this takes logs only"),
+    ("resource_metrics", "resourceLogs, as this takes logs only"),
+];
+
+/// Names that are not valid within a record.
+const WITHIN: [&str; 14] = [
+    "time_unix_nano",
+    "observed_time_unix_nano",
+    "severity_number",
+    "severity_text",
+    "trace_id",
+    "span_id",
+    "event_name",
+    "string_value",
+    "bool_value",
+    "int_value",
+    "double_value",
+    "array_value",
+    "kvlist_value",
+    "bytes_value",
+];
+
+/// The records of one scope.
+#[derive(Default)]
+struct Scope<'a> {
+    about: Option<Piece<'a>>,
+    records: Vec<Piece<'a>>,
+}
+
+/// Reads the records of a body.
+pub(super) fn read(body: &[u8], batch: &mut Collector<'_, '_>) -> Result<(), ApiError> {
+    let mut scanner = Scanner::new(body);
+    let is_whole = scanner.members(|name, scanner| {
+        check(name)?;
+        match name {
+            "resourceLogs" => list(scanner, name, |scanner| resource_logs(scanner, batch)),
+            _ => skip(scanner),
+        }
+    })?;
+    match is_whole && scanner.peek().is_none() {
+        true => Ok(()),
+        false => Err(malformed(&scanner)),
+    }
+}
+
+fn malformed(scanner: &Scanner<'_>) -> ApiError {
+    ApiError::bad_request(format!(
+        "the body is not valid OTLP JSON at byte {}; send {{\"resourceLogs\":[…]}}",
+        scanner.offset()
+    ))
+}
+
+fn check(name: &str) -> Result<(), ApiError> {
+    match AROUND.iter().find(|(wrong, _)| *wrong == name) {
+        None => Ok(()),
+        Some((wrong, right)) => Err(ApiError::bad_request(format!(
+            "`{wrong}` is not a valid member of OTLP JSON; send {right}"
+        ))),
+    }
+}
+
+fn skip(scanner: &mut Scanner<'_>) -> Result<(), ApiError> {
+    match scanner.value() {
+        Some(_) => Ok(()),
+        None => Err(malformed(scanner)),
+    }
+}
+
+/// The elements of a list; null is an empty one.
+fn list<'a>(
+    scanner: &mut Scanner<'a>,
+    name: &str,
+    each: impl FnMut(&mut Scanner<'a>) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    if scanner.peek() == Some(b'n') {
+        return skip(scanner);
+    }
+    if scanner.peek() != Some(b'[') {
+        return Err(ApiError::bad_request(format!(
+            "the body is not valid OTLP JSON: `{name}` is not an array"
+        )));
+    }
+    match scanner.elements(each)? {
+        true => Ok(()),
+        false => Err(malformed(scanner)),
+    }
+}
+
+fn resource_logs<'a>(
+    scanner: &mut Scanner<'a>,
+    batch: &mut Collector<'_, '_>,
+) -> Result<(), ApiError> {
+    let mut about = None;
+    let mut scopes = Vec::new();
+    let is_whole = scanner.members(|name, scanner| {
+        check(name)?;
+        match name {
+            "resource" => about = scanner.value(),
+            "scopeLogs" => {
+                return list(scanner, name, |scanner| {
+                    scopes.push(scope_logs(scanner)?);
+                    Ok(())
+                });
+            }
+            _ => skip(scanner)?,
+        }
+        Ok::<_, ApiError>(())
+    })?;
+    if !is_whole {
+        return Err(malformed(scanner));
+    }
+    // What is common may stand behind what it is common to.
+    let mut of_all = batch.draft(String::new());
+    let resource = decoded::<Resource>("resource", about, &mut of_all);
+    let of_all = of_resource(of_all, resource);
+    for Scope { about, records } in scopes {
+        let mut common = of_all.clone();
+        let scope = decoded::<InstrumentationScope>("scope", about, &mut common);
+        let common = of_scope(common, scope);
+        for record in records {
+            let mut draft = common.clone();
+            match decoded::<LogRecord>("log record", Some(record), &mut draft) {
+                Ok(record) => {
+                    let draft = stored(&record.unwrap_or_default(), draft, batch.context);
+                    batch.take(draft)?;
+                }
+                Err(problem) => batch.refuse((), problem),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scope_logs<'a>(scanner: &mut Scanner<'a>) -> Result<Scope<'a>, ApiError> {
+    let mut scope = Scope::default();
+    let is_whole = scanner.members(|name, scanner| {
+        check(name)?;
+        match name {
+            "scope" => scope.about = scanner.value(),
+            "logRecords" => {
+                return list(scanner, name, |scanner| {
+                    scope.records.extend(scanner.value());
+                    Ok(())
+                });
+            }
+            _ => skip(scanner)?,
+        }
+        Ok::<_, ApiError>(())
+    })?;
+    match is_whole {
+        true => Ok(scope),
+        false => Err(malformed(scanner)),
+    }
+}
+
+/// Decodes a part; a null is none.
+fn decoded<T: DeserializeOwned>(
+    what: &str,
+    piece: Option<Piece<'_>>,
+    draft: &mut Draft,
+) -> Result<Option<T>, String> {
+    let Some(piece) = piece else { return Ok(None) };
+    let wrong = |problem: &dyn std::fmt::Display| format!("a {what} is not valid: {problem}");
+    let document = piece.read().map_err(|broken| wrong(&broken.problem))?;
+    if document.is_replaced {
+        draft.problem(REPLACED);
+    }
+    if let Some(name) = member_named(&document.text, &WITHIN) {
+        return Err(format!(
+            "a {what} has `{name}`, which is not a valid member of OTLP JSON; names are in camel case there"
+        ));
+    }
+    // Serde would read an array as the members of an object, in their order.
+    if !document.text.starts_with('{') {
+        return match document.text.as_ref() {
+            "null" => Ok(None),
+            _ => Err(wrong(&"it is not an object")),
+        };
+    }
+    serde_json::from_str(&document.text)
+        .map(Some)
+        .map_err(|error| wrong(&error))
+}

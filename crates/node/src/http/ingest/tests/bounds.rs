@@ -1,0 +1,184 @@
+//! Wide and deep events: what is beyond a bound is no field, is not lost, and the event says so.
+
+use super::*;
+
+const KIND: &str = "application/json";
+
+fn field<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
+    let found = event.fields.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn message(event: &Event) -> &str {
+    assert_eq!(
+        field(event, "@error"),
+        Some("true"),
+        "{:?}",
+        event.raw.len()
+    );
+    field(event, "@error_msg").unwrap()
+}
+
+fn wide(count: usize) -> String {
+    let fields: Vec<String> = (0..count).map(|n| format!("\"f{n}\":{n}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// An event of so many fields in each format, with whether its text has them all, for a parser.
+fn wides(count: usize) -> Vec<(Decode, String, Option<&'static str>, bool)> {
+    let json = wide(count);
+    let kv: Vec<String> = (0..count).map(|n| format!("f{n}={n}")).collect();
+    let kv = kv.join(" ");
+    let elements: Vec<String> = (0..count).map(|n| format!(r#"f{n}="{n}""#)).collect();
+    let syslog = format!("<13>1 - - - - - [x {}] m", elements.join(" "));
+    let attributes: Vec<Value> = (0..count)
+        .map(|n| json!({ "key": format!("f{n}"), "value": { "intValue": n } }))
+        .collect();
+    vec![
+        (hec::decode, format!(r#"{{"event":{json}}}"#), None, true),
+        (hec::decode, format!(r#"{{"event":"x","fields":{json}}}"#), None, false),
+        (hec::decode, json!({ "event": kv }).to_string(), Some("kv"), true),
+        (hec::decode, json!({ "event": json }).to_string(), Some("json"), true),
+        (hec::decode, json!({ "event": syslog }).to_string(), Some("syslog"), true),
+        (elastic::decode, format!("{{\"index\":{{}}}}\n{json}\n"), None, true),
+        (
+            elastic::decode,
+            format!("{{\"index\":{{}}}}\n{{\"message\":\"x\",{}\n", &json[1..]),
+            None,
+            false,
+        ),
+        (
+            structured::decode,
+            format!(r#"[{{"events":[{{"timestamp":{NOW},"attributes":{json}}}]}}]"#),
+            None,
+            true,
+        ),
+        (
+            structured::decode,
+            format!(r#"[{{"events":[{{"timestamp":{NOW},"rawstring":"x","attributes":{json}}}]}}]"#),
+            None,
+            false,
+        ),
+        (
+            unstructured::decode,
+            format!(r#"[{{"fields":{json},"messages":["x"]}}]"#),
+            None,
+            false,
+        ),
+        (
+            otlp::decode,
+            json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{ "attributes": attributes }] }] }] })
+                .to_string(),
+            None,
+            false,
+        ),
+    ]
+}
+
+#[test]
+fn an_event_has_so_many_fields_and_says_that_it_had_more() {
+    for (decode, body, parser, is_of_text) in wides(60) {
+        let request = Request {
+            parser: parser.map(str::to_owned),
+            most_fields: 50,
+            ..Request::of(KIND)
+        };
+        let batch = request.decode(decode, body.clone()).unwrap();
+        let event = &batch.events[0];
+        let message = message(event);
+        assert!(message.contains("more than 50 fields"), "{body}: {message}");
+        // Our own marks are beside them.
+        assert!((50..=54).contains(&event.fields.len()), "{body}");
+        let excess = field(event, "@excess");
+        match is_of_text {
+            true => {
+                assert!(event.raw.contains("f59"), "{body}");
+                assert_eq!(excess, None, "{body}");
+            }
+            false => assert!(excess.unwrap().contains("f59"), "{body}"),
+        }
+    }
+    for (decode, body, parser, _) in wides(20) {
+        let request = Request {
+            parser: parser.map(str::to_owned),
+            most_fields: 50,
+            ..Request::of(KIND)
+        };
+        let batch = request.decode(decode, body.clone()).unwrap();
+        assert_eq!(field(&batch.events[0], "@error"), None, "{body}");
+    }
+}
+
+#[test]
+fn what_a_shipper_says_has_a_place_beside_a_wide_text() {
+    let body = format!(
+        r#"{{"event":{},"host":"h","fields":{{"dc":"east"}}}}"#,
+        wide(50)
+    );
+    let request = Request {
+        most_fields: 50,
+        ..Request::of(KIND)
+    };
+    let batch = request.decode(hec::decode, body).unwrap();
+    let event = &batch.events[0];
+    assert_eq!(field(event, "dc"), Some("east"));
+    assert_eq!(field(event, "@host"), Some("h"));
+    assert!(message(event).contains("more than 50 fields"));
+    assert_eq!(event.fields.len(), 52);
+}
+
+#[test]
+fn long_names_and_deep_nesting_are_in_the_text_only() {
+    let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let long = format!(r#"{{"{}":1,"b":2}}"#, "n".repeat(1025));
+    let cases = [
+        (long, "longer than 1024 bytes"),
+        (deep(101), "deeper than 100 levels"),
+        (deep(200_000), "deeper than 100 levels"),
+        (
+            format!(r#"{{"b":{}}}"#, "[".repeat(200_000) + &"]".repeat(200_000)),
+            "",
+        ),
+    ];
+    for (json, part) in cases {
+        let bodies: [(Decode, String); 3] = [
+            (hec::decode, format!(r#"{{"event":{json}}}"#)),
+            (elastic::decode, format!("{{\"index\":{{}}}}\n{json}\n")),
+            (
+                structured::decode,
+                format!(r#"[{{"events":[{{"timestamp":{NOW},"attributes":{json}}}]}}]"#),
+            ),
+        ];
+        for (decode, body) in bodies {
+            let batch = Request::of(KIND).decode(decode, body).unwrap();
+            let event = &batch.events[0];
+            assert_eq!(event.raw, json);
+            match part {
+                "" => assert_eq!(field(event, "@error"), None),
+                part => assert!(message(event).contains(part), "{}", message(event)),
+            }
+        }
+    }
+    let batch = Request::of(KIND)
+        .decode(hec::decode, format!(r#"{{"event":{}}}"#, deep(100)))
+        .unwrap();
+    assert_eq!(field(&batch.events[0], "@error"), None);
+}
+
+/// What the fields of a batch take is in proportion to the batch, or the batch is too large.
+#[test]
+fn a_long_name_above_many_values_is_not_many_long_names() {
+    let name = "n".repeat(1 << 20);
+    let values = vec!["1"; 1000].join(",");
+    let body = format!(r#"{{"event":"x","fields":{{"{name}":[{values}],"b":1}}}}"#);
+    let batch = Request::of(KIND).decode(hec::decode, body).unwrap();
+    let event = &batch.events[0];
+    assert!(message(event).contains("longer than 1024 bytes"));
+    assert_eq!(field(event, "b"), Some("1"));
+    let bytes: usize = event
+        .fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    assert!(bytes < 2 << 20, "{bytes}");
+}
