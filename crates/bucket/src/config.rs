@@ -69,6 +69,8 @@ pub struct S3Credentials {
 pub enum GcpCredentials {
     /// A service account's key file.
     ServiceAccountFile(PathBuf),
+    /// The content of such a file.
+    ServiceAccountKey(Secret),
     /// The identity of the machine or its Kubernetes service account.
     WorkloadIdentity,
 }
@@ -101,6 +103,9 @@ pub struct BucketConfig {
     /// The local address that requests are sent from, where a machine has several and it matters
     /// which: `BACKSTAY_SOURCE_ADDRESS`.
     pub source_address: Option<IpAddr>,
+    /// The object that the credentials were read from, in words; `None` if they are the variables'.
+    /// Errors name it.
+    pub kept_in: Option<String>,
 }
 
 impl BucketConfig {
@@ -115,6 +120,7 @@ impl BucketConfig {
             role,
             deadline: DEFAULT_DEADLINE,
             source_address: None,
+            kept_in: None,
         }
     }
 
@@ -202,7 +208,8 @@ impl BucketConfig {
             Provider::Azure { .. } => "ACCOUNTKEY",
             Provider::S3 { .. } => "SECRETKEY",
             Provider::Gcp {
-                credentials: GcpCredentials::ServiceAccountFile(_),
+                credentials:
+                    GcpCredentials::ServiceAccountFile(_) | GcpCredentials::ServiceAccountKey(_),
                 ..
             } => "ACCOUNT_JSON_FILE",
             Provider::Gcp {
@@ -223,6 +230,14 @@ impl BucketConfig {
         format!("{}{name}", self.variable_prefix())
     }
 
+    /// What is to be corrected where that variable's value is wrong, for error texts.
+    pub(crate) fn told_by(&self, variable: String) -> String {
+        match &self.kept_in {
+            None => variable,
+            Some(object) => format!("{object}, which {variable} renews when a node starts"),
+        }
+    }
+
     /// Who asks for access, for error texts.
     pub(crate) fn account(&self) -> String {
         match &self.provider {
@@ -238,6 +253,10 @@ impl BucketConfig {
                 credentials: GcpCredentials::ServiceAccountFile(path),
                 ..
             } => path.display().to_string(),
+            Provider::Gcp {
+                credentials: GcpCredentials::ServiceAccountKey(_),
+                ..
+            } => "(the service account whose key is kept)".to_owned(),
             Provider::Gcp {
                 credentials: GcpCredentials::WorkloadIdentity,
                 ..

@@ -148,7 +148,7 @@ pub(crate) fn no_container(config: &BucketConfig) -> Error {
     Error::NoContainer {
         container: config.container.clone(),
         endpoint: config.endpoint(),
-        variable: config.container_variable(),
+        variable: config.told_by(config.container_variable()),
     }
 }
 
@@ -156,7 +156,7 @@ fn denied(config: &BucketConfig, object: &str, detail: String) -> Error {
     Error::Denied {
         account: config.account(),
         container: config.container.clone(),
-        variable: config.credential_variable(),
+        variable: config.told_by(config.credential_variable()),
         object: object.to_owned(),
         detail,
     }

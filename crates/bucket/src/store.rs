@@ -107,9 +107,15 @@ pub(crate) fn build(config: &BucketConfig, make: bool) -> Result<Store> {
                 .with_client_options(options(config))
                 .with_retry(no_retries())
                 .with_http_connector(connector.clone());
-            if let GcpCredentials::ServiceAccountFile(path) = credentials {
-                builder = builder.with_service_account_path(path.to_string_lossy());
-            }
+            builder = match credentials {
+                GcpCredentials::ServiceAccountFile(path) => {
+                    builder.with_service_account_path(path.to_string_lossy())
+                }
+                GcpCredentials::ServiceAccountKey(key) => {
+                    builder.with_service_account_key(key.expose())
+                }
+                GcpCredentials::WorkloadIdentity => builder,
+            };
             if let Some(base) = endpoint_base {
                 builder = builder.with_base_url(base);
             }
@@ -123,7 +129,7 @@ pub(crate) fn build(config: &BucketConfig, make: bool) -> Result<Store> {
 /// The builder's own error is not passed on: it may quote what it could not parse.
 fn unusable_credential(config: &BucketConfig, what: &str) -> Error {
     Error::Config {
-        variable: config.credential_variable(),
+        variable: config.told_by(config.credential_variable()),
         problem: format!("it does not hold {what}; copy it again from where it was issued"),
     }
 }

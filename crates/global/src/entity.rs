@@ -80,13 +80,17 @@ entity! {
             key_prefix: String = "keyPrefix",
             /// Nothing is written there.
             read_only: bool = "readOnly",
-            /// Where a node finds the credentials, never the credentials themselves:
-            /// `env:AZURE_STORAGE_`.
+            /// Where a node finds the credentials, never the credentials themselves: those of the
+            /// own bucket in its environment (`env:AZURE_STORAGE_`), those of another one in an
+            /// object of the own one (`object:credentials/1`, see [`crate::credentials`]).
             credentials: String = "credentials",
-            /// Where a node finds the encryption key: `env:AZURE_STORAGE_ENCRYPTION_KEY`.
+            /// Where a node finds the encryption key: `env:AZURE_STORAGE_ENCRYPTION_KEY`, or that
+            /// object.
             encryption_key_ref: String = "encryptionKey",
         }
         optional {
+            /// The storage account, where the store has such: several may have one endpoint.
+            account: String = "account",
             /// The cluster whose own bucket it is; see [`crate::identity`]. Knows the bucket again
             /// when it is reached by another endpoint or mount.
             cluster_id: Option<String> = "clusterId",

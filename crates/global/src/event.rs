@@ -101,7 +101,8 @@ pub enum Event {
         /// Which.
         segments: Vec<SegmentRef>,
     },
-    /// The own bucket is reached in another way than before: endpoint, region or credentials.
+    /// A bucket is reached in another way than before: endpoint, region or credentials. Which one
+    /// can be written to stays.
     BucketChanged {
         /// The entity with the same id.
         bucket: BucketEntity,

@@ -10,8 +10,10 @@
 //! - [`recovery`] finds the state to start from: the own one, or, for a standby, that of the
 //!   cluster whose region died, patched for this one. Its log lines are those of
 //!   `DataSnapshotLoader`, which operators know.
+//! - [`credentials`] keeps how the buckets of others are opened.
 //! - [`identity`] says whose bucket a bucket is.
 
+pub mod credentials;
 pub mod entity;
 pub mod event;
 pub mod identity;

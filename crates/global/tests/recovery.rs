@@ -9,7 +9,9 @@ mod take_back;
 use backstay_bucket::{Bucket, BucketConfig, Provider, Role};
 use backstay_global::recovery::outside::{Holder, end_source, holder};
 use backstay_global::recovery::{LoadError, LoadOptions, Origin, RecoverFrom, load};
-use backstay_global::{CommitError, NO_BUCKET, RepositoryId, Segment, SegmentId, State, snapshot};
+use backstay_global::{
+    CommitError, NO_BUCKET, RepositoryId, Segment, SegmentId, State, credentials, snapshot,
+};
 use backstay_retry::Warrant;
 
 use region::{Region, create, entries, names};
@@ -343,4 +345,61 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
     end_source(&source, &own, &Warrant::free()).await.unwrap();
     create(&standby.log, "b").await.unwrap();
     assert_eq!(holder(&own).await.unwrap(), Holder::Itself);
+}
+
+/// What the third region keeps of the first one, without its secrets.
+async fn first_of(third: &Region) -> Option<(String, String)> {
+    let own = third.bucket().await;
+    let cluster = backstay_global::identity::read(&own)
+        .await
+        .unwrap()
+        .unwrap();
+    let newest = snapshot::newest(&own, Some(&cluster)).await.unwrap()?;
+    let state = snapshot::read(&own, &newest.key).await.unwrap();
+    let entity = state.buckets.first().unwrap();
+    let open = credentials::open_kept(&own, entity).await.unwrap();
+    let found = backstay_global::identity::read(&open).await.unwrap();
+    assert_eq!(found, entity.cluster_id, "its bucket, with its key");
+    Some((entity.endpoint.clone(), entity.credentials.clone()))
+}
+
+/// A chain of three, the last recovery killed at any place and begun again.
+#[tokio::test]
+async fn wherever_a_recovery_is_cut_a_state_never_names_a_credential_that_is_not_there() {
+    let (r0, r1) = (Region::new("r0"), Region::new("r1"));
+    let first = r0.start(None).await.unwrap();
+    create(&first.log, "a").await.unwrap();
+    let second = r1.start(Some(&r0)).await.unwrap();
+    create(&second.log, "b").await.unwrap();
+    r1.snapshot(&second.log).await;
+    let expected = r0.config(Role::Own).endpoint();
+    let mut written = 0;
+    for cut in (0..).step_by(3) {
+        let r2 = Region::new("r2");
+        // Each time in the name of the same cluster: the source is sealed by it.
+        r2.bucket()
+            .await
+            .put("cluster.json", br#"{"clusterId":"the third"}"#[..].into())
+            .await
+            .unwrap();
+        let options = r2.options(Some(&r1)).await;
+        let mut recovery = Box::pin(load(&options));
+        let done = take_back::polled(recovery.as_mut(), cut).await;
+        drop(recovery);
+        if let Some((endpoint, reference)) = first_of(&r2).await {
+            assert_eq!(
+                (&*endpoint, &*reference),
+                (&*expected, "object:credentials/1")
+            );
+            written += 1;
+        }
+        // Nor when it is begun again.
+        let again = r2.start(Some(&r1)).await.unwrap();
+        assert_eq!(names(&again.log.state()), ["a", "b"], "cut {cut}");
+        assert!(first_of(&r2).await.is_some(), "cut {cut}");
+        if done.is_some() {
+            break;
+        }
+    }
+    assert!(written > 0, "it was cut behind the snapshot, too");
 }

@@ -2,6 +2,8 @@
 //! own, so that one can be dropped or frozen while the others go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "engine/chain.rs"]
+mod chain;
 #[path = "engine/cluster.rs"]
 mod cluster;
 #[path = "engine/host.rs"]

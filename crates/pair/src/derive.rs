@@ -67,10 +67,10 @@ pub struct Derived {
 impl Derived {
     /// The same with what an active region once recovered from: the other region's bucket.
     ///
-    /// A region that has taken over serves the history out of the other one's bucket, and has the
-    /// credentials for it from these variables alone. So the environment of a promoted secondary,
-    /// and of a primary after a failback with reverse recovery, keeps them, in every pool, for as
-    /// long as there is history in the other bucket. Whether a region has recovered is not in the
+    /// A region that has taken over serves the history out of the other one's bucket. Its nodes keep
+    /// the credentials for it themselves (`global::credentials`), so the variables may go; where
+    /// they stay, in every pool, a key that was rotated is renewed by them, and nothing restarts.
+    /// Whether a region has recovered is not in the
     /// file, so whoever knows it says so. Nothing changes for a standby, which has them, or for a
     /// cluster that has no other.
     #[must_use]

@@ -283,16 +283,24 @@ async fn of_segments(
     let place = |bucket: u32| match bucket {
         id if id == done.source_id => Some(&done.source),
         id if Some(id) == ours => own,
-        _ => None,
+        id => done.chain.get(&id).and_then(|it| it.as_ref().ok()),
     };
     let elsewhere = state
         .segments
         .iter()
         .filter(|it| place(it.bucket).is_none());
-    let elsewhere = elsewhere.count() as u64;
+    let elsewhere = recovery::Elsewhere {
+        segments: elsewhere.count() as u64,
+        why: done
+            .chain
+            .values()
+            .find_map(|it| it.as_ref().err())
+            .cloned(),
+    };
     let counted = async {
         let mut counted = Counted::default();
-        for id in [Some(done.source_id), ours].into_iter().flatten() {
+        let known = [Some(done.source_id), ours].into_iter().flatten();
+        for id in known.chain(done.chain.keys().copied()) {
             if let Some(bucket) = place(id) {
                 counted.add(census::count(bucket, state, before, |it| it.bucket == id).await?);
             }
@@ -300,7 +308,7 @@ async fn of_segments(
         Ok(counted)
     };
     let counted: Result<Counted, backstay_bucket::Error> = counted.await;
-    let mut findings = vec![recovery::segments(into, &counted, elsewhere, &done.lost)];
+    let mut findings = vec![recovery::segments(into, &counted, &elsewhere, &done.lost)];
     let mut figures = figures(done);
     match &counted {
         Ok(counted) => {

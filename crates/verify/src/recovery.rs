@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use backstay_bucket::Error as BucketError;
 use backstay_global::CommitError;
+use backstay_global::credentials::CredentialError;
 use backstay_global::identity::IdentityError;
 use backstay_global::recovery::LoadError;
 use backstay_global::recovery::outside::Holder;
@@ -144,6 +145,11 @@ fn place(error: &LoadError) -> (Check, Outcome) {
             SnapshotError::File { .. } | SnapshotError::Worker { .. } => (Snapshot, Unknown),
             _ => (Snapshot, Fails),
         },
+        // One that is not there does not keep a recovery from going on.
+        LoadError::Credential(error) => match &**error {
+            CredentialError::Unreadable { source, .. } => of_bucket(source, RecoverySource),
+            _ => (RecoverySource, Unknown),
+        },
         LoadError::NothingToRecover { .. } => (Snapshot, Fails),
         LoadError::OwnSource { .. } | LoadError::OneEndpoint { .. } => (RecoverySource, Fails),
         LoadError::Journal(error)
@@ -227,11 +233,19 @@ pub(crate) fn rehearsed(into: Side, done: &Rehearsed) -> Vec<Finding> {
     ]
 }
 
-/// The segments, counted. `elsewhere` are those in buckets that no variable opens.
+/// Segments in buckets that could not be opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Elsewhere {
+    pub(crate) segments: u64,
+    /// Why one of the buckets is not open.
+    pub(crate) why: Option<String>,
+}
+
+/// The segments, counted.
 pub(crate) fn segments(
     into: Side,
     counted: &Result<Counted, BucketError>,
-    elsewhere: u64,
+    elsewhere: &Elsewhere,
     lost: &str,
 ) -> Finding {
     let check = Check::Segments;
@@ -256,11 +270,16 @@ pub(crate) fn segments(
         let sentence = format!("of {} segments {}", counted.segments, wrong.join("; "));
         return Finding::fails(check, sentence, "restore them from the container's backup");
     }
-    if elsewhere > 0 {
+    if elsewhere.segments > 0 {
+        let why = match &elsewhere.why {
+            Some(why) => format!(": {why}"),
+            None => String::new(),
+        };
         return Finding::unknown(
             check,
             format!(
-                "{elsewhere} segments are in a bucket that no variable of the {} opens",
+                "{} segments are in a bucket that the {} cannot open{why}",
+                elsewhere.segments,
                 who(into)
             ),
         );

@@ -10,13 +10,14 @@
 //! Left out, beside the seals, are only the node's own start and the import of the unread ends of
 //! partitions, which goes on while the node answers already.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::loader;
 use backstay_global::recovery::{LoadError, LoadOptions, RecoverFrom, load};
-use backstay_global::{EpochOffset, RecoveryRecord, State, identity, snapshot};
+use backstay_global::{EpochOffset, RecoveryRecord, State, credentials, identity, snapshot};
 use backstay_journal::{Entry, EntryKind, StreamId, WriterId};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream};
@@ -41,6 +42,8 @@ pub(crate) struct Rehearsed {
     pub(crate) source: Bucket,
     /// The entity of the source's bucket in the state.
     pub(crate) source_id: u32,
+    /// The buckets before the source's, opened with what a recovery would keep of them; or why not.
+    pub(crate) chain: BTreeMap<u32, Result<Bucket, String>>,
     /// The source's cluster.
     pub(crate) from_cluster: String,
     /// The snapshot that was taken; `None` if the source has not written any yet, and all comes
@@ -135,7 +138,10 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         .map_err(|error| here("no temporary folder", &error))?;
     // Its key is thrown away with it.
     let key = Secret::new(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
-    let config = BucketConfig::local(folder.path().join("bucket"), key, Role::Own);
+    let config = BucketConfig {
+        deadline: from.bucket.deadline,
+        ..BucketConfig::local(folder.path().join("bucket"), key, Role::Own)
+    };
     let scratch = Bucket::open(config)
         .await
         .map_err(|error| here("no temporary bucket", &error))?;
@@ -148,7 +154,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         .await
         .map_err(|error| here("no temporary folder", &error))?;
     let options = LoadOptions {
-        own: scratch,
+        own: scratch.clone(),
         recover_from: Some(RecoverFrom {
             without_seal: true,
             ..from.clone()
@@ -168,6 +174,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
             "the loader has not recovered anything".to_owned(),
         ));
     };
+    let chain = chain(&scratch, &state, own, record.bucket).await;
     let asked = Instant::now();
     identity::read(&source).await.map_err(LoadError::from)?;
     let round_trip = asked.elapsed();
@@ -179,6 +186,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
     let unread = record.tails.iter().map(|it| it.to.saturating_sub(it.from));
     Ok(Rehearsed {
         source_id: record.bucket,
+        chain,
         from_cluster: record.from_cluster.clone(),
         snapshot: taken(&loaded.lines),
         read_to: EpochOffset {
@@ -193,6 +201,27 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         source,
         state: Arc::clone(&state),
     })
+}
+
+/// Opens all buckets but the own one and the source's. Each is asked on its own: one that is dark
+/// keeps no other waiting.
+async fn chain(
+    scratch: &Bucket,
+    state: &State,
+    own: Option<&str>,
+    source: u32,
+) -> BTreeMap<u32, Result<Bucket, String>> {
+    let further = state.buckets.iter().filter(|it| {
+        it.read_only && it.id != source && !(own.is_some() && it.cluster_id.as_deref() == own)
+    });
+    let opened = further.map(|entity| async move {
+        let opened = credentials::open_kept(scratch, entity).await;
+        (entity.id, opened.map_err(|error| error.to_string()))
+    });
+    futures::future::join_all(opened)
+        .await
+        .into_iter()
+        .collect()
 }
 
 /// The time of a recovery: what was measured, and the seals, which were left out.

@@ -86,7 +86,7 @@ impl Inner {
             Unopened::WrongKey => Error::WrongKey {
                 object: name.to_owned(),
                 container: self.config.container.clone(),
-                variable: self.config.encryption_key_variable(),
+                variable: self.config.told_by(self.config.encryption_key_variable()),
             },
             Unopened::Corrupt(detail) => self.corrupt(name, detail),
         }

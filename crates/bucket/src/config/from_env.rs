@@ -182,6 +182,7 @@ pub(super) fn read(
         role,
         deadline: DEFAULT_DEADLINE,
         source_address: source_address(vars.get)?,
+        kept_in: None,
     }))
 }
 

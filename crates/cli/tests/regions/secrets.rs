@@ -80,6 +80,10 @@ async fn look_into_bucket(search: &mut Search, region: &Region) {
         assert!(keys.iter().any(|key| key.starts_with(kind)), "no {kind}");
     }
     for key in keys {
+        // Made for it, and for nodes alone: only as it is stored it must show nothing.
+        if key.starts_with("credentials/") {
+            continue;
+        }
         // Trimmed or replaced meanwhile.
         let Ok(plain) = bucket.get(&key).await else {
             continue;

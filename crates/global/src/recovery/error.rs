@@ -1,6 +1,7 @@
 use backstay_journal::{SealError, StoreError, TailError};
 use backstay_retry::Unwarranted;
 
+use crate::credentials::CredentialError;
 use crate::identity::IdentityError;
 use crate::log::CommitError;
 use crate::recovery::takeover::TAKING_BACK;
@@ -18,6 +19,9 @@ pub enum LoadError {
     /// A snapshot cannot be read or written.
     #[error(transparent)]
     Snapshot(Box<SnapshotError>),
+    /// The credentials of a bucket cannot be kept.
+    #[error(transparent)]
+    Credential(Box<CredentialError>),
     /// The log cannot be followed or written to.
     #[error(transparent)]
     Log(CommitError),
@@ -143,6 +147,12 @@ impl From<IdentityError> for LoadError {
     }
 }
 
+impl From<CredentialError> for LoadError {
+    fn from(error: CredentialError) -> Self {
+        Self::Credential(Box::new(error))
+    }
+}
+
 impl From<SnapshotError> for LoadError {
     fn from(error: SnapshotError) -> Self {
         Self::Snapshot(Box::new(error))
@@ -177,6 +187,7 @@ impl LoadError {
         match self {
             Self::Bucket(error) => error.is_retryable(),
             Self::Identity(error) => error.is_retryable(),
+            Self::Credential(error) => error.is_retryable(),
             // Deleted between listing and reading: the next look finds a newer one.
             Self::Snapshot(error) => error.is_retryable() || error.is_missing(),
             Self::Log(CommitError::Stale { .. }) | Self::Raced => true,

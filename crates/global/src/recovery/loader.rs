@@ -13,10 +13,12 @@ use crate::identity;
 use crate::log::{CommitError, GlobalLog, encode};
 use crate::recovery::choose::{Choice, Findings, Found, OwnJournal, Refusal, choose};
 use crate::recovery::error::LoadError;
+use crate::recovery::keep::keep;
 use crate::recovery::patch::{PatchInput, Patched, patch};
 use crate::recovery::probe::{self, Probe};
 use crate::recovery::takeover::{self, Source};
 use crate::recovery::{LossReport, Place, Replace};
+use crate::segment::NO_BUCKET;
 use crate::snapshot::{self, SnapshotRef};
 use crate::state::{EpochOffset, State};
 use crate::store::journal_over;
@@ -471,6 +473,7 @@ impl Loader<'_> {
             at_ms: chrono::Utc::now().timestamp_millis(),
             tails,
         };
+        let before = state.buckets.clone();
         let Patched { state, loss, log } = patch(state, &input);
         for line in log {
             self.say(line);
@@ -478,6 +481,8 @@ impl Loader<'_> {
         if !loss.is_empty() {
             tracing::error!(%loss, "only the lost hosts had this");
         }
+        let source_id = state.recoveries.last().map_or(NO_BUCKET, |it| it.bucket);
+        keep(&self.options.own, &source, &before, &state, source_id).await?;
         backstay_failpoint::hit("recovery.before_snapshot");
         snapshot::write(&self.options.own, &state).await?;
         snapshot::mirror(&self.options.data_dir, &state).await?;

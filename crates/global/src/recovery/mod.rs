@@ -7,6 +7,7 @@
 pub mod choose;
 mod error;
 mod gained;
+mod keep;
 pub mod loader;
 mod loss;
 pub mod outside;

@@ -3,8 +3,8 @@
 //! What it changes is listed here; everything else is carried over to the byte.
 //! - Cluster id, epoch, offset and term become ours.
 //! - Region strings, and bucket names where asked, are replaced.
-//! - The source's bucket gets the recovery credentials and endpoint and becomes read-only; our own
-//!   becomes the one writable bucket.
+//! - The source's bucket gets the recovery endpoint and becomes read-only; our own becomes the one
+//!   writable bucket. Each of the others names the object in which its credentials are kept.
 //! - Hosts are dropped, partitions have no owner and begin behind what our own streams hold, no
 //!   segment is on any host.
 //! - Segments that were in no bucket are taken out and listed as lost.
@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::credentials;
 use crate::entity::{BucketEntity, RecoveredTail, RecoveryRecord};
 use crate::recovery::loss::Losses;
 use crate::recovery::{LossReport, Place, Replace};
@@ -220,14 +221,14 @@ fn leave(bucket: &mut BucketEntity, is_source: bool, input: &PatchInput, log: &m
     }
     if is_source {
         bucket.endpoint.clone_from(&input.source.endpoint);
-        bucket.credentials.clone_from(&input.source.credentials);
-        bucket
-            .encryption_key_ref
-            .clone_from(&input.source.encryption_key_ref);
+        bucket.account.clone_from(&input.source.account);
         log.push(format!(
             "{DONE} Patching access configs from RECOVER_FROM on bucketId={id}"
         ));
     }
+    // The variables are gone after a while, and there is one set of them, but many buckets.
+    bucket.credentials = credentials::reference(id);
+    bucket.encryption_key_ref.clone_from(&bucket.credentials);
     if is_source || !bucket.read_only {
         bucket.read_only = true;
         log.push(format!(

@@ -1,6 +1,6 @@
 //! Where a bucket is and how this node gets at it, as an entity records it.
 
-use backstay_bucket::BucketConfig;
+use backstay_bucket::{BucketConfig, Provider};
 
 use crate::entity::BucketEntity;
 
@@ -15,6 +15,8 @@ pub struct Place {
     pub container: String,
     /// Base URL or folder.
     pub endpoint: String,
+    /// The storage account, where the store has such.
+    pub account: String,
     /// What precedes all object names.
     pub key_prefix: String,
     /// Where the credentials are: `env:AZURE_STORAGE_`.
@@ -31,6 +33,12 @@ impl Place {
             region: config.region().unwrap_or_default().to_owned(),
             container: config.container.clone(),
             endpoint: config.endpoint(),
+            account: match &config.provider {
+                Provider::Azure { account, .. } => account.clone(),
+                Provider::S3 { .. } | Provider::Gcp { .. } | Provider::Local { .. } => {
+                    String::new()
+                }
+            },
             key_prefix: config.prefix.clone(),
             credentials: format!("env:{}", config.variable_prefix()),
             encryption_key_ref: format!("env:{}", config.encryption_key_variable()),
@@ -40,7 +48,10 @@ impl Place {
     /// Whether the entity is at this place, as far as its fields say.
     pub fn is_of(&self, entity: &BucketEntity) -> bool {
         let endpoint = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
-        self.provider == entity.provider
+        // An entity of an earlier version does not say.
+        let account = entity.account.is_empty() || self.account == entity.account;
+        account
+            && self.provider == entity.provider
             && self.container == entity.container
             && self.key_prefix == entity.key_prefix
             && endpoint(&self.endpoint) == endpoint(&entity.endpoint)
@@ -54,6 +65,7 @@ impl Place {
             region: self.region.clone(),
             container: self.container.clone(),
             endpoint: self.endpoint.clone(),
+            account: self.account.clone(),
             key_prefix: self.key_prefix.clone(),
             read_only,
             credentials: self.credentials.clone(),

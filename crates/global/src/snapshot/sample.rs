@@ -24,6 +24,7 @@ pub fn state(segments: usize) -> State {
         read_only: false,
         credentials: "env:AZURE_STORAGE_".to_owned(),
         encryption_key_ref: "env:AZURE_STORAGE_ENCRYPTION_KEY".to_owned(),
+        account: "primaryacct".to_owned(),
         cluster_id: Some(state.cluster_id.clone()),
         extra: Default::default(),
     });

@@ -72,6 +72,7 @@ pub(crate) fn bucket() -> impl Strategy<Value = BucketEntity> {
             read_only,
             credentials: format!("env:{reference}"),
             encryption_key_ref: reference,
+            account: String::new(),
             cluster_id,
             extra,
         },

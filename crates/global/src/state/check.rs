@@ -1,6 +1,6 @@
 //! What may follow what.
 
-use crate::entity::{Partition, RepositoryId};
+use crate::entity::{BucketEntity, Partition, RepositoryId};
 use crate::event::Event;
 use crate::segment::Segment;
 use crate::state::{Reject, State};
@@ -142,12 +142,19 @@ impl State {
                 }
             }
             Event::BucketChanged { bucket } => {
-                let known = self.bucket(bucket.id);
-                ensure(known.is_some_and(|known| !known.read_only), || {
-                    format!("bucket {} is not the own bucket", bucket.id)
+                let Some(known) = self.bucket(bucket.id) else {
+                    return Err(Reject::new(format!("there is no bucket {}", bucket.id)));
+                };
+                ensure(known.read_only == bucket.read_only, || {
+                    format!(
+                        "bucket {}: which bucket can be written to does not change",
+                        bucket.id
+                    )
                 })?;
-                ensure(!bucket.read_only, || {
-                    "the own bucket cannot become read-only".to_owned()
+                // Another cluster's bucket stays the one that it is.
+                let place = |it: &BucketEntity| (it.provider.clone(), it.cluster_id.clone());
+                ensure(!known.read_only || place(known) == place(bucket), || {
+                    format!("bucket {} belongs to another cluster", bucket.id)
                 })
             }
             Event::RepositoryCreated { repository } => {

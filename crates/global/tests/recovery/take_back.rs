@@ -183,7 +183,7 @@ async fn nothing_is_ended_for_a_cluster_that_could_not_start() {
 
 /// Polls so many times at most; `None` if it is not done then. What it has asked of the bucket may
 /// still take effect, as that of a process that is killed or frozen.
-async fn polled<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
+pub async fn polled<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
     let mut left = times;
     poll_fn(|context| {
         if left == 0 {

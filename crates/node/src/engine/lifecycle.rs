@@ -17,6 +17,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// How often trimming is looked at, at the least.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
+/// How often the credentials that the variables give are tried until they open their bucket.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// The wait after a failed start that may succeed later.
 const RETRY_START: Duration = Duration::from_secs(1);
 
@@ -116,6 +118,8 @@ impl Engine {
         let engine = self.clone();
         let of = Arc::clone(&running);
         self.spawn(async move { engine.snapshot_loop(&of).await });
+        let of = Arc::clone(&running);
+        self.spawn(async move { renew_loop(&of).await });
         if self.inner.config.roles.searches() {
             let of = Arc::clone(&running);
             self.spawn(async move { follow_loop(&of).await });
@@ -216,5 +220,17 @@ async fn follow_loop(running: &Running) {
             }
         }
         running.prune();
+    }
+}
+
+/// Until the credentials that the variables give are kept: the other region may be dark for long.
+async fn renew_loop(running: &Running) {
+    loop {
+        let result = running.renew().await;
+        running.note("credentials", &result);
+        match result {
+            Ok(()) => return,
+            Err(_) => tokio::time::sleep(RENEW_EVERY).await,
+        }
     }
 }

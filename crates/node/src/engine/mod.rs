@@ -5,13 +5,14 @@
 //!   `takeover` takes a partition over;
 //! - `ingest`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement;
 //! - `tails` follow what any node has acknowledged, `publish` and `cut` turn that into segments,
-//!   `search` and `sources` find it in both;
+//!   `search` and `sources` find it in both, in all `buckets` that the state names;
 //! - `snapshots` write the state down, `lifecycle` runs all that in the background, `leave` ends it;
 //! - `peers` says which other node does what this one does not.
 //!
 //! The engine asks no other node: what a node needs to know is in the bucket.
 
 mod api;
+mod buckets;
 mod cut;
 mod dedupe;
 mod import;

@@ -13,9 +13,9 @@ use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use super::buckets::Buckets;
 use super::owned::Owned;
 use super::record::KeyHash;
-use super::sources::Buckets;
 use super::tails::{FollowError, Tails};
 use super::view;
 use crate::config::NodeConfig;

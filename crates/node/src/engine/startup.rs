@@ -16,10 +16,10 @@ use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use super::buckets::Buckets;
 use super::publish::PublishError;
 use super::running::{GlobalError, Running, signature};
 use super::snapshots::SnapshotError;
-use super::sources::Buckets;
 use super::tails::{FollowError, Tails};
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
@@ -148,6 +148,7 @@ pub(crate) async fn start(
     say("joining the cluster".to_owned());
     running.join().await?;
     hit("node.start.after_join");
+    running.keep_given().await?;
     say("importing what the recovered cluster had not put into segments".to_owned());
     running.import().await?;
     hit("node.start.after_import");
@@ -190,7 +191,9 @@ async fn assemble(
             })?)
         }
     };
-    let buckets = Buckets::new(own, bucket.clone(), config.recover_from.clone());
+    let known = loaded.log.state();
+    let given = config.recover_from.clone();
+    let buckets = Buckets::new(own, bucket.clone(), given, &known.buckets);
     Ok(Running {
         config: Arc::clone(config),
         metrics: Arc::clone(metrics),

@@ -29,6 +29,11 @@ impl Region {
         }
     }
 
+    /// Each region encrypts with a key of its own.
+    pub fn key(&self) -> String {
+        format!("key of the region {}", self.folder.path().display())
+    }
+
     fn bucket(&self, name: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(&path).unwrap();
@@ -41,7 +46,7 @@ impl Region {
         Vars(BTreeMap::from(
             [
                 ("LOCAL_STORAGE_PATH", self.bucket("bucket").as_str()),
-                ("LOCAL_STORAGE_ENCRYPTION_KEY", "key of this region, long"),
+                ("LOCAL_STORAGE_ENCRYPTION_KEY", self.key().as_str()),
                 ("DIRECTORY", data.to_str().unwrap()),
                 ("PUBLIC_URL", &format!("http://{node}.test/")),
                 ("BACKSTAY_HEARTBEAT_MS", "50"),
@@ -68,10 +73,7 @@ impl Vars {
 
     pub fn recovering_from(self, region: &Region) -> Self {
         self.with("LOCAL_RECOVER_FROM_PATH", &region.bucket("bucket"))
-            .with(
-                "LOCAL_RECOVER_FROM_ENCRYPTION_KEY",
-                "key of this region, long",
-            )
+            .with("LOCAL_RECOVER_FROM_ENCRYPTION_KEY", &region.key())
     }
 }
 

@@ -215,6 +215,11 @@ fn without_variables_the_fault_is_theirs() {
     }
 }
 
+fn elsewhere(segments: u64) -> Elsewhere {
+    let why = (segments > 0).then(|| "credentials/1 is not there".to_owned());
+    Elsewhere { segments, why }
+}
+
 #[test]
 fn segments_are_all_there_or_named() {
     let of = |missing: u64, resized: u64| {
@@ -228,11 +233,11 @@ fn segments_are_all_there_or_named() {
         Ok(counted)
     };
     assert_eq!(
-        segments(Side::Secondary, &of(0, 0), 0, "").outcome,
+        segments(Side::Secondary, &of(0, 0), &elsewhere(0), "").outcome,
         Outcome::Ok
     );
     assert_eq!(
-        segments(Side::Secondary, &of(0, 0), 0, "").sentence,
+        segments(Side::Secondary, &of(0, 0), &elsewhere(0), "").sentence,
         "all 10 are there, with their sizes, 4.9 KiB"
     );
     for (counted, elsewhere, lost, says) in [
@@ -246,16 +251,21 @@ fn segments_are_all_there_or_named() {
         ),
         (of(1, 0), 3, "", "missing: 1"),
     ] {
-        let finding = segments(Side::Secondary, &counted, elsewhere, lost);
+        let finding = segments(Side::Secondary, &counted, &self::elsewhere(elsewhere), lost);
         assert_eq!(finding.outcome, Outcome::Fails);
         assert!(finding.sentence.contains(says), "{finding:?}");
     }
+    let unopened = segments(Side::Secondary, &of(0, 0), &elsewhere(1), "");
+    assert_eq!(unopened.outcome, Outcome::Unknown);
+    assert!(unopened.sentence.contains("credentials/1"), "{unopened:?}");
     assert_eq!(
-        segments(Side::Secondary, &of(0, 0), 1, "").outcome,
-        Outcome::Unknown
-    );
-    assert_eq!(
-        segments(Side::Secondary, &Err(bucket("unreachable")), 0, "").outcome,
+        segments(
+            Side::Secondary,
+            &Err(bucket("unreachable")),
+            &elsewhere(0),
+            ""
+        )
+        .outcome,
         Outcome::Unknown
     );
 }

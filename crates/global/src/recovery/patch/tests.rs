@@ -14,6 +14,7 @@ fn place(container: &str, variables: &str) -> Place {
         region: String::new(),
         container: container.to_owned(),
         endpoint: format!("https://{container}.test"),
+        account: format!("{container}acct"),
         key_prefix: String::new(),
         credentials: format!("env:AZURE_{variables}_"),
         encryption_key_ref: format!("env:AZURE_{variables}_ENCRYPTION_KEY"),
@@ -98,8 +99,17 @@ proptest! {
         prop_assert!(source.read_only);
         prop_assert_eq!(source.cluster_id.as_ref(), Some(&input.from_cluster));
         prop_assert_eq!(&source.endpoint, &input.source.endpoint);
-        prop_assert_eq!(&source.credentials, &input.source.credentials);
-        prop_assert_eq!(&source.encryption_key_ref, &input.source.encryption_key_ref);
+        prop_assert_eq!(&source.account, &input.source.account);
+    }
+
+    #[test]
+    fn every_bucket_but_ours_names_the_object_with_its_credentials(before in state(), input in input()) {
+        let after = patch(before, &input).state;
+        for bucket in after.buckets.iter().filter(|it| it.read_only) {
+            let object = format!("object:credentials/{}", bucket.id);
+            prop_assert_eq!(&bucket.credentials, &object);
+            prop_assert_eq!(&bucket.encryption_key_ref, &object);
+        }
     }
 
     /// With every field that patching names put back, the text is the same to the byte.
@@ -122,12 +132,13 @@ proptest! {
             bucket.region.clone_from(&was.region);
             bucket.container.clone_from(&was.container);
             bucket.read_only = was.read_only;
+            bucket.credentials.clone_from(&was.credentials);
+            bucket.encryption_key_ref.clone_from(&was.encryption_key_ref);
             if ours || source {
+                bucket.account.clone_from(&was.account);
                 bucket.provider.clone_from(&was.provider);
                 bucket.endpoint.clone_from(&was.endpoint);
                 bucket.key_prefix.clone_from(&was.key_prefix);
-                bucket.credentials.clone_from(&was.credentials);
-                bucket.encryption_key_ref.clone_from(&was.encryption_key_ref);
                 bucket.cluster_id.clone_from(&was.cluster_id);
             }
         }
