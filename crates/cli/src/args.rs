@@ -35,6 +35,9 @@ pub struct Arguments {
     /// How logs are written to standard error; BACKSTAY_LOG says which (such as `debug`)
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "BACKSTAY_LOG_FORMAT")]
     pub log_format: LogFormat,
+    /// End when standard input ends: for a parent that must not leave this process behind
+    #[arg(long, global = true, hide = true)]
+    pub exit_with_parent: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -140,9 +143,6 @@ pub struct NodeFlags {
     /// all, ingestonly or httponly [NODE_ROLES, default all]
     #[arg(long)]
     pub roles: Option<String>,
-    /// End when standard input ends: for a parent that must not leave nodes behind
-    #[arg(long, hide = true)]
-    pub exit_with_parent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -255,9 +255,6 @@ pub struct TrafficFlags {
     /// The file with the storage accounts whose keys the API hands out, mode 0600
     #[arg(long, value_name = "FILE", env = "BACKSTAY_TRAFFIC_STORAGE_ACCOUNTS")]
     pub storage_accounts: Option<PathBuf>,
-    /// End when standard input ends: for a parent that must not leave servers behind
-    #[arg(long, hide = true)]
-    pub exit_with_parent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -269,6 +266,10 @@ pub struct LabFlags {
     /// The lab's folder [default: backstay/lab in XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FOLDER", env = "BACKSTAY_LAB_DIR", global = true)]
     pub dir: Option<PathBuf>,
+    /// Second byte of the lab's addresses, 127.B.0.0/16; a lab keeps those that it was made with
+    /// [default: 71]
+    #[arg(long, value_name = "B", global = true, value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub net: Option<u8>,
     #[command(subcommand)]
     pub command: LabCommand,
 }
@@ -322,7 +323,7 @@ pub enum LabPart {
         side: Side,
         /// The block of addresses
         #[arg(long)]
-        net: u8,
+        block: u8,
         /// Azure's name of it
         #[arg(long)]
         name: String,
@@ -365,9 +366,6 @@ pub struct LabUpFlags {
     /// Return when both regions are ready, and let the lab go on
     #[arg(long)]
     pub detach: bool,
-    /// Second byte of the lab's addresses, 127.B.0.0/16 [default: 71]
-    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u8).range(1..=254))]
-    pub net: Option<u8>,
     /// Use the running Azurite with its blob service at this URL
     #[arg(long, value_name = "URL", conflicts_with = "folders")]
     pub azurite: Option<String>,
@@ -377,9 +375,6 @@ pub struct LabUpFlags {
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// End when standard input ends: for a parent that must not leave a lab behind
-    #[arg(long, hide = true)]
-    pub exit_with_parent: bool,
 }
 
 #[derive(Debug, Args)]

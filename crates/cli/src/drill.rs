@@ -1,6 +1,6 @@
 //! `backstay drill`.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use backstay_pair::Pair;
 use backstay_runbook::{Choices, Command, steps};
 
 use crate::args::{ActFlag, DrillFlags, FaultFlag, Output};
-use crate::{Exit, complain, json, logging, say, stopped};
+use crate::{Exit, complain, confirm, json, logging, say, stopped};
 
 /// Runs a drill, and tells what came of it.
 pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
@@ -87,7 +87,7 @@ fn against(flags: &DrillFlags) -> Result<Option<Against>, Exit> {
         complain(&error.to_string());
         Exit::Failed
     })?;
-    if !flags.yes && !flags.dry_run && !std::io::stdin().is_terminal() {
+    if !flags.yes && !flags.dry_run && !confirm::is_there() {
         complain(&format!(
             "a drill on the pair {} asks before each step that changes it, and nobody is there; next: the same with \
              --yes",
@@ -102,17 +102,9 @@ fn against(flags: &DrillFlags) -> Result<Option<Against>, Exit> {
         dns: flags.dns,
         ask: Arc::new(move |what| {
             complain(&format!("now: {what}"));
-            yes || confirmed(&name)
+            yes || confirm::types_name(&name)
         }),
     }))
-}
-
-/// Whether a person types the pair's name.
-fn confirmed(name: &str) -> bool {
-    complain(&format!("type the pair's name, {name}, to go on"));
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.is_ok() && line.trim() == name
 }
 
 fn fault(flag: FaultFlag) -> Fault {
@@ -268,13 +260,27 @@ fn unwritable(path: &Path) -> Option<String> {
             path.display()
         ));
     }
-    (!folder.is_dir()).then(|| {
-        format!(
+    if !folder.is_dir() {
+        return Some(format!(
             "--report {}: there is no folder {}",
             path.display(),
             folder.display()
-        )
-    })
+        ));
+    }
+    let is_new = !path.exists();
+    let opened = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    if is_new && opened.is_ok() {
+        // Whether it was removed again matters to nobody: the report replaces it.
+        let _ = std::fs::remove_file(path);
+    }
+    let problem = opened.err()?;
+    Some(format!(
+        "--report {}: {problem}; give a file that can be written",
+        path.display()
+    ))
 }
 
 /// Any seed: it is in the report, so that a run can be repeated.
@@ -316,6 +322,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(unwritable(&folder.path().join("r.html")).is_none());
         assert!(unwritable(std::path::Path::new("r.html")).is_none());
+        assert!(!folder.path().join("r.html").exists());
+        std::fs::write(folder.path().join("old.html"), "old").unwrap();
+        assert!(unwritable(&folder.path().join("old.html")).is_none());
+        assert_eq!(
+            std::fs::read(folder.path().join("old.html")).unwrap(),
+            b"old"
+        );
+        // Nobody may make files there, root neither.
+        let nowhere = unwritable(std::path::Path::new("/proc/r.html"));
+        assert!(nowhere.unwrap().contains("can be written"));
         assert!(unwritable(folder.path()).unwrap().contains("folder"));
         assert!(
             unwritable(&folder.path().join("no/r.html"))

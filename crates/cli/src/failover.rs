@@ -10,7 +10,7 @@ use backstay_watch::{Picture, Watcher};
 use tokio::time::{Instant, sleep};
 
 use crate::args::{FailoverFlags, Output};
-use crate::{Exit, complain, control, json, say, stopped};
+use crate::{Exit, complain, confirm, control, json, say, stopped};
 
 /// So many looks in a row may find what is unclear, before it is taken for an answer.
 const PATIENCE: u32 = 3;
@@ -37,6 +37,9 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
         Ok(world) => world,
         Err(exit) => return exit,
     };
+    if !over.is_empty() && !flags.yes && !flags.dry_run && !means_it(&world.pair().name) {
+        return Exit::Waits;
+    }
     let spacing = world.settings().spacing;
     let failures = world.settings().failures;
     let mut watcher = Watcher::new(world, Demand::ByHand(over));
@@ -86,6 +89,22 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
         }
         sleep(pace.pause(spacing)).await;
     }
+}
+
+/// Whether a person confirms that what speaks against a failover is overruled. What is overruled is
+/// what otherwise protects from a mistake.
+fn means_it(pair: &str) -> bool {
+    if !confirm::is_there() {
+        complain(
+            "--over asks before it overrules anything, and nobody is there; next: the same with --yes",
+        );
+        return false;
+    }
+    let means_it = confirm::types_name(pair);
+    if !means_it {
+        complain("not confirmed; nothing was changed");
+    }
+    means_it
 }
 
 /// How what speaks against it is to be taken.

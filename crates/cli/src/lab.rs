@@ -10,8 +10,8 @@ use backstay_lab::place::{BLOCK, Place, default_folder};
 use backstay_lab::up::describe::Times;
 use backstay_lab::up::disaster::Disaster;
 use backstay_lab::up::store::Wanted;
-use backstay_lab::up::sweep::sweep;
-use backstay_lab::up::{Lab, LabError, LabOptions, LabStatus, Reply, Request};
+use backstay_lab::up::sweep::{kill_supervisor, sweep};
+use backstay_lab::up::{Lab, LabError, LabOptions, LabStatus, Reply, Request, remembered_block};
 use backstay_pair::Side;
 
 use crate::args::{LabCommand, LabFlags, LabUpFlags, Output, SlowFlags};
@@ -19,6 +19,10 @@ use crate::{Exit, complain, json, say, stopped};
 
 /// How often a lab that starts in the background is asked whether it is there.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How long a lab that is told to end may take to say that it does. What does not answer, because
+/// it is stopped or hangs, is killed: nothing in a lab is worth waiting for longer.
+const DOWN: Duration = Duration::from_secs(15);
 
 /// Runs one of the lab's commands.
 pub async fn run(flags: &LabFlags, output: Output) -> Exit {
@@ -29,10 +33,15 @@ pub async fn run(flags: &LabFlags, output: Output) -> Exit {
             return Exit::Usage;
         }
     };
+    if let Err(problem) = fits(&folder, flags.net) {
+        complain(&problem);
+        return Exit::Usage;
+    }
+    let block = flags.net;
     match &flags.command {
-        LabCommand::Up(up) if up.dry_run => dry_run(&folder, up, output),
-        LabCommand::Up(up) if up.detach => detach(&folder, up, output).await,
-        LabCommand::Up(up) => foreground(&folder, up, output).await,
+        LabCommand::Up(up) if up.dry_run => dry_run(&folder, block, output),
+        LabCommand::Up(up) if up.detach => detach(&folder, up, block, output).await,
+        LabCommand::Up(up) => foreground(&folder, up, block, output).await,
         LabCommand::Down { purge, dry_run } => down(&folder, *purge, *dry_run, output).await,
         LabCommand::Status => status(&folder, output).await,
         LabCommand::Kubeconfig => kubeconfig(&folder, output),
@@ -71,7 +80,20 @@ fn folder(flags: &LabFlags) -> Result<PathBuf, String> {
     std::path::absolute(&folder).map_err(|error| format!("--dir {}: {error}", folder.display()))
 }
 
-fn options(folder: &Path, up: &LabUpFlags) -> Result<LabOptions, String> {
+/// Whether a lab can be in this folder, with these addresses.
+fn fits(folder: &Path, block: Option<u8>) -> Result<(), String> {
+    control::check_path(&folder.join("lab.sock")).map_err(|error| error.to_string())?;
+    match (block, remembered_block(folder)) {
+        (Some(wanted), Some(block)) if wanted != block => Err(format!(
+            "--net {wanted}: the lab in {} has the addresses 127.{block}.0.0/16; leave --net out, give another \
+             folder with --dir, or remove that lab with `backstay lab down --purge`",
+            folder.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn options(folder: &Path, up: &LabUpFlags, block: Option<u8>) -> Result<LabOptions, String> {
     let program = std::env::current_exe()
         .map_err(|error| format!("cannot find the path of this program: {error}"))?;
     let store = match (&up.azurite, up.folders) {
@@ -82,7 +104,7 @@ fn options(folder: &Path, up: &LabUpFlags) -> Result<LabOptions, String> {
     Ok(LabOptions {
         place: Place {
             folder: folder.to_owned(),
-            block: up.net.unwrap_or(BLOCK),
+            block: block.unwrap_or(BLOCK),
         },
         program,
         node: None,
@@ -92,8 +114,8 @@ fn options(folder: &Path, up: &LabUpFlags) -> Result<LabOptions, String> {
     })
 }
 
-fn dry_run(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
-    let block = up.net.unwrap_or(BLOCK);
+fn dry_run(folder: &Path, block: Option<u8>, output: Output) -> Exit {
+    let block = block.or_else(|| remembered_block(folder)).unwrap_or(BLOCK);
     let steps = [
         format!("make {} or go on with the lab in it", folder.display()),
         format!("start the traffic manager, and Azurite where it is installed, on 127.{block}.0.1"),
@@ -110,11 +132,8 @@ fn dry_run(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
     }
 }
 
-async fn foreground(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
-    if up.exit_with_parent {
-        crate::node::exit_with_parent();
-    }
-    let options = match options(folder, up) {
+async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Output) -> Exit {
+    let options = match options(folder, up, block) {
         Ok(options) => options,
         Err(problem) => {
             complain(&problem);
@@ -159,8 +178,8 @@ async fn start(options: &LabOptions, tell: &(dyn Fn(&str) + Sync)) -> Result<Lab
 
 /// Starts a lab that goes on when this command and its terminal are gone, and returns when both
 /// regions are ready.
-async fn detach(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
-    match spawn(folder, up) {
+async fn detach(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Output) -> Exit {
+    match spawn(folder, up, block) {
         Ok((mut child, log)) => {
             let progress = Progress::detect("lab");
             progress.note("starting both regions");
@@ -197,9 +216,13 @@ async fn detach(folder: &Path, up: &LabUpFlags, output: Output) -> Exit {
     }
 }
 
-fn spawn(folder: &Path, up: &LabUpFlags) -> Result<(std::process::Child, PathBuf), String> {
+fn spawn(
+    folder: &Path,
+    up: &LabUpFlags,
+    block: Option<u8>,
+) -> Result<(std::process::Child, PathBuf), String> {
     use std::os::unix::process::CommandExt as _;
-    let program = options(folder, up)?.program;
+    let program = options(folder, up, block)?.program;
     let logs = folder.join("logs");
     let log = logs.join("lab.log");
     let unwritable = |error| format!("cannot write {}: {error}", log.display());
@@ -208,7 +231,7 @@ fn spawn(folder: &Path, up: &LabUpFlags) -> Result<(std::process::Child, PathBuf
     let also = output.try_clone().map_err(unwritable)?;
     let mut command = std::process::Command::new(program);
     command.arg("lab").arg("--dir").arg(folder).arg("up");
-    if let Some(block) = up.net {
+    if let Some(block) = block {
         command.arg(format!("--net={block}"));
     }
     if let Some(url) = &up.azurite {
@@ -317,11 +340,19 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
             ));
             return Exit::Failed;
         }
-        match ask(folder, &Request::Down).await {
-            Ok(_) => ended(folder).await,
-            Err(ControlError::NotRunning(_)) => {}
-            Err(error) => complain(&format!("{error}; its processes are killed")),
+        let progress = Progress::detect("lab");
+        progress.note("waiting for it to end");
+        match tokio::time::timeout(DOWN, ask(folder, &Request::Down)).await {
+            Ok(Ok(_)) => ended(folder).await,
+            Ok(Err(ControlError::NotRunning(_))) => {}
+            Ok(Err(error)) => complain(&format!("{error}; its processes are killed")),
+            Err(_) => complain(&format!(
+                "the lab has not answered for {} s; its processes are killed",
+                DOWN.as_secs()
+            )),
         }
+        progress.end();
+        kill_supervisor(folder);
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         sweep(&canonical);
         if purge
@@ -341,7 +372,7 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
 /// Waits until nobody holds the lab's folder any more.
 async fn ended(folder: &Path) {
     let start = std::time::Instant::now();
-    while start.elapsed() < Duration::from_secs(60) {
+    while start.elapsed() < DOWN {
         let lock = std::fs::File::open(folder.join("lock"));
         if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
             return;

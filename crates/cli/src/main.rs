@@ -2,9 +2,11 @@
 //! crates below; nothing is decided here.
 //!
 //! Standard output belongs to the result of a command, and with `--output json` it is one JSON
-//! object and nothing else. Logs, progress and errors go to standard error.
+//! object and nothing else, also when the command fails. Logs, progress and errors go to standard
+//! error.
 
 mod args;
+mod confirm;
 mod control;
 mod derive;
 mod drill;
@@ -22,11 +24,14 @@ mod webhook;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use clap::{CommandFactory, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Arguments, Command, Output};
+use backstay_lab::leash::parent_gone;
 use backstay_runbook::{Choices, Command as Run};
 
 /// How a command ended.
@@ -51,18 +56,56 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Whether a result has been written to standard output.
+static RESULT_WRITTEN: AtomicBool = AtomicBool::new(false);
+/// The last error that was written to standard error.
+static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // What is wanted cannot be known from arguments that are wrong, but this can.
+            let wants_json = std::env::args().skip(1).any(|it| it == "--output=json")
+                || std::env::args()
+                    .zip(std::env::args().skip(1))
+                    .any(|(flag, value)| flag == "--output" && value == "json");
+            if error.use_stderr() && wants_json {
+                remember(&error.render().to_string());
+                failed_as_json(Exit::Usage);
+            }
+            error.exit();
+        }
+    };
+    let output = arguments.output;
+    let exit = run(arguments);
+    if output == Output::Json && exit != Exit::Done && !RESULT_WRITTEN.load(Ordering::Relaxed) {
+        failed_as_json(exit);
+    }
+    exit.into()
+}
+
+/// Whoever reads standard output gets an object in every case.
+fn failed_as_json(exit: Exit) {
+    let error = LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner);
+    let exit_code = exit as u8;
+    json(&serde_json::json!({ "ok": false, "error": *error, "exit_code": exit_code }));
+}
+
+fn run(arguments: Arguments) -> Exit {
+    if arguments.exit_with_parent {
+        exit_with_parent();
+    }
     let traces = match logging::start(arguments.log_format, arguments.command.quiet()) {
         Ok(traces) => traces,
         Err(error) => {
             complain(&error.to_string());
-            return Exit::Usage.into();
+            return Exit::Usage;
         }
     };
     if arguments.output == Output::Prometheus && !arguments.command.has_metrics() {
         complain("--output prometheus: this command has no metrics; use text or json");
-        return Exit::Usage.into();
+        return Exit::Usage;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -71,7 +114,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("cannot start the runtime: {error}"));
-            return Exit::Failed.into();
+            return Exit::Failed;
         }
     };
     let exit = match arguments.command {
@@ -107,7 +150,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
     };
     drop(traces);
-    exit.into()
+    exit
 }
 
 fn completions(shell: clap_complete::Shell) -> Exit {
@@ -118,6 +161,7 @@ fn completions(shell: clap_complete::Shell) -> Exit {
 
 /// Writes a result to standard output. A reader that went away, as `head` does, is no failure.
 fn say(result: &[u8]) -> Exit {
+    RESULT_WRITTEN.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match out.write_all(result).and_then(|()| out.flush()) {
         Ok(()) => Exit::Done,
@@ -131,7 +175,13 @@ fn say(result: &[u8]) -> Exit {
 
 /// Writes an error to standard error; if that fails, nobody is left to be told.
 fn complain(text: &str) {
+    remember(text);
     let _ = writeln!(io::stderr(), "backstay: {text}");
+}
+
+fn remember(error: &str) {
+    let mut last = LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner);
+    error.trim().clone_into(&mut last);
 }
 
 /// Writes a result to standard output as one JSON object.
@@ -146,6 +196,15 @@ fn json(value: &impl serde::Serialize) -> Exit {
             Exit::Failed
         }
     }
+}
+
+/// Ends this process when its standard input ends, which is when the parent that holds the other
+/// end is gone, however it went. On a thread of its own: nothing that this process does may delay it.
+fn exit_with_parent() {
+    std::thread::spawn(|| {
+        parent_gone();
+        std::process::exit(Exit::Failed as i32);
+    });
 }
 
 /// Resolves at Ctrl-C or SIGTERM.

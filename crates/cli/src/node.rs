@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use backstay_lab::leash::parent_gone;
 use backstay_node::{Node, NodeConfig};
 
 use crate::args::NodeFlags;
@@ -10,9 +9,6 @@ use crate::{Exit, complain};
 
 /// Runs a node until it is told to stop.
 pub async fn run(flags: &NodeFlags) -> Exit {
-    if flags.exit_with_parent {
-        exit_with_parent();
-    }
     let given = variables(flags);
     let read = |name: &str| {
         given
@@ -60,15 +56,6 @@ fn variables(flags: &NodeFlags) -> BTreeMap<&'static str, String> {
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect()
-}
-
-/// Ends this process when its standard input ends, which is when the parent that holds the other
-/// end is gone, however it went. On a thread of its own: nothing that the node does may delay it.
-pub fn exit_with_parent() {
-    std::thread::spawn(|| {
-        parent_gone();
-        std::process::exit(Exit::Failed as i32);
-    });
 }
 
 #[cfg(test)]

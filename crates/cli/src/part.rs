@@ -11,8 +11,7 @@ use backstay_operators::{humio, strimzi};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{LabPart, Operator};
-use crate::node::exit_with_parent;
-use crate::{Exit, complain, stopped};
+use crate::{Exit, complain, exit_with_parent, stopped};
 
 /// Runs a part until it is told to stop.
 pub async fn run(folder: &Path, part: &LabPart) -> Exit {
@@ -23,13 +22,13 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
     match part {
         LabPart::Region {
             side,
-            net,
+            block,
             name,
             node,
         } => {
             let place = Place {
                 folder: folder.to_owned(),
-                block: *net,
+                block: *block,
             };
             let program = match std::env::current_exe() {
                 Ok(program) => program,

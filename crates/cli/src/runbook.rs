@@ -1,6 +1,6 @@
 //! `backstay promote`, `failback`, `clean-secondary`, `runs`.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use backstay_watch::World;
 use parking_lot::Mutex;
 
 use crate::args::{Output, RunFlags, RunsCommand, RunsFlags, WhoFlags};
-use crate::{Exit, complain, control, json, say, stopped};
+use crate::{Exit, complain, confirm, control, json, say, stopped};
 
 /// Begins a run of a command, or says what it would do.
 pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: Output) -> Exit {
@@ -291,7 +291,7 @@ fn unconfirmed(
         return None;
     }
     let name = &world.pair().name;
-    if !std::io::stdin().is_terminal() {
+    if !confirm::is_there() {
         let why = format!(
             "{} asks before what cannot be undone, and nobody is there",
             command.as_str()
@@ -307,12 +307,7 @@ fn unconfirmed(
     for step in destroying {
         complain(&format!("  {}: {}", step.id, step.name));
     }
-    let mut err = std::io::stderr();
-    let _ = write!(err, "type the pair's name, {name}, to go on: ");
-    let _ = err.flush();
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    match read.is_ok() && line.trim() == name {
+    match confirm::types_name(name) {
         true => None,
         false => Some(refuse(
             "not confirmed; nothing was changed",

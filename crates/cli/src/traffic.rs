@@ -8,15 +8,11 @@ use backstay_traffic::{
 };
 
 use crate::args::{Output, TrafficFlags};
-use crate::node::exit_with_parent;
 use crate::{Exit, complain, say};
 
 /// Runs a traffic manager until it is told to stop. Standard output gets one thing, as soon as it
 /// listens: where.
 pub async fn run(flags: &TrafficFlags, output: Output) -> Exit {
-    if flags.exit_with_parent {
-        exit_with_parent();
-    }
     let manager = match TrafficManager::start(config(flags)).await {
         Ok(manager) => manager,
         Err(error @ TrafficError::Config(_)) => {

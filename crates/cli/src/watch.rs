@@ -7,14 +7,10 @@ use backstay_failover::verdict::Demand;
 use backstay_watch::{Verification, Watcher, serve};
 
 use crate::args::{Output, WatchFlags};
-use crate::node::exit_with_parent;
 use crate::{Exit, complain, control, json, say, stopped, webhook};
 
 /// Watches until it is told to stop. Standard output gets one thing: where it listens.
 pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
-    if flags.exit_with_parent {
-        exit_with_parent();
-    }
     let world = match control::connect(&flags.control).await {
         Ok(world) => world,
         Err(exit) => return exit,

@@ -14,5 +14,7 @@ mod hand;
 mod promotion;
 #[path = "lab/runbook.rs"]
 mod runbook;
+#[path = "lab/usage.rs"]
+mod usage;
 #[path = "lab/world.rs"]
 mod world;

@@ -54,6 +54,17 @@ pub enum ControlError {
     Refused(String),
 }
 
+/// Whether a socket can be at this path.
+///
+/// # Errors
+/// [`ControlError::Long`] when it cannot.
+pub fn check_path(path: &Path) -> Result<(), ControlError> {
+    match path.as_os_str().len() > PATH {
+        true => Err(ControlError::Long(path.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Answers requests until it is dropped.
 #[derive(Debug)]
 pub struct Control {
@@ -79,9 +90,7 @@ impl Control {
             path: path.to_owned(),
             source,
         };
-        if path.as_os_str().len() > PATH {
-            return Err(ControlError::Long(path.to_owned()));
-        }
+        check_path(path)?;
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}

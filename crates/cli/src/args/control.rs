@@ -60,9 +60,6 @@ pub struct WatchFlags {
         default_value_t = 900
     )]
     pub verify_every: u64,
-    /// End when standard input ends: for a parent that must not leave it behind
-    #[arg(long, hide = true)]
-    pub exit_with_parent: bool,
 }
 
 /// How alerts come in. FUNCTIONS_CUSTOMHANDLER_PORT, which the Azure Functions host sets, opens a door
@@ -134,9 +131,13 @@ pub struct WebhookFlags {
 pub struct FailoverFlags {
     #[command(flatten)]
     pub control: ControlFlags,
-    /// Fail over although this speaks against it (a code, as it is shown); several with commas
+    /// Fail over although this speaks against it (a code, as it is shown); several with commas. Asks
+    /// for the pair's name, unless --yes
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     pub over: Vec<String>,
+    /// Ask nothing
+    #[arg(long)]
+    pub yes: bool,
     /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -70,10 +70,16 @@ fn it_says_what_speaks_against_it_and_a_person_can_overrule_that() {
         let output = run(&world, &["failover", "--over", over]);
         assert_eq!(output.status.code(), Some(2), "{over}");
     }
+    // Nobody is there who could be asked.
+    let (told, code) = json(&world, &["failover", "--over", "primary-answers"]);
+    assert_eq!((&told["ok"], code), (&false.into(), 4), "{told:#}");
+    let error = told["error"].as_str().unwrap();
+    assert!(error.contains("--yes"), "{error}");
+    assert_eq!(world.shell(MARKS), before, "nothing was changed");
     // An operator's word stands against everybody's.
     let annotate = "kubectl --context aks-secondary -n logging annotate deploy humio-operator";
     world.shell(&format!("{annotate} logscale.dr/paused='a rehearsal'"));
-    let (told, code) = json(&world, &["failover", "--over", "primary-answers"]);
+    let (told, code) = json(&world, &["failover", "--yes", "--over", "primary-answers"]);
     assert_eq!(code, 3, "{told:#}");
     assert_eq!(codes(&told["picture"])[0], "paused", "{told:#}");
     let (status, code) = json(&world, &["status"]);
@@ -89,7 +95,10 @@ fn it_says_what_speaks_against_it_and_a_person_can_overrule_that() {
     assert_eq!((&told["dry_run"], code), (&true.into(), 0), "{told:#}");
     assert_eq!(world.shell(MARKS), before, "nothing was changed");
     let collector = Collector::start();
-    let mut command = command(&world, &["failover", "--output", "json", "--over", over]);
+    let mut command = command(
+        &world,
+        &["failover", "--yes", "--output", "json", "--over", over],
+    );
     let output = command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url)
         .output()

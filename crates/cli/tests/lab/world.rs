@@ -156,6 +156,12 @@ impl World {
         )
     }
 
+    /// The process that holds it.
+    pub fn supervisor(&self) -> u32 {
+        let lock = std::fs::read_to_string(self.lab().join("lock")).unwrap();
+        lock.trim().parse().unwrap()
+    }
+
     /// Ends it and makes sure that nothing of it is left.
     pub fn down(self) {
         self.done(&["lab", "down"]);
@@ -183,7 +189,7 @@ fn quoted(line: &str) -> String {
     format!("'{}'", line.replace('\'', r"'\''"))
 }
 
-fn both(output: &Output) -> String {
+pub fn both(output: &Output) -> String {
     format!(
         "{}\n{}{}",
         output.status,

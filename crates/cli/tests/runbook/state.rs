@@ -117,7 +117,7 @@ pub fn serving() -> World {
 /// the cooldown of the last one.
 pub fn fail_over(world: &World) {
     world.done(&["lab", "kill-region", "primary"]);
-    let (told, code) = json(world, &["failover", "--over", "cooldown"]);
+    let (told, code) = json(world, &["failover", "--yes", "--over", "cooldown"]);
     assert_eq!(code, 0, "{told:#}");
     until_json(world, &["status"], |status, _| {
         status["state"] == "failed-over"

@@ -21,10 +21,11 @@ pub(super) struct Hands {
 }
 
 impl Hands {
-    /// A command, not yet started. It ends when its handle is dropped.
+    /// A command, not yet started. It ends when its handle is dropped or its standard input is, also
+    /// when this process is killed: whoever starts it has to hold on to that.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments);
+        command.arg("--exit-with-parent").args(arguments);
         if self.secluded {
             let inherited = INHERITED
                 .iter()
@@ -34,7 +35,7 @@ impl Hands {
         command
             .envs(&self.variables)
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             // A Ctrl-C in the terminal reaches the drill, which decides.
             .process_group(0)
             .kill_on_drop(true);

@@ -148,6 +148,8 @@ impl Operator {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
+        // Until it has ended: waiting for it would close it.
+        let _leash = child.stdin.take();
         let out = child.stdout.take();
         let read = async {
             let mut text = Vec::new();
@@ -172,11 +174,16 @@ impl Operator {
     /// Runs `backstay verify`. Says how it ended, and what is wrong.
     pub(super) async fn verify(&self) -> Result<Verified, DrillError> {
         let arguments = ["verify", "--output", "json"];
-        let output = self.hands.command(&arguments).output().await;
-        let output = output.map_err(|source| DrillError::Command {
+        let failed = |source| DrillError::Command {
             command: arguments.join(" "),
             source,
-        })?;
+        };
+        let mut command = self.hands.command(&arguments);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        // Until it has ended: waiting for it would close it.
+        let _leash = child.stdin.take();
+        let output = child.wait_with_output().await.map_err(failed)?;
         let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let mut problems: Vec<String> = told["findings"]
             .as_array()
@@ -294,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = format!(
             "echo \"$@\" >> {0}/typed\n\
-             case $1 in runs) {DONE};; *) echo run promote-1 >&2; echo begins pools-ready >&2\n\
+             case $2 in runs) {DONE};; *) echo run promote-1 >&2; echo begins pools-ready >&2\n\
              echo begins pools >&2; sleep 60; echo too late >> {0}/typed;; esac",
             folder.path().display()
         );
@@ -310,8 +317,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "promote --yes --output json",
-                "runs resume promote-1 --yes --output json"
+                "--exit-with-parent promote --yes --output json",
+                "--exit-with-parent runs resume promote-1 --yes --output json"
             ]
         );
     }

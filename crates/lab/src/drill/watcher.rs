@@ -65,9 +65,8 @@ impl Watch {
         let output = OpenOptions::new().create(true).append(true).open(log);
         let mut child = hands
             .command(&["watch", "--listen=127.0.0.1:0", "--verify-every=0"])
-            .args(["--output=json", "--log-format=json", "--exit-with-parent"])
+            .args(["--output=json", "--log-format=json"])
             .env("BACKSTAY_LOG", "info")
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(output.map_err(failed)?)
             .spawn()

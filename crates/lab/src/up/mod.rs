@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
 pub use error::LabError;
+pub use start::remembered_block;
 pub use status::LabStatus;
 
 use crate::cluster::{self, Answer};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -149,12 +150,26 @@ fn take(folder: &Path) -> Result<(PathBuf, File), LabError> {
     let logs = folder.join("logs");
     builder.create(&logs).map_err(failed(&logs))?;
     let path = folder.join("lock");
-    let lock = File::create(&path).map_err(failed(&path))?;
+    // Not truncated: whoever holds it has its process id in there.
+    let mut options = File::options();
+    let options = options.create(true).write(true).truncate(false);
+    let mut lock = options.open(&path).map_err(failed(&path))?;
     match lock.try_lock() {
-        Ok(()) => Ok((folder, lock)),
+        Ok(()) => {
+            lock.set_len(0).map_err(failed(&path))?;
+            write!(lock, "{}", std::process::id()).map_err(failed(&path))?;
+            Ok((folder, lock))
+        }
         Err(TryLockError::WouldBlock) => Err(LabError::Runs(folder)),
         Err(TryLockError::Error(source)) => Err(LabError::File { path, source }),
     }
+}
+
+/// The block of addresses of the lab in this folder; `None` where there is no lab.
+pub fn remembered_block(folder: &Path) -> Option<u8> {
+    let text = std::fs::read(folder.join("lab.json")).ok()?;
+    let known: Remembered = serde_json::from_slice(&text).ok()?;
+    Some(known.block)
 }
 
 /// What the folder remembers, or what is remembered from now on.
@@ -286,7 +301,7 @@ fn region(options: &LabOptions, place: &Place, pair: &Pair, side: Side) -> Child
         "region".to_owned(),
         side.to_string(),
         format!("--dir={}", place.folder.display()),
-        format!("--net={}", place.block),
+        format!("--block={}", place.block),
         format!("--name={}", pair.region(side).region),
     ];
     if let Some(node) = &options.node {

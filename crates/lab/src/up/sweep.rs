@@ -5,6 +5,7 @@
 //! variable of their environment, by which they are found.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -28,6 +29,19 @@ pub fn sweep(folder: &Path) -> usize {
         }
     }
     killed
+}
+
+/// SIGKILL to the process that holds the lab in this folder, if one does. Returns whether one did.
+pub fn kill_supervisor(folder: &Path) -> bool {
+    let path = folder.join("lock");
+    let is_held = File::open(&path).is_ok_and(|lock| lock.try_lock().is_err());
+    let pid = std::fs::read_to_string(&path).ok();
+    let pid = pid.and_then(|text| text.trim().parse::<i32>().ok());
+    match pid {
+        // A lock that nobody holds may name a process that has ended, and a later one by its id.
+        Some(pid) if is_held && pid > 1 => kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok(),
+        _ => false,
+    }
 }
 
 /// The processes of the lab in this folder, but this one.
