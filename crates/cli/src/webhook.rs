@@ -1,12 +1,10 @@
 //! How `backstay watch` lets alerts in, out of its flags.
 
 use backstay_azure::{Cloud, Environment};
-use backstay_listen::{Tls, server_config};
+use backstay_listen::Tls;
 use backstay_pair::Pair;
 use backstay_token::FileToken;
 use backstay_webhook::{Door, Entra, Options, Rule};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::args::WebhookFlags;
 
@@ -62,12 +60,5 @@ fn tls(flags: &WebhookFlags) -> Result<Option<Tls>, String> {
     let (Some(cert), Some(key)) = (&flags.cert, &flags.key) else {
         return Ok(None);
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
-    let chain = chain.map_err(|error| format!("{}: no certificate: {error}", cert.display()))?;
-    // What is wrong with a key is not quoted.
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|_| format!("{}: no private key in PEM", key.display()))?;
-    let config =
-        server_config(chain, key).map_err(|error| format!("{}: {error}", cert.display()))?;
-    Ok(Some(Tls::new(config)))
+    Tls::of_files(cert, key).map(Some).map_err(told)
 }

@@ -3,6 +3,8 @@
 //! is sent at once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "drain/crowd.rs"]
+mod crowd;
 #[path = "drain/process.rs"]
 mod process;
 
@@ -128,6 +130,17 @@ fn a_node_that_is_told_to_flush_leaves_segments_a_fresh_snapshot_and_no_tail() {
             .contains("FlushSegmentsAndGlobalOnShutdown"),
         "{config}"
     );
+    assert_eq!(node.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_node_outlives_a_hangup() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Process::start(folder.path(), &[]);
+    for _ in 0..3 {
+        node.signal("HUP");
+        assert_eq!(node.get("/api/v1/status").status, 200);
+    }
     assert_eq!(node.terminate().code(), Some(0));
 }
 

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
+use backstay_listen::{Refusals, with_metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Proxy;
 
 /// `/healthz`: 200 while requests are taken and routes are known. `/metrics`: for Prometheus.
-pub(crate) fn router(proxy: Arc<Proxy>, stop: CancellationToken) -> Router {
+pub(crate) fn router(
+    proxy: Arc<Proxy>,
+    refusals: [Refusals; 3],
+    stop: CancellationToken,
+) -> Router {
     let counted = Arc::clone(&proxy);
     let health = move || async move {
         if stop.is_cancelled() {
@@ -24,7 +29,8 @@ pub(crate) fn router(proxy: Arc<Proxy>, stop: CancellationToken) -> Router {
     };
     let metrics = move || async move {
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        ([(header::CONTENT_TYPE, kind)], counted.metrics.text())
+        let text = with_metrics(&counted.metrics.text(), &refusals.each_ref());
+        ([(header::CONTENT_TYPE, kind)], text)
     };
     Router::new()
         .route("/healthz", get(health))

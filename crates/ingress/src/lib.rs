@@ -38,15 +38,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_listen::{Limits, Tls, allow_files, serve};
+use backstay_listen::{Limits, Server, Tls, share_of_files};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::certificates::Certificates;
 use crate::proxy::Proxy;
 
-/// Files besides connections.
-const OTHER_FILES: u64 = 256;
+/// Files besides those of requests.
+const OTHER_FILES: u64 = 256 + 3 * Server::MORE_FILES;
+/// Connections for `/healthz` and `/metrics`.
+const HEALTH: usize = 64;
+/// Files of a connection of a client: it has one to an endpoint, and there are two addresses.
+const FILES: usize = 4;
 
 /// How to route.
 #[derive(Clone, Debug)]
@@ -61,10 +65,13 @@ pub struct IngressOptions {
     pub namespace: String,
     /// The class of the ingresses. Those that name no class are served too.
     pub class: String,
-    /// Connections of clients at the same time, on each address; more wait.
+    /// Connections of clients at the same time, on each address. Where the limit of open files is
+    /// too low for so many, there are fewer. Requests beyond that are answered 503.
     pub connections: usize,
-    /// How long the head of a request may take, and a connection rest between requests.
+    /// How long the head of a request may take.
     pub head: Duration,
+    /// How long a connection may rest between requests.
+    pub idle: Duration,
     /// How long a connection to an endpoint may take.
     pub connect: Duration,
     /// How long either side may be silent while a request is under way.
@@ -83,8 +90,9 @@ impl IngressOptions {
             namespace: "logging".to_owned(),
             class: "nginx".to_owned(),
             connections: 4096,
+            head: Duration::from_secs(10),
             // Longer than clients keep a connection: Go's and hyper's do for 90 s.
-            head: Duration::from_secs(100),
+            idle: Duration::from_secs(100),
             connect: Duration::from_secs(2),
             quiet: Duration::from_secs(60),
             // A pod has 30 s by default.
@@ -170,23 +178,22 @@ impl Ingress {
     pub async fn run(self, client: kube::Client, stop: CancellationToken) {
         let options = self.options;
         let proxy = Arc::new(Proxy::new(options.connect, options.quiet));
-        let limits = Limits {
-            connections: options.connections,
-            head: options.head,
-            stalled: Some(options.quiet),
-            end: options.end,
-            ..Limits::default()
-        };
-        // Each request has two connections.
-        let wanted = (options.connections as u64).saturating_mul(4) + OTHER_FILES;
-        let files = allow_files(wanted);
-        if files < wanted {
+        let wanted = options.connections.saturating_mul(FILES);
+        let connections = share_of_files(wanted, OTHER_FILES) / FILES;
+        if connections < options.connections {
             tracing::warn!(
-                files,
-                wanted,
-                "the limit of open files is low; connections may wait"
+                connections,
+                wanted = options.connections,
+                "the limit of open files allows fewer connections"
             );
         }
+        let limits = Limits {
+            head: options.head,
+            idle: options.idle,
+            stalled: Some(options.quiet),
+            end: options.end,
+            ..Limits::of(connections)
+        };
         // Until the last request has ended.
         let ended = CancellationToken::new();
         let watching = watch::run(
@@ -198,10 +205,14 @@ impl Ingress {
         );
         let watching = ended.run_until_cancelled(watching);
         let router = Arc::clone(&proxy).router();
-        let http = serve(self.http, None, router.clone(), limits, stop.clone());
+        let plain = Server::new("http", limits);
+        let secure = Server::new("https", limits).with_tls(Some(self.tls));
+        let inner = Server::new("health", Limits::of(HEALTH));
+        let refusals = [&plain, &secure, &inner].map(Server::refusals);
+        let http = plain.serve(self.http, router.clone(), stop.clone());
         let https = async {
             if let Some(listener) = self.https {
-                serve(listener, Some(self.tls), router, limits, stop.clone()).await;
+                secure.serve(listener, router, stop.clone()).await;
             }
         };
         let serving = async {
@@ -210,8 +221,8 @@ impl Ingress {
         };
         let health = async {
             if let Some(listener) = self.health {
-                let router = health::router(Arc::clone(&proxy), stop.clone());
-                serve(listener, None, router, Limits::default(), ended.clone()).await;
+                let router = health::router(Arc::clone(&proxy), refusals, stop.clone());
+                inner.serve(listener, router, ended.clone()).await;
             }
         };
         tokio::join!(watching, serving, health);

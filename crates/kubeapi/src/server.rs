@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use backstay_listen::{Limits as Connections, Tls, serve};
+use backstay_listen::{Limits as Connections, Server as Listener, Tls, share_of_files};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ use crate::tls::{self, TlsError};
 
 /// More connections than this wait until others end.
 const MAX_CONNECTIONS: usize = 1024;
+/// Files that are not connections of clients: objects, and what is passed on to pods.
+const OTHER_FILES: u64 = 256 + Listener::MORE_FILES;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,17 +134,16 @@ impl Server {
         let api = Api::new(store, access.clone(), options.runtime, stopping.clone());
         api.make_namespaces(&["default", "kube-system"]).await;
         tokio::spawn(http::expire(api.clone()));
-        let connections = Connections {
-            connections: MAX_CONNECTIONS,
+        // All of a region may come from one address.
+        let connections = share_of_files(MAX_CONNECTIONS, OTHER_FILES);
+        let limits = Connections {
+            connections,
+            per_address: connections,
             ..Connections::default()
         };
-        let serving = tokio::spawn(serve(
-            listener,
-            Some(Tls::new(certificates.config)),
-            http::router(api),
-            connections,
-            stopping.clone(),
-        ));
+        let server =
+            Listener::new("kubernetes", limits).with_tls(Some(Tls::new(certificates.config)));
+        let serving = tokio::spawn(server.serve(listener, http::router(api), stopping.clone()));
         Ok(Self {
             address,
             access,

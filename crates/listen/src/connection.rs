@@ -2,29 +2,53 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+use crate::Limits;
+use crate::places::Place;
+use crate::refusals::{Refusal, Refusals};
 
 pub(crate) struct Connection<S> {
     stream: S,
-    patience: Option<Duration>,
+    limits: Limits,
+    refusals: Refusals,
     /// Runs while the client takes nothing.
-    waiting: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    stalling: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client says nothing; at its end it is seen how long that is.
+    listening: Pin<Box<Sleep>>,
+    place: Arc<Place>,
+    _file: OwnedSemaphorePermit,
 }
 
 impl<S> Connection<S> {
-    pub(crate) fn new(stream: S, patience: Option<Duration>, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        limits: Limits,
+        refusals: Refusals,
+        place: Arc<Place>,
+        file: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             stream,
-            patience,
-            waiting: None,
-            _place: place,
+            limits,
+            refusals,
+            stalling: None,
+            listening: Box::pin(tokio::time::sleep(tick(&limits))),
+            place,
+            _file: file,
         }
+    }
+
+    fn refuse(&self, refusal: Refusal, why: &str) -> io::Error {
+        self.refusals
+            .add(refusal, Some(self.place.seat.source), None);
+        io::Error::new(io::ErrorKind::TimedOut, why.to_owned())
     }
 
     /// Fails when what is `written` has not gone on for too long.
@@ -33,23 +57,48 @@ impl<S> Connection<S> {
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let Some(patience) = self.patience else {
+        let Some(patience) = self.limits.stalled else {
             return written;
         };
         if written.is_ready() {
-            self.waiting = None;
+            self.stalling = None;
             return written;
         }
-        let waiting = self
-            .waiting
+        let stalling = self
+            .stalling
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        waiting.as_mut().poll(context).map(|()| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client takes nothing of what it is sent",
-            ))
+        stalling.as_mut().poll(context).map(|()| {
+            let why = "the client takes nothing of what it is sent";
+            Err(self.refuse(Refusal::Stalled, why))
         })
     }
+
+    /// Fails when a head has not come in time.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            if self.listening.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let patience = self.place.seat.patience(&self.limits);
+            let (left, refusal) = patience.unwrap_or((self.limits.head, None));
+            if left.is_zero() {
+                let why = "no request came in time";
+                return Poll::Ready(match refusal {
+                    Some(refusal) => self.refuse(refusal, why),
+                    None => io::Error::new(io::ErrorKind::TimedOut, why),
+                });
+            }
+            // A head may begin soon, and has less time than one that is waited for.
+            let next = left.min(tick(&self.limits)).max(Duration::from_millis(1));
+            self.listening.as_mut().reset(Instant::now() + next);
+        }
+    }
+}
+
+/// How often it is looked how long a client has said nothing: what it may take for a head and what
+/// it may rest differ, and which of them counts changes without a word.
+fn tick(limits: &Limits) -> Duration {
+    limits.head.min(limits.idle)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
@@ -58,7 +107,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_pending() {
+            return self.poll_deadline(context).map(Err);
+        }
+        if buffer.filled().len() > before {
+            self.place.seat.heard();
+        }
+        read
     }
 }
 

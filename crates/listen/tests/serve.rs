@@ -1,10 +1,11 @@
 //! The listener as its clients see it, over sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "serve/bounds.rs"]
+mod bounds;
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +16,7 @@ use backstay_listen::{Limits, Peer, Tls};
 use futures::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::Notify;
 
 use common::{Certificate, HANG, Served, ask, read_to_end, until};
 
@@ -28,6 +29,7 @@ fn limits() -> Limits {
         // Nothing here waits for these.
         handshake: HANG,
         head: HANG,
+        idle: HANG,
         end: HANG,
         ..Limits::default()
     }
@@ -93,44 +95,6 @@ async fn a_handshake_that_takes_too_long_gives_its_place_back() {
         }
     })
     .await;
-}
-
-#[tokio::test]
-async fn more_than_the_bound_wait_until_others_end() {
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let go = Arc::new(Semaphore::new(0));
-    let router = Router::new().route("/", {
-        let (now, most, go) = (now.clone(), most.clone(), go.clone());
-        get(move || async move {
-            most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
-            go.acquire().await.unwrap().forget();
-            now.fetch_sub(1, SeqCst);
-            "hello"
-        })
-    });
-    let two = Limits {
-        connections: 2,
-        ..limits()
-    };
-    let served = Served::start(router, None, two).await;
-    let (answered, mut answers) = mpsc::channel(8);
-    for _ in 0..8 {
-        let mut client = served.connect().await;
-        let answered = answered.clone();
-        tokio::spawn(async move {
-            let answer = ask(&mut client).await;
-            answered.send(answer).await.unwrap();
-            // Its place is free only when it has gone.
-            drop(client);
-        });
-    }
-    until(|| async { now.load(SeqCst) == 2 }).await;
-    for _ in 0..8 {
-        go.add_permits(1);
-        let answer = tokio::time::timeout(HANG, answers.recv()).await.unwrap();
-        assert!(answer.unwrap().ends_with("hello"));
-    }
-    assert_eq!(most.load(SeqCst), 2);
 }
 
 #[tokio::test]

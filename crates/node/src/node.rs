@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Extension;
+use backstay_listen::{Limits, Server, share_of_files};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -12,6 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::NodeConfig;
 use crate::engine::{Engine, EngineError};
 
+/// Connections that a node serves at the same time, where the limit of open files allows them.
+const CONNECTIONS: usize = 4096;
+/// Files that are not connections of clients: those to the bucket and to other nodes, segments, what
+/// the node keeps in its folder.
+const OTHER_FILES: u64 = 256 + Server::MORE_FILES;
+/// Who takes nothing of an answer for so long is gone.
+const STALLED: Duration = Duration::from_secs(120);
 /// Longest wait, once drained, for connections to end where nobody else serves: all that answers
 /// has been answered, and a cluster that is stopped as a whole is to be started elsewhere.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -22,7 +31,7 @@ pub struct Node {
     signals: Signals,
     address: SocketAddr,
     stop: CancellationToken,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 /// SIGTERM and SIGINT.
@@ -91,14 +100,16 @@ impl Node {
         let engine = Engine::new(config)?;
         engine.start();
         let stop = CancellationToken::new();
-        let router = crate::http::router(engine.clone());
-        let stopped = stop.clone().cancelled_owned();
-        let server = tokio::spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stopped)
-                .await
-        });
-        tracing::info!(%address, "listening");
+        let limits = Limits {
+            stalled: Some(STALLED),
+            // Until `shut_down` cuts it.
+            end: engine.config().tuning.drain.max(LAST_ANSWERS),
+            ..Limits::of(share_of_files(CONNECTIONS, OTHER_FILES))
+        };
+        let server = Server::new("api", limits);
+        let router = crate::http::router(engine.clone()).layer(Extension(server.refusals()));
+        let server = tokio::spawn(server.serve(listener, router, stop.clone()));
+        tracing::info!(%address, connections = limits.connections, "listening");
         Ok(Self {
             engine,
             signals,
@@ -150,7 +161,7 @@ impl Node {
             false => LAST_ANSWERS,
         };
         match timeout(limit, &mut self.server).await {
-            Ok(Ok(ended)) => ended.map_err(NodeError::Serve),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(NodeError::Serve(std::io::Error::other(error))),
             Err(_) => {
                 tracing::warn!("connections are still open; they are cut");

@@ -11,6 +11,7 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use backstay_listen::{Refusals, with_metrics};
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -29,10 +30,15 @@ const WATCHERS: usize = 64;
 struct Observe {
     manager: Arc<Manager>,
     watchers: Arc<Semaphore>,
+    refusals: [Refusals; 3],
     stop: CancellationToken,
 }
 
-pub(crate) fn router(manager: Arc<Manager>, stop: CancellationToken) -> Router {
+pub(crate) fn router(
+    manager: Arc<Manager>,
+    refusals: [Refusals; 3],
+    stop: CancellationToken,
+) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/events", get(events))
@@ -40,6 +46,7 @@ pub(crate) fn router(manager: Arc<Manager>, stop: CancellationToken) -> Router {
         .with_state(Observe {
             manager,
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            refusals,
             stop,
         })
 }
@@ -47,6 +54,7 @@ pub(crate) fn router(manager: Arc<Manager>, stop: CancellationToken) -> Router {
 async fn metrics(State(observe): State<Observe>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = observe.manager.metrics().encode();
+    let text = with_metrics(&text, &observe.refusals.each_ref());
     ([(CONTENT_TYPE, kind)], text).into_response()
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use backstay_listen::{Limits, Tls, allow_files, serve};
+use backstay_listen::{
+    CertificateError, Limits, Refusals, Server, Tls, allow_files, share_of_files,
+};
 use backstay_token::{FileToken, TokenError};
 use hickory_proto::ProtoError;
 use serde::Serialize;
@@ -24,10 +26,12 @@ use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::state::{StateError, StateFile};
 use crate::storage::{StorageAccounts, StorageError};
-use crate::{arm, dns, observe, prober, tls};
+use crate::{arm, dns, observe, prober};
 
 /// File descriptors that are not probes': connections, listeners, files.
 const OTHER_FILES: u64 = 1_024;
+/// Connections of each of the HTTP servers at the same time.
+const CONNECTIONS: usize = 256;
 /// How often another free port is tried, when the system may choose one for DNS.
 const PORTS: usize = 20;
 
@@ -52,7 +56,7 @@ pub enum TrafficError {
     },
     /// The certificate or its key cannot be used.
     #[error("the TLS certificate cannot be used: {0} (--tls-cert, --tls-key)")]
-    Tls(String),
+    Tls(#[from] CertificateError),
     /// TLS of probes cannot be set up.
     #[error("TLS cannot be set up for probes: {0}")]
     Probes(#[source] rustls::Error),
@@ -121,10 +125,7 @@ impl TrafficManager {
         let token = FileToken::at(&config.token, "--token-file")?;
         let tls = match &config.tls {
             None => None,
-            Some((certificate, key)) => {
-                let config = tls::of_server(certificate, key).map_err(TrafficError::Tls)?;
-                Some(Tls::new(config))
-            }
+            Some((certificate, key)) => Some(Tls::of_files(certificate, key)?),
         };
         let probes = Prober::new().map_err(TrafficError::Probes)?;
         let accounts = match &config.storage_accounts {
@@ -161,6 +162,10 @@ impl TrafficManager {
             );
         }
 
+        let limits = Limits::of(connections(config.max_probes));
+        let arm_server = Server::new("arm", limits).with_tls(tls);
+        let observe_server = Server::new("observe", limits);
+        let dns_refusals = Refusals::new("dns");
         let stop = CancellationToken::new();
         let (mut tasks, mut threads) = (JoinSet::new(), Vec::new());
         for Bound { tcp, udp, .. } in sockets {
@@ -172,6 +177,7 @@ impl TrafficManager {
                 tcp,
                 zone,
                 Arc::clone(&metrics),
+                dns_refusals.clone(),
                 stop.clone(),
             ));
         }
@@ -181,10 +187,14 @@ impl TrafficManager {
             accounts: Arc::new(accounts),
             token: Arc::new(token),
         });
-        let observe = observe::router(Arc::clone(&manager), stop.clone());
-        let limits = Limits::default();
-        tasks.spawn(serve(arm_listener, tls, router, limits, stop.clone()));
-        tasks.spawn(serve(observe_listener, None, observe, limits, stop.clone()));
+        let refusals = [
+            arm_server.refusals(),
+            observe_server.refusals(),
+            dns_refusals,
+        ];
+        let observe = observe::router(Arc::clone(&manager), refusals, stop.clone());
+        tasks.spawn(arm_server.serve(arm_listener, router, stop.clone()));
+        tasks.spawn(observe_server.serve(observe_listener, observe, stop.clone()));
         tasks.spawn(prober::run(Arc::clone(&manager), probes, stop.clone()));
         let watching = alerts::watch(Arc::clone(&alerts), Arc::clone(&manager), stop.clone());
         let delivering = alerts::deliver(alerts, stop.clone());
@@ -320,16 +330,22 @@ async fn bind(
 /// Raises the limit of open files as far as probes need it, and returns how many probes it leaves
 /// room for.
 fn with_files(probes: usize) -> usize {
-    let wanted = (probes as u64).saturating_add(OTHER_FILES);
-    let files = allow_files(wanted);
-    if files >= wanted {
-        return probes;
+    let left = share_of_files(probes, OTHER_FILES);
+    if left < probes {
+        tracing::warn!(
+            probes = left,
+            "the limit of open files allows fewer probes at a time than --max-probes"
+        );
     }
-    let left = files.saturating_sub(OTHER_FILES.min(files / 2)).max(1);
-    tracing::warn!(
-        files,
-        probes = left,
-        "the limit of open files allows fewer probes at a time than --max-probes"
-    );
-    usize::try_from(left).unwrap_or(probes).min(probes)
+    left
+}
+
+/// How many connections each of the two HTTP servers may have beside these probes; a quarter of
+/// what is left is DNS's, and a quarter for everything else.
+fn connections(probes: usize) -> usize {
+    let left = allow_files(0).saturating_sub(probes as u64) / 4;
+    let left = left.saturating_sub(Server::MORE_FILES).max(1);
+    usize::try_from(left)
+        .unwrap_or(CONNECTIONS)
+        .min(CONNECTIONS)
 }

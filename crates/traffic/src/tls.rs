@@ -1,26 +1,11 @@
-//! TLS: of what is served, and of probes.
+//! TLS of probes.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
-
-/// Reads a certificate chain and its key, both PEM. The error says which file and why.
-pub(crate) fn of_server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
-    let at = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| at(certificate, &error))?;
-    if chain.is_empty() {
-        return Err(at(certificate, &"there is no certificate in it"));
-    }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
-    backstay_listen::server_config(chain, private).map_err(|error| at(key, &error))
-}
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 /// TLS of probes, which takes any certificate, as Azure's do; the signatures of the handshake are
 /// checked all the same.

@@ -10,10 +10,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use backstay_listen::{Limits, Refusals, Server, share_of_files, with_metrics};
 use backstay_webhook::{Condition, Counters, Counts, RefusalKind, Wake, Webhook, WebhookError};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::picture::Picture;
@@ -28,6 +30,11 @@ const SILENT: Duration = Duration::from_secs(180);
 
 /// Wakes that wait for the end of a round; more than one wake it no better.
 const WAKES: usize = 1;
+
+/// Connections to what is shown.
+const CONNECTIONS: usize = 128;
+/// Files for everything else: alerts that come in, and what the watch itself asks.
+const OTHER_FILES: u64 = 512;
 
 /// The last line of an exposition.
 const END: &str = "# EOF\n";
@@ -57,7 +64,9 @@ struct Shown {
     /// What the last verification had for Prometheus.
     verified: Arc<Mutex<String>>,
     /// What came in as alerts.
-    alerts: Arc<Mutex<Option<Arc<Counters>>>>,
+    alerts: Option<Arc<Counters>>,
+    /// Which connections were refused, here and where alerts come in.
+    refusals: Arc<[Refusals]>,
 }
 
 /// Watches until `stop` ends. With `webhook`, an alert begins a round at once. Beside that the
@@ -76,16 +85,10 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let metrics = Arc::new(Metrics::new());
     let (sender, picture) = watch::channel(Picture::default());
-    let shown = Shown {
-        metrics: metrics.clone(),
-        picture,
-        last: Arc::new(Mutex::new(Instant::now())),
-        verified: Arc::default(),
-        alerts: Arc::default(),
-    };
-    let (last, counted) = (shown.last.clone(), shown.alerts.clone());
+    let last = Arc::new(Mutex::new(Instant::now()));
+    let verified = Arc::default();
     let verifying =
-        verification.map(|it| tokio::spawn(verification::run(it, shown.verified.clone())));
+        verification.map(|it| tokio::spawn(verification::run(it, Arc::clone(&verified))));
     let (waker, mut wakes) = mpsc::channel(WAKES);
     let webhook = match webhook {
         Some(options) => Some(Webhook::start(options, waker).await?),
@@ -93,9 +96,9 @@ pub async fn serve(
     };
     if let Some(webhook) = &webhook {
         tracing::info!(address = %webhook.address(), "alerts are taken");
-        *counted.lock() = Some(webhook.counters());
     }
     let alerts_at = webhook.as_ref().map(Webhook::address);
+    let stop_serving = CancellationToken::new();
     let server = match listen {
         None => {
             listening(None, alerts_at);
@@ -105,9 +108,24 @@ pub async fn serve(
             let failed = |source| ServeError::Listen { address, source };
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             listening(Some(listener.local_addr().map_err(failed)?), alerts_at);
-            Some(tokio::spawn(
-                axum::serve(listener, router(shown)).into_future(),
-            ))
+            let limits = Limits::of(share_of_files(CONNECTIONS, OTHER_FILES));
+            let server = Server::new("watch", limits);
+            let shown = Shown {
+                metrics: metrics.clone(),
+                picture,
+                last: last.clone(),
+                verified,
+                alerts: webhook.as_ref().map(Webhook::counters),
+                refusals: [
+                    Some(server.refusals()),
+                    webhook.as_ref().map(Webhook::refusals),
+                ]
+                .into_iter()
+                .flatten()
+                .collect(),
+            };
+            let serving = server.serve(listener, router(shown), stop_serving.clone());
+            Some(tokio::spawn(serving))
         }
     };
     let spacing = watcher.spacing();
@@ -135,8 +153,10 @@ pub async fn serve(
             () = &mut stop => break,
         }
     }
+    stop_serving.cancel();
     if let Some(server) = server {
-        server.abort();
+        // It ends by its own bound.
+        let _ = server.await;
     }
     if let Some(verifying) = verifying {
         verifying.abort();
@@ -161,11 +181,12 @@ async fn metrics(State(shown): State<Shown>) -> Response {
         Ok(text) => {
             // One exposition has one end (OpenMetrics 1.0, "Overall Structure").
             let mut all = text.trim_end_matches(END).to_owned();
-            if let Some(counters) = &*shown.alerts.lock() {
+            if let Some(counters) = &shown.alerts {
                 all.push_str(&of_alerts(&counters.counts()));
             }
             all.push_str(shown.verified.lock().trim_end_matches(END));
-            all.push_str(END);
+            let refusals: Vec<&Refusals> = shown.refusals.iter().collect();
+            let all = with_metrics(&all, &refusals);
             ([(CONTENT_TYPE, OPENMETRICS)], all).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

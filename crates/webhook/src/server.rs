@@ -13,7 +13,7 @@ use axum::http::{StatusCode, request::Parts};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use backstay_listen::{Limits, Peer, Tls, serve};
+use backstay_listen::{Limits, Peer, Refusals, Server, Tls};
 use backstay_token::FileToken;
 use chrono::Utc;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -109,6 +109,7 @@ pub enum WebhookError {
 pub struct Webhook {
     address: SocketAddr,
     counters: Arc<Counters>,
+    refusals: Refusals,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -158,19 +159,21 @@ impl Webhook {
             warned: Mutex::default(),
         });
         let limits = Limits {
-            connections: CONNECTIONS,
             handshake: options.patience,
             head: options.patience,
             head_bytes: HEAD_BYTES,
             stalled: Some(options.patience),
-            ..Limits::default()
+            ..Limits::of(CONNECTIONS)
         };
         let stop = CancellationToken::new();
         let router = router(shared, functions);
-        let served = tokio::spawn(serve(listener, tls, router, limits, stop.clone()));
+        let server = Server::new("alerts", limits).with_tls(tls);
+        let refusals = server.refusals();
+        let served = tokio::spawn(server.serve(listener, router, stop.clone()));
         Ok(Self {
             address,
             counters,
+            refusals,
             stop,
             served,
         })
@@ -184,6 +187,11 @@ impl Webhook {
     /// What it counts.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Which connections it refuses.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// Takes nothing new, answers what is under way, and ends.

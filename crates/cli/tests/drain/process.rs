@@ -65,6 +65,18 @@ pub fn last_slot(stream: &Path) -> Option<u64> {
 impl Process {
     /// Starts a node whose bucket, data and log are in `folder`, and waits until it serves.
     pub fn start(folder: &Path, more: &[(&str, &str)]) -> Self {
+        Self::run(folder, more, Command::new(env!("CARGO_BIN_EXE_backstay")))
+    }
+
+    /// The same, where the system allows it no more open files than this.
+    pub fn start_with_files(folder: &Path, files: u32) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_backstay")]);
+        Self::run(folder, &[], shell)
+    }
+
+    fn run(folder: &Path, more: &[(&str, &str)], mut program: Command) -> Self {
         let bucket = folder.join("bucket");
         std::fs::create_dir_all(&bucket).unwrap();
         let data = folder.join("data");
@@ -76,7 +88,7 @@ impl Process {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let child = Command::new(env!("CARGO_BIN_EXE_backstay"))
+        let child = program
             .args(["node", "--exit-with-parent"])
             .env("LOCAL_STORAGE_PATH", &bucket)
             .env("LOCAL_STORAGE_ENCRYPTION_KEY", KEY)

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use backstay_listen::{Limits, Tls, serve, server_config};
+use backstay_listen::{Limits, Refusal, Refusals, Server, Tls, server_config};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,6 +22,7 @@ pub const HANG: Duration = Duration::from_secs(60);
 
 pub struct Served {
     pub address: SocketAddr,
+    pub refusals: Refusals,
     pub stop: CancellationToken,
     pub task: JoinHandle<()>,
 }
@@ -31,12 +32,27 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, tls, router, limits, stop.clone()));
+        let server = Server::new("test", limits).with_tls(tls);
+        let refusals = server.refusals();
+        let task = tokio::spawn(server.serve(listener, router, stop.clone()));
         Self {
             address,
+            refusals,
             stop,
             task,
         }
+    }
+
+    /// How many of a kind were refused.
+    pub fn count(&self, refusal: Refusal) -> u64 {
+        self.refusals.count(refusal)
+    }
+
+    /// Connects from another address of this machine.
+    pub async fn connect_from(&self, last: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
     }
 
     pub async fn connect(&self) -> TcpStream {
@@ -78,8 +94,12 @@ impl Certificate {
 
 /// A request for `/` on a connection that stays open; answers with head and body.
 pub async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
-    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    stream.write_all(request).await.unwrap();
+    ask_for(stream, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await
+}
+
+/// A request on a connection that stays open; answers with head and body.
+pub async fn ask_for(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !is_whole(&answer) {
         let mut part = [0; 4096];

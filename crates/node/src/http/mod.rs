@@ -5,14 +5,12 @@
 //!   into fields;
 //! - `query`: searches, streamed or as jobs that are polled;
 //! - `graphql`: administration;
-//! - `linger`: what is left of a refused body;
 //! - `peers`: passes on what another node answers.
 
 mod auth;
 mod error;
 mod graphql;
 mod ingest;
-mod linger;
 mod parse;
 mod peers;
 mod query;
@@ -22,7 +20,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::middleware::{Next, from_fn_with_state, map_request};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use crate::{Engine, Phase};
@@ -37,7 +35,6 @@ pub fn router(engine: Engine) -> Router {
         .layer(from_fn_with_state(engine.clone(), noted))
         .merge(status::routes())
         .with_state(engine)
-        .layer(map_request(async |request| linger::linger(request)))
 }
 
 /// Notes that a client asks something. One that asks a node that ends is told to connect anew, and

@@ -1,12 +1,13 @@
 //! What probes, scrapers and people ask of a node.
 
 use axum::Json;
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use backstay_listen::{Refusals, with_metrics};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -69,9 +70,14 @@ async fn config(State(engine): State<Engine>) -> Json<Value> {
     }))
 }
 
-async fn metrics(State(engine): State<Engine>) -> Response {
+async fn metrics(State(engine): State<Engine>, refusals: Option<Extension<Refusals>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], engine.metrics().encode()).into_response()
+    let mut text = engine.metrics().encode();
+    // Where there is a listener of our own, it counts too.
+    if let Some(Extension(refusals)) = refusals {
+        text = with_metrics(&text, &[&refusals]);
+    }
+    ([(CONTENT_TYPE, kind)], text).into_response()
 }
 
 async fn front(State(engine): State<Engine>) -> String {

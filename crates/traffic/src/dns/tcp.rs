@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use backstay_listen::{Refusal, Refusals};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -68,6 +69,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     zone: Arc<ArcSwap<Zone>>,
     metrics: Arc<Metrics>,
+    refusals: Refusals,
     stop: CancellationToken,
 ) {
     let connected = Arc::new(Connected::default());
@@ -81,12 +83,14 @@ pub(crate) async fn serve(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: wait until some are back.
-                tracing::warn!(%error, "cannot accept a DNS connection");
+                let error = error.to_string();
+                refusals.add(Refusal::Unaccepted, None, Some(&error));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Some(place) = connected.enter(source.ip()) else {
+            refusals.add(Refusal::Crowded, Some(source.ip()), None);
             continue;
         };
         let (zone, metrics, stop) = (Arc::clone(&zone), Arc::clone(&metrics), stop.clone());

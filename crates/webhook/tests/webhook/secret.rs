@@ -1,12 +1,13 @@
 //! A shared secret, and those who do not have it.
 
+use std::time::Duration;
+
 use backstay_listen::Tls;
 use backstay_webhook::{Condition, Door, Options, RefusalKind, Webhook, WebhookError};
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -252,19 +253,22 @@ async fn it_does_not_start_open_to_anybody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_speaks_tls() {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let config = backstay_listen::server_config(vec![made.cert.der().clone()], key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [roots, cert, key] = ["roots.pem", "cert.pem", "key.pem"].map(|it| folder.path().join(it));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&roots, made.cert.pem()).unwrap();
+    };
+    renew();
     let door = Door::Network {
         address: "127.0.0.1:0".parse().unwrap(),
-        tls: Some(Tls::new(config)),
+        tls: Some(Tls::of_files(&cert, &key).unwrap()),
     };
     let mut options = Options::new(door, RULE.parse().unwrap());
     options.secret = Some(secret());
     let mut rig = Rig::with(options).await;
-    let folder = tempfile::tempdir().unwrap();
-    let roots = folder.path().join("roots.pem");
-    std::fs::write(&roots, made.cert.pem()).unwrap();
     let port = rig.webhook.address().port();
     let url = format!("https://localhost:{port}/api/alert?code={SECRET}");
     let roots = format!("cacert = \"{}\"", roots.display());
@@ -273,6 +277,30 @@ async fn it_speaks_tls() {
     let answer = curl(&url, &[&roots, &resolve], Some(body.as_bytes())).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "taken"));
     rig.alert().await;
+    // A new certificate is shown a little later.
+    renew();
+    let is_trusted = async || {
+        let asked = tokio::process::Command::new("curl")
+            .args([
+                "--silent",
+                "--output",
+                "/dev/null",
+                "--noproxy",
+                "*",
+                "--cacert",
+            ])
+            .arg(folder.path().join("roots.pem"))
+            .args(["--resolve", &format!("localhost:{port}:127.0.0.1")])
+            .arg(format!("https://localhost:{port}/healthz"))
+            .status();
+        asked.await.unwrap().success()
+    };
+    let renewed = async {
+        while !is_trusted().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(HANG, renewed).await.unwrap();
     rig.webhook.stop().await;
 }
 
