@@ -102,14 +102,19 @@ impl Command {
         matches!(self, Self::Verify(_))
     }
 
+    /// Whether it serves others until it is told to stop.
+    pub fn serves(&self) -> bool {
+        match self {
+            Self::Node(_) | Self::Traffic(_) | Self::Watch(_) => true,
+            Self::Lab(flags) => matches!(flags.command, LabCommand::Part(_)),
+            _ => false,
+        }
+    }
+
     /// Whether only warnings are logged unless BACKSTAY_LOG says otherwise: a drill shows its
     /// progress by itself.
     pub fn quiet(&self) -> bool {
-        match self {
-            Self::Node(_) | Self::Traffic(_) | Self::Watch(_) => false,
-            Self::Lab(flags) => !matches!(flags.command, LabCommand::Part(_)),
-            _ => true,
-        }
+        !self.serves()
     }
 }
 

@@ -117,6 +117,12 @@ fn run(arguments: Arguments) -> Exit {
             return Exit::Failed;
         }
     };
+    if arguments.command.serves()
+        && let Err(error) = outlive_hangup(&runtime)
+    {
+        complain(&format!("cannot wait for signals: {error}"));
+        return Exit::Failed;
+    }
     let exit = match arguments.command {
         Command::Node(flags) => runtime.block_on(node::run(&flags)),
         Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
@@ -151,6 +157,13 @@ fn run(arguments: Arguments) -> Exit {
     };
     drop(traces);
     exit
+}
+
+/// From now on SIGHUP does not end this process. Servers reload their certificates at it.
+fn outlive_hangup(runtime: &tokio::runtime::Runtime) -> io::Result<()> {
+    let _guard = runtime.enter();
+    // The handler stays when this, its first receiver, is gone.
+    signal(SignalKind::hangup()).map(drop)
 }
 
 fn completions(shell: clap_complete::Shell) -> Exit {

@@ -84,6 +84,81 @@ fn it_says_where_it_listens_keeps_its_token_to_itself_and_ends_well() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
 }
 
+/// Signed by themselves: each is its own authority.
+fn write_certificate(folder: &Path, authority: &str) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(folder.join(authority), made.cert.pem()).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// Whether who trusts this authority alone gets an answer.
+fn trusts(folder: &Path, authority: &str, url: &str) -> bool {
+    let asked = Command::new("curl")
+        .args(["--silent", "--output", "/dev/null", "--noproxy", "*"])
+        .args(["--max-time", "60", "--cacert"])
+        .arg(folder.join(authority))
+        .arg(url)
+        .status();
+    asked.unwrap().success()
+}
+
+#[test]
+fn a_certificate_that_changes_is_reloaded_at_a_signal_and_half_of_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let put = |certificate: &str, key: &str| {
+        std::fs::write(folder.join("cert.pem"), certificate).unwrap();
+        std::fs::write(folder.join("key.pem"), key).unwrap();
+    };
+    let first = write_certificate(folder, "first.pem");
+    put(&first.0, &first.1);
+    let mut child = backstay(folder)
+        .arg("--tls-cert")
+        .arg(folder.join("cert.pem"))
+        .arg("--tls-key")
+        .arg(folder.join("key.pem"))
+        .spawn()
+        .unwrap();
+    let _parent = child.stdin.take();
+    let (told, _rest) = told(&mut child);
+    let url = told["arm"].as_str().unwrap();
+    assert!(trusts(folder, "first.pem", url));
+    let hang_up = || {
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(sent.unwrap().success());
+    };
+    let second = write_certificate(folder, "second.pem");
+    put(&second.0, &second.1);
+    hang_up();
+    let begun = std::time::Instant::now();
+    while !trusts(folder, "second.pem", url) {
+        assert!(begun.elapsed().as_secs() < 60, "it was never reloaded");
+    }
+    assert!(!trusts(folder, "first.pem", url));
+    // The certificate is there, its key is not yet.
+    let third = write_certificate(folder, "third.pem");
+    put(&third.0, &second.1);
+    hang_up();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    log.find(|line| line.as_ref().unwrap().contains("stays in use"))
+        .unwrap()
+        .unwrap();
+    assert!(trusts(folder, "second.pem", url));
+    assert!(!trusts(folder, "third.pem", url));
+    // Without a signal too, a little later.
+    put(&third.0, &third.1);
+    let begun = std::time::Instant::now();
+    while !trusts(folder, "third.pem", url) {
+        assert!(begun.elapsed().as_secs() < 60, "it was never reloaded");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let reading = std::thread::spawn(move || log.for_each(drop));
+    terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    reading.join().unwrap();
+}
+
 #[test]
 fn it_ends_with_its_parent() {
     let folder = tempfile::tempdir().unwrap();
