@@ -270,6 +270,9 @@ entity! {
             /// How long its slowest heartbeat of late took to be written, in milliseconds: others
             /// are the more patient with it.
             pace_ms: u64 = "paceMs",
+            /// For each partition that it writes: below which slot everything was in the journal at
+            /// its last heartbeat.
+            settled: Vec<(u32, u64)> = "settled",
             /// When it started, by its own clock; for people.
             started_ms: i64 = "startedAt",
         }

@@ -45,6 +45,10 @@ pub enum Event {
         /// How long its slowest one of late took, in milliseconds.
         #[serde(default, skip_serializing_if = "is_zero")]
         pace_ms: u64,
+        /// For each partition that it writes: below which slot everything is in the journal. Whoever
+        /// reads the partition and finds less has found a hole.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        settled: Vec<(u32, u64)>,
     },
     /// A host ended, or was silent for its lease. Its partitions have no owner then.
     HostDown {

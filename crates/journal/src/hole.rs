@@ -11,6 +11,42 @@ use crate::trim::is_trimmed;
 use crate::{Journal, MAX_IN_FLIGHT, slot};
 
 impl Journal {
+    /// Checks that a reader that found the slot `at` absent has not stopped at a hole: all slots
+    /// below `settled` were there when that was said, by `by`. `true`: the slot is there by now,
+    /// so read on. One request at the most, and none where the reader has come that far.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when it is a hole.
+    pub async fn expect_settled(
+        &self,
+        stream: StreamId,
+        at: u64,
+        settled: u64,
+        by: impl FnOnce() -> String,
+    ) -> Result<bool, StoreError> {
+        if at >= settled {
+            return Ok(false);
+        }
+        if self.is_there(stream, at).await? {
+            return Ok(true);
+        }
+        Err(StoreError::Missing {
+            object: stream.key(at),
+            by: by(),
+        })
+    }
+
+    /// Whether this slot is there, or was trimmed by the rules of `global`.
+    ///
+    /// # Errors
+    /// When the store does not answer, or what is there is not an entry of that slot.
+    pub async fn is_there(&self, stream: StreamId, seq: u64) -> Result<bool, StoreError> {
+        let store = &*self.store;
+        let header = slot::with_retry(|| slot::read_header(store, stream, seq)).await?;
+        let trimmed = || slot::with_retry(|| is_trimmed(store, seq));
+        Ok(header.is_some() || (stream == StreamId::Global && trimmed().await?))
+    }
+
     /// Checks that the slot `at`, which was found absent, may be the end of `stream`. One that is
     /// there by now, and trimmed ground of `global`, are fine: whoever reads on finds out.
     ///

@@ -63,12 +63,12 @@ pub enum StoreError {
     },
     /// A slot is absent that was there once: something has deleted it, and not the journal.
     #[error(
-        "{object}: this journal entry is missing, and {by} behind it says that it was there; restore it from a backup"
+        "{object}: this journal entry is missing, and {by} says that it was there; restore it from a backup"
     )]
     Missing {
         /// Key of the object.
         object: String,
-        /// Key of the entry that says so.
+        /// Who or what says so: an entry behind it, or the writer.
         by: String,
     },
     /// An entry could not be built.

@@ -257,6 +257,7 @@ impl Node {
             started_ms: 0,
             extra: Default::default(),
             pace_ms: Default::default(),
+            settled: Vec::new(),
         };
         let state = self.loaded.log.state();
         let known = state.partitions.first().unwrap();

@@ -41,10 +41,12 @@ impl State {
                 host,
                 counter,
                 pace_ms,
+                settled,
             } => {
                 if let Some(known) = self.hosts.iter_mut().find(|known| known.id == host) {
                     known.heartbeat = counter;
                     known.pace_ms = pace_ms;
+                    known.settled = settled;
                 }
             }
             Event::HostDown { host } => {

@@ -256,6 +256,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
                     roles: vec!["all".to_owned()],
                     heartbeat: 1,
                     pace_ms: 0,
+                    settled: Vec::new(),
                     started_ms: 1,
                     extra,
                 })

@@ -365,6 +365,7 @@ async fn take_in(region: &Region, log: &GlobalLog, records: &[&'static str]) {
         roles: Vec::new(),
         heartbeat: 0,
         pace_ms: 0,
+        settled: Vec::new(),
         started_ms: 0,
         extra: Default::default(),
     };

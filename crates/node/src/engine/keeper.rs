@@ -140,6 +140,7 @@ impl Keeper {
                     host: running.host.clone(),
                     counter,
                     pace_ms,
+                    settled: running.settled(),
                 }])
             })
             .await?;
@@ -189,6 +190,7 @@ impl Running {
                 roles: vec![self.config.roles.to_string()],
                 heartbeat,
                 pace_ms: 0,
+                settled: Vec::new(),
                 started_ms: self.started_ms,
                 extra: Default::default(),
             },

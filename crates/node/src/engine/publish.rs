@@ -70,14 +70,6 @@ impl Running {
         if behind() || all {
             self.follow(owned.id).await?;
         }
-        // What was acknowledged must be found again; searches do not look so closely.
-        if let Some((_, end)) = follower.entries(covered)
-            && end < settled
-        {
-            let stream = StreamId::Partition(owned.id);
-            let hole = self.journal.expect_end(stream, end).await;
-            hole.map_err(FollowError::from)?;
-        }
         let tuning = &self.config.tuning;
         let thresholds = Thresholds {
             bytes: tuning.segment_bytes,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use backstay_bucket::Bucket;
 pub(crate) use backstay_global::CommitError as GlobalError;
 use backstay_global::{Event, GlobalLog, Reject, State};
-use backstay_journal::{CommitOptions, Journal};
+use backstay_journal::{CommitOptions, Journal, StoreError, TailError};
 use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::buckets::Buckets;
 use super::owned::Owned;
 use super::record::KeyHash;
-use super::tails::{FollowError, Tails};
+use super::tails::{FollowError, Tails, Witness};
 use super::view;
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
@@ -181,7 +181,49 @@ impl Running {
     /// Brings the tail of a partition to the present.
     pub(crate) async fn follow(&self, partition: u32) -> Result<(), FollowError> {
         let standing = || self.global.read(|state| view::standing(state, partition));
-        self.tails.follower(partition).refresh(&standing).await
+        let witness = || self.witness(partition);
+        let follower = self.tails.follower(partition);
+        let before = standing();
+        match follower.refresh(&standing, &witness).await {
+            // To a node whose state is old, trimmed ground looks like a hole.
+            Err(FollowError::Tail(TailError::Store(StoreError::Missing { object, by }))) => {
+                if self.global.refresh().await.is_ok() && standing() != before {
+                    return follower.refresh(&standing, &witness).await;
+                }
+                Err(StoreError::Missing { object, by }.into())
+            }
+            done => done,
+        }
+    }
+
+    /// Below which slot of a partition everything must be in the journal.
+    fn witness(&self, partition: u32) -> Witness {
+        // The numbers of one that is fenced mean nothing any more.
+        let writes = |owned: &Arc<Owned>| owned.writer().health().fenced.is_none();
+        if let Some(owned) = self.owned(partition).filter(writes) {
+            return Witness::Says {
+                settled: owned.writer().settled_below(),
+                by: format!("its writer, this node ({})", self.host),
+            };
+        }
+        match self.global.read(|state| view::settled(state, partition)) {
+            Some((host, settled)) if host != self.host => Witness::Says {
+                settled,
+                by: format!("its writer, host {host}"),
+            },
+            _ => Witness::Nobody,
+        }
+    }
+
+    /// What this node has written of its partitions, as its heartbeat tells the others.
+    pub(crate) fn settled(&self) -> Vec<(u32, u64)> {
+        let owned = self.all_owned();
+        let writing = owned
+            .iter()
+            .filter(|it| it.writer().health().fenced.is_none());
+        writing
+            .map(|it| (it.id, it.writer().settled_below()))
+            .collect()
     }
 
     /// Throws away of the tails what segments have by now.

@@ -35,6 +35,21 @@ pub(crate) struct Standing {
     pub(crate) floor: u64,
 }
 
+/// Who says how far a partition reaches at the least, so that its end can be told from a hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Witness {
+    /// Whoever writes it: this node knows its own writer, and others tell it with each heartbeat.
+    Says {
+        /// Everything below is in the journal.
+        settled: u64,
+        /// Who says so.
+        by: String,
+    },
+    /// Nobody writes it now: only the entries behind an absent slot can say that it was there, and
+    /// they are listed.
+    Nobody,
+}
+
 /// Why the tails are not at the present.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
@@ -163,10 +178,17 @@ impl Follower {
     /// Reads on to the end of the stream as it is at some time after this call began.
     ///
     /// `standing` answers with the position as the state says now; it is asked again when the
-    /// tail finds itself in trimmed ground.
+    /// tail finds itself in trimmed ground. `witness` tells the end of the stream from a hole.
+    ///
+    /// That costs no request while the partition has an owner, and one listing while it has none.
+    /// What was deleted since the last heartbeat of another owner is noticed at its next one.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] at a hole: what lies behind it is not to be read as if it were all.
     pub(crate) async fn refresh(
         &self,
         standing: &(dyn Fn() -> Standing + Sync),
+        witness: &(dyn Fn() -> Witness + Sync),
     ) -> Result<(), FollowError> {
         let asked = Instant::now();
         let mut guard = self.reader.lock().await;
@@ -177,6 +199,7 @@ impl Follower {
             return Ok(());
         }
         let began = Instant::now();
+        let witness = witness();
         loop {
             let now = standing();
             self.prune(now.covered);
@@ -200,6 +223,9 @@ impl Follower {
             reader.tail.set_floor(now.floor);
             match Self::read_on(reader, &self.live).await {
                 Ok(()) => {
+                    if self.is_beyond(reader.tail.position(), &witness).await? {
+                        continue;
+                    }
                     reader.current_as_of = Some(began);
                     return Ok(());
                 }
@@ -216,6 +242,18 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Whether there is more by now at `end`, where the stream seemed to end.
+    async fn is_beyond(&self, end: u64, witness: &Witness) -> Result<bool, StoreError> {
+        let Witness::Says { settled, by } = witness else {
+            self.journal.expect_end(self.stream, end).await?;
+            return Ok(false);
+        };
+        let by = || by.clone();
+        self.journal
+            .expect_settled(self.stream, end, *settled, by)
+            .await
     }
 
     async fn read_on(reader: &mut Reader, live: &Mutex<Live>) -> Result<(), FollowError> {

@@ -65,6 +65,15 @@ pub(crate) fn standing(state: &State, partition: u32) -> Standing {
         })
 }
 
+/// What the owner of a partition has said of it last: who it is, and below which slot everything
+/// was in the journal then. `None` while there is no owner, or it has not said anything yet.
+pub(crate) fn settled(state: &State, partition: u32) -> Option<(String, u64)> {
+    let owner = state.partition(partition)?.owner.clone()?;
+    let host = state.host(&owner)?;
+    let said = host.settled.iter().find(|(id, _)| *id == partition)?;
+    Some((owner, said.1))
+}
+
 /// Who owns which partition, under which term.
 pub(crate) fn ownership(state: &State) -> Vec<(u32, Option<String>, u64)> {
     let partitions = state.partitions.iter();

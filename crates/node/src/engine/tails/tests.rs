@@ -36,6 +36,18 @@ async fn append(writer: &Writer, raw: &str) -> u64 {
     writer.append(record).await.unwrap().seq
 }
 
+/// A writer that says nothing of what must be there.
+fn end_is_open() -> Witness {
+    says(0)
+}
+
+fn says(settled: u64) -> Witness {
+    Witness::Says {
+        settled,
+        by: "its writer".to_owned(),
+    }
+}
+
 fn raws(batches: Vec<Arc<Vec<Event>>>) -> Vec<String> {
     batches
         .iter()
@@ -53,7 +65,7 @@ async fn a_refresh_finds_what_was_acknowledged_before_it() {
     let standing = Standing::default;
     for n in 0..5 {
         append(&writer, &n.to_string()).await;
-        follower.refresh(&standing).await.unwrap();
+        follower.refresh(&standing, &end_is_open).await.unwrap();
         let found = raws(tails.batches(&[(0, 0)], "r").unwrap());
         assert_eq!(found.len(), n + 1);
     }
@@ -67,7 +79,11 @@ async fn an_older_state_than_the_tail_is_refused_instead_of_missing_events() {
     let first = append(&writer, "first").await;
     let second = append(&writer, "second").await;
     let tails = Tails::new(journal(&store, "reader"));
-    tails.follower(0).refresh(&Standing::default).await.unwrap();
+    tails
+        .follower(0)
+        .refresh(&Standing::default, &end_is_open)
+        .await
+        .unwrap();
     let covered = first + 1;
     assert_eq!(
         raws(tails.batches(&[(0, covered)], "r").unwrap()),
@@ -104,7 +120,7 @@ async fn a_tail_that_was_overtaken_by_trimming_goes_on_where_segments_end() {
             floor: covered,
         },
     };
-    follower.refresh(&standing).await.unwrap();
+    follower.refresh(&standing, &end_is_open).await.unwrap();
     let found = raws(tails.batches(&[(0, covered)], "r").unwrap());
     assert_eq!(found, ["there"]);
 }
@@ -143,7 +159,7 @@ async fn dead_entries_behind_a_covered_seal_are_not_found() {
         floor: covered,
     };
     let follower = tails.follower(0);
-    follower.refresh(&standing).await.unwrap();
+    follower.refresh(&standing, &end_is_open).await.unwrap();
     let (entries, _) = follower.entries(covered).unwrap();
     assert_eq!(entries.len(), 1, "the dead one is passed over");
 }
@@ -178,8 +194,49 @@ async fn a_record_of_a_newer_version_is_an_error_that_names_its_slot_and_hides_n
     let tails = Tails::new(journal(&store, "reader"));
     let follower = tails.follower(0);
     for _ in 0..2 {
-        let error = follower.refresh(&Standing::default).await.unwrap_err();
+        let error = follower
+            .refresh(&Standing::default, &end_is_open)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(&STREAM.key(bad)), "{error}");
         assert_eq!(raws(tails.batches(&[(0, 0)], "r").unwrap()), ["readable"]);
     }
+}
+
+#[tokio::test]
+async fn a_hole_is_told_from_the_end_whoever_writes_and_while_nobody_does() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    let mut slots = Vec::new();
+    // The last one was put when all below were known to be there, and so says it.
+    for n in 0..40 {
+        slots.push(append(&writer, &n.to_string()).await);
+    }
+    let settled = writer.settled_below();
+    let last = *slots.last().unwrap();
+    for seq in slots {
+        let object = STREAM.key(seq);
+        let bytes = writing.store().read(&object).await.unwrap().unwrap();
+        writing.store().delete(vec![object.clone()]).await.unwrap();
+        let look = async |witness: Witness| {
+            let follower = Tails::new(journal(&store, "reader")).follower(0);
+            let witness = || witness.clone();
+            follower.refresh(&Standing::default, &witness).await
+        };
+        let error = look(says(settled)).await.unwrap_err().to_string();
+        assert!(error.contains(&object), "{error}");
+        match look(Witness::Nobody).await {
+            Err(error) => assert!(error.to_string().contains(&object), "{error}"),
+            Ok(()) => assert_eq!(seq, last, "only the last one has nobody behind it"),
+        }
+        writing.store().create(&object, bytes).await.unwrap();
+    }
+    let tails = Tails::new(journal(&store, "whole"));
+    let whole = tails.follower(0);
+    for witness in [says(settled), Witness::Nobody] {
+        let witness = || witness.clone();
+        whole.refresh(&Standing::default, &witness).await.unwrap();
+    }
+    assert_eq!(raws(tails.batches(&[(0, 0)], "r").unwrap()).len(), 40);
 }
