@@ -1,8 +1,11 @@
 //! One event, as it travels from ingest through the journal into a segment.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+
+use crate::work;
 
 /// Name of the field that holds the time, in ms since 1970.
 pub(crate) const TIMESTAMP: &str = "@timestamp";
@@ -10,6 +13,9 @@ pub(crate) const TIMESTAMP: &str = "@timestamp";
 pub(crate) const RAW: &str = "@rawstring";
 /// Name of the field that holds the identity.
 pub(crate) const ID: &str = "@id";
+
+/// Names among which one is looked for one by one.
+const FEW_NAMES: usize = 32;
 
 /// One event.
 ///
@@ -63,13 +69,31 @@ impl Event {
             .iter()
             .filter(|(key, _)| ![TIMESTAMP, RAW, ID].contains(&key.as_str()))
             .map(|(key, value)| (Cow::Borrowed(key.as_str()), value.as_str()));
-        let mut seen: Vec<(Cow<'_, str>, &str)> =
-            Vec::with_capacity(self.tags.len() + self.fields.len());
+        let most = self.tags.len() + self.fields.len();
+        let mut all: Vec<(Cow<'_, str>, &str)> = Vec::with_capacity(most);
+        // For few names a look at each is faster than a set; what others send may have hundreds
+        // of thousands.
+        let mut seen: Option<HashSet<Cow<'_, str>>> =
+            (most > FEW_NAMES).then(|| HashSet::with_capacity(most));
         for (name, value) in tags.chain(fields) {
-            if !seen.iter().any(|(known, _)| *known == name) {
-                seen.push((name, value));
+            let is_new = if let Some(seen) = &mut seen {
+                work::add(1);
+                seen.insert(name.clone())
+            } else {
+                work::add(all.len());
+                !all.iter().any(|(known, _)| *known == name)
+            };
+            if is_new {
+                all.push((name, value));
             }
         }
-        seen
+        all
+    }
+
+    /// Bytes of all its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        let named = self.fields.iter().chain(&self.tags);
+        let named = named.map(|(name, value)| name.len() + value.len());
+        self.raw.len() + self.id.len() + named.sum::<usize>()
     }
 }

@@ -24,6 +24,7 @@ mod query;
 mod range;
 pub mod segment;
 mod source;
+mod work;
 
 pub use error::SearchError;
 pub use event::Event;

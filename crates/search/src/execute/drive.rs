@@ -11,6 +11,7 @@ use super::Stats;
 use super::accumulate::Accumulator;
 use super::plan::{Plan, Reduce};
 use crate::segment::{Open, compute};
+use crate::work;
 use crate::{Event, SearchError, SegmentSource, TimeRange};
 
 /// Segments whose footer and filters are read at the same time.
@@ -205,10 +206,12 @@ async fn perform(plan: Arc<Plan>, cutoff: Arc<Cutoff>, task: Task) -> Result<Par
             done: 1,
         }),
         Task::Live { events, from, done } => {
-            let part = tokio::task::spawn_blocking(move || live(&plan, &events, from, done));
-            part.await.map_err(|error| SearchError::Stopped {
-                detail: error.to_string(),
-            })?
+            let work = work::carried(move || live(&plan, &events, from, done));
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|error| SearchError::Stopped {
+                    detail: error.to_string(),
+                })?
         }
         Task::RowGroup {
             open,

@@ -1,6 +1,7 @@
 //! Decoded columns of a row group, and filters asked about all their rows at once.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::event::{ID, RAW, TIMESTAMP};
 use crate::execute::Row;
 use crate::filter::{Fields, Filter, is_text};
 use crate::gram;
+use crate::work;
 
 /// Names and places of a segment's columns.
 #[derive(Debug)]
@@ -100,7 +102,11 @@ impl Columns {
     }
 
     pub(crate) fn row(&self, row: usize) -> ColumnRow<'_> {
-        ColumnRow { columns: self, row }
+        ColumnRow {
+            columns: self,
+            row,
+            more: OnceCell::new(),
+        }
     }
 
     fn texts(&self, place: usize) -> Option<&StringArray> {
@@ -119,7 +125,9 @@ impl Columns {
     }
 
     fn more(&self, row: usize) -> Option<Row> {
-        serde_json::from_str(self.text(MORE_COLUMN, row)?).ok()
+        let text = self.text(MORE_COLUMN, row)?;
+        work::add(text.len());
+        serde_json::from_str(text).ok()
     }
 
     /// Which rows lie in a range; needs the times.
@@ -267,9 +275,16 @@ fn fold_all(texts: &StringArray, folded: &mut Vec<u8>) {
 pub(crate) struct ColumnRow<'a> {
     columns: &'a Columns,
     row: usize,
+    /// Its fields without a column: they are decoded once, however many of them are asked for.
+    more: OnceCell<Option<Row>>,
 }
 
 impl ColumnRow<'_> {
+    fn more(&self) -> Option<&Row> {
+        let decoded = self.more.get_or_init(|| self.columns.more(self.row));
+        decoded.as_ref()
+    }
+
     /// What orders events; needs the times and identities.
     pub(crate) fn position(&self) -> (i64, &str) {
         (
@@ -286,10 +301,7 @@ impl Fields for ColumnRow<'_> {
                 let at = self.columns.timestamp(self.row)?;
                 Some(Cow::Owned(at.to_string()))
             }
-            MORE_COLUMN => {
-                let value = self.columns.more(self.row)?.remove(name)?;
-                Some(Cow::Owned(value.as_str()?.to_owned()))
-            }
+            MORE_COLUMN => Some(Cow::Borrowed(self.more()?.get(name)?.as_str()?)),
             place => self.columns.text(place, self.row).map(Cow::Borrowed),
         }
     }
@@ -298,17 +310,14 @@ impl Fields for ColumnRow<'_> {
         let layout = &self.columns.layout;
         layout.text_columns(&[], true).into_iter().any(|place| {
             if place == MORE_COLUMN {
-                return self
-                    .columns
-                    .more(self.row)
-                    .is_some_and(|more| more.any_text(found));
+                return self.more().is_some_and(|more| more.any_text(found));
             }
             self.columns.text(place, self.row).is_some_and(&mut *found)
         })
     }
 
     fn to_row(&self) -> Row {
-        let mut row = self.columns.more(self.row).unwrap_or_default();
+        let mut row = self.more().cloned().unwrap_or_default();
         if let Some(at) = self.columns.timestamp(self.row) {
             row.insert(TIMESTAMP.to_owned(), at.into());
         }

@@ -20,6 +20,8 @@ mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wide;
 
 pub use read::count;
 pub(crate) use read::{Open, Wanted, compute};

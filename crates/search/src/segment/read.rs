@@ -90,7 +90,7 @@ pub(crate) async fn compute<T: Send + 'static>(
     segment: &str,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, SearchError> {
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(crate::work::carried(work)).await {
         Ok(result) => result.map_err(|detail| SearchError::Corrupt {
             segment: segment.to_owned(),
             detail,

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-/// The pieces of a file that were read, as the Parquet reader wants a file.
+/// The pieces of a file that were read, by their places, as the Parquet reader wants a file.
 pub(super) struct Sparse {
     pub(super) pieces: Vec<(u64, Bytes)>,
     pub(super) size: u64,
@@ -15,11 +15,16 @@ pub(super) struct Sparse {
 impl Sparse {
     /// Bytes that lie within one piece.
     pub(super) fn slice(pieces: &[(u64, Bytes)], start: u64, length: u64) -> Option<Bytes> {
-        pieces.iter().find_map(|(offset, bytes)| {
-            let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
-            let to = from.checked_add(usize::try_from(length).ok()?)?;
-            (to <= bytes.len()).then(|| bytes.slice(from..to))
-        })
+        let (offset, bytes) = Self::at(pieces, start)?;
+        let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
+        let to = from.checked_add(usize::try_from(length).ok()?)?;
+        (to <= bytes.len()).then(|| bytes.slice(from..to))
+    }
+
+    /// The last piece that begins here or before.
+    fn at(pieces: &[(u64, Bytes)], start: u64) -> Option<&(u64, Bytes)> {
+        let behind = pieces.partition_point(|(offset, _)| *offset <= start);
+        pieces.get(behind.checked_sub(1)?)
     }
 
     fn missing(start: u64) -> ParquetError {
@@ -37,7 +42,7 @@ impl ChunkReader for Sparse {
     type T = Box<dyn Read>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let rest = self.pieces.iter().find_map(|(offset, bytes)| {
+        let rest = Self::at(&self.pieces, start).and_then(|(offset, bytes)| {
             let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
             (from < bytes.len()).then(|| bytes.slice(from..))
         });

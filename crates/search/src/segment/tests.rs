@@ -31,7 +31,7 @@ const SHAPE: Shape = Shape {
     columns: 5,
 };
 
-fn search(bytes: Bytes, text: &str) -> Result<Vec<Row>, SearchError> {
+pub(super) fn search(bytes: Bytes, text: &str) -> Result<Vec<Row>, SearchError> {
     let source = MemorySource::new("7", i64::MIN, i64::MAX, bytes);
     let limits = Limits {
         rows: 10_000,

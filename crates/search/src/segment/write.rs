@@ -22,6 +22,7 @@ use super::{
 use crate::event::{Event, ID, RAW, TIMESTAMP};
 use crate::filter::is_text;
 use crate::gram::{self, Builder, Key};
+use crate::work;
 use crate::{SearchError, execute::Row};
 
 /// A segment, ready to be uploaded.
@@ -54,6 +55,9 @@ const SHAPE: Shape = Shape {
     group_bytes: 4 << 20,
     columns: 200,
 };
+/// A column of a row group has no more than 2 GiB, and JSON makes six bytes of one at worst. No
+/// request is so large.
+const MAX_EVENT_BYTES: usize = i32::MAX as usize / 8;
 /// Between level 1 and 3 lie a few percent of size and half of the speed.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -74,10 +78,9 @@ pub(crate) fn write_shaped(events: &[Event], shape: &Shape) -> Result<Written, S
     })
 }
 
-/// What an event adds to a row group: the values of fields mostly repeat pieces of the raw text.
+/// What an event adds to a row group: names and values mostly repeat pieces of the raw text.
 fn text_bytes(event: &Event) -> usize {
-    let fields = event.fields.iter().chain(&event.tags);
-    event.raw.len() + fields.map(|(_, value)| value.len()).sum::<usize>() / 4
+    event.raw.len() + (event.bytes() - event.raw.len()) / 4
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -98,13 +101,14 @@ fn encode(events: &[Event], shape: &Shape) -> Result<Written, String> {
     let mut groups = Vec::new();
     let mut rest = sorted.as_slice();
     while !rest.is_empty() {
-        let mut bytes = 0;
+        let (mut bytes, mut largest) = (0, 0);
         let full = rest.iter().position(|event| {
             bytes += text_bytes(event);
+            largest = largest.max(event.bytes());
             bytes >= shape.group_bytes
         });
-        if bytes > i32::MAX as usize / 2 {
-            return Err(format!("{bytes} bytes in one event are too many"));
+        if largest > MAX_EVENT_BYTES {
+            return Err(format!("{largest} bytes in one event are too many"));
         }
         let (group, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
         rest = after;
@@ -216,8 +220,11 @@ fn column_names(events: &[&Event], most: usize) -> Vec<String> {
         .into_iter()
         .filter(|(name, _)| !name.is_empty() && name != MORE)
         .collect();
-    names.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
-    names.truncate(most);
+    if names.len() > most {
+        // Not sorted: there may be as many names as values.
+        names.select_nth_unstable_by(most, |(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
+        names.truncate(most);
+    }
     let mut names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
     names.sort();
     names
@@ -294,6 +301,7 @@ impl RowGroup {
             filter.insert_both(Key::pair(ID, &event.id));
             odd_case |= add_text(&mut filter, &event.raw, &mut folded);
             let mut more = Row::new();
+            let mut known = Within::new(&event.raw);
             for (name, value) in event.attributes() {
                 let column = columns.get(name.as_ref()).copied();
                 let last = column.and_then(|column| repeated.get_mut(column));
@@ -304,8 +312,7 @@ impl RowGroup {
                 if let Some(last) = last {
                     *last = Some(value);
                 }
-                if is_text(&name) && memmem::find(event.raw.as_bytes(), value.as_bytes()).is_none()
-                {
+                if is_text(&name) && !known.has(value) {
                     odd_case |= add_text(&mut filter, value, &mut folded);
                     let place = column.map_or(MORE_COLUMN, |column| FIXED_COLUMNS + column);
                     if let Some(own) = own_texts.get_mut(place) {
@@ -354,9 +361,57 @@ impl RowGroup {
     }
 }
 
+/// Which values of an event are pieces of its raw text.
+///
+/// A search through the whole text for each of its values would be quadratic: a line of a few MB
+/// may have hundreds of thousands. Values mostly stand there in the order of the fields, so each is
+/// looked for behind the one before it first; and all searches together look at no more than
+/// [`LOOKS`] times the text. A value that is not found for want of that counts as not there, which
+/// makes the file a little larger, and no search miss it.
+struct Within<'a> {
+    raw: &'a [u8],
+    /// Behind the last value that was found.
+    from: usize,
+    /// Bytes that may still be looked at.
+    left: usize,
+}
+
+/// How often a raw text may be looked through for its values.
+const LOOKS: usize = 32;
+
+impl<'a> Within<'a> {
+    fn new(raw: &'a str) -> Self {
+        Self {
+            raw: raw.as_bytes(),
+            from: 0,
+            left: raw.len().saturating_mul(LOOKS),
+        }
+    }
+
+    fn has(&mut self, value: &str) -> bool {
+        value.is_empty()
+            || self.look(self.from, value.as_bytes())
+            || (self.from > 0 && self.look(0, value.as_bytes()))
+    }
+
+    fn look(&mut self, from: usize, value: &[u8]) -> bool {
+        let end = from.saturating_add(self.left).min(self.raw.len());
+        let Some(text) = self.raw.get(from..end) else {
+            return false;
+        };
+        let found = memmem::find(text, value).map(|at| at + value.len());
+        let looked = found.unwrap_or(text.len());
+        work::add(looked);
+        self.left -= looked;
+        self.from = found.map_or(self.from, |behind| from + behind);
+        found.is_some()
+    }
+}
+
 /// Adds the grams of a text; says whether it has odd letters.
 fn add_text(filter: &mut Builder, text: &str, folded: &mut Vec<u8>) -> bool {
     folded.clear();
+    work::add(text.len());
     gram::fold(text, folded);
     gram::grams(folded, |gram| filter.insert_gram(gram));
     gram::has_odd_case(text)
