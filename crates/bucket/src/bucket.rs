@@ -156,7 +156,7 @@ impl Bucket {
             .await
         {
             Ok(()) => Ok(Created::New),
-            Err(Stop::Precondition) => Ok(Created::AlreadyExists),
+            Err(Stop::Precondition(_)) => Ok(Created::AlreadyExists),
             Err(stop) => Err(inner.error(&name, stop)),
         }
     }
@@ -433,10 +433,11 @@ impl Inner {
     pub(crate) fn error(&self, name: &str, stop: Stop) -> Error {
         match stop {
             Stop::Error(error) => error,
-            Stop::Precondition => fault::refused(
+            Stop::Precondition(Some(said)) => fault::conflict(&self.config, name, &said),
+            Stop::Precondition(None) => fault::refused(
                 &self.config,
                 name,
-                "a lease or a policy of the container forbids it; look at the container's settings",
+                "it exists already; look at who else writes to this container",
             ),
             Stop::Range => fault::refused(&self.config, name, "it does not serve this range"),
         }

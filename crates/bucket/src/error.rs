@@ -35,18 +35,18 @@ pub enum Error {
     },
     /// The store refuses these credentials (HTTP 401 or 403).
     #[error(
-        "{object}: access denied ({detail}): account {account}, container {container}; check {variable} and what the account may do there"
+        "{object}: access denied ({detail}): account {account}, container {container}; {remedy}"
     )]
     Denied {
         /// The account, access key id or service account.
         account: String,
         /// The container.
         container: String,
-        /// The variable that holds the credential.
-        variable: String,
+        /// What to do.
+        remedy: String,
         /// The object's full name, or the prefix that was listed.
         object: String,
-        /// The store's own code, for example `AuthenticationFailed`.
+        /// What the store says: status, its own code (for example `AuthenticationFailed`), message.
         detail: String,
     },
     /// The object is encrypted with another key.

@@ -7,15 +7,20 @@ use object_store::client::HttpError;
 
 use crate::{BucketConfig, Error, Provider, Source};
 
+mod remedy;
+mod said;
+
+pub(crate) use said::service_error;
+
 /// A refusal by the service, as [`crate::store`] found it in the response.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("HTTP {status} {code}{message}")]
+#[error("HTTP {status}{}{code}{message}", if code.is_empty() { "" } else { " " })]
 pub(crate) struct ServiceError {
     /// The HTTP status.
     pub(crate) status: u16,
     /// The service's own code, for example `ContainerNotFound`; empty if it gave none.
     pub(crate) code: String,
-    /// The start of its message, with a leading `: `; empty if it gave none.
+    /// The start of its message and of what it adds, with a leading `: `; empty if it gave none.
     pub(crate) message: String,
 }
 
@@ -31,8 +36,9 @@ pub(crate) enum Verdict {
 /// Why an operation ended without success.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The object exists already, or is not the one that was expected.
-    Precondition,
+    /// The object exists already, or is not the one that was expected; what the service said, if
+    /// it was one that said it.
+    Precondition(Option<ServiceError>),
     /// The range begins behind the object's end.
     Range,
     /// Anything else.
@@ -63,11 +69,11 @@ pub(crate) fn judge(config: &BucketConfig, object: &str, error: object_store::Er
     match error {
         E::NotFound { .. } => stop(missing(config, object)),
         E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. } => {
-            Verdict::Stop(Stop::Precondition)
+            Verdict::Stop(Stop::Precondition(None))
         }
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
             let detail = flat(&error);
-            stop(denied(config, object, detail))
+            stop(denied(config, object, detail, None))
         }
         // What is left of a folder's errors are ranges (`InvalidGetRange` is not exported).
         E::Generic { .. } if local && flat(&error).contains("range") => Verdict::Stop(Stop::Range),
@@ -91,8 +97,13 @@ fn judge_service(config: &BucketConfig, object: &str, service: ServiceError) -> 
         // Google names no code of its own for it in JSON.
         (404, _) if service.message.contains("bucket does not exist") => stop(no_container(config)),
         (404, _) => stop(missing(config, object)),
-        (401 | 403, _) => stop(denied(config, object, service.to_string())),
-        (409 | 412, _) => Verdict::Stop(Stop::Precondition),
+        // Google's way to say "too many".
+        (403, "rateLimitExceeded" | "userRateLimitExceeded") => Verdict::Again(service.into()),
+        (401 | 403, _) => stop(denied(config, object, service.to_string(), Some(&service))),
+        (409 | 412, code) if !remedy::is_precondition(code) => {
+            stop(conflict(config, object, &service))
+        }
+        (409 | 412, _) => Verdict::Stop(Stop::Precondition(Some(service))),
         (416, _) => Verdict::Stop(Stop::Range),
         (501, _) => stop(refused(config, object, service.to_string())),
         (507, _) => stop(Error::NoSpace {
@@ -111,8 +122,10 @@ fn judge_io(config: &BucketConfig, object: &str, kind: io::ErrorKind, text: Stri
         // A folder that has gone is not an object that was never there.
         Kind::NotFound if !folder_exists(config) => stop(no_container(config)),
         Kind::NotFound => stop(missing(config, object)),
-        Kind::AlreadyExists => Verdict::Stop(Stop::Precondition),
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => stop(denied(config, object, text)),
+        Kind::AlreadyExists => Verdict::Stop(Stop::Precondition(None)),
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            stop(denied(config, object, text, None))
+        }
         Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => stop(Error::NoSpace {
             endpoint: config.endpoint(),
             object: object.to_owned(),
@@ -152,14 +165,29 @@ pub(crate) fn no_container(config: &BucketConfig) -> Error {
     }
 }
 
-fn denied(config: &BucketConfig, object: &str, detail: String) -> Error {
+fn denied(
+    config: &BucketConfig,
+    object: &str,
+    detail: String,
+    said: Option<&ServiceError>,
+) -> Error {
+    let variable = config.told_by(config.credential_variable());
     Error::Denied {
         account: config.account(),
         container: config.container.clone(),
-        variable: config.told_by(config.credential_variable()),
+        remedy: match said {
+            Some(said) => remedy::of_denied(config, said),
+            None => format!("check {variable} and what the account may do there"),
+        },
         object: object.to_owned(),
         detail,
     }
+}
+
+/// A 409 or 412 that nobody made a condition for.
+pub(crate) fn conflict(config: &BucketConfig, object: &str, said: &ServiceError) -> Error {
+    let remedy = remedy::of_conflict(&said.code);
+    refused(config, object, format!("{said}; {remedy}"))
 }
 
 pub(crate) fn refused(config: &BucketConfig, object: &str, source: impl Into<Source>) -> Error {

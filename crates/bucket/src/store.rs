@@ -19,15 +19,13 @@ use object_store::multipart::MultipartStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::{Host, Url};
 
-use crate::fault::{self, ServiceError};
+use crate::fault::{self, service_error};
 use crate::{BucketConfig, Error, GcpCredentials, Provider, Result};
 
 /// A store that does not answer a connection attempt within this time is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// So much of an error response is read.
 const LONGEST_ERROR_BODY: usize = 16 * 1024;
-/// So much of its message is shown.
-const LONGEST_MESSAGE: usize = 200;
 
 /// A store, and the same store where it can upload an object in numbered parts. A folder cannot.
 pub(crate) struct Store {
@@ -258,28 +256,6 @@ impl HttpService for Refusals {
         let error = service_error(status.as_u16(), header, &String::from_utf8_lossy(&body));
         // `Unknown` is never repeated by the client itself.
         Err(HttpError::new(HttpErrorKind::Unknown, error))
-    }
-}
-
-/// Azure, S3 and Google's XML all answer `<Code>` and `<Message>`; Google's JSON has `message`.
-fn service_error(status: u16, code: Option<String>, body: &str) -> ServiceError {
-    let between = |start: &str, end: &str| {
-        let (_, rest) = body.split_once(start)?;
-        Some(rest.split_once(end)?.0)
-    };
-    let message = between("<Message>", "</Message>")
-        .or_else(|| between("\"message\": \"", "\""))
-        .or_else(|| between("\"message\":\"", "\""));
-    let message = message.and_then(|text| text.lines().next()).map(|line| {
-        let short: String = line.chars().take(LONGEST_MESSAGE).collect();
-        format!(": {short}")
-    });
-    ServiceError {
-        status,
-        code: code
-            .or_else(|| between("<Code>", "</Code>").map(str::to_owned))
-            .unwrap_or_default(),
-        message: message.unwrap_or_default(),
     }
 }
 

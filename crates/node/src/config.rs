@@ -10,7 +10,8 @@
 //! | `BACKSTAY_SOURCE_ADDRESS` | the system's choice | the local address from which buckets are asked |
 //! | `BUCKET_STORAGE_MULTIPLE_ENDPOINTS` | `false` | every bucket keeps its own endpoint |
 //! | `ENABLE_ALERTS` | `true` | whether alerts run |
-//! | `PUBLIC_URL` | `http://localhost:<port>` | how clients and other nodes reach this node |
+//! | `PUBLIC_URL` | `http://localhost:<port>` | how clients reach the cluster |
+//! | `EXTERNAL_URL` | `PUBLIC_URL` | how other nodes reach this node; the operator sets it for each pod |
 //! | `NODE_ROLES` | `all` | `all`, `ingestonly` or `httponly` |
 //! | `PORT` (`HUMIO_PORT`) | `8080` | where it listens |
 //! | `DIRECTORY` | `./data` | the data folder |
@@ -117,6 +118,8 @@ pub struct NodeConfig {
     pub enable_alerts: bool,
     /// `PUBLIC_URL`.
     pub public_url: Url,
+    /// `EXTERNAL_URL`: for the other nodes. The public one may be a name that leads anywhere.
+    pub external_url: Url,
     /// `NODE_ROLES`.
     pub roles: Roles,
     /// `BACKSTAY_BIND`.
@@ -261,6 +264,10 @@ impl NodeConfig {
             recover_without_seal: read.flag("BACKSTAY_RECOVER_WITHOUT_SEAL", false)?,
             enable_alerts: read.flag("ENABLE_ALERTS", true)?,
             public_url: read.parse("PUBLIC_URL", &public_url)?,
+            external_url: match read.text("EXTERNAL_URL") {
+                Some(text) => read.parse("EXTERNAL_URL", &text)?,
+                None => read.parse("PUBLIC_URL", &public_url)?,
+            },
             roles: match read.text("NODE_ROLES") {
                 Some(text) => read.parse("NODE_ROLES", &text)?,
                 None => Roles::All,

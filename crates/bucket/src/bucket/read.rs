@@ -231,7 +231,7 @@ impl Opened {
     fn stopped(&self, stop: Stop) -> Error {
         match stop {
             // It was longer a moment ago.
-            Stop::Precondition | Stop::Range => self.inner.replaced(&self.name),
+            Stop::Precondition(_) | Stop::Range => self.inner.replaced(&self.name),
             stop => self.inner.error(&self.name, stop),
         }
     }

@@ -109,7 +109,7 @@ fn a_condition_that_does_not_hold_is_told_from_failure() {
     for (status, code) in [(409, "BlobAlreadyExists"), (412, "ConditionNotMet")] {
         assert!(matches!(
             answer(status, code),
-            Verdict::Stop(Stop::Precondition)
+            Verdict::Stop(Stop::Precondition(_))
         ));
     }
     assert!(matches!(
@@ -145,7 +145,7 @@ fn a_folder_s_own_errors_are_told_apart() {
     ));
     assert!(matches!(
         io_error(io::ErrorKind::AlreadyExists),
-        Verdict::Stop(Stop::Precondition)
+        Verdict::Stop(Stop::Precondition(_))
     ));
     assert!(matches!(
         io_error(io::ErrorKind::Interrupted),

@@ -26,24 +26,6 @@ fn azurite_has_the_account_in_its_path_and_azure_in_its_host() {
 }
 
 #[test]
-fn the_services_codes_are_found() {
-    let azure = r#"<?xml version="1.0"?><Error><Code>ContainerNotFound</Code><Message>The specified container does not exist.
-RequestId:1</Message></Error>"#;
-    let error = service_error(404, None, azure);
-    assert_eq!(error.code, "ContainerNotFound");
-    assert_eq!(
-        error.to_string(),
-        "HTTP 404 ContainerNotFound: The specified container does not exist."
-    );
-    let google = r#"{"error": {"code": 404, "message": "The specified bucket does not exist.", "errors": []}}"#;
-    let error = service_error(404, None, google);
-    assert_eq!(error.message, ": The specified bucket does not exist.");
-    // A response to HEAD has no body, but Azure's header.
-    let error = service_error(404, Some("BlobNotFound".to_owned()), "");
-    assert_eq!(error.to_string(), "HTTP 404 BlobNotFound");
-}
-
-#[test]
 fn a_credential_that_cannot_be_used_is_named_but_not_shown() {
     let config = BucketConfig {
         provider: Provider::Azure {

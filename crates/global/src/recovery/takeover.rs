@@ -69,16 +69,30 @@ pub(super) async fn seal(
     }
 }
 
+/// What may be given up, the seal, is offered only where the source refuses to be written to. What
+/// is damaged, or encrypted with another key, would not be read without a seal either: its own error
+/// says what helps.
 fn cannot_seal(error: LoadError) -> LoadError {
     match error {
-        // What is damaged is restored, not permitted.
-        LoadError::Seal(SealError::Store(
-            StoreError::Missing { .. } | StoreError::Unreadable { .. },
-        )) => error,
-        LoadError::Seal(SealError::Store(source)) if !source.is_retryable() => {
+        LoadError::Seal(SealError::Store(source)) if is_refused(&source) => {
             LoadError::CannotSeal { source }
         }
         other => other,
+    }
+}
+
+/// Whether the store does not let us write there.
+fn is_refused(error: &StoreError) -> bool {
+    use backstay_bucket::Error;
+    match error {
+        StoreError::Backend { source, .. } => matches!(
+            source.downcast_ref::<Error>(),
+            Some(Error::Denied { .. } | Error::ReadOnly { .. } | Error::Refused { .. })
+        ),
+        StoreError::Unavailable { .. }
+        | StoreError::Unreadable { .. }
+        | StoreError::Missing { .. }
+        | StoreError::Encode { .. } => false,
     }
 }
 

@@ -41,6 +41,7 @@ fn values_that_mean_nothing_name_their_variable() {
         ("NODE_ROLES", "some"),
         ("ENABLE_ALERTS", "maybe"),
         ("PUBLIC_URL", "not a url"),
+        ("EXTERNAL_URL", "not a url"),
         ("BACKSTAY_BIND", "here"),
         ("BACKSTAY_INGEST_PARTITIONS", "0"),
         ("BACKSTAY_TRIM_SECONDS", "0"),
@@ -51,6 +52,19 @@ fn values_that_mean_nothing_name_their_variable() {
         let error = config(&[(name, value)]).unwrap_err();
         assert!(error.to_string().contains(name), "{name}: {error}");
     }
+}
+
+#[test]
+fn other_nodes_are_told_the_external_url_and_clients_the_public_one() {
+    let public = ("PUBLIC_URL", "https://logs.example.com/");
+    let alone = config(&[public]).unwrap();
+    assert_eq!(alone.external_url, alone.public_url);
+    let both = config(&[public, ("EXTERNAL_URL", "http://pod-1.logs-headless:8080")]).unwrap();
+    assert_eq!(
+        both.external_url.as_str(),
+        "http://pod-1.logs-headless:8080/"
+    );
+    assert_eq!(both.public_url.as_str(), "https://logs.example.com/");
 }
 
 #[test]

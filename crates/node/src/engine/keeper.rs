@@ -186,7 +186,7 @@ impl Running {
             host: Host {
                 id: self.host.clone(),
                 incarnation: self.incarnation.clone(),
-                url: self.config.public_url.to_string(),
+                url: self.config.external_url.to_string(),
                 roles: vec![self.config.roles.to_string()],
                 heartbeat,
                 pace_ms: 0,

@@ -71,17 +71,8 @@ impl Site {
             let why = format!("the failover {} is still under way", run.id);
             return Ok(Answer::refused(why, "backstay status --watch"));
         }
-        match self.holds_term(Side::Primary).await? {
-            Some(true) => Ok(Answer::refused(
-                "the primary holds the term: there is nothing to fail back",
-                status,
-            )),
-            Some(false) | None if marks.run.is_none() => {
-                let why = "no failover is on record";
-                Ok(Answer::refused(why, status))
-            }
-            Some(false) | None => Ok(Answer::Holds("the secondary is the active region".into())),
-        }
+        let holds = self.holds_term(Side::Primary).await?;
+        Ok(failed_over(marks.run.is_some(), holds))
     }
 
     pub(super) async fn is_paused(&self) -> Result<Answer, String> {
@@ -137,3 +128,26 @@ impl Site {
         self.mark(|_| BTreeMap::from([(RUN, None)])).await
     }
 }
+
+/// Whether a failover is behind us, by whether one is on record and whether the primary holds the
+/// term (`None`: there is no journal that could say so).
+fn failed_over(on_record: bool, primary_holds: Option<bool>) -> Answer {
+    match (primary_holds, on_record) {
+        (Some(true), _) => Answer::refused(
+            "the primary holds the term: there is nothing to fail back",
+            "backstay status",
+        ),
+        (Some(false) | None, true) => Answer::Holds("the secondary is the active region".into()),
+        (Some(false), false) => Answer::refused(
+            "no failover is on record, but the primary does not hold the term: the secondary was started by hand",
+            "backstay failover (it does what is left of a failover, and puts it on record)",
+        ),
+        (None, false) => Answer::refused(
+            "no failover is on record",
+            "backstay status; if the secondary was started by hand, backstay failover, which puts it on record",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

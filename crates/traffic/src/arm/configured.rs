@@ -11,7 +11,7 @@ use super::etag::Conditions;
 use super::frame::{Done, Resource, Wanted, not_found};
 use crate::alerts::{Alerts, AlertsState, Configured, Surroundings};
 use crate::profile::check_resource_name;
-use crate::resource::{ResourceId, Scope};
+use crate::resource::{Kind, ResourceId, Scope};
 
 /// One of them, there or not.
 pub(super) struct At<C> {
@@ -67,6 +67,11 @@ impl<C: Configured> Resource for At<C> {
         let put = move |state: &mut AlertsState| {
             let old = C::of(state).get(&self.id.key(C::KIND)).cloned();
             let (body, status) = wanted.of(old.as_deref(), C::shown, || self.missing())?;
+            let status = match C::KIND {
+                // Azure answers so to a new one as well, and its SDKs refuse a 201.
+                Kind::MetricAlert => StatusCode::OK,
+                _ => status,
+            };
             // Names keep the case in which they were made.
             let id = old.as_ref().map_or(&self.id, |it| it.id()).clone();
             let new = C::read(id, body, &around)?;

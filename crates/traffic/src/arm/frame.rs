@@ -110,6 +110,17 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Whether it is a PATCH that has this property, whatever its value and its name's case.
+    pub(super) fn patches(&self, property: &str) -> bool {
+        let named = |object: &Value, name: &str| -> Vec<Value> {
+            let all = object.as_object().into_iter().flatten();
+            let these = all.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            these.map(|(_, value)| value.clone()).collect()
+        };
+        let properties = named(&self.body, "properties");
+        self.patch && properties.iter().any(|it| !named(it, property).is_empty())
+    }
+
     /// The whole of the resource that is asked for, and the status code of its making or change:
     /// the body of a PUT, or what a PATCH makes of what was there.
     pub(super) fn of<R: Serialize>(

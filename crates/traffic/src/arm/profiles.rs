@@ -41,6 +41,15 @@ impl Resource for ProfileAt {
 
     async fn put(self, arm: &Arm, wanted: Wanted) -> Result<Done, ArmError> {
         let (id, manager) = (self.0, &arm.manager);
+        // Azure's own words. To take them as the whole list would delete those that are left out.
+        if wanted.patches("endpoints") {
+            return Err(ArmError::bad(
+                "BadRequest",
+                "The 'endpoints' property cannot be specified when updating a profile using PATCH. \
+                 Please use PUT to update the profile instead."
+                    .to_owned(),
+            ));
+        }
         check_resource_name(&id.name, "profile")?;
         check_resource_name(&id.resource_group, "resource group")?;
         check_resource_name(&id.subscription, "subscription")?;

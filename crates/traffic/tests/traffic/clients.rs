@@ -313,6 +313,19 @@ async fn curl_drives_the_api_as_az_rest_would() {
         .await;
     assert_eq!(shown["properties"]["endpointStatus"], "Disabled");
 
+    // Azure refuses a PATCH of the list; taken as the whole list, it would delete the others.
+    for name in ["endpoints", "Endpoints"] {
+        for list in [json!([]), json!(null), json!([{ "name": "primary" }])] {
+            let body = json!({ "properties": { name: list } });
+            let (status, _, answer) = curl.call("PATCH", &at("/p"), Some(&body), &[]).await;
+            assert_eq!((status, code(&answer)), (400, "BadRequest"), "{body}");
+            assert!(answer.to_string().contains("Please use PUT"), "{answer}");
+        }
+    }
+    let (_, _, after) = curl.call("GET", &at("/p"), None, &[]).await;
+    let endpoints = after["properties"]["endpoints"].as_array();
+    assert_eq!(endpoints.map(Vec::len), Some(2), "{after}");
+
     let third = json!({ "properties": { "target": "192.0.2.9" } });
     let (status, _, shown) = curl
         .call("PUT", &at("/p/externalEndpoints/third"), Some(&third), &[])

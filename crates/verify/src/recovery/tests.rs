@@ -22,7 +22,7 @@ fn bucket(of: &str) -> BucketError {
         "denied" => BucketError::Denied {
             account: text(),
             container: text(),
-            variable: text(),
+            remedy: text(),
             object: text(),
             detail: text(),
         },
