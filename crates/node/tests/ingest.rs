@@ -6,8 +6,12 @@
 mod backlog;
 #[path = "ingest/curl.rs"]
 mod curl;
+#[path = "ingest/damage.rs"]
+mod damage;
 #[path = "ingest/formats.rs"]
 mod formats;
+#[path = "ingest/hostile.rs"]
+mod hostile;
 #[path = "ingest/idempotency.rs"]
 mod idempotency;
 #[path = "ingest/parsers.rs"]

@@ -154,6 +154,13 @@ fn a_node_that_cannot_start_is_down_and_takes_nothing() {
     assert_eq!(server.call("GET", "/metrics", None, "*/*", "").status, 200);
 }
 
+/// To some of Splunk's clients any answer is final: a node that starts makes them wait for theirs.
+#[test]
+fn a_hec_client_of_a_node_that_starts_is_answered_when_it_has_started() {
+    let server = Server::begin(&[]);
+    assert_eq!(send(&server, HEC_RAW, "unknown", &[], b"x").status, 403);
+}
+
 #[test]
 fn the_metrics_count_what_was_taken_and_what_was_refused() {
     let server = Server::start();

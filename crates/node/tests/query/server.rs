@@ -247,7 +247,8 @@ fn has_file(path: &std::path::Path) -> bool {
 
 /// An answer as it came over the socket.
 pub fn parse(all: &[u8]) -> Answer {
-    let text = String::from_utf8(all.to_vec()).unwrap();
+    // An answer may be protobuf.
+    let text = String::from_utf8_lossy(all).into_owned();
     let (head, rest) = text.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let is_chunked = head

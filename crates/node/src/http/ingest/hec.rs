@@ -10,6 +10,7 @@ mod answer;
 mod metadata;
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -20,9 +21,9 @@ use super::draft::{Draft, shortened};
 use super::json::{Members, Piece, REPLACED, Scanner, text};
 use super::times::json_time;
 use super::{Context, Delivery};
-use crate::Engine;
 use crate::http::error::ApiError;
 use crate::http::parse;
+use crate::{Engine, Phase};
 use answer::Code;
 use metadata::Metadata;
 
@@ -38,11 +39,29 @@ const MEMBERS: [&str; 8] = [
     "fields",
 ];
 
+/// Between two looks whether a node has started.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits while the node starts, for as long as a client may wait for its acknowledgement.
+///
+/// Two of Splunk's own clients (its loggers for Java and JavaScript) send again what got no answer;
+/// after any answer, "Server is busy" too, they drop the batch. So there is none as long as that
+/// helps, and 503 with code 9 only then, which all others send again.
+async fn started(engine: &Engine) {
+    let begun = Instant::now();
+    let patience = engine.config().tuning.ack_timeout;
+    while matches!(engine.phase(), Phase::Starting(_)) && begun.elapsed() < patience {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 pub(super) async fn events(delivery: Delivery) -> Response {
+    started(&delivery.engine).await;
     delivery.take(decode).await.unwrap_or_else(answer::refused)
 }
 
 pub(super) async fn raw(delivery: Delivery) -> Response {
+    started(&delivery.engine).await;
     delivery
         .take(decode_raw)
         .await

@@ -145,10 +145,14 @@ impl<'a> Scanner<'a> {
             return end;
         }
         match self.is_by_lines {
-            true => next_object_line(rest, error.line()).or_else(|| self.balanced_end(rest)),
-            false => self
-                .balanced_end(rest)
-                .or_else(|| next_object_line(rest, error.line())),
+            true => match self.next_object_line(rest, error.line()) {
+                None => self.balanced_end(rest),
+                found => found,
+            },
+            false => match self.balanced_end(rest) {
+                None => self.next_object_line(rest, error.line()),
+                found => found,
+            },
         }
         .unwrap_or(rest.len())
     }
@@ -171,6 +175,22 @@ impl<'a> Scanner<'a> {
         });
         self.patience -= end.unwrap_or(bytes.len());
         end.map(|end| end + 1)
+    }
+
+    /// Before the next line that begins as an object does, and is none before this one (from 1).
+    fn next_object_line(&mut self, bytes: &[u8], from: usize) -> Option<usize> {
+        let bytes = bytes.get(..self.patience.min(bytes.len()))?;
+        let mut start = 0;
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+        for (at, line) in lines {
+            if at > 0 && at + 1 >= from && line.trim_ascii_start().starts_with(b"{") {
+                self.patience -= start;
+                return Some(start);
+            }
+            start += line.len();
+        }
+        self.patience -= bytes.len();
+        None
     }
 
     /// The elements of the array that begins here; false if it does not end.
@@ -221,18 +241,6 @@ impl<'a> Scanner<'a> {
             }
         }
     }
-}
-
-/// Before the next line that begins as an object does, and is none before this one (from 1).
-fn next_object_line(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut start = 0;
-    for (at, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        if at > 0 && at + 1 >= from && line.trim_ascii_start().starts_with(b"{") {
-            return Some(start);
-        }
-        start += line.len();
-    }
-    None
 }
 
 /// The text with U+FFFD in the place of each half of a surrogate pair that stands alone (`\ud800`),

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_events;
+mod batches;
 mod bounds;
 mod fidelity;
+#[path = "../../../tests/ingest/hostile.rs"]
+mod hostile;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};

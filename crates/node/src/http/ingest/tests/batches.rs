@@ -1,0 +1,124 @@
+//! Whole batches: damaged at random, and made to take long.
+
+use super::hostile::{self, FORMATS, Format, Hostile};
+use super::*;
+
+fn decoder(format: Format) -> Decode {
+    match format {
+        Format::Structured => structured::decode,
+        Format::Unstructured => unstructured::decode,
+        Format::Hec | Format::HecLines | Format::HecArray => hec::decode,
+        Format::HecRaw => hec::decode_raw,
+        Format::Bulk => elastic::decode,
+        Format::OtlpJson | Format::OtlpProtobuf => otlp::decode,
+    }
+}
+
+fn check(batch: &Hostile) {
+    let request = Request::of(batch.format.content_type());
+    let shown = String::from_utf8_lossy(&batch.body);
+    match request.decode(decoder(batch.format), batch.body.clone()) {
+        Ok(decoded) => {
+            let texts: Vec<String> = decoded.events.iter().map(|it| it.raw.clone()).collect();
+            hostile::check_found(batch, &texts);
+            let marked = decoded.events.iter().filter(|event| {
+                let mut names = event.fields.iter().map(|(name, _)| name.as_str());
+                names.any(|name| name == "@error")
+            });
+            if let Some(bad) = &batch.bad {
+                let wanted = usize::from(batch.format.stores_bad_events()) * bad.len();
+                assert_eq!(marked.count(), wanted, "{shown}");
+            }
+            let (status, body) = answer(decoded);
+            hostile::check_answer(batch, status, &body);
+        }
+        Err(error) => {
+            assert_eq!(error.status(), 400, "{shown}");
+            assert_eq!(batch.good, [] as [String; 0], "{shown}: {error}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_good_events_of_a_damaged_batch_are_stored_once_and_the_bad_ones_named(
+        batch in prop::sample::select(FORMATS.to_vec())
+            .prop_flat_map(|format| hostile::batches(format, "unit")),
+    ) {
+        check(&batch);
+    }
+}
+
+/// The same piece over and over is where an algorithm that grows with the square shows, and where
+/// one that is not bounded overflows its stack.
+#[test]
+fn no_batch_of_one_piece_over_and_over_is_too_much() {
+    const BYTES: usize = 64 << 10;
+    let pieces = [
+        "{\"event\":\"x\"\n",
+        "{\"event\":\"x\n",
+        "{\"event\":",
+        "{\"a\":[\n",
+        "{\n",
+        "\"\n",
+        "\"x\n\"",
+        "\"a\"b",
+        "[",
+        "]",
+        "{\"event\":\"x\",}",
+        "{\"index\":{}}\n",
+        "x\n",
+        "\\ud800",
+        "\u{fffd}=",
+        "a=\"",
+    ];
+    let around = [
+        ("", ""),
+        ("[", "]"),
+        ("{\"event\":\"", "\"}"),
+        ("[{\"messages\":[", "]}]"),
+        ("[{\"messages\":[\"", "\"]}]"),
+        ("[{\"events\":[", "]}]"),
+        (
+            "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[",
+            "]}]}]}",
+        ),
+        ("{\"index\":{}}\n{\"message\":\"", "\"}"),
+    ];
+    let decoders: [Decode; 6] = [
+        hec::decode,
+        hec::decode_raw,
+        structured::decode,
+        unstructured::decode,
+        elastic::decode,
+        otlp::decode,
+    ];
+    for piece in pieces {
+        for (begin, end) in around {
+            let body = format!("{begin}{}{end}", piece.repeat(BYTES / piece.len()));
+            for decode in decoders {
+                let _ = Request::of("application/json").decode(decode, body.clone());
+            }
+        }
+    }
+    let parsers = ["json", "kv", "accesslog", "syslog"];
+    let lines = pieces.map(|piece| piece.replace('\n', " ").repeat(BYTES / piece.len()));
+    let begins = [
+        "",
+        "<13>1 - - - - - [x ",
+        "Nov 23 03:13:14 ",
+        "<13>",
+        "{\"a\":\"",
+    ];
+    for line in lines {
+        for begin in begins {
+            for parser in parsers {
+                let request = Request {
+                    parser: Some(parser.to_owned()),
+                    ..Request::of("text/plain")
+                };
+                let _ = request.decode(hec::decode_raw, format!("{begin}{line}"));
+            }
+        }
+    }
+}
