@@ -145,19 +145,35 @@ impl Bucket {
     /// on any number of machines, exactly one creates it. It is durable when this returns.
     ///
     /// # Errors
-    /// As [`Bucket::put`]. After [`Error::Unreachable`] it is unknown whether it took effect, and
+    /// As [`Bucket::put`]. A refusal that does not say that the object exists is looked into, and
+    /// the put repeated if it does not. After [`Error::Unreachable`] it is unknown whether it took effect, and
     /// it may even take effect later.
     pub async fn put_if_absent(&self, key: &str, data: Bytes) -> Result<Created> {
         let inner = &self.inner;
         let (name, path) = inner.to_write(key)?;
         let sealed = inner.seal(&name, &data).await?;
-        match inner
-            .put_sealed(&name, &path, sealed, PutMode::Create)
-            .await
-        {
-            Ok(()) => Ok(Created::New),
-            Err(Stop::Precondition(_)) => Ok(Created::AlreadyExists),
-            Err(stop) => Err(inner.error(&name, stop)),
+        let payload = PutPayload::from(sealed);
+        let mut attempts = Attempts::new(&inner.config, &name, payload.content_length() as u64);
+        let objects = &inner.store.objects;
+        let create = || PutOptions::from(PutMode::Create);
+        loop {
+            let put = attempts.run(|| objects.put_opts(&path, payload.clone(), create()));
+            let conflict = match put.await {
+                Ok(_) => return Ok(Created::New),
+                Err(Stop::Precondition(Some(said))) if !said.is_certain() => said,
+                Err(Stop::Precondition(_)) => return Ok(Created::AlreadyExists),
+                Err(stop) => return Err(inner.error(&name, stop)),
+            };
+            // To take that for "exists" where nothing is would have a journal believe in an entry
+            // that nobody has written.
+            match inner.head(&name, &path).await {
+                Ok(_) => return Ok(Created::AlreadyExists),
+                Err(error) if error.is_missing() => attempts
+                    .rest(conflict.into())
+                    .await
+                    .map_err(|stop| inner.error(&name, stop))?,
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -24,6 +24,16 @@ pub(crate) struct ServiceError {
     pub(crate) message: String,
 }
 
+impl ServiceError {
+    /// Whether it says, with a code of its own, that the object exists, or is not the expected one.
+    pub(crate) fn is_certain(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "BlobAlreadyExists" | "ConditionNotMet" | "PreconditionFailed" | "conditionNotMet"
+        )
+    }
+}
+
 /// What to do about a failed attempt.
 #[derive(Debug)]
 pub(crate) enum Verdict {

@@ -80,6 +80,13 @@ impl<'a> Attempts<'a> {
             // What an earlier attempt met says more than that the last one hung.
             Err(_) => self.last.take().unwrap_or_else(|| "no answer".into()),
         };
+        self.rest(source).await?;
+        Ok(None)
+    }
+
+    /// The pause after an attempt that came to nothing because of `source`, if there is time for
+    /// another one.
+    pub(crate) async fn rest(&mut self, source: Source) -> Result<(), Stop> {
         let pause = self.pause();
         tracing::debug!(object = self.object, attempt = self.made, %source, ?pause, "trying again");
         if Instant::now() + pause >= self.end {
@@ -87,7 +94,7 @@ impl<'a> Attempts<'a> {
         }
         self.last = Some(source);
         sleep(pause).await;
-        Ok(None)
+        Ok(())
     }
 
     /// Attempts until one succeeds, fails for good, or the deadline has passed.

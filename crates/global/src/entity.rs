@@ -295,7 +295,28 @@ entity! {
         optional {
             /// Who writes it.
             owner: Option<HostId> = "owner",
+            /// The index object that has the idempotency keys of the entries in segments, if one
+            /// was written.
+            window: Option<WindowIndex> = "window",
+            /// For how long it has been written by living owners, in milliseconds: the clock by
+            /// which its keys age. Goes on through recoveries; nobody's wall clock is in it.
+            ran_ms: u64 = "ranMs",
         }
+    }
+}
+
+entity! {
+    /// Which index object has a partition's idempotency keys. Later ones are greater.
+    pub struct WindowIndex {
+        required {
+            /// The term of the owner that wrote it.
+            term: u64 = "term",
+            /// Counts the objects of that term.
+            number: u64 = "number",
+            /// Of entries below, every key is in the object or its time is over.
+            upto: u64 = "upto",
+        }
+        optional {}
     }
 }
 
@@ -320,6 +341,11 @@ entity! {
             /// Where this cluster's own stream of that partition began with the recovery: what
             /// lies below is of an earlier life.
             begins: u64 = "begins",
+            /// The source's index object of idempotency keys, in the source's bucket.
+            window: Option<WindowIndex> = "window",
+            /// Whether the source's keys are still only in its bucket: in no index object of this
+            /// cluster.
+            keys_pending: bool = "keysPending",
         }
     }
 }

@@ -49,6 +49,10 @@ pub enum Event {
         /// reads the partition and finds less has found a hole.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         settled: Vec<(u32, u64)>,
+        /// For how long it has written its partitions since it said so last, in milliseconds by a
+        /// clock that nobody sets. Only partitions of which it holds keys that age.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ran: Vec<(u32, u64)>,
     },
     /// A host ended, or was silent for its lease. Its partitions have no owner then.
     HostDown {
@@ -77,6 +81,20 @@ pub enum Event {
         /// What was in those entries. Segments of a repository that was deleted meanwhile are
         /// left out when this is applied.
         segments: Vec<Segment>,
+    },
+    /// A partition's idempotency keys are in another index object from now on.
+    WindowIndexed {
+        /// The partition.
+        partition: u32,
+        /// The writer's term.
+        term: u64,
+        /// Counts the objects of that term.
+        number: u64,
+        /// Of entries below, every key is in it or its time is over.
+        upto: u64,
+        /// Recoveries whose source's keys of this partition are in it from now on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        adopted: Vec<String>,
     },
     /// Entries of a partition may be trimmed.
     FloorAdvanced {

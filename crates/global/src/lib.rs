@@ -28,6 +28,7 @@ mod store;
 pub use entity::{
     Alert, BucketEntity, Dashboard, Host, HostId, IngestToken, Organization, Parser, Partition,
     RecoveredTail, RecoveryRecord, Repository, RepositoryId, User, View, ViewConnection,
+    WindowIndex,
 };
 pub use event::Event;
 pub use log::{CommitError, Committed, GlobalLog};

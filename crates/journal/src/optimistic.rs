@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::Journal;
+use crate::backoff::Backoff;
 use crate::entry::{Entry, EntryKind, StreamId};
 use crate::fence::{Fence, Occupied, judge};
 use crate::slot;
@@ -54,6 +55,7 @@ impl Journal {
             kind: EntryKind::Data,
             payload,
         };
+        let mut backoff = Backoff::default();
         loop {
             backstay_failpoint::hit("journal.append.before_put");
             let mut created = slot::create_with_retry(store, &entry).await?;
@@ -61,8 +63,16 @@ impl Journal {
             let mut lost = None;
             if !created {
                 let Some(occupant) = slot::read_with_retry(store, stream, entry.seq).await? else {
-                    // It was there and is gone: only trimming deletes.
-                    return Ok(TryAppend::TrimmedBehind);
+                    // It was there and is gone, and only trimming deletes; in `global` it says so
+                    // first. Where it has not, the store has answered what is not so: it is asked
+                    // again, as by a partition's writer.
+                    let gone = stream != StreamId::Global
+                        || slot::with_retry(|| is_trimmed(store, entry.seq)).await?;
+                    if gone {
+                        return Ok(TryAppend::TrimmedBehind);
+                    }
+                    slot::doubt(&mut backoff, stream, entry.seq).await?;
+                    continue;
                 };
                 match judge(&occupant.header(), term, entry.nonce) {
                     Occupied::Own => created = true,

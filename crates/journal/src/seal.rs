@@ -6,6 +6,7 @@
 
 use futures::{StreamExt, stream};
 
+use crate::backoff::Backoff;
 use crate::entry::{Entry, EntryKind, StreamId};
 use crate::fence::Fence;
 use crate::store::StoreError;
@@ -94,6 +95,9 @@ impl Journal {
         let mut next = from;
         // The slot of this very seal, made by an earlier call or by an unclear try of this one.
         let mut own: Option<u64> = None;
+        // The slot that was called occupied last.
+        let mut occupied: Option<u64> = None;
+        let mut backoff = Backoff::default();
         loop {
             // The end of the stream as far as it is known; another entry may still get there first.
             let mut entries = stream::iter(next..)
@@ -128,6 +132,9 @@ impl Journal {
             if let Some(seq) = own {
                 return self.checked(stream, seq, term, previous).await;
             }
+            if occupied == Some(next) {
+                slot::doubt(&mut backoff, stream, next).await?;
+            }
             let seal = Entry {
                 stream,
                 seq: next,
@@ -144,6 +151,7 @@ impl Journal {
                 tracing::info!(%stream, seq = next, term, by, "sealed");
                 return self.checked(stream, next, term, previous).await;
             }
+            occupied = Some(next);
             // Occupied meanwhile, by whomever: the next round reads and judges it, this very seal
             // included if an unclear first try made it.
         }

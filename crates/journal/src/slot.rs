@@ -9,6 +9,22 @@ use crate::store::{EntryStore, StoreError};
 /// top of the retries of the backend itself.
 const TRIES: u32 = 10;
 
+/// Waits before a store that calls a slot occupied, where nothing is, is asked again.
+pub(crate) async fn doubt(
+    backoff: &mut Backoff,
+    stream: StreamId,
+    seq: u64,
+) -> Result<(), StoreError> {
+    if backoff.tries() < TRIES {
+        backoff.wait().await;
+        return Ok(());
+    }
+    Err(StoreError::Unavailable {
+        object: stream.key(seq),
+        detail: "it answers that the object exists, and that it does not".to_owned(),
+    })
+}
+
 /// Reads a slot; `None` when it is absent.
 pub(crate) async fn read(
     store: &dyn EntryStore,

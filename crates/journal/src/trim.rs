@@ -75,10 +75,18 @@ impl Journal {
         for window in old.chunk_by(|a, b| a / TRIM_WINDOW == b / TRIM_WINDOW) {
             if let (StreamId::Global, Some(first)) = (stream, window.first()) {
                 backstay_failpoint::hit("journal.trim.before_mark");
-                // Whether this call or an earlier one made it does not matter.
+                // Whether this call or an earlier one made it does not matter, but it must be there.
                 let mark = mark(*first);
                 let bytes = Bytes::from_static(b"trimmed");
-                self.store.create(&mark, bytes).await?;
+                if !self.store.create(&mark, bytes).await?
+                    && self.store.read(&mark).await?.is_none()
+                {
+                    return Err(StoreError::Unavailable {
+                        object: mark,
+                        detail: "it answers that the object exists, and that it does not"
+                            .to_owned(),
+                    });
+                }
             }
             let mut keys = Vec::new();
             for (seq, header) in self.headers(stream, window).await? {

@@ -28,7 +28,7 @@
 //! | `BACKSTAY_SEGMENT_SECONDS` | `60` | the age at which they do anyway |
 //! | `BACKSTAY_SNAPSHOT_SECONDS` | `300` | interval of snapshots |
 //! | `BACKSTAY_SNAPSHOTS_KEPT` | `5` | snapshots that are kept, at least 2 |
-//! | `BACKSTAY_TRIM_SECONDS` | `600` | how long covered entries stay: the idempotency window, at least 600 |
+//! | `BACKSTAY_TRIM_SECONDS` | `600` | how long covered entries stay: the idempotency window, at least 600; counted while the partition is written |
 //! | `BACKSTAY_CACHE_BYTES` | `10737418240` | local cache of segments; 0 turns it off |
 //! | `MAX_EVENT_FIELD_COUNT` | `8000` | most fields of an event; what is beyond is found in its text only |
 //! | `BACKSTAY_ELASTIC_VERSION` | `8.19.0` | the version that the Elasticsearch endpoint says it has; Beats refuse one that is older than they are |

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub ingest_seconds: Histogram,
     /// Unacknowledged bytes.
     pub backlog_bytes: Family<PartitionLabel, Gauge>,
+    /// Idempotency keys that are known.
+    pub idempotency_keys: Family<PartitionLabel, Gauge>,
     /// Partitions that this node writes.
     pub partitions_owned: Gauge,
     /// Partitions taken over from another host or after a restart.
@@ -110,6 +112,8 @@ impl Metrics {
             register!(ingest_refused, "Batches refused");
         let backlog_bytes: Family<PartitionLabel, Gauge> =
             register!(backlog_bytes, "Unacknowledged bytes");
+        let idempotency_keys: Family<PartitionLabel, Gauge> =
+            register!(idempotency_keys, "Idempotency keys that are known");
         let partitions_owned: Gauge = register!(partitions_owned, "Partitions written here");
         let takeovers: Counter = register!(takeovers, "Partitions taken over");
         let partitions_lost: Counter = register!(partitions_lost, "Partitions lost to another");
@@ -136,6 +140,7 @@ impl Metrics {
             ingest_refused,
             ingest_seconds,
             backlog_bytes,
+            idempotency_keys,
             partitions_owned,
             takeovers,
             partitions_lost,

@@ -12,3 +12,5 @@ mod host;
 mod recovery;
 #[path = "engine/restart.rs"]
 mod restart;
+#[path = "engine/window.rs"]
+mod window;

@@ -106,11 +106,20 @@ fn what_passes_is_tried_again() {
 
 #[test]
 fn a_condition_that_does_not_hold_is_told_from_failure() {
-    for (status, code) in [(409, "BlobAlreadyExists"), (412, "ConditionNotMet")] {
-        assert!(matches!(
-            answer(status, code),
-            Verdict::Stop(Stop::Precondition(_))
-        ));
+    for (status, code, certain) in [
+        (409, "BlobAlreadyExists", true),
+        (412, "ConditionNotMet", true),
+        (412, "PreconditionFailed", true),
+        (412, "conditionNotMet", true),
+        (409, "", false),
+        (409, "SomethingNew", false),
+        (412, "", false),
+    ] {
+        let verdict = answer(status, code);
+        let Verdict::Stop(Stop::Precondition(Some(said))) = verdict else {
+            panic!("{status} {code}: {verdict:?}");
+        };
+        assert_eq!(said.is_certain(), certain, "{status} {code}");
     }
     assert!(matches!(
         answer(416, "InvalidRange"),

@@ -8,7 +8,9 @@
 //! - Hosts are dropped, partitions have no owner and begin behind what our own streams hold, no
 //!   segment is on any host.
 //! - Segments that were in no bucket are taken out and listed as lost.
-//! - A record of the recovery is added, with what is to be imported from the source's partitions.
+//! - A record of the recovery is added, with what is to be imported from the source's partitions,
+//!   and where their idempotency keys are. How long each partition has run (the clock by which the
+//!   keys age) is carried over.
 
 use std::collections::BTreeMap;
 
@@ -90,6 +92,8 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
         partition.term = begin.map_or(partition.term, |begin| begin.term);
         partition.covered = begin.map_or(0, |begin| begin.start);
         partition.floor = partition.covered;
+        // Its object is in the source's bucket; the record of the recovery names it.
+        partition.window = None;
     }
     let mut losses = Losses::default();
     state.segments.retain_mut(|segment| {

@@ -214,6 +214,8 @@ impl Source<'_> {
             to,
             imported: partition.covered,
             begins: 0,
+            window: partition.window,
+            keys_pending: true,
             extra: Default::default(),
         })
     }

@@ -46,6 +46,8 @@ pub fn state(segments: usize) -> State {
             term: 2,
             covered: segments as u64,
             floor: segments as u64 / 2,
+            window: None,
+            ran_ms: 0,
             owner: None,
             extra: Default::default(),
         })

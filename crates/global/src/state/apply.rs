@@ -1,7 +1,7 @@
 //! What an event does. Never fails: what cannot be meant (a name that is not there) does nothing,
 //! the same on every node.
 
-use crate::entity::{Partition, RepositoryId};
+use crate::entity::{Partition, RepositoryId, WindowIndex};
 use crate::event::Event;
 use crate::segment::Segment;
 use crate::state::State;
@@ -42,11 +42,20 @@ impl State {
                 counter,
                 pace_ms,
                 settled,
+                ran,
             } => {
                 if let Some(known) = self.hosts.iter_mut().find(|known| known.id == host) {
                     known.heartbeat = counter;
                     known.pace_ms = pace_ms;
                     known.settled = settled;
+                }
+                for (partition, ms) in ran {
+                    // Only its owner's time counts: two at once would make keys age too fast.
+                    if let Some(known) = self.partition_mut(partition)
+                        && known.owner.as_ref() == Some(&host)
+                    {
+                        known.ran_ms = known.ran_ms.saturating_add(ms);
+                    }
                 }
             }
             Event::HostDown { host } => {
@@ -77,6 +86,28 @@ impl State {
                     known.covered = known.covered.max(covered_to);
                 }
                 self.add_segments(segments);
+            }
+            Event::WindowIndexed {
+                partition,
+                term,
+                number,
+                upto,
+                adopted,
+            } => {
+                if let Some(known) = self.partition_mut(partition) {
+                    known.window = Some(WindowIndex {
+                        term,
+                        number,
+                        upto,
+                        extra: Default::default(),
+                    });
+                }
+                for record in &mut self.recoveries {
+                    let tails = record.tails.iter_mut();
+                    for tail in tails.filter(|tail| tail.partition == partition) {
+                        tail.keys_pending &= !adopted.contains(&record.id);
+                    }
+                }
             }
             Event::FloorAdvanced {
                 partition, floor, ..
@@ -181,6 +212,8 @@ fn new_partition(id: u32) -> Partition {
         covered: 0,
         floor: 0,
         owner: None,
+        window: None,
+        ran_ms: 0,
         extra: Default::default(),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::entity::{
     Alert, BucketEntity, Dashboard, Host, IngestToken, Organization, Parser, Partition,
     RecoveredTail, RecoveryRecord, Repository, RepositoryId, User, View, ViewConnection,
+    WindowIndex,
 };
 use crate::raw::Extra;
 use crate::recovery::LossReport;
@@ -119,6 +120,13 @@ fn partition() -> impl Strategy<Value = Partition> {
             covered,
             floor,
             owner,
+            window: (covered % 2 == 1).then(|| WindowIndex {
+                term,
+                number: covered,
+                upto: covered,
+                extra: Extra::default(),
+            }),
+            ran_ms: covered / 2,
             extra,
         },
     )
@@ -133,6 +141,13 @@ fn recovery() -> impl Strategy<Value = RecoveryRecord> {
             to,
             imported: to / 2,
             begins: to / 3,
+            window: (to % 2 == 1).then(|| WindowIndex {
+                term: 1,
+                number: to / 5,
+                upto: to / 4,
+                extra: Extra::default(),
+            }),
+            keys_pending: to % 3 == 1,
             extra,
         });
     (name(), vec(tail, 0..3), extra()).prop_map(|(id, tails, extra)| RecoveryRecord {

@@ -98,7 +98,50 @@ impl State {
                         "partition {partition}: floor {floor} is not from {} to {}",
                         known.floor, known.covered
                     )
+                })?;
+                let indexed = known.window.as_ref().map_or(0, |window| window.upto);
+                ensure(*floor <= known.floor.max(indexed), || {
+                    format!("partition {partition}: the keys below {floor} are in no index yet")
                 })
+            }
+            Event::WindowIndexed {
+                partition,
+                term,
+                number,
+                upto,
+                adopted,
+            } => {
+                let known = self.in_term(*partition, *term)?;
+                if let Some(now) = &known.window {
+                    ensure((*term, *number) > (now.term, now.number), || {
+                        format!(
+                            "partition {partition}: index {term}/{number} is not after {}/{}",
+                            now.term, now.number
+                        )
+                    })?;
+                    ensure(*upto >= now.upto, || {
+                        format!(
+                            "partition {partition}: keys are in an index up to {}, beyond {upto}",
+                            now.upto
+                        )
+                    })?;
+                }
+                ensure(*upto <= known.covered, || {
+                    format!(
+                        "partition {partition} is covered up to {}, not {upto}",
+                        known.covered
+                    )
+                })?;
+                let pending = |id: &String| {
+                    let mut pending = self.pending_keys(*partition);
+                    pending.any(|(record, _)| record.id == *id)
+                };
+                match adopted.iter().find(|id| !pending(id)) {
+                    None => Ok(()),
+                    Some(id) => Err(Reject::new(format!(
+                        "partition {partition}: recovery {id} has no keys to take over"
+                    ))),
+                }
             }
             Event::TailImported {
                 recovery,

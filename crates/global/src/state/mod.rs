@@ -163,6 +163,21 @@ impl State {
     }
 }
 
+impl State {
+    /// Recoveries whose source's idempotency keys of a partition are in no index of this cluster
+    /// yet, oldest first, with where they are.
+    pub fn pending_keys(
+        &self,
+        partition: u32,
+    ) -> impl Iterator<Item = (&RecoveryRecord, &crate::entity::RecoveredTail)> {
+        self.recoveries.iter().flat_map(move |record| {
+            let tails = record.tails.iter();
+            let pending = tails.filter(move |it| it.partition == partition && it.keys_pending);
+            pending.map(move |tail| (record, tail))
+        })
+    }
+}
+
 /// Why an event cannot follow the state as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]

@@ -50,6 +50,17 @@ pub enum IngestError {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The partition of the batch's key knows as many keys as it may; older ones must have their
+    /// time first. Nothing was taken. (HTTP 429)
+    #[error(
+        "{keys} idempotency keys are known in this batch's partition, and none may be forgotten yet; send the batch again in {retry_after:?}, or fewer and larger batches"
+    )]
+    KeysFull {
+        /// How many.
+        keys: usize,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Not acknowledged in time. It may have been stored all the same: send it again with the same
     /// idempotency key. (HTTP 503)
     #[error("not acknowledged: {detail}; send the batch again with the same idempotency key")]
@@ -111,6 +122,7 @@ impl IngestError {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Backlog { .. } => "backlog",
+            Self::KeysFull { .. } => "keys_full",
             Self::Unavailable { .. } => "unavailable",
             Self::NotReady { .. } => "not_ready",
             Self::Fenced { .. } => "fenced",

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use backstay_search::Event;
 
+use super::record::KeyHash;
 use super::tails::LiveEntry;
 
 /// When to cut.
@@ -24,6 +25,8 @@ pub(crate) struct Cut {
     pub(crate) to: u64,
     /// The events by repository id, by time.
     pub(crate) events: BTreeMap<Arc<str>, Vec<Event>>,
+    /// The idempotency keys of the entries.
+    pub(crate) keys: Vec<KeyHash>,
 }
 
 /// Cuts the first of `entries`, which end at the position `end`, or nothing if neither threshold
@@ -53,6 +56,7 @@ pub(crate) fn cut(
     Some(Cut {
         to: rest.first().map_or(end, |next| next.seq),
         events: group(cut),
+        keys: cut.iter().flat_map(|entry| &entry.keys).copied().collect(),
     })
 }
 

@@ -3,19 +3,18 @@
 //! The recovery has sealed the source's partitions, so their tails are final. Their events become
 //! segments of this cluster, in its own bucket, before it serves; how far that has come is in the
 //! state, so that a crash, or another node that helps, repeats nothing. The source's idempotency
-//! keys follow when a partition is taken over (see `takeover`).
+//! keys follow when a partition is taken over (see `keys`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backstay_bucket::Bucket;
 use backstay_failpoint::hit;
 use backstay_global::{Event, RecoveredTail, RecoveryRecord, journal_over};
 use backstay_journal::{Journal, StreamId, TailError};
 
 use super::cut::{Thresholds, cut};
 use super::publish::{Origin, PublishError};
-use super::record::KeyHash;
 use super::running::Running;
 use super::tails::{self, FollowError, LiveEntry};
 use super::view;
@@ -114,34 +113,14 @@ impl Running {
         Ok(())
     }
 
-    /// The keys of all batches that the recovered cluster's journal still holds.
-    pub(crate) async fn source_keys(
-        &self,
-        record: &RecoveryRecord,
-    ) -> Result<Arc<BTreeSet<KeyHash>>, FollowError> {
-        let mut known = self.source_keys.lock().await;
-        if let Some((of, keys)) = &*known
-            && *of == record.id
-        {
-            return Ok(Arc::clone(keys));
-        }
-        let source = self.source_journal(record).await?;
-        let mut all = BTreeSet::new();
-        for tail in &record.tails {
-            let stream = StreamId::Partition(tail.partition);
-            let found = tails::keys(&source, stream, tail.floor, tail.to).await?;
-            all.extend(found.keys.into_iter().map(|(_, key)| key));
-        }
-        let all = Arc::new(all);
-        *known = Some((record.id.clone(), Arc::clone(&all)));
-        Ok(all)
+    async fn source_journal(&self, record: &RecoveryRecord) -> Result<Journal, FollowError> {
+        let bucket = self.source_bucket(record.bucket).await?;
+        Ok(journal_over(&bucket, self.journal.writer_id().clone()))
     }
 
-    async fn source_journal(&self, record: &RecoveryRecord) -> Result<Journal, FollowError> {
-        let entity = self
-            .global
-            .read(|state| state.bucket(record.bucket).cloned());
-        let bucket = self.buckets.open_id(record.bucket, entity.as_ref()).await?;
-        Ok(journal_over(&bucket, self.journal.writer_id().clone()))
+    /// A bucket that the state names.
+    pub(crate) async fn source_bucket(&self, id: u32) -> Result<Bucket, FollowError> {
+        let entity = self.global.read(|state| state.bucket(id).cloned());
+        Ok(self.buckets.open_id(id, entity.as_ref()).await?)
     }
 }

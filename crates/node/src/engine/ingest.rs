@@ -16,6 +16,9 @@ use super::view;
 /// Which partition is tried first, so that batches without a key spread over all.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
+/// When to come back to a partition that knows as many keys as it may: some go every half minute.
+const KEYS_RETRY: Duration = Duration::from_secs(10);
+
 impl Running {
     /// Stores a batch in a partition of this node; see [`super::Engine::ingest`].
     pub(crate) async fn ingest(
@@ -155,6 +158,10 @@ impl Running {
             Refused::Full { backlog_bytes } => IngestError::Backlog {
                 backlog_bytes,
                 retry_after: Duration::from_secs(1),
+            },
+            Refused::KeysFull { keys } => IngestError::KeysFull {
+                keys,
+                retry_after: KEYS_RETRY,
             },
             Refused::TooLarge { bytes, limit } => IngestError::TooLarge { bytes, limit },
             Refused::Unclear { detail } => IngestError::Unavailable { detail },

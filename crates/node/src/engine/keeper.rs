@@ -127,6 +127,8 @@ impl Keeper {
         let counter = self.counter;
         let pace_ms = u64::try_from(self.pace.slowest().as_millis()).unwrap_or(u64::MAX);
         let begun = Instant::now();
+        let owned = running.all_owned();
+        let ran: Vec<(u32, u64)> = owned.iter().filter_map(|it| it.say_ran()).collect();
         running
             .commit(|state| {
                 let known = match state.host(&running.host) {
@@ -141,9 +143,13 @@ impl Keeper {
                     counter,
                     pace_ms,
                     settled: running.settled(),
+                    ran: ran.clone(),
                 }])
             })
             .await?;
+        for owned in owned {
+            owned.ran_counted();
+        }
         self.pace.note(begun.elapsed());
         hit("node.heartbeat.after_commit");
         Ok(())

@@ -3,7 +3,8 @@
 //! - `startup` loads the state, recovers from another cluster's bucket, and joins the cluster;
 //! - `keeper` and `plan` keep the node in it: heartbeats, leases, who owns which partition;
 //!   `takeover` takes a partition over;
-//! - `ingest`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement;
+//! - `ingest`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement; `keys`,
+//!   `index` and `clock` keep what `dedupe` knows over every end of a process;
 //! - `tails` follow what any node has acknowledged, `publish` and `cut` turn that into segments,
 //!   `search` and `sources` find it in both, in all `buckets` that the state names;
 //! - `snapshots` write the state down, `lifecycle` runs all that in the background, `leave` ends it;
@@ -13,11 +14,14 @@
 
 mod api;
 mod buckets;
+mod clock;
 mod cut;
 mod dedupe;
 mod import;
+mod index;
 mod ingest;
 mod keeper;
+mod keys;
 mod leave;
 mod lifecycle;
 mod owned;
@@ -54,7 +58,9 @@ pub use api::{
 };
 pub use backstay_search::Row;
 pub use backstay_token::TokenError;
+pub use index::IndexError;
 pub use keeper::RoundError;
+pub use keys::KeysError;
 pub use publish::PublishError;
 pub use record::{RecordError, events_in_record};
 pub use snapshots::SnapshotError;

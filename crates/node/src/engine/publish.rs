@@ -12,7 +12,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::cut::{Thresholds, cut};
+use super::keys::KeysError;
 use super::owned::Owned;
+use super::record::KeyHash;
 use super::running::{GlobalError, Running};
 use super::tails::FollowError;
 use super::view;
@@ -43,6 +45,15 @@ pub enum PublishError {
     /// Trimming failed.
     #[error(transparent)]
     Trim(#[from] StoreError),
+    /// The idempotency keys cannot be kept.
+    #[error(transparent)]
+    Keys(Box<KeysError>),
+}
+
+impl From<KeysError> for PublishError {
+    fn from(error: KeysError) -> Self {
+        Self::Keys(Box::new(error))
+    }
 }
 
 /// Where the events of new segments come from.
@@ -97,7 +108,7 @@ impl Running {
                 to: cut.to,
             };
             let segments = self.upload(cut.events, origin).await?;
-            if !self.publish_cut(owned, origin, segments).await? {
+            if !self.publish_cut(owned, origin, segments, cut.keys).await? {
                 return Ok(());
             }
         }
@@ -108,6 +119,7 @@ impl Running {
         owned: &Owned,
         origin: Origin,
         segments: Vec<Segment>,
+        keys: Vec<KeyHash>,
     ) -> Result<bool, GlobalError> {
         let count = segments.len() as u64;
         hit("node.publish.before_commit");
@@ -129,7 +141,8 @@ impl Running {
             return Ok(false);
         }
         self.metrics.segments_published.inc_by(count);
-        owned.note_covered(origin.to);
+        let ran = self.global.read(|state| view::ran_ms(state, owned.id));
+        owned.cover(origin.from, origin.to, keys, ran);
         self.prune();
         Ok(true)
     }
@@ -184,14 +197,24 @@ impl Running {
         Ok(segment)
     }
 
-    /// Trims a partition below what has been covered for long enough: first the floor in `global`,
-    /// then the entries.
+    /// Writes the keys of a partition down, then trims it below what has been covered for long
+    /// enough: first the floor in `global`, then the entries.
     pub(crate) async fn trim(&self, owned: &Owned) -> Result<(), PublishError> {
-        let Some(floor) = owned.trimmable(self.config.tuning.trim_after) else {
+        self.keep_keys(owned).await?;
+        let own = self.buckets.own();
+        let (standing, indexed, needed) = self.global.read(|state| {
+            (
+                view::standing(state, owned.id),
+                view::indexed(state, owned.id),
+                view::is_needed(state, owned.id, own),
+            )
+        });
+        let floor = owned.trimmable().min(standing.covered).min(indexed);
+        let floor = floor.max(standing.floor);
+        // What the own stream held in an earlier life of this cluster may be a source itself.
+        if needed || floor <= owned.deleted() {
             return Ok(());
-        };
-        let standing = self.global.read(|state| view::standing(state, owned.id));
-        let floor = floor.min(standing.covered);
+        }
         if floor > standing.floor {
             hit("node.trim.before_floor");
             let advanced = self
@@ -208,11 +231,11 @@ impl Running {
             }
             hit("node.trim.after_floor");
         }
-        owned.trimmed(floor);
         let trimmed = self
             .journal
             .trim(StreamId::Partition(owned.id), floor)
             .await?;
+        owned.note_deleted(floor);
         hit("node.trim.after_trim");
         self.metrics.trimmed.inc_by(trimmed.deleted);
         Ok(())

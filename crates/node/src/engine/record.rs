@@ -45,8 +45,8 @@ pub(crate) enum Record {
         /// The events.
         events: Vec<Event>,
     },
-    /// Keys of batches that a recovered cluster had stored: a client that retries across the
-    /// failover must find its batch already there.
+    /// Keys of batches that a recovered cluster had stored, as earlier versions wrote them; now
+    /// they are in the index object.
     Keys {
         /// Id of the recovery.
         recovery: String,
@@ -63,6 +63,7 @@ enum RecordRef<'a> {
         key: Option<KeyHash>,
         events: &'a [Event],
     },
+    #[cfg(test)]
     Keys {
         recovery: &'a str,
         keys: &'a [KeyHash],
@@ -100,6 +101,7 @@ pub(crate) fn encode_batch(
 }
 
 /// The keys that came with a recovery as a record.
+#[cfg(test)]
 pub(crate) fn encode_keys(recovery: &str, keys: &[KeyHash]) -> Result<bytes::Bytes, RecordError> {
     encode(&RecordRef::Keys { recovery, keys })
 }

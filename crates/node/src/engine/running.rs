@@ -1,6 +1,6 @@
 //! Everything that exists once the state is loaded; what the parts of the engine share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 
 use super::buckets::Buckets;
 use super::owned::Owned;
-use super::record::KeyHash;
 use super::tails::{FollowError, Tails, Witness};
 use super::view;
 use crate::config::NodeConfig;
@@ -61,8 +60,6 @@ pub(crate) struct Running {
     pub(crate) look: Notify,
     /// When that was last asked for because of a partition without an owner.
     pub(crate) asked_to_look: Mutex<Option<Instant>>,
-    /// The keys of the recovered cluster's journal, by recovery.
-    pub(crate) source_keys: tokio::sync::Mutex<Option<(String, Arc<BTreeSet<KeyHash>>)>>,
     /// When this process started, by its own clock; for people.
     pub(crate) started_ms: i64,
     /// What the last background step of each kind said, if it failed.

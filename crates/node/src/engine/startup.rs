@@ -102,6 +102,7 @@ fn import_is_retryable(error: &PublishError) -> bool {
         // The source may be away for a moment; only an operator can decide to give it up.
         PublishError::Follow(FollowError::Tail(_) | FollowError::Source(_)) => true,
         PublishError::Trim(error) => error.is_retryable(),
+        PublishError::Keys(_) => true,
         PublishError::Follow(FollowError::Record { .. }) | PublishError::Build { .. } => false,
     }
 }
@@ -213,7 +214,6 @@ async fn assemble(
         ended: AtomicBool::new(false),
         asked_to_look: Mutex::new(None),
         look: Notify::new(),
-        source_keys: tokio::sync::Mutex::new(None),
         started_ms: chrono::Utc::now().timestamp_millis(),
         troubles: Mutex::new(BTreeMap::new()),
     })

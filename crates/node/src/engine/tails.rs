@@ -9,7 +9,7 @@
 //! tail has already thrown entries away, and when that is above the position of the search's
 //! state, the search takes a newer state ([`Tails::batches`] answers `None`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -94,6 +94,8 @@ pub(crate) struct LiveEntry {
     pub(crate) seq: u64,
     /// Its batches, in order.
     pub(crate) batches: Vec<LiveBatch>,
+    /// The idempotency keys of its batches.
+    pub(crate) keys: Vec<KeyHash>,
     /// Raw bytes of its events.
     pub(crate) raw_bytes: usize,
     /// When this node read it.
@@ -104,19 +106,23 @@ impl LiveEntry {
     /// Decodes what a tail delivered.
     pub(crate) fn decode(entry: &Entry) -> Result<Self, FollowError> {
         let mut batches = Vec::new();
+        let mut keys = Vec::new();
         let mut raw_bytes = 0;
         for record in entry.records() {
             match Record::decode(&record) {
                 Ok(Record::Batch {
-                    repository, events, ..
+                    repository,
+                    events,
+                    key,
                 }) => {
+                    keys.extend(key);
                     raw_bytes += events.iter().map(|event| event.raw.len()).sum::<usize>();
                     batches.push(LiveBatch {
                         repository: repository.into(),
                         events: Arc::new(events),
                     });
                 }
-                Ok(Record::Keys { .. }) => {}
+                Ok(Record::Keys { keys: more, .. }) => keys.extend(more),
                 Err(source) => {
                     return Err(FollowError::Record {
                         stream: entry.stream,
@@ -129,6 +135,7 @@ impl LiveEntry {
         Ok(Self {
             seq: entry.seq,
             batches,
+            keys,
             raw_bytes,
             since: Instant::now(),
         })
@@ -339,29 +346,44 @@ async fn read(journal: &Journal, stream: StreamId, seq: u64) -> Result<Option<En
     }
 }
 
-/// What the entries of a partition say about idempotency.
-#[derive(Debug, Default)]
-pub(crate) struct Keys {
-    /// Every key, with its slot.
-    pub(crate) keys: Vec<(u64, KeyHash)>,
-    /// The recoveries whose keys are among them.
-    pub(crate) recoveries: BTreeSet<String>,
+/// Whether the slot holds a seal.
+pub(crate) async fn is_sealed_at(
+    journal: &Journal,
+    stream: StreamId,
+    seq: u64,
+) -> Result<bool, FollowError> {
+    let entry = read(journal, stream, seq).await?;
+    Ok(entry.is_some_and(|entry| entry.is_seal()))
 }
 
-/// The idempotency keys in the live entries of `[from, to)`. Absent slots are trimmed ones.
+/// The idempotency keys in the live entries of `[from, to)`, each with its slot. With `whole` all
+/// slots must be there, as they are from a partition's floor to its seal; without, absent ones
+/// are trimmed ones.
 pub(crate) async fn keys(
     journal: &Journal,
     stream: StreamId,
     from: u64,
     to: u64,
-) -> Result<Keys, FollowError> {
+    whole: bool,
+) -> Result<Vec<(u64, KeyHash)>, FollowError> {
     let mut highest = term_at(journal, stream, from).await?;
-    let mut found = Keys::default();
+    let mut found = Vec::new();
+    let mut at = from;
     let mut entries = stream::iter(from..to)
         .map(|seq| read(journal, stream, seq))
         .buffered(PARALLEL_KEYS);
     while let Some(entry) = entries.next().await {
-        let Some(entry) = entry? else { continue };
+        let seq = at;
+        at += 1;
+        let Some(entry) = entry? else {
+            if whole {
+                return Err(FollowError::from(StoreError::Missing {
+                    object: stream.key(seq),
+                    by: stream.key(to),
+                }));
+            }
+            continue;
+        };
         if entry.term < highest {
             continue;
         }
@@ -369,13 +391,11 @@ pub(crate) async fn keys(
         for record in entry.records() {
             let source = match Record::decode(&record) {
                 Ok(Record::Batch { key, .. }) => {
-                    found.keys.extend(key.map(|key| (entry.seq, key)));
+                    found.extend(key.map(|key| (entry.seq, key)));
                     continue;
                 }
-                Ok(Record::Keys { recovery, keys }) => {
-                    let keys = keys.into_iter().map(|key| (entry.seq, key));
-                    found.keys.extend(keys);
-                    found.recoveries.insert(recovery);
+                Ok(Record::Keys { keys, .. }) => {
+                    found.extend(keys.into_iter().map(|key| (entry.seq, key)));
                     continue;
                 }
                 Err(source) => source,

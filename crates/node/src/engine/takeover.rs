@@ -6,26 +6,21 @@
 //! catches a taker that stalled in between; and no batch is accepted before the keys of all
 //! batches below the seal are known.
 //!
-//! After a recovery the window must reach back into the source's journal. The first taker of each
-//! partition copies the source's keys into the own stream; from then on they are read, kept and
-//! trimmed like all others.
+//! After a recovery the window must reach back into the source's journal: `keys` has how, and when
+//! that is done. What it adds to the window is durable in an index object of ours, named by the
+//! state, before a batch is accepted.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstay_failpoint::hit;
 use backstay_global::{Event, Reject};
-use backstay_journal::{SealError, Sealed, StoreError, StreamId, Writer};
+use backstay_journal::{SealError, Sealed, StoreError, StreamId};
 
-use super::dedupe::Window;
-use super::owned::{Owned, Refused};
-use super::record::{KeyHash, RecordError, encode_keys};
+use super::keys::KeysError;
+use super::owned::Owned;
 use super::running::{GlobalError, Running};
-use super::tails::{self, FollowError};
 use super::view;
-
-/// Keys in one record: some 64 KiB.
-const KEYS_A_RECORD: usize = 4096;
 
 /// So many terms of others, of which `global` knows nothing, are gone past in one take-over.
 const TERMS: u64 = 64;
@@ -39,16 +34,14 @@ pub enum TakeoverError {
     /// The partition cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// Its entries cannot be read.
-    #[error(transparent)]
-    Read(#[from] FollowError),
-    /// The keys of a recovered cluster cannot be kept.
-    #[error("partition {partition}: the recovered cluster's keys are not stored: {detail}")]
+    /// Which batches are stored already cannot be found out or written down.
+    #[error("partition {partition}: the idempotency keys: {source}")]
     Keys {
         /// The partition.
         partition: u32,
         /// Why.
-        detail: String,
+        #[source]
+        source: KeysError,
     },
     /// Somebody else took it between the announcement and the second look.
     #[error("partition {partition}: taken by another host meanwhile")]
@@ -85,18 +78,31 @@ impl Running {
         if !ours || standing.floor > sealed.seq {
             return Err(TakeoverError::Overtaken { partition });
         }
-        let known = tails::keys(&self.journal, stream, standing.floor, sealed.seq).await?;
-        let mut window = Window::default();
-        for (seq, key) in known.keys {
-            window.stored(key, seq);
+        let keys = |source| TakeoverError::Keys { partition, source };
+        let (window, adopted) = self
+            .load_window(partition, sealed.seq)
+            .await
+            .map_err(keys)?;
+        let number = AtomicU64::new(0);
+        let next = || number.fetch_add(1, Ordering::AcqRel);
+        let unwritten = self.global.read(|state| view::indexed(state, partition)) < window.upto();
+        if unwritten || !adopted.is_empty() {
+            hit("node.takeover.before_keys");
+            let index = window.index();
+            let named = self
+                .put_index(partition, term, &next, &index, &adopted)
+                .await
+                .map_err(keys)?;
+            if named.is_none() {
+                return Err(TakeoverError::Overtaken { partition });
+            }
+            hit("node.takeover.after_keys");
         }
         hit("node.takeover.before_writer");
         let seal = sealed.seq;
         let writer = self.journal.writer(stream, sealed, self.commit_options());
-        self.adopt_keys(partition, &known.recoveries, &writer, &mut window)
-            .await?;
-        let owned = Owned::new(partition, term, writer, window);
-        owned.note_covered(standing.covered);
+        let lease = self.config.tuning.lease;
+        let owned = Owned::new(partition, term, writer, window, next(), lease);
         let mut all = self.owned.write();
         all.insert(partition, Arc::new(owned));
         self.metrics.takeovers.inc();
@@ -150,61 +156,5 @@ impl Running {
             }
             done => Ok(done?),
         }
-    }
-
-    /// Copies the keys of a recovered cluster into this partition, unless they are there or their
-    /// time is over.
-    async fn adopt_keys(
-        &self,
-        partition: u32,
-        adopted: &BTreeSet<String>,
-        writer: &Writer,
-        window: &mut Window,
-    ) -> Result<(), TakeoverError> {
-        let Some(record) = self.global.read(view::last_recovery) else {
-            return Ok(());
-        };
-        let age_ms = chrono::Utc::now().timestamp_millis() - record.at_ms;
-        let over =
-            u128::try_from(age_ms).is_ok_and(|age| age > self.config.tuning.trim_after.as_millis());
-        if over || adopted.contains(&record.id) {
-            return Ok(());
-        }
-        let partitions = self.global.read(|state| state.partitions.len() as u32);
-        let all = self.source_keys(&record).await?;
-        let ours: Vec<KeyHash> = all
-            .iter()
-            .copied()
-            .filter(|key| key.partition(partitions) == partition)
-            .collect();
-        let failed = |detail: String| TakeoverError::Keys { partition, detail };
-        // Even no keys make a record: it says that they were looked for.
-        let mut chunks: Vec<&[KeyHash]> = ours.chunks(KEYS_A_RECORD).collect();
-        if chunks.is_empty() {
-            chunks.push(&[]);
-        }
-        // Only the last record names the recovery: records count in their order, so whoever finds
-        // that one finds all.
-        let last = chunks.len() - 1;
-        let records: Result<Vec<_>, RecordError> = chunks
-            .iter()
-            .enumerate()
-            .map(|(n, keys)| encode_keys(if n == last { &record.id } else { "" }, keys))
-            .collect();
-        let records = records.map_err(|error| failed(error.to_string()))?;
-        let appended = records.into_iter().map(|record| writer.append(record));
-        let positions = futures::future::try_join_all(appended)
-            .await
-            .map_err(|error| match Refused::from(error) {
-                Refused::Lost => TakeoverError::Overtaken { partition },
-                other => failed(format!("{other:?}")),
-            })?;
-        hit("node.takeover.after_keys");
-        for (keys, position) in chunks.into_iter().zip(positions) {
-            for key in keys {
-                window.stored(*key, position.seq);
-            }
-        }
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use backstay_search::TimeRange;
 use ring::digest::{SHA256, digest};
 
 use super::api::{IngestTokenInfo, RepositoryName};
+use super::keys::KeySources;
 use super::plan::Sign;
 use super::tails::Standing;
 
@@ -158,7 +159,41 @@ pub(crate) fn pending_tails(state: &State) -> Vec<(RecoveryRecord, RecoveredTail
         .collect()
 }
 
-/// The latest recovery.
-pub(crate) fn last_recovery(state: &State) -> Option<RecoveryRecord> {
-    state.recoveries.last().cloned()
+/// The clock of a partition.
+pub(crate) fn ran_ms(state: &State, partition: u32) -> u64 {
+    state.partition(partition).map_or(0, |it| it.ran_ms)
+}
+
+/// Up to where the keys of a partition are in an index object.
+pub(crate) fn indexed(state: &State, partition: u32) -> u64 {
+    let window = state.partition(partition).and_then(|it| it.window.as_ref());
+    window.map_or(0, |it| it.upto)
+}
+
+/// Where the keys of a partition are.
+pub(crate) fn key_sources(state: &State, partition: u32) -> KeySources {
+    let pending = state.pending_keys(partition);
+    KeySources {
+        standing: standing(state, partition),
+        ran_ms: ran_ms(state, partition),
+        own: state.partition(partition).and_then(|it| it.window.clone()),
+        pending: pending
+            .map(|(record, tail)| (record.id.clone(), record.bucket, tail.clone()))
+            .collect(),
+    }
+}
+
+/// Whether all that a recovery found in a partition is in segments.
+pub(crate) fn is_imported(state: &State, recovery: &str, partition: u32) -> bool {
+    let mut pending = state.pending_tails();
+    !pending.any(|(record, tail)| record.id == recovery && tail.partition == partition)
+}
+
+/// Whether something is still to be read from what the partition's stream in the bucket `own` held
+/// before the latest recovery. After a failback, the own bucket is a source of the other's.
+pub(crate) fn is_needed(state: &State, partition: u32, own: u32) -> bool {
+    let here = |(record, tail): (&RecoveryRecord, &RecoveredTail)| {
+        record.bucket == own && tail.partition == partition
+    };
+    state.pending_tails().any(here) || state.pending_keys(partition).any(here)
 }

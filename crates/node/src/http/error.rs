@@ -111,7 +111,9 @@ impl From<SearchError> for ApiError {
 impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         let status = match &error {
-            IngestError::Backlog { .. } => StatusCode::TOO_MANY_REQUESTS,
+            IngestError::Backlog { .. } | IngestError::KeysFull { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             IngestError::NoRepository { .. } => StatusCode::NOT_FOUND,
             IngestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             IngestError::Unavailable { .. }
@@ -121,7 +123,9 @@ impl From<IngestError> for ApiError {
             | IngestError::Elsewhere { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut refusal = Self::new(status, error.to_string());
-        if let IngestError::Backlog { retry_after, .. } = error {
+        if let IngestError::Backlog { retry_after, .. }
+        | IngestError::KeysFull { retry_after, .. } = error
+        {
             refusal.again = retry_after.as_secs().max(1);
         }
         refusal

@@ -179,6 +179,8 @@ proptest! {
                 None => prop_assert_eq!((partition.term, partition.covered), (was.term, 0)),
             }
             prop_assert_eq!(partition.floor, partition.covered);
+            prop_assert_eq!(&partition.window, &None, "that object is in the source's bucket");
+            prop_assert_eq!(partition.ran_ms, was.ran_ms);
         }
     }
 

@@ -16,6 +16,7 @@ fn entry(seq: u64, repository: &str, events: &[(i64, &str)], since: Instant) -> 
         .collect();
     Arc::new(LiveEntry {
         seq,
+        keys: vec![KeyHash::new("r", &seq.to_string())],
         raw_bytes: events.iter().map(|event| event.raw.len()).sum(),
         batches: vec![LiveBatch {
             repository: repository.into(),

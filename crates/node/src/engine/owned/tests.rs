@@ -20,7 +20,7 @@ async fn owned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
         ..CommitOptions::default()
     };
     let writer = journal.writer(STREAM, sealed, options);
-    Arc::new(Owned::new(0, term, writer, Window::default()))
+    Arc::new(Owned::new(0, term, writer, Window::default(), 0, LONG))
 }
 
 fn batch(key: KeyHash) -> Bytes {
@@ -87,12 +87,27 @@ async fn a_partition_that_was_taken_refuses_and_the_batch_may_go_elsewhere() {
 async fn trimming_stays_below_what_is_old_and_settled() {
     let store = MemoryStore::new();
     let owned = owned(Arc::new(store), 1, "a").await;
-    assert_eq!(owned.trimmable(Duration::ZERO), None, "nothing is covered");
+    assert_eq!(owned.trimmable(), 0, "nothing is covered");
     let key = KeyHash::new("r", "k");
     owned.append_once(key, batch(key), LONG).await.unwrap();
-    owned.note_covered(100);
-    assert_eq!(owned.trimmable(Duration::ZERO), Some(2), "settled below 2");
-    assert_eq!(owned.trimmable(LONG), None, "too young");
-    owned.trimmed(2);
+    owned.cover(0, 100, vec![key], 0);
+    assert_eq!(owned.trimmable(), 0, "too young");
+    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    owned.expire(u64::MAX, LONG, |_| true);
+    assert_eq!(owned.trimmable(), 2, "settled below 2");
     assert!(!owned.append_once(key, batch(key), LONG).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_does_not_follow_is_not_noted_and_an_object_is_due_once_for_each_change() {
+    let owned = owned(Arc::new(MemoryStore::new()), 1, "a").await;
+    assert!(owned.index_to_write().is_none(), "nothing is covered");
+    owned.cover(3, 5, vec![KeyHash::new("r", "late")], 0);
+    assert_eq!((owned.keys_upto(), owned.keys_known()), (0, 0));
+    owned.cover(0, 3, vec![KeyHash::new("r", "k")], 0);
+    let index = owned.index_to_write().unwrap();
+    assert_eq!((index.upto, index.generations.len()), (3, 1));
+    assert!(owned.index_to_write().is_none(), "it is said already");
+    owned.index_not_written();
+    assert_eq!(owned.index_to_write(), Some(index));
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstay_journal::simulated::MemoryStore;
-use backstay_journal::{CommitOptions, Writer, WriterId};
+use backstay_journal::{CommitOptions, EntryStore, Writer, WriterId};
 
 use super::super::record::{encode_batch, encode_keys};
 use super::*;
@@ -175,12 +175,15 @@ async fn keys_are_read_back_with_their_slots() {
         .append(encode_keys("recovery", &[imported]).unwrap())
         .await;
     let second = second.unwrap().seq;
-    let found = keys(&writing, STREAM, 0, second + 1).await.unwrap();
-    assert!(found.recoveries.contains("recovery"));
-    assert_eq!(
-        found.keys,
-        [(first, KeyHash::new("r", "a")), (second, imported)]
-    );
+    let expected = [(first, KeyHash::new("r", "a")), (second, imported)];
+    let found = |whole| keys(&writing, STREAM, 0, second + 1, whole);
+    assert_eq!(found(true).await.unwrap(), expected);
+    EntryStore::delete(&store, vec![STREAM.key(first)])
+        .await
+        .unwrap();
+    assert_eq!(found(false).await.unwrap(), expected[1..]);
+    let missing = found(true).await.unwrap_err().to_string();
+    assert!(missing.contains(&STREAM.key(first)), "{missing}");
 }
 
 #[tokio::test]

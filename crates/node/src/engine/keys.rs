@@ -1,0 +1,307 @@
+//! Rebuilding a partition's window of keys, and keeping it durable.
+//!
+//! The keys that an owner must know are in three places, and [`Running::load_window`] reads them
+//! all before the first batch is taken:
+//! 1. the index object that the state names: keys of entries in segments, with their age;
+//! 2. the own journal, from where the index ends to the seal;
+//! 3. for each recovery whose source's keys of this partition are in no index of ours yet: the
+//!    source's index and journal. A batch with a key goes to the same partition here as there, so
+//!    one partition of the source is all there is to read.
+//!
+//! What comes from a source is put into an index of ours, and the event that names that index says
+//! so: from then on the source is not asked again. Nothing else decides it, no clock in particular,
+//! so a node that comes late by weeks still finds every key, and one that crashes between any two
+//! steps begins again.
+//!
+//! Entries are trimmed only below what the named index covers; what is neither there nor in the
+//! journal has had its time.
+
+use backstay_bucket::{Bucket, Created};
+use backstay_failpoint::hit;
+use backstay_global::{Event, RecoveredTail, WindowIndex, journal_over};
+use backstay_journal::StreamId;
+use futures::TryStreamExt;
+
+use super::dedupe::Window;
+use super::index::{self, Generation, Index, IndexError, Since};
+use super::owned::Owned;
+use super::record::KeyHash;
+use super::running::{GlobalError, Running};
+use super::tails::{self, FollowError};
+use super::view;
+
+/// Names that are tried for one object. One is taken only by an earlier try of this very owner whose
+/// answer was lost.
+const TRIES: u64 = 8;
+
+/// Why keys cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// `global` cannot be written.
+    #[error(transparent)]
+    Global(#[from] GlobalError),
+    /// A journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] FollowError),
+    /// The bucket does not take or give an object.
+    #[error(transparent)]
+    Bucket(#[from] backstay_bucket::Error),
+    /// The index object cannot be used.
+    #[error("{object}: {source}; restore the object in container {container} from a backup")]
+    Index {
+        /// Its name.
+        object: String,
+        /// The container.
+        container: String,
+        /// What is wrong.
+        #[source]
+        source: IndexError,
+    },
+    /// The index object is gone.
+    #[error(
+        "{object}: there is no such object in container {container}, and the state says that it has the partition's idempotency keys; restore it from a backup"
+    )]
+    Missing {
+        /// Its name.
+        object: String,
+        /// The container.
+        container: String,
+    },
+    /// Every name that could be the object's is taken.
+    #[error("{object}: the name is taken, and so are those before it; what has written there?")]
+    Taken {
+        /// The last one tried.
+        object: String,
+    },
+}
+
+/// Where the keys of a partition are, as the state says.
+#[derive(Clone, Debug)]
+pub(crate) struct KeySources {
+    pub(crate) standing: tails::Standing,
+    pub(crate) ran_ms: u64,
+    /// The own index.
+    pub(crate) own: Option<WindowIndex>,
+    /// Of each recovery that is not adopted yet: its id, the source's bucket, the source's stream.
+    pub(crate) pending: Vec<(String, u32, RecoveredTail)>,
+}
+
+impl Running {
+    /// The keys of everything that is stored below the own seal, and the recoveries of which some
+    /// are: an index must be durable before a batch is taken when there are any.
+    pub(super) async fn load_window(
+        &self,
+        partition: u32,
+        seal: u64,
+    ) -> Result<(Window, Vec<String>), KeysError> {
+        let sources = self
+            .global
+            .read(|state| view::key_sources(state, partition));
+        let mut foreign = Vec::new();
+        for (recovery, bucket, tail) in &sources.pending {
+            let bucket = self.source_bucket(*bucket).await?;
+            let journal = journal_over(&bucket, self.journal.writer_id().clone());
+            let index = read_index(&bucket, partition, tail.window.as_ref()).await?;
+            let from = tail.floor.max(index.upto);
+            let stream = StreamId::Partition(partition);
+            // What was not sealed may still be trimmed by its living owner.
+            let sealed = tails::is_sealed_at(&journal, stream, tail.to).await?;
+            let found = tails::keys(&journal, stream, from, tail.to, sealed).await?;
+            foreign.extend(of_source(recovery, tail, sources.ran_ms, index, found));
+        }
+        let index = read_index(&self.bucket, partition, sources.own.as_ref()).await?;
+        let from = sources.standing.floor.max(index.upto);
+        let stream = StreamId::Partition(partition);
+        let found = tails::keys(&self.journal, stream, from, seal, true).await?;
+        let window = window_of(&sources, foreign, index, found);
+        let adopted = sources.pending.into_iter().map(|(id, ..)| id);
+        Ok((window, adopted.collect()))
+    }
+
+    /// Writes an index object and has the state name it; answers with its name, or with `None` when
+    /// another host holds the partition. `number` gives another number at each call.
+    pub(super) async fn put_index(
+        &self,
+        partition: u32,
+        term: u64,
+        number: &(dyn Fn() -> u64 + Sync),
+        index: &Index,
+        adopted: &[String],
+    ) -> Result<Option<String>, KeysError> {
+        let bytes = index.encode().map_err(|source| KeysError::Index {
+            object: index::folder(partition),
+            container: self.bucket.config().container.clone(),
+            source,
+        })?;
+        let mut tries = 0;
+        let (name, number) = loop {
+            let number = number();
+            let name = index::object(partition, term, number);
+            tries += 1;
+            hit("node.window.before_put");
+            match self.bucket.put_if_absent(&name, bytes.clone()).await? {
+                Created::New => break (name, number),
+                // Of an earlier try, with what was true then.
+                Created::AlreadyExists if tries < TRIES => {}
+                Created::AlreadyExists => return Err(KeysError::Taken { object: name }),
+            }
+        };
+        hit("node.window.after_put");
+        let committed = self
+            .commit(|_| {
+                Ok(vec![Event::WindowIndexed {
+                    partition,
+                    term,
+                    number,
+                    upto: index.upto,
+                    adopted: adopted.to_vec(),
+                }])
+            })
+            .await?;
+        hit("node.window.after_commit");
+        Ok(committed.then_some(name))
+    }
+
+    /// Ages the keys of a partition, and writes them down if there is anything new.
+    pub(super) async fn keep_keys(&self, owned: &Owned) -> Result<(), KeysError> {
+        let sources = self.global.read(|state| view::key_sources(state, owned.id));
+        let (from, covered) = (owned.keys_upto(), sources.standing.covered);
+        if from < covered {
+            // They were published by a call that ended before it knew.
+            let stream = StreamId::Partition(owned.id);
+            let found = tails::keys(&self.journal, stream, from, covered, true).await?;
+            let (keys, _) = split(found, covered);
+            owned.cover(from, covered, keys, sources.ran_ms);
+        }
+        let imported = |recovery: &str| {
+            self.global
+                .read(|state| view::is_imported(state, recovery, owned.id))
+        };
+        owned.expire(sources.ran_ms, self.config.tuning.trim_after, imported);
+        let label = crate::metrics::PartitionLabel {
+            partition: owned.id,
+        };
+        let known = owned.keys_known() as i64;
+        let gauge = &self.metrics.idempotency_keys;
+        gauge.get_or_create(&label).set(known);
+        let Some(index) = owned.index_to_write() else {
+            return Ok(());
+        };
+        let (id, term) = (owned.id, owned.term);
+        let named = self
+            .put_index(id, term, &|| owned.next_number(), &index, &[])
+            .await;
+        if named.as_ref().ok().is_none_or(Option::is_none) {
+            owned.index_not_written();
+        }
+        if let Some(named) = named? {
+            self.delete_older(id, &named).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the partition's index objects before the one that the state has just named.
+    async fn delete_older(&self, partition: u32, newest: &str) -> Result<(), KeysError> {
+        let folder = index::folder(partition);
+        let names: Vec<String> = self
+            .bucket
+            .list(&folder, None)
+            .map_ok(|object| object.key)
+            .try_collect()
+            .await?;
+        let old: Vec<String> = names.into_iter().filter(|name| **name < *newest).collect();
+        if !old.is_empty() {
+            hit("node.window.before_delete");
+            self.bucket.delete_all(old).await?;
+            hit("node.window.after_delete");
+        }
+        Ok(())
+    }
+}
+
+/// The keys below `covered`, and the others.
+fn split(found: Vec<(u64, KeyHash)>, covered: u64) -> (Vec<KeyHash>, Vec<KeyHash>) {
+    let (old, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|(seq, _)| *seq < covered);
+    let keys = |found: Vec<(u64, KeyHash)>| found.into_iter().map(|(_, key)| key).collect();
+    (keys(old), keys(live))
+}
+
+/// What a source has of a partition: `index`, and `found` in its journal from there on.
+fn of_source(
+    recovery: &str,
+    tail: &RecoveredTail,
+    ran_ms: u64,
+    index: Index,
+    found: Vec<(u64, KeyHash)>,
+) -> Vec<Generation> {
+    let (old, unread) = split(found, tail.from);
+    let generation = |since, keys| Generation {
+        from: 0,
+        to: 0,
+        since,
+        keys,
+    };
+    let known = index.generations.into_iter().map(Generation::of_source);
+    known
+        .chain([
+            generation(Since::Ran(ran_ms), old),
+            generation(Since::Import(recovery.to_owned()), unread),
+        ])
+        .filter(|generation| !generation.keys.is_empty())
+        .collect()
+}
+
+/// All that a new owner must know: what sources have, the own `index`, and what was `found` in the
+/// own journal from there on.
+fn window_of(
+    sources: &KeySources,
+    foreign: Vec<Generation>,
+    index: Index,
+    found: Vec<(u64, KeyHash)>,
+) -> Window {
+    let mut window = Window::default();
+    let from = sources.standing.floor.max(index.upto);
+    for generation in foreign.into_iter().chain(index.generations) {
+        window.add(generation);
+    }
+    window.begin_at(from);
+    let covered = sources.standing.covered;
+    let (old, live) = split(found, covered);
+    if covered > from {
+        window.add(Generation {
+            from,
+            to: covered,
+            since: Since::Ran(sources.ran_ms),
+            keys: old,
+        });
+    }
+    for key in live {
+        window.found(key);
+    }
+    window
+}
+
+/// The index that the state names; an empty one where it names none.
+async fn read_index(
+    bucket: &Bucket,
+    partition: u32,
+    named: Option<&WindowIndex>,
+) -> Result<Index, KeysError> {
+    let Some(named) = named else {
+        return Ok(Index::default());
+    };
+    let object = index::object(partition, named.term, named.number);
+    let container = bucket.config().container.clone();
+    match bucket.get(&object).await {
+        Ok(bytes) => Index::decode(&bytes, named.upto).map_err(|source| KeysError::Index {
+            object,
+            container,
+            source,
+        }),
+        Err(error) if error.is_missing() => Err(KeysError::Missing { object, container }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
