@@ -92,6 +92,13 @@ impl World {
         match method {
             "HEAD" | "GET" if objects.contains(name) => Some(response(200, "", 200)),
             "HEAD" | "GET" => Some(refusal(404, "")),
+            // Azure's batch of deletions, of one here: the probe's.
+            "POST" => {
+                let body = "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\n\
+                            HTTP/1.1 202 Accepted\r\n\r\n\r\n--b--\r\n";
+                let response = response(202, body, body.len());
+                Some(response.replace("application/xml", "multipart/mixed; boundary=b"))
+            }
             "DELETE" => {
                 objects.remove(name);
                 Some(response(202, "", 0))
