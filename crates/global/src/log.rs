@@ -72,6 +72,16 @@ pub enum CommitError {
         /// What happened.
         detail: String,
     },
+    /// The bucket is not the one that this state comes from any more.
+    #[error(
+        "{object}: the state at {at} has this journal entry, and the bucket has it no more: an older copy of the bucket was put in its place; stop all nodes of the cluster, and restore the newer bucket or go on from the older one as docs/restore.md says"
+    )]
+    Contradicted {
+        /// Where the state stands.
+        at: EpochOffset,
+        /// The entry that is gone.
+        object: String,
+    },
     /// The journal does not answer. A commit may have taken effect all the same: decide again
     /// when it answers.
     #[error(transparent)]
@@ -184,6 +194,24 @@ impl GlobalLog {
     pub async fn refresh(&self) -> Result<(), CommitError> {
         let mut tail = self.inner.tail.lock().await;
         self.follow(&mut tail, None).await.map(|_| ())
+    }
+
+    /// Checks that an entry that the state has is still in the bucket: a bucket that was put back to
+    /// an older copy lacks the last ones. One request.
+    ///
+    /// # Errors
+    /// [`CommitError::Contradicted`] when it is gone. Nothing may be acknowledged from then on.
+    pub async fn expect_entry(&self, seq: u64) -> Result<(), CommitError> {
+        match self.inner.journal.is_there(StreamId::Global, seq).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CommitError::Contradicted {
+                at: self.state().position(),
+                object: StreamId::Global.key(seq),
+            }),
+            Err(error) if error.is_retryable() => Err(error.into()),
+            // What is damaged is there, and the state has what it said.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Commits what `decide` answers with, judged against exactly the state that it will follow.

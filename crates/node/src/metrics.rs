@@ -75,6 +75,8 @@ pub struct Metrics {
     pub hosts_alive: Gauge,
     /// 1 when another cluster holds the journal.
     pub fenced: Gauge,
+    /// What is not as it should be although events are taken, by kind.
+    pub degraded: Family<ReasonLabel, Gauge>,
     /// Background steps that failed and are tried again, by which.
     pub retries: Family<ReasonLabel, Counter>,
 }
@@ -129,6 +131,10 @@ impl Metrics {
         let global_offset: Gauge = register!(global_offset, "Next slot of the stream global");
         let hosts_alive: Gauge = register!(hosts_alive, "Hosts held to be alive");
         let fenced: Gauge = register!(fenced, "1 when another cluster holds the journal");
+        let degraded: Family<ReasonLabel, Gauge> = register!(
+            degraded,
+            "What is not as it should be although events are taken"
+        );
         let retries: Family<ReasonLabel, Counter> =
             register!(retries, "Background steps tried again");
         Self {
@@ -157,6 +163,7 @@ impl Metrics {
             global_offset,
             hosts_alive,
             fenced,
+            degraded,
             retries,
         }
     }

@@ -6,8 +6,12 @@
 mod chain;
 #[path = "engine/cluster.rs"]
 mod cluster;
+#[path = "engine/damage.rs"]
+mod damage;
 #[path = "engine/host.rs"]
 mod host;
+#[path = "engine/older.rs"]
+mod older;
 #[path = "engine/recovery.rs"]
 mod recovery;
 #[path = "engine/restart.rs"]

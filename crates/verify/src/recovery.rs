@@ -166,6 +166,7 @@ fn place(error: &LoadError) -> (Check, Outcome) {
         // Of the temporary bucket, which nobody else knows; and a rehearsal asks for nobody's leave.
         LoadError::Fenced { .. }
         | LoadError::SnapshotsGone { .. }
+        | LoadError::Ahead { .. }
         | LoadError::Raced
         | LoadError::Unwarranted(_) => (Snapshot, Unknown),
     }

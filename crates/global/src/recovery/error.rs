@@ -6,6 +6,7 @@ use crate::identity::IdentityError;
 use crate::log::CommitError;
 use crate::recovery::takeover::TAKING_BACK;
 use crate::snapshot::SnapshotError;
+use crate::state::EpochOffset;
 
 /// Why there is no state to start from.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,21 @@ pub enum LoadError {
         container: String,
         /// This cluster.
         cluster_id: String,
+    },
+    /// The state that was found is ahead of the bucket: an older copy of the bucket was put in its
+    /// place, or one that lacks the end of the journal.
+    #[error(
+        "container {container}: the state at {at} has {object}, and the bucket does not: the bucket is older than the state. Restore the newer bucket; or, {remedy}: what was acknowledged after that is lost then (docs/restore.md)"
+    )]
+    Ahead {
+        /// The own container.
+        container: String,
+        /// Where the state stands.
+        at: EpochOffset,
+        /// The last journal entry that the state has.
+        object: String,
+        /// How to go on from the older bucket.
+        remedy: &'static str,
     },
     /// There is nothing in the recovery source.
     #[error(
@@ -202,6 +218,7 @@ impl LoadError {
             Self::Seal(SealError::Superseded { .. })
             | Self::Fenced { .. }
             | Self::SnapshotsGone { .. }
+            | Self::Ahead { .. }
             | Self::NothingToRecover { .. }
             | Self::CannotSeal { .. }
             | Self::OwnSource { .. }

@@ -301,7 +301,27 @@ impl Loader<'_> {
                 // To append into a hole would be to begin another history.
                 let end = log.state().offset;
                 self.journal.expect_end(StreamId::Global, end).await?;
-                return Ok(Some((log, origin)));
+                let there = match end.checked_sub(1) {
+                    Some(last) => log.expect_entry(last).await,
+                    None => Ok(()),
+                };
+                return match there {
+                    Ok(()) => Ok(Some((log, origin))),
+                    Err(CommitError::Contradicted { at, object }) => Err(LoadError::Ahead {
+                        container: self.options.own.config().container.clone(),
+                        at,
+                        object,
+                        remedy: match origin {
+                            Origin::Local => {
+                                "to go on from the bucket as it is, move global-data-snapshot.json out of the data folder of each node"
+                            }
+                            _ => {
+                                "to go on from the state before it, delete the newest snapshot below globalsnapshots/"
+                            }
+                        },
+                    }),
+                    Err(error) => Err(error.into()),
+                };
             }
             Err(error @ CommitError::Stale { .. }) => error,
             Err(error) => return Err(error.into()),

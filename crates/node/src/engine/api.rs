@@ -217,6 +217,16 @@ pub enum EngineError {
     /// The state cannot be loaded.
     #[error("{0}")]
     Start(String),
+    /// Another process runs with this data folder.
+    #[error(
+        "{path}: process {holder} runs with this data folder; stop it, or give each node a folder (DIRECTORY) of its own"
+    )]
+    DataDirInUse {
+        /// The folder.
+        path: PathBuf,
+        /// Its process id, as far as it is known.
+        holder: String,
+    },
     /// Another process runs with this host's data folder.
     #[error("{0}")]
     Superseded(String),
@@ -233,6 +243,17 @@ pub struct StatusPart {
     pub detail: String,
 }
 
+/// Something that is not as it should be, although the node takes events.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Degraded {
+    /// The kind, as the metric `backstay_degraded` has it.
+    pub reason: &'static str,
+    /// What.
+    pub what: String,
+    /// How, and what to do.
+    pub detail: String,
+}
+
 /// Whether the node should get traffic.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Status {
@@ -240,6 +261,8 @@ pub struct Status {
     pub ok: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// What is not as it should be, whether it should get traffic or not.
+    pub degraded: Vec<Degraded>,
     /// The state of each part.
     pub parts: Vec<StatusPart>,
 }

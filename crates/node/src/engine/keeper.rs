@@ -2,12 +2,13 @@
 //! is lost, take what is due.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
 use backstay_global::{Event, Host, Reject};
 use backstay_journal::WriterId;
-use futures::future::join_all;
+use futures::future::{Either, join_all, select};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -38,6 +39,10 @@ pub(crate) struct Keeper {
     leases: Leases,
     pace: Pace,
     counter: u64,
+    /// The last entry of `global` that the state had at an earlier heartbeat. It is looked for at
+    /// the next one, whatever was written since: a bucket that was put back to an older copy between
+    /// the two lacks it.
+    anchor: Option<u64>,
 }
 
 impl Keeper {
@@ -46,6 +51,7 @@ impl Keeper {
             leases: Leases::new(running.config.tuning.lease),
             pace: Pace::default(),
             counter: 0,
+            anchor: None,
         }
     }
 
@@ -97,6 +103,7 @@ impl Keeper {
         running.metrics.hosts_alive.set(alive as i64);
         running.give_up_lost();
         self.take_due(running).await?;
+        running.note_owners(Instant::now());
         running.prune();
         Ok(())
     }
@@ -129,24 +136,42 @@ impl Keeper {
         let begun = Instant::now();
         let owned = running.all_owned();
         let ran: Vec<(u32, u64)> = owned.iter().filter_map(|it| it.say_ran()).collect();
-        running
-            .commit(|state| {
-                let known = match state.host(&running.host) {
-                    Some(known) => known,
-                    None => return Ok(vec![running.host_up(counter)]),
-                };
-                if known.incarnation != running.incarnation {
-                    return Err(Reject::new("another process is this host"));
+        let beaten = running.commit(|state| {
+            let known = match state.host(&running.host) {
+                Some(known) => known,
+                None => return Ok(vec![running.host_up(counter)]),
+            };
+            if known.incarnation != running.incarnation {
+                return Err(Reject::new("another process is this host"));
+            }
+            Ok(vec![Event::Heartbeat {
+                host: running.host.clone(),
+                counter,
+                pace_ms,
+                settled: running.settled(),
+                ran: ran.clone(),
+            }])
+        });
+        let last = running.global.read(|state| state.offset.checked_sub(1));
+        let anchor = self.anchor.or(last);
+        // At the same time, and only for as long as the heartbeat takes, which it must not delay.
+        let anchored = async {
+            match anchor {
+                Some(anchor) => running.global.expect_entry(anchor).await,
+                None => Ok(()),
+            }
+        };
+        let beaten = match select(pin!(anchored), pin!(beaten)).await {
+            Either::Left((Err(error @ GlobalError::Contradicted { .. }), _)) => return Err(error),
+            Either::Left((anchored, beaten)) => {
+                if anchored.is_ok() {
+                    self.anchor = last;
                 }
-                Ok(vec![Event::Heartbeat {
-                    host: running.host.clone(),
-                    counter,
-                    pace_ms,
-                    settled: running.settled(),
-                    ran: ran.clone(),
-                }])
-            })
-            .await?;
+                beaten.await
+            }
+            Either::Right((beaten, _)) => beaten,
+        };
+        beaten?;
         for owned in owned {
             owned.ran_counted();
         }
@@ -256,8 +281,8 @@ impl Running {
                 .collect()
         };
         let taken = due.iter().map(|(id, term)| self.take(*id, *term));
-        for result in join_all(taken).await {
-            self.note("takeover", &result);
+        for ((id, _), result) in due.iter().zip(join_all(taken).await) {
+            self.note_in("takeover", Some(*id), &result);
         }
     }
 }

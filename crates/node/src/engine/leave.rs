@@ -148,6 +148,6 @@ async fn leave(running: &Running) {
 async fn flush(running: &Running) {
     for owned in running.all_owned() {
         let result = running.publish(&owned, true).await;
-        running.note("publish", &result);
+        running.note_in("publish", Some(owned.id), &result);
     }
 }

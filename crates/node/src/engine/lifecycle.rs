@@ -1,5 +1,6 @@
 //! What runs in the background from start to end.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::api::{EngineError, Phase};
 use super::keeper::{Keeper, RoundError};
 use super::running::{GlobalError, Running};
+use super::status::{BUCKET, REASONS};
 use super::{Engine, startup, view};
+use crate::metrics::ReasonLabel;
 
 /// How often the own partitions are looked at for segments that are due.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
@@ -19,6 +22,10 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 const TRIM_EVERY: Duration = Duration::from_secs(30);
 /// How often the credentials that the variables give are tried until they open their bucket.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether something is degraded.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often the buckets of other clusters are looked into, at the least.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The wait after a failed start that may succeed later.
 const RETRY_START: Duration = Duration::from_secs(1);
 
@@ -120,7 +127,11 @@ impl Engine {
         self.spawn(async move { engine.snapshot_loop(&of).await });
         let of = Arc::clone(&running);
         self.spawn(async move { renew_loop(&of).await });
+        let engine = self.clone();
+        self.spawn(async move { engine.tell_loop().await });
         if self.inner.config.roles.searches() {
+            let of = Arc::clone(&running);
+            self.spawn(async move { look_loop(&of).await });
             let of = Arc::clone(&running);
             self.spawn(async move { follow_loop(&of).await });
         }
@@ -135,7 +146,8 @@ impl Engine {
                 term: *term,
             },
             // A new process starts from the newest snapshot.
-            RoundError::Superseded { .. } | RoundError::Global(GlobalError::Stale { .. }) => {
+            RoundError::Superseded { .. }
+            | RoundError::Global(GlobalError::Stale { .. } | GlobalError::Contradicted { .. }) => {
                 Phase::Failed(error.to_string())
             }
             RoundError::Global(_) => return false,
@@ -174,10 +186,10 @@ impl Engine {
             let due = trimmed.elapsed() >= trim_every;
             for owned in running.all_owned() {
                 let result = running.publish(&owned, false).await;
-                running.note("publish", &result);
+                running.note_in("publish", Some(owned.id), &result);
                 if due {
                     let result = running.trim(&owned).await;
-                    running.note("trim", &result);
+                    running.note_in("trim", Some(owned.id), &result);
                 }
                 let label = crate::metrics::PartitionLabel {
                     partition: owned.id,
@@ -189,6 +201,29 @@ impl Engine {
             if due {
                 trimmed = Instant::now();
             }
+        }
+    }
+
+    /// Tells when something begins, or ceases, to be degraded.
+    async fn tell_loop(&self) {
+        let mut told = BTreeSet::new();
+        loop {
+            let degraded = self.status().degraded;
+            let metric = &self.inner.metrics.degraded;
+            for reason in REASONS {
+                let count = degraded.iter().filter(|it| it.reason == reason).count();
+                let label = ReasonLabel { reason };
+                metric.get_or_create(&label).set(count as i64);
+            }
+            let now: BTreeSet<String> = degraded.iter().map(|it| it.what.clone()).collect();
+            for new in degraded.iter().filter(|it| !told.contains(&it.what)) {
+                tracing::warn!(what = new.what, detail = new.detail, "degraded");
+            }
+            for what in told.difference(&now) {
+                tracing::info!(what, "no longer degraded");
+            }
+            told = now;
+            tokio::time::sleep(TELL_EVERY).await;
         }
     }
 
@@ -208,6 +243,23 @@ impl Engine {
     }
 }
 
+/// Whether the buckets that hold history can be read: searches of it need them, and nobody may
+/// have searched since they failed.
+async fn look_loop(running: &Running) {
+    let every = LOOK_EVERY.min(running.config.tuning.status_grace / 2);
+    loop {
+        for (entity, is_needed) in running.global.read(view::foreign_buckets) {
+            let looked = if is_needed {
+                running.look_into(&entity).await
+            } else {
+                Ok(())
+            };
+            running.note_in(BUCKET, Some(entity.id), &looked);
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
 async fn follow_loop(running: &Running) {
     let mut ticks = interval(FOLLOW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -216,7 +268,7 @@ async fn follow_loop(running: &Running) {
         for partition in running.global.read(view::partitions) {
             if running.owned(partition).is_none() {
                 let result = running.follow(partition).await;
-                running.note("follow", &result);
+                running.note_in("follow", Some(partition), &result);
             }
         }
         running.prune();

@@ -17,6 +17,7 @@ mod buckets;
 mod clock;
 mod cut;
 mod dedupe;
+mod holds;
 mod import;
 mod index;
 mod ingest;
@@ -37,6 +38,7 @@ mod startup;
 mod status;
 mod tails;
 mod takeover;
+mod troubles;
 mod view;
 
 use std::sync::{Arc, OnceLock};
@@ -53,8 +55,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use api::{
-    Accepted, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase, RepositoryName,
-    SearchError, Status, StatusPart,
+    Accepted, Degraded, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
+    RepositoryName, SearchError, Status, StatusPart,
 };
 pub use backstay_search::Row;
 pub use backstay_token::TokenError;
@@ -70,6 +72,7 @@ pub use takeover::TakeoverError;
 
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
+use holds::Holds;
 use running::Running;
 
 /// The engine of one node. Cheap to clone. It exists from the first moment, in
@@ -83,6 +86,8 @@ struct Inner {
     config: Arc<NodeConfig>,
     metrics: Arc<Metrics>,
     token: FileToken,
+    /// The data folder, until this is dropped.
+    _holds: Holds,
     phase: watch::Sender<Phase>,
     running: OnceLock<Arc<Running>>,
     /// Since when it retires.
@@ -101,16 +106,14 @@ impl Engine {
     /// # Errors
     /// When the data folder cannot be used.
     pub fn new(config: NodeConfig) -> Result<Self, EngineError> {
+        let holds = Holds::take(&config.data_dir)?;
         let token = FileToken::at(&config.admin_token_file, "BACKSTAY_ADMIN_TOKEN_FILE")?;
-        std::fs::create_dir_all(&config.data_dir).map_err(|source| EngineError::DataDir {
-            path: config.data_dir.clone(),
-            source,
-        })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 config: Arc::new(config),
                 metrics: Arc::new(Metrics::new()),
                 token,
+                _holds: holds,
                 phase: watch::Sender::new(Phase::Starting("starting".to_owned())),
                 running: OnceLock::new(),
                 retires: OnceLock::new(),
@@ -250,8 +253,9 @@ impl Engine {
         metrics
             .search_seconds
             .observe(begun.elapsed().as_secs_f64());
-        if answer.is_err() {
+        if let Err(error) = &answer {
             metrics.searches_failed.inc();
+            self.note_search(error);
         }
         answer
     }
@@ -268,12 +272,25 @@ impl Engine {
         limits: Limits,
     ) -> Result<BoxStream<'static, Result<Row, SearchError>>, SearchError> {
         self.inner.metrics.searches.inc();
-        let running = self.searching()?;
-        let execution = running.prepare(repository, query, range, limits).await?;
-        Ok(execution
-            .stream()
-            .map(|row| row.map_err(SearchError::from))
-            .boxed())
+        let prepared = async {
+            let running = self.searching()?;
+            running.prepare(repository, query, range, limits).await
+        };
+        let execution = prepared
+            .await
+            .inspect_err(|error| self.note_search(error))?;
+        let engine = self.clone();
+        let rows = execution.stream().map(move |row| {
+            row.map_err(SearchError::from)
+                .inspect_err(|error| engine.note_search(error))
+        });
+        Ok(rows.boxed())
+    }
+
+    fn note_search(&self, error: &SearchError) {
+        if let Some(running) = self.inner.running.get() {
+            running.note_search(error);
+        }
     }
 
     /// Resolves when no live node is reached at `url` any more, as this node sees it. For whoever

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::buckets::Buckets;
 use super::owned::Owned;
 use super::tails::{FollowError, Tails, Witness};
+use super::troubles::Troubles;
 use super::view;
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
@@ -62,8 +63,8 @@ pub(crate) struct Running {
     pub(crate) asked_to_look: Mutex<Option<Instant>>,
     /// When this process started, by its own clock; for people.
     pub(crate) started_ms: i64,
-    /// What the last background step of each kind said, if it failed.
-    pub(crate) troubles: Mutex<BTreeMap<&'static str, String>>,
+    /// What does not succeed now.
+    pub(crate) troubles: Troubles,
 }
 
 /// The name that a start of a host writes entries and signs seals with.
@@ -232,20 +233,5 @@ impl Running {
         let (events, bytes) = self.tails.totals();
         self.metrics.live_events.set(events as i64);
         self.metrics.live_bytes.set(bytes as i64);
-    }
-
-    /// Notes how a background step went.
-    pub(crate) fn note<T, E: std::fmt::Display>(&self, step: &'static str, result: &Result<T, E>) {
-        match result {
-            Ok(_) => {
-                self.troubles.lock().remove(step);
-            }
-            Err(error) => {
-                let text = error.to_string();
-                self.metrics.retried(step);
-                tracing::warn!(step, error = text, "will be tried again");
-                self.troubles.lock().insert(step, text);
-            }
-        }
     }
 }

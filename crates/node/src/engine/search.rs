@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use backstay_global::{BucketEntity, RepositoryId, Segment};
-use backstay_search::{Execution, Limits, Query, TimeRange};
+use backstay_search::{Execution, Limits, Query, SourceError, TimeRange};
 use futures::future::try_join_all;
 
 use super::api::{RepositoryName, SearchError};
@@ -90,6 +90,18 @@ impl Running {
             .await
             .map_err(|error| unavailable(error.to_string()))?;
         Ok(())
+    }
+
+    /// Whether the bucket of another cluster can be read, with the credential and the key that it
+    /// needs.
+    pub(crate) async fn look_into(&self, entity: &BucketEntity) -> Result<(), SourceError> {
+        let bucket = self.buckets.open_id(entity.id, Some(entity)).await?;
+        match bucket.get(backstay_global::identity::OBJECT).await {
+            Ok(_) => Ok(()),
+            // That of a cluster that is not one of ours.
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(SourceError::new(error)),
+        }
     }
 
     fn choose(&self, repository: &RepositoryName, range: TimeRange) -> Result<Chosen, SearchError> {

@@ -21,6 +21,7 @@ use super::publish::PublishError;
 use super::running::{GlobalError, Running, signature};
 use super::snapshots::SnapshotError;
 use super::tails::{FollowError, Tails};
+use super::troubles::Troubles;
 use crate::config::NodeConfig;
 use crate::metrics::Metrics;
 
@@ -215,7 +216,7 @@ async fn assemble(
         asked_to_look: Mutex::new(None),
         look: Notify::new(),
         started_ms: chrono::Utc::now().timestamp_millis(),
-        troubles: Mutex::new(BTreeMap::new()),
+        troubles: Troubles::default(),
     })
 }
 

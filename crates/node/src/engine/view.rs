@@ -134,6 +134,17 @@ pub(crate) fn buckets(state: &State) -> BTreeMap<u32, BucketEntity> {
     buckets.map(|it| (it.id, it.clone())).collect()
 }
 
+/// The buckets of other clusters, and whether anything that is searched or to be imported is there.
+pub(crate) fn foreign_buckets(state: &State) -> Vec<(BucketEntity, bool)> {
+    let foreign = state.buckets.iter().filter(|it| it.read_only);
+    let is_needed = |id: u32| {
+        let mut pending = state.pending_tails();
+        pending.any(|(record, _)| record.bucket == id)
+            || state.segments.iter().any(|segment| segment.bucket == id)
+    };
+    foreign.map(|it| (it.clone(), is_needed(it.id))).collect()
+}
+
 /// What an ingest token allows.
 pub(crate) fn ingest_token(state: &State, token: &str) -> Option<IngestTokenInfo> {
     let hash = digest(&SHA256, token.as_bytes());

@@ -44,6 +44,9 @@ async fn status(State(engine): State<Engine>, Query(depth): Query<Depth>) -> Res
     if let Some(reason) = status.reason {
         body["reason"] = Value::String(reason);
     }
+    if !status.degraded.is_empty() {
+        body["degraded"] = json!(status.degraded);
+    }
     if depth.deep.is_some_and(|deep| deep != "0") {
         body["parts"] = json!(status.parts);
     }

@@ -1,6 +1,7 @@
 //! Rows on their way to a client, in the format that it accepts.
 
 use std::io::Write;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -18,6 +19,9 @@ use crate::http::error::ApiError;
 
 /// Rows that become one chunk when they are there at once.
 const CHUNK: usize = 256;
+
+/// Between the last line of an answer that is broken off and its end.
+const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// How rows are written; LogScale's three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,19 @@ impl Format {
         }
     }
 
+    /// The last line of an answer that is broken off.
+    fn failure(self, error: &SearchError) -> Row {
+        let mut row = Row::new();
+        let text = format!("the answer is not complete: {error}");
+        if self == Self::Text {
+            row.insert("@rawstring".to_owned(), format!("error: {text}").into());
+        } else {
+            row.insert("error".to_owned(), text.into());
+            row.insert("@error".to_owned(), "true".into());
+        }
+        row
+    }
+
     fn write(self, out: &mut Vec<u8>, row: &Row) -> std::io::Result<()> {
         if self != Self::Text {
             return Ok(serde_json::to_writer(out, row)?);
@@ -89,8 +106,10 @@ impl Format {
     }
 }
 
-/// Answers with the rows. What fails before the first row is an answer of its own; what fails
-/// later breaks the answer off, so that no client takes it for complete. The permit is held until
+/// Answers with the rows. What fails before the first row is an answer of its own. What fails
+/// later is told by a last line, `{"error": …, "@error": "true"}` in JSON, and the answer is then
+/// broken off: no client takes it for complete, whether it reads lines or knows when an HTTP body
+/// has ended. The permit is held until
 /// the last row is out, or the client is gone.
 pub(super) async fn respond(
     format: Format,
@@ -116,20 +135,33 @@ fn body(
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
     let [open, between, behind, close] = format.frame();
     let mut is_first = true;
-    let chunks = rows.ready_chunks(CHUNK).map(move |rows| {
+    let chunks = rows.ready_chunks(CHUNK).flat_map(move |rows| {
         let mut out = Vec::new();
+        let mut failed = None;
         for row in rows {
-            let row = row.map_err(|error| {
+            let row = row.unwrap_or_else(|error| {
                 tracing::warn!(%error, "a streamed search broke off");
-                std::io::Error::other(error)
-            })?;
+                let row = format.failure(&error);
+                failed = Some(std::io::Error::other(error));
+                row
+            });
             if !std::mem::take(&mut is_first) {
                 out.extend_from_slice(between.as_bytes());
             }
-            format.write(&mut out, &row)?;
+            if let Err(error) = format.write(&mut out, &row) {
+                failed.get_or_insert(error);
+            }
             out.extend_from_slice(behind.as_bytes());
+            if failed.is_some() {
+                break;
+            }
         }
-        Ok(Bytes::from(out))
+        let broken = stream::iter(failed).then(|error| async move {
+            // What was written is sent before the connection is cut.
+            tokio::time::sleep(LAST_LINE).await;
+            Err(error)
+        });
+        stream::iter([Ok(Bytes::from(out))]).chain(broken)
     });
     let mark = |text: &'static str| stream::iter([Ok(Bytes::from_static(text.as_bytes()))]);
     mark(open).chain(chunks).chain(mark(close))

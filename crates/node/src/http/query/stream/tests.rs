@@ -72,6 +72,36 @@ async fn what_fails_at_once_is_an_answer_and_what_fails_later_breaks_off() {
     assert_eq!(streams.available_permits(), 1);
 }
 
+#[tokio::test]
+async fn the_last_line_of_an_answer_that_breaks_off_says_why() {
+    for format in [Format::Ndjson, Format::Array, Format::Text] {
+        let broken = rows(vec![Ok(row("a")), Ok(row("b")), Err(failure())]);
+        let chunks: Vec<_> = body(format, broken).collect().await;
+        let (written, ends): (Vec<_>, Vec<_>) = chunks.into_iter().partition(Result::is_ok);
+        assert_eq!(ends.len(), 1, "it is broken off all the same");
+        let written: Vec<Bytes> = written.into_iter().map(Result::unwrap).collect();
+        let text = String::from_utf8(written.concat()).unwrap();
+        let why = text
+            .lines()
+            .find(|line| line.contains("the bucket is gone"));
+        let why = why.expect("a line that says why");
+        match format {
+            Format::Text => assert!(why.starts_with("error: "), "{why}"),
+            Format::Array => assert!(why.contains("@error"), "{why}"),
+            Format::Ndjson => {
+                let line: Value = serde_json::from_str(why).unwrap();
+                assert_eq!(line["@error"], "true");
+                assert!(
+                    line["error"]
+                        .as_str()
+                        .unwrap()
+                        .contains("the bucket is gone")
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_first_format_that_is_known_is_taken() {
     let accepted = |value: &'static str| {
