@@ -32,13 +32,15 @@ use world::World;
 const PARALLEL: usize = 4;
 
 /// Points without which the test would not be what it says.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 10] = [
     "journal.commit.after_put",
     "journal.seal.after_put",
     "journal.trim.before_mark",
     "journal.trim.before_delete",
     "node.segment.after_upload",
     "node.import.before_commit",
+    "node.window.before_delete",
+    "node.takeover.after_keys",
     "node.drain.after_flush",
     "recovery.after_recovered",
 ];
