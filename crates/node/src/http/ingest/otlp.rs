@@ -6,6 +6,7 @@
 mod document;
 mod pieces;
 mod record;
+mod text;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
@@ -20,10 +21,13 @@ use prost::Message;
 use serde_json::json;
 
 use super::batch::{Batch, Collector, Outcome};
+use super::draft::Draft;
+use super::json::REPLACED;
 use super::{Context, Delivery};
 use crate::http::error::ApiError;
 use pieces::{pieces, whole};
 use record::{of_resource, of_scope, stored};
+use text::Kind;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -85,23 +89,27 @@ fn protobuf_answer(outcome: &Outcome) -> Vec<u8> {
 fn from_protobuf(body: &Bytes, batch: &mut Collector<'_, '_>) -> Result<(), ApiError> {
     pieces(body, 1, |resource_logs| {
         // What is common may stand behind what it is common to.
+        let mut of_all = batch.draft(String::new());
         let mut resource = Ok(None);
         pieces(&resource_logs, 1, |it| {
-            resource = whole::<Resource>("resource", it).map(Some);
+            resource = noted(whole::<Resource>(Kind::Resource, it), &mut of_all).map(Some);
             Ok(())
         })?;
-        let of_resource = of_resource(batch.draft(String::new()), resource);
+        let of_resource = of_resource(of_all, resource);
         pieces(&resource_logs, 2, |scope_logs| {
+            let mut common = of_resource.clone();
             let mut scope = Ok(None);
             pieces(&scope_logs, 1, |it| {
-                scope = whole::<InstrumentationScope>("scope", it).map(Some);
+                let about = whole::<InstrumentationScope>(Kind::Scope, it);
+                scope = noted(about, &mut common).map(Some);
                 Ok(())
             })?;
-            let common = of_scope(of_resource.clone(), scope);
+            let common = of_scope(common, scope);
             pieces(&scope_logs, 2, |record| {
-                match whole::<LogRecord>("log record", record) {
+                let mut draft = common.clone();
+                match noted(whole::<LogRecord>(Kind::Record, record), &mut draft) {
                     Ok(record) => {
-                        let draft = stored(&record, common.clone(), batch.context);
+                        let draft = stored(&record, draft, batch.context);
                         batch.take(draft)
                     }
                     Err(problem) => {
@@ -112,4 +120,13 @@ fn from_protobuf(body: &Bytes, batch: &mut Collector<'_, '_>) -> Result<(), ApiE
             })
         })
     })
+}
+
+/// A message; the event says if something in it had to be replaced.
+fn noted<M>(decoded: Result<(M, bool), String>, draft: &mut Draft) -> Result<M, String> {
+    let (message, is_replaced) = decoded?;
+    if is_replaced {
+        draft.problem(REPLACED);
+    }
+    Ok(message)
 }

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message};
 
+use super::text::{Kind, mended};
 use crate::http::error::ApiError;
 
 /// Longest record, resource or scope, in bytes: 1 MiB.
@@ -46,13 +47,23 @@ pub(super) fn pieces(
     Ok(())
 }
 
-/// Decodes one of them; else what is wrong with it.
-pub(super) fn whole<M: Message + Default>(what: &str, piece: Bytes) -> Result<M, String> {
+/// Decodes one of them, and whether something in it had to be replaced because it is not text; else
+/// what is wrong with it.
+pub(super) fn whole<M: Message + Default>(kind: Kind, piece: Bytes) -> Result<(M, bool), String> {
+    let what = kind.name();
     if piece.len() > LONGEST {
         return Err(format!(
             "a {what} has {} bytes, the limit is {LONGEST}; send shorter ones",
             piece.len()
         ));
     }
-    M::decode(piece).map_err(|error| format!("a {what} is not valid OTLP protobuf: {error}"))
+    let error = match M::decode(piece.clone()) {
+        Ok(message) => return Ok((message, false)),
+        Err(error) => error,
+    };
+    let mended = mended(kind, &piece).filter(|mended| *mended != piece);
+    match mended.map(|mended| M::decode(mended.as_slice())) {
+        Some(Ok(message)) => Ok((message, true)),
+        _ => Err(format!("a {what} is not valid OTLP protobuf: {error}")),
+    }
 }

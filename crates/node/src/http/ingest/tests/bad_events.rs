@@ -408,6 +408,48 @@ fn what_is_no_text_is_replaced_in_that_event_alone() {
     }
 }
 
+/// Collectors that read files of other bytes send what they read.
+#[test]
+fn protobuf_of_bytes_that_are_no_text_is_taken() {
+    let text = |bytes: &[u8]| wrapped(1, bytes);
+    let pair = |key: &[u8], value: Vec<u8>| [text(key), wrapped(2, &value)].concat();
+    let array = wrapped(
+        5,
+        &[wrapped(1, &text(b"a\xff")), wrapped(1, &text(b"b"))].concat(),
+    );
+    let list = wrapped(6, &wrapped(1, &pair(b"k\xff", text(b"v\xff"))));
+    let record = [
+        vec![2 << 3, 9],
+        wrapped(3, b"WARN\xff"),
+        wrapped(5, &text(b"line \xff\xfe.")),
+        wrapped(6, &pair(b"plain", text(b"p\xff"))),
+        wrapped(6, &pair(b"array", array)),
+        wrapped(6, &pair(b"list", list)),
+    ]
+    .concat();
+    let good = wrapped(2, &wrapped(5, &text(b"good")));
+    let body = otlp(&[wrapped(2, &record), good].concat());
+    let batch = Request::of("application/x-protobuf")
+        .decode(otlp::decode, body)
+        .unwrap();
+    assert_eq!(raws(&batch), ["line \u{fffd}\u{fffd}.", "good"]);
+    let event = &batch.events[0];
+    let fields = [
+        ("severity", "WARN\u{fffd}"),
+        ("severity_number", "9"),
+        ("plain", "p\u{fffd}"),
+        ("array[0]", "a\u{fffd}"),
+        ("array[1]", "b"),
+        ("list.k\u{fffd}", "v\u{fffd}"),
+        ("@error", "true"),
+    ];
+    for (name, value) in fields {
+        assert_eq!(field(event, name), value, "{name}: {event:?}");
+    }
+    assert_eq!(field(&batch.events[1], "@error"), "");
+    assert_eq!(answer(batch), (200, Bytes::new()));
+}
+
 /// The times of events that cannot be: what came is kept, and the event is of when it came.
 #[test]
 fn a_time_that_cannot_be_is_now_and_kept() {
