@@ -19,14 +19,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower::Service as _;
 
 use crate::connection::Connection;
 use crate::places::Place;
 use crate::refusals::{Refusal, Refusals};
+use crate::relay::relayed;
 use crate::rest::{Rest, Slow};
 use crate::seat::UnderWay;
 use crate::{Limits, Tls};
@@ -59,6 +62,8 @@ pub(crate) struct Exchange {
     pub(crate) refusals: Refusals,
     pub(crate) place: Arc<Place>,
     pub(crate) stop: CancellationToken,
+    /// Where handlers run, if not here.
+    pub(crate) work: Option<Handle>,
 }
 
 impl Exchange {
@@ -167,7 +172,23 @@ impl Exchange {
     }
 
     async fn route(&self, request: Request<Rest>) -> Response {
-        let answered = self.router.clone().call(request.map(Body::new)).await;
+        let mut router = self.router.clone();
+        let work = self.work.as_ref().filter(|_| !is_probe(&request));
+        let answering = router.call(request.map(Body::new));
+        let answered = match work {
+            None => answering.await,
+            Some(work) => {
+                let answering = work.spawn(async { answering.await.map(relayed) });
+                match AbortOnDropHandle::new(answering).await {
+                    Ok(answered) => answered,
+                    // It panicked, or its runtime is at its end.
+                    Err(error) => {
+                        tracing::error!(peer = %self.peer.address, %error, "a request was not handled");
+                        return closing(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+                    }
+                }
+            }
+        };
         answered.unwrap_or_else(|never| match never {})
     }
 
@@ -197,7 +218,7 @@ impl Exchange {
     }
 }
 
-fn is_probe(request: &Request<Incoming>) -> bool {
+fn is_probe<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
         && PROBES.contains(&request.uri().path())
 }

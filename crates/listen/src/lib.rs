@@ -11,6 +11,8 @@
 //!   for a client that takes nothing of what it is sent;
 //! - a client that is refused during its request is read on for a while, so that it gets to see the
 //!   refusal;
+//! - probes are answered on a thread of their own where the handlers of others may keep all threads
+//!   busy ([`Server::serve_on_own_thread`]);
 //! - an end: nothing new is accepted, requests under way are answered, what is still open at the
 //!   deadline is cut;
 //! - what is refused is counted, and the log is told ([`Refusals`]).
@@ -25,6 +27,7 @@ mod limits;
 mod places;
 mod rate;
 mod refusals;
+mod relay;
 mod rest;
 mod seat;
 mod server;

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, thread};
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::runtime::{self, Handle};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,6 +28,8 @@ pub struct Server {
     limits: Limits,
     tls: Option<Tls>,
     refusals: Refusals,
+    /// Where handlers run, if not here.
+    work: Option<Handle>,
 }
 
 impl Server {
@@ -38,6 +42,7 @@ impl Server {
             limits,
             tls: None,
             refusals: Refusals::new(name),
+            work: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl Server {
                 limits: self.limits,
                 refusals: self.refusals.clone(),
                 place: Arc::new(places.enter(address.ip())),
+                work: self.work.clone(),
                 stop: stop.clone(),
             };
             open.spawn(exchange.serve(stream, self.tls.clone(), file));
@@ -91,6 +97,53 @@ impl Server {
         if tokio::time::timeout(self.limits.end, ended).await.is_err() {
             open.shutdown().await;
         }
+    }
+
+    /// [Serves](Self::serve) on a thread of its own, where probes are answered as well, whatever
+    /// keeps the threads of this runtime busy; all other handlers run on this runtime. To abort what
+    /// is returned cuts all connections, and so does the end of this runtime.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn serve_on_own_thread(
+        self,
+        listener: TcpListener,
+        router: Router,
+        stop: CancellationToken,
+    ) -> io::Result<JoinHandle<()>> {
+        let server = Self {
+            work: Some(Handle::current()),
+            ..self
+        };
+        // A socket belongs to the runtime that waits for it.
+        let listener = listener.into_std()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let cut = CancellationToken::new();
+        let is_cut = cut.clone();
+        let (ends, ended) = oneshot::channel::<()>();
+        thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    match TcpListener::from_std(listener) {
+                        Ok(listener) => {
+                            let serving = server.serve(listener, router, stop);
+                            is_cut.run_until_cancelled(serving).await;
+                        }
+                        Err(error) => tracing::error!(%error, "the HTTP server cannot start"),
+                    }
+                });
+                runtime.shutdown_background();
+                drop(ends);
+            })?;
+        let cut = cut.drop_guard();
+        Ok(tokio::spawn(async move {
+            let _cut = cut;
+            // It only ever ends.
+            let _ = ended.await;
+        }))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The listener as its clients see it, over sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "serve/apart.rs"]
+mod apart;
 #[path = "serve/bounds.rs"]
 mod bounds;
 mod common;

@@ -71,7 +71,7 @@ pub enum NodeError {
         source: std::io::Error,
     },
     /// The listener broke.
-    #[error("the HTTP server ended: {0}")]
+    #[error("the HTTP server cannot run: {0}")]
     Serve(#[source] std::io::Error),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
@@ -108,7 +108,10 @@ impl Node {
         };
         let server = Server::new("api", limits);
         let router = crate::http::router(engine.clone()).layer(Extension(server.refusals()));
-        let server = tokio::spawn(server.serve(listener, router, stop.clone()));
+        // Searches may keep all threads of this runtime busy, and probes are to be answered.
+        let server = server
+            .serve_on_own_thread(listener, router, stop.clone())
+            .map_err(NodeError::Serve)?;
         tracing::info!(%address, connections = limits.connections, "listening");
         Ok(Self {
             engine,

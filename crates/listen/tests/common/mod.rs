@@ -43,6 +43,22 @@ impl Served {
         }
     }
 
+    /// The same, on a thread of its own.
+    pub async fn start_apart(router: Router, limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = Server::new("test", limits);
+        let refusals = server.refusals();
+        let serving = server.serve_on_own_thread(listener, router, stop.clone());
+        Self {
+            address,
+            refusals,
+            stop,
+            task: serving.unwrap(),
+        }
+    }
+
     /// How many of a kind were refused.
     pub fn count(&self, refusal: Refusal) -> u64 {
         self.refusals.count(refusal)

@@ -34,11 +34,11 @@ fn router(go: &Arc<Semaphore>, entered: &Arc<AtomicUsize>) -> Router {
         )
 }
 
-fn simple() -> Router {
+pub fn simple() -> Router {
     router(&Arc::new(Semaphore::new(0)), &Arc::default())
 }
 
-fn limits(connections: usize, per_address: usize) -> Limits {
+pub fn limits(connections: usize, per_address: usize) -> Limits {
     Limits {
         connections,
         per_address,
@@ -51,7 +51,7 @@ fn limits(connections: usize, per_address: usize) -> Limits {
 }
 
 /// A client that works: asks again and again on one connection, and again on new ones.
-async fn works(served: &Served, last: u8) {
+pub async fn works(served: &Served, last: u8) {
     let mut kept = served.connect_from(last).await;
     for _ in 0..20 {
         assert!(ask(&mut kept).await.ends_with("hello"));
