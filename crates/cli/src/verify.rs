@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_verify::{Options, World, alert_chain, verify};
+use backstay_verify::{Options, World, alert_chain, verify, whole_of};
 
 use crate::args::{Output, VerifyFlags};
 use crate::{Exit, complain, control, json, say};
@@ -12,16 +12,19 @@ const NOTIFIED: Duration = Duration::from_secs(180);
 
 /// Looks whether the standby is able, and says what it has found.
 pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
-    let pair = match control::pair(&flags.pair) {
-        Ok(pair) => pair,
-        Err(exit) => return exit,
-    };
     let options = Options {
         deep: flags.deep,
         sample: usize::try_from(flags.sample).unwrap_or(usize::MAX),
         seed: flags.seed.unwrap_or_else(rand::random),
         strict: flags.strict,
         patience: Duration::from_secs(flags.patience),
+    };
+    if flags.bucket {
+        return bucket(options, output).await;
+    }
+    let pair = match control::pair(&flags.pair) {
+        Ok(pair) => pair,
+        Err(exit) => return exit,
     };
     let world = World::of(&pair, flags.in_cluster).await;
     let verified = async {
@@ -58,6 +61,43 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
         },
     };
     match (said, report.able) {
+        (Exit::Done, false) => Exit::No,
+        (said, _) => said,
+    }
+}
+
+/// Whether one bucket is whole.
+async fn bucket(options: Options, output: Output) -> Exit {
+    if output == Output::Prometheus {
+        complain("verify --bucket has no metrics; use --output text or json");
+        return Exit::Usage;
+    }
+    let read = |name: &str| std::env::var(name).ok();
+    let looked = tokio::select! {
+        looked = whole_of(&read, options) => looked,
+        () = crate::stopped() => {
+            complain("stopped before all was looked at");
+            return Exit::Failed;
+        }
+    };
+    let found = match looked {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            complain(
+                "no bucket is named; set the variables that the cluster's nodes have, such as AZURE_STORAGE_BUCKET, or LOCAL_STORAGE_PATH",
+            );
+            return Exit::Usage;
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let said = match output {
+        Output::Json => json(&found),
+        _ => say(found.text().as_bytes()),
+    };
+    match (said, found.ok) {
         (Exit::Done, false) => Exit::No,
         (said, _) => said,
     }

@@ -32,6 +32,7 @@ mod report;
 #[cfg(test)]
 mod stage;
 mod verification;
+mod whole;
 mod world;
 
 pub use chain::alert_chain;
@@ -41,4 +42,5 @@ pub use readiness::{keeps_from_failover, readiness};
 pub use recoverable::{Seen, recoverable};
 pub use report::{Figures, Report};
 pub use verification::{Options, verify};
+pub use whole::{Whole, whole, whole_of};
 pub use world::{POLICY, World, access};

@@ -192,6 +192,9 @@ pub struct VerifyFlags {
     /// Use the service account of the pod that this runs in, for the standby's cluster
     #[arg(long, env = "BACKSTAY_IN_CLUSTER")]
     pub in_cluster: bool,
+    /// Say instead whether the bucket of a node's own variables (…_STORAGE_…) is whole, as behind a restored backup
+    #[arg(long, conflicts_with_all = ["notify", "strict"])]
+    pub bucket: bool,
     /// Read the contents of all segments, not of a sample
     #[arg(long)]
     pub deep: bool,
