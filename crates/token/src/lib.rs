@@ -13,6 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{Digest, SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
+/// A token has so many characters at least.
+const SHORTEST: usize = 16;
+
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
@@ -28,6 +31,14 @@ pub enum TokenError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// What it holds can be guessed.
+    #[error(
+        "{path}: the token in it has less than {SHORTEST} characters and can be guessed; put a generated one there (for example from `openssl rand -hex 32`), or delete the file and start again to get one"
+    )]
+    Weak {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is there but holds no token.
     #[error("{path}: no token in it; delete the file and start again to get a new one")]
@@ -63,6 +74,9 @@ impl FileToken {
         let text = std::fs::read_to_string(path).map_err(file)?;
         match text.trim() {
             "" => Err(TokenError::Empty {
+                path: path.to_owned(),
+            }),
+            token if token.len() < SHORTEST => Err(TokenError::Weak {
                 path: path.to_owned(),
             }),
             token => Ok(Self(digest(&SHA256, token.as_bytes()))),

@@ -30,6 +30,20 @@ fn an_empty_file_is_not_a_token() {
 }
 
 #[test]
+fn a_token_that_can_be_guessed_is_refused_and_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    for weak in ["x", "hush-hush-hush!\n"] {
+        std::fs::write(&path, weak).unwrap();
+        let error = FileToken::at(&path, "--here").unwrap_err().to_string();
+        assert!(error.contains("secret") && error.contains("16"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+    std::fs::write(&path, "hush-hush-hush-hush\n").unwrap();
+    assert!(FileToken::at(&path, "--here").is_ok());
+}
+
+#[test]
 fn a_place_that_cannot_be_used_is_told_with_what_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -8,6 +8,10 @@ use super::{
     Secret, folder_name,
 };
 
+/// A cluster's own key has so many characters at least. Whoever can read the bucket may try keys for
+/// as long as they like.
+const SHORTEST_KEY: usize = 16;
+
 /// One provider's variables of one role.
 struct Vars<'a> {
     /// For example `AZURE_STORAGE_`.
@@ -53,6 +57,16 @@ impl Vars<'_> {
                 name,
                 "objects are always encrypted, `off` is no key; set it to a generated secret",
             )),
+            // What another cluster has written can only be read with the key that it had.
+            Some(value) if self.prefix.ends_with("_STORAGE_") && value.len() < SHORTEST_KEY => {
+                Err(self.wrong(
+                    name,
+                    format!(
+                        "it has {} characters and can be guessed; it must have {SHORTEST_KEY} at least: set it to a generated secret, for example from `openssl rand -hex 32`",
+                        value.len()
+                    ),
+                ))
+            }
             Some(value) => Ok(Secret::new(value)),
             None => Err(self.wrong(
                 name,

@@ -118,7 +118,7 @@ fn s3_with_a_key_with_a_role_and_with_half_a_key() {
     let role = [
         ("S3_STORAGE_BUCKET", "b"),
         ("S3_STORAGE_REGION", "eu-west-1"),
-        ("S3_STORAGE_ENCRYPTION_KEY", "k"),
+        ("S3_STORAGE_ENCRYPTION_KEY", "0123456789abcdef"),
     ];
     let config = read(Role::Own, &role).unwrap().unwrap();
     assert_eq!(config.provider_name(), "s3");
@@ -175,7 +175,7 @@ fn gcp_with_a_file_with_an_identity_and_with_both() {
 fn a_folder_is_named_after_its_last_component() {
     let mut vars = vec![
         ("LOCAL_STORAGE_PATH", "/var/lib/backstay/primary"),
-        ("LOCAL_STORAGE_ENCRYPTION_KEY", "k"),
+        ("LOCAL_STORAGE_ENCRYPTION_KEY", "0123456789abcdef"),
     ];
     let config = read(Role::Own, &vars).unwrap().unwrap();
     assert_eq!(config.container, "primary");
@@ -203,4 +203,32 @@ fn prefixes_and_endpoints_that_cannot_work_are_refused() {
         config.endpoint(),
         "https://primaryacct.blob.core.windows.net"
     );
+}
+
+#[test]
+fn a_key_that_can_be_guessed_is_refused_for_the_own_bucket_and_not_shown() {
+    for (key, fits) in [
+        ("hush!", false),
+        ("0123456789abcde", false),
+        ("0123456789abcdef", true),
+    ] {
+        let own = [
+            ("LOCAL_STORAGE_PATH", "/data"),
+            ("LOCAL_STORAGE_ENCRYPTION_KEY", key),
+        ];
+        if fits {
+            assert!(read(Role::Own, &own).is_ok());
+        } else {
+            let (variable, problem) = wrong(Role::Own, &own);
+            assert_eq!(variable, "LOCAL_STORAGE_ENCRYPTION_KEY");
+            assert!(problem.contains("openssl rand"), "{problem}");
+            assert!(!problem.contains(key), "{problem}");
+        }
+        // What is there already was written with whatever key it was.
+        let source = [
+            ("LOCAL_RECOVER_FROM_PATH", "/data"),
+            ("LOCAL_RECOVER_FROM_ENCRYPTION_KEY", key),
+        ];
+        assert!(read(Role::RecoverFrom, &source).is_ok());
+    }
 }
