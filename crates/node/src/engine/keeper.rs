@@ -3,17 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
 use backstay_global::{Event, Host, Reject};
 use backstay_journal::WriterId;
-use futures::future::{Either, join_all, select};
-use tokio::sync::Notify;
+use futures::future::{Either, select};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::plan::{Leases, Pace, Seen, assign, rest};
 use super::running::{GlobalError, Peer, Running, signature};
+use super::takeover::TakeoverError;
 use super::view;
 
 /// What a round found that the node cannot go on with.
@@ -43,6 +45,9 @@ pub(crate) struct Keeper {
     /// the next one, whatever was written since: a bucket that was put back to an older copy between
     /// the two lacks it.
     anchor: Option<u64>,
+    /// Takeovers under way, by partition.
+    taking: JoinSet<(u32, Result<(), TakeoverError>)>,
+    under_way: BTreeSet<u32>,
 }
 
 impl Keeper {
@@ -52,6 +57,8 @@ impl Keeper {
             pace: Pace::default(),
             counter: 0,
             anchor: None,
+            taking: JoinSet::new(),
+            under_way: BTreeSet::new(),
         }
     }
 
@@ -63,7 +70,7 @@ impl Keeper {
     }
 
     /// One round.
-    pub(crate) async fn round(&mut self, running: &Running) -> Result<(), RoundError> {
+    pub(crate) async fn round(&mut self, running: &Arc<Running>) -> Result<(), RoundError> {
         self.beat(running).await?;
         let hosts = running.global.read(view::hosts);
         let own = hosts.iter().find(|host| host.id == running.host);
@@ -111,20 +118,49 @@ impl Keeper {
     /// Takes what is due, and says all the while that this node lives: a takeover reads a stream
     /// as far back as keys are known, which may be longer than a lease. Were it silent meanwhile,
     /// the others would take its partitions away before it had them, and so would it theirs.
-    async fn take_due(&mut self, running: &Running) -> Result<(), GlobalError> {
-        let done = Notify::new();
-        let taking = async {
-            running.take_due().await;
-            done.notify_one();
-        };
-        let beating = async {
-            while timeout(self.rest(running), done.notified()).await.is_err() {
-                self.beat(running).await?;
+    ///
+    /// Each partition is taken by itself. A takeover that is slower than a lease goes on while the
+    /// rounds do, and a node that starts serves meanwhile what it has.
+    async fn take_due(&mut self, running: &Arc<Running>) -> Result<(), GlobalError> {
+        for (partition, term) in running.due() {
+            if self.under_way.insert(partition) {
+                let running = Arc::clone(running);
+                let take = async move { (partition, running.take(partition, term).await) };
+                self.taking.spawn(take);
             }
-            Ok(())
-        };
-        let ((), beaten) = tokio::join!(taking, beating);
-        beaten
+        }
+        let patience = Instant::now() + running.config.tuning.lease;
+        while !self.taking.is_empty() && Instant::now() < patience {
+            match timeout(self.rest(running), self.taking.join_next()).await {
+                Ok(Some(ended)) => self.taken(running, ended),
+                Ok(None) => {}
+                Err(_) => self.beat(running).await?,
+            }
+        }
+        while let Some(ended) = self.taking.try_join_next() {
+            self.taken(running, ended);
+        }
+        Ok(())
+    }
+
+    /// Notes how a takeover went.
+    fn taken(
+        &mut self,
+        running: &Running,
+        ended: Result<(u32, Result<(), TakeoverError>), JoinError>,
+    ) {
+        match ended {
+            Ok((partition, result)) => {
+                self.under_way.remove(&partition);
+                running.note_in("takeover", Some(partition), &result);
+            }
+            Err(error) => {
+                // A bug: which partition it was is not known, so all that is left is asked for again.
+                tracing::error!(%error, "a takeover has ended without an answer");
+                self.taking.abort_all();
+                self.under_way.clear();
+            }
+        }
     }
 
     /// Says that this node lives. A node that others have declared dead (it slept) comes up again.
@@ -255,13 +291,13 @@ impl Running {
         }
     }
 
-    /// Takes the partitions that are this host's by the fair share.
-    async fn take_due(&self) {
+    /// The partitions that are this host's by the fair share and that it has not, with their terms.
+    fn due(&self) -> Vec<(u32, u64)> {
         if !self.config.roles.ingests() {
-            return;
+            return Vec::new();
         }
         let partitions = self.global.read(view::ownership);
-        let due: Vec<(u32, u64)> = {
+        {
             let alive = self.alive.read();
             let hosts: BTreeSet<&str> = alive
                 .iter()
@@ -279,10 +315,6 @@ impl Running {
                 .filter(|(id, ..)| self.owned(*id).is_none())
                 .map(|(id, _, term)| (*id, *term))
                 .collect()
-        };
-        let taken = due.iter().map(|(id, term)| self.take(*id, *term));
-        for ((id, _), result) in due.iter().zip(join_all(taken).await) {
-            self.note_in("takeover", Some(*id), &result);
         }
     }
 }

@@ -146,8 +146,11 @@ async fn leave(running: &Running) {
 }
 
 async fn flush(running: &Running) {
-    for owned in running.all_owned() {
-        let result = running.publish(&owned, true).await;
+    // Side by side: what hangs in one partition keeps no other from being written.
+    let all = running.all_owned();
+    let flushed = all.iter().map(|owned| async {
+        let result = running.publish(owned, true).await;
         running.note_in("publish", Some(owned.id), &result);
-    }
+    });
+    join_all(flushed).await;
 }

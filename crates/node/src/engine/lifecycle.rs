@@ -1,14 +1,16 @@
 //! What runs in the background from start to end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{EngineError, Phase};
 use super::keeper::{Keeper, RoundError};
+use super::owned::Owned;
 use super::running::{GlobalError, Running};
 use super::status::{BUCKET, REASONS};
 use super::{Engine, startup, view};
@@ -59,14 +61,14 @@ impl Engine {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let stop = self.inner.stop.clone();
         self.inner.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = task => {}
             }
-        });
+        })
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -159,7 +161,7 @@ impl Engine {
         true
     }
 
-    async fn keep(&self, running: &Running, mut keeper: Keeper) {
+    async fn keep(&self, running: &Arc<Running>, mut keeper: Keeper) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(keeper.rest(running)) => {}
@@ -175,31 +177,32 @@ impl Engine {
         }
     }
 
-    async fn publish_loop(&self, running: &Running) {
+    /// Each partition is published and trimmed by a task of its own, so that one that is slow or
+    /// damaged delays no other.
+    async fn publish_loop(&self, running: &Arc<Running>) {
         let every = PUBLISH_EVERY.min(self.inner.config.tuning.segment_age / 4);
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let trim_every = TRIM_EVERY.min(self.inner.config.tuning.trim_after / 4);
-        let mut trimmed = Instant::now();
+        let began = Instant::now();
+        let mut trimmed: BTreeMap<u32, Instant> = BTreeMap::new();
+        let mut under_way: BTreeMap<u32, JoinHandle<()>> = BTreeMap::new();
         loop {
             ticks.tick().await;
-            let due = trimmed.elapsed() >= trim_every;
+            under_way.retain(|_, task| !task.is_finished());
             for owned in running.all_owned() {
-                let result = running.publish(&owned, false).await;
-                running.note_in("publish", Some(owned.id), &result);
-                if due {
-                    let result = running.trim(&owned).await;
-                    running.note_in("trim", Some(owned.id), &result);
+                running.show_backlog(&owned);
+                if under_way.contains_key(&owned.id) {
+                    continue;
                 }
-                let label = crate::metrics::PartitionLabel {
-                    partition: owned.id,
-                };
-                let waiting = owned.writer().health().backlog_bytes as i64;
-                let backlog = &running.metrics.backlog_bytes;
-                backlog.get_or_create(&label).set(waiting);
-            }
-            if due {
-                trimmed = Instant::now();
+                let last = trimmed.entry(owned.id).or_insert(began);
+                let trims = last.elapsed() >= trim_every;
+                if trims {
+                    *last = Instant::now();
+                }
+                let (id, of) = (owned.id, Arc::clone(running));
+                let task = self.spawn(async move { of.publish_and_trim(&owned, trims).await });
+                under_way.insert(id, task);
             }
         }
     }
@@ -257,6 +260,26 @@ async fn look_loop(running: &Running) {
             running.note_in(BUCKET, Some(entity.id), &looked);
         }
         tokio::time::sleep(every).await;
+    }
+}
+
+impl Running {
+    async fn publish_and_trim(&self, owned: &Owned, trims: bool) {
+        let result = self.publish(owned, false).await;
+        self.note_in("publish", Some(owned.id), &result);
+        if trims {
+            let result = self.trim(owned).await;
+            self.note_in("trim", Some(owned.id), &result);
+        }
+    }
+
+    fn show_backlog(&self, owned: &Owned) {
+        let label = crate::metrics::PartitionLabel {
+            partition: owned.id,
+        };
+        let waiting = owned.writer().health().backlog_bytes as i64;
+        let backlog = &self.metrics.backlog_bytes;
+        backlog.get_or_create(&label).set(waiting);
     }
 }
 

@@ -19,8 +19,8 @@ use super::running::{GlobalError, Running};
 use super::tails::FollowError;
 use super::view;
 
-/// Segments on their way to the bucket at the same time.
-const PARALLEL: usize = 2;
+/// Segments of all partitions that are built or on their way to the bucket at the same time.
+pub(crate) const PARALLEL: usize = 2;
 
 /// Why segments were not published.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +170,8 @@ impl Running {
             repository: repository.to_string(),
             detail,
         };
+        let leave = self.building.acquire().await;
+        let _leave = leave.map_err(|error| failed(error.to_string()))?;
         let written = tokio::task::spawn_blocking(move || backstay_search::segment::write(&events))
             .await
             .map_err(|error| failed(error.to_string()))?

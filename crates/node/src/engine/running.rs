@@ -11,7 +11,7 @@ use backstay_global::{Event, GlobalLog, Reject, State};
 use backstay_journal::{CommitOptions, Journal, StoreError, TailError};
 use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::buckets::Buckets;
 use super::owned::Owned;
@@ -65,6 +65,8 @@ pub(crate) struct Running {
     pub(crate) started_ms: i64,
     /// What does not succeed now.
     pub(crate) troubles: Troubles,
+    /// Leave to build and upload a segment: each holds the events of its cut in memory.
+    pub(crate) building: Semaphore,
 }
 
 /// The name that a start of a host writes entries and signs seals with.

@@ -14,7 +14,7 @@ use backstay_global::{Event, Repository, RepositoryId, State};
 use backstay_journal::WriterId;
 use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::buckets::Buckets;
 use super::publish::PublishError;
@@ -217,6 +217,7 @@ async fn assemble(
         look: Notify::new(),
         started_ms: chrono::Utc::now().timestamp_millis(),
         troubles: Troubles::default(),
+        building: Semaphore::new(super::publish::PARALLEL),
     })
 }
 
