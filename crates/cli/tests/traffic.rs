@@ -176,7 +176,9 @@ fn exit_codes_say_what_was_wrong() {
         let _parent = child.stdin.take();
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.stdout, b"", "{said}");
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["ok"], false, "{said}");
+        assert!(said.contains(result["error"].as_str().unwrap()), "{said}");
         (output.status.code(), said)
     };
     let wrong = [

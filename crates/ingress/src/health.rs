@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use backstay_listen::{Refusals, with_metrics};
+use backstay_listen::{Refusals, exposition, with_metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Proxy;
@@ -27,10 +27,9 @@ pub(crate) fn router(
             (StatusCode::OK, "ok\n")
         }
     };
-    let metrics = move || async move {
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let metrics = move |headers: HeaderMap| async move {
         let text = with_metrics(&counted.metrics.text(), &refusals.each_ref());
-        ([(header::CONTENT_TYPE, kind)], text)
+        exposition(&headers, text)
     };
     Router::new()
         .route("/healthz", get(health))

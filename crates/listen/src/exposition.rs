@@ -14,7 +14,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The answer to a request for metrics: `openmetrics` as it is, or in the older text format for whoever
 /// does not ask for OpenMetrics.
-pub fn respond(headers: &HeaderMap, openmetrics: String) -> Response {
+pub fn exposition(headers: &HeaderMap, openmetrics: String) -> Response {
     let accepted = headers.get_all(ACCEPT).iter();
     let wants = accepted
         .filter_map(|value| value.to_str().ok())
@@ -63,7 +63,7 @@ mod tests {
     use axum::http::HeaderMap;
     use axum::http::header::{ACCEPT, CONTENT_TYPE};
 
-    use super::{respond, text_format};
+    use super::{exposition, text_format};
 
     const OPENMETRICS: &str = "# HELP served Requests.\n# TYPE served counter\nserved_total{code=\"200\"} 7\n\
         # HELP open Connections.\n# TYPE open gauge\n# UNIT open bytes\nopen 3\n\
@@ -94,7 +94,7 @@ mod tests {
             if let Some(accept) = accept {
                 headers.insert(ACCEPT, accept.parse().unwrap());
             }
-            let response = respond(&headers, OPENMETRICS.to_owned());
+            let response = exposition(&headers, OPENMETRICS.to_owned());
             let told = response.headers()[CONTENT_TYPE].to_str().unwrap();
             assert!(told.starts_with(kind), "{accept:?}: {told}");
         }

@@ -22,6 +22,7 @@
 mod certificate;
 mod connection;
 mod exchange;
+mod exposition;
 mod files;
 mod limits;
 mod places;
@@ -35,6 +36,7 @@ mod tls;
 
 pub use certificate::CertificateError;
 pub use exchange::Peer;
+pub use exposition::{exposition, text_format};
 pub use files::{allow_files, share_of_files};
 pub use limits::{LeastRate, Limits};
 pub use refusals::{Refusal, Refusals, metrics, with_metrics};

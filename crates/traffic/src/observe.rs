@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use backstay_listen::{Refusals, with_metrics};
+use backstay_listen::{Refusals, exposition, with_metrics};
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -51,11 +50,10 @@ pub(crate) fn router(
         })
 }
 
-async fn metrics(State(observe): State<Observe>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+async fn metrics(State(observe): State<Observe>, headers: HeaderMap) -> Response {
     let text = observe.manager.metrics().encode();
     let text = with_metrics(&text, &observe.refusals.each_ref());
-    ([(CONTENT_TYPE, kind)], text).into_response()
+    exposition(&headers, text)
 }
 
 /// Status changes and changes of answers, as they happen; with `Last-Event-ID`, first those that

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use backstay_listen::{Limits, Refusals, Server, share_of_files, with_metrics};
+use backstay_listen::{Limits, Refusals, Server, exposition, share_of_files, with_metrics};
 use backstay_webhook::{Condition, Counters, Counts, RefusalKind, Wake, Webhook, WebhookError};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -21,9 +20,6 @@ use crate::metrics::Metrics;
 use crate::picture::Picture;
 use crate::round::Watcher;
 use crate::verification::{self, Verification};
-
-/// The type that Prometheus asks for.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A process that has taken no round for so long hangs: whatever a round asks has its deadline.
 const SILENT: Duration = Duration::from_secs(180);
@@ -176,7 +172,7 @@ fn router(shown: Shown) -> Router {
         .with_state(shown)
 }
 
-async fn metrics(State(shown): State<Shown>) -> Response {
+async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     match shown.metrics.text() {
         Ok(text) => {
             // One exposition has one end (OpenMetrics 1.0, "Overall Structure").
@@ -187,7 +183,7 @@ async fn metrics(State(shown): State<Shown>) -> Response {
             all.push_str(shown.verified.lock().trim_end_matches(END));
             let refusals: Vec<&Refusals> = shown.refusals.iter().collect();
             let all = with_metrics(&all, &refusals);
-            ([(CONTENT_TYPE, OPENMETRICS)], all).into_response()
+            exposition(&headers, all)
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

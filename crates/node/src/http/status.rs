@@ -2,12 +2,11 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use backstay_listen::{Refusals, with_metrics};
+use backstay_listen::{Refusals, exposition, with_metrics};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,14 +72,17 @@ async fn config(State(engine): State<Engine>) -> Json<Value> {
     }))
 }
 
-async fn metrics(State(engine): State<Engine>, refusals: Option<Extension<Refusals>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+async fn metrics(
+    State(engine): State<Engine>,
+    refusals: Option<Extension<Refusals>>,
+    headers: HeaderMap,
+) -> Response {
     let mut text = engine.metrics().encode();
     // Where there is a listener of our own, it counts too.
     if let Some(Extension(refusals)) = refusals {
         text = with_metrics(&text, &[&refusals]);
     }
-    ([(CONTENT_TYPE, kind)], text).into_response()
+    exposition(&headers, text)
 }
 
 async fn front(State(engine): State<Engine>) -> String {

@@ -176,7 +176,7 @@ fn the_metrics_count_what_was_taken_and_what_was_refused() {
     assert!(
         answer
             .head
-            .contains("content-type: application/openmetrics-text; version=1.0.0")
+            .contains("content-type: text/plain; version=0.0.4")
     );
     for line in [
         "backstay_ingest_events_total 2",
