@@ -12,7 +12,7 @@ pub struct TimeRange {
 /// A time that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no time; use ms since 1970, `now`, or an age such as `30s`, `15m`, `24h` or `7d`"
+    "`{text}` is not a valid time; use ms since 1970, `now`, or an age such as `30s`, `15m`, `24h` or `7d`"
 )]
 pub struct RangeError {
     /// The text as it came.
@@ -29,15 +29,17 @@ impl TimeRange {
     };
 
     /// What LogScale's clients mean by `start` and `end`: ms since 1970, `now`, or an age
-    /// (`24h`, `24hours`, `1 day`, `now-24h`). Without a start it is the last 24 hours before the end,
-    /// without an end there is none, so that events from clocks that are ahead are found.
+    /// (`24h`, `24hours`, `1 day`, `now-24h`). Without a start it is the last 24 hours before the end;
+    /// without an end, now: what is dated later (a clock may be decades ahead) is found by who asks
+    /// for it with an `end`.
     ///
     /// # Errors
     /// When a text is none of these.
     pub fn parse(start: Option<&str>, end: Option<&str>, now_ms: i64) -> Result<Self, RangeError> {
         let end_ms = match end {
             Some(text) => time(text, now_ms)?,
-            None => i64::MAX,
+            // With what has come in this very ms.
+            None => now_ms.saturating_add(1),
         };
         let start_ms = match start {
             Some(text) => time(text, now_ms)?,
@@ -129,11 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn without_times_it_is_the_last_day_and_whatever_is_ahead() {
+    fn without_times_it_is_the_last_day_until_now() {
         let range = TimeRange::parse(None, None, NOW).unwrap();
         assert!(range.contains(NOW - DAY_MS));
         assert!(!range.contains(NOW - DAY_MS - 1));
-        assert!(range.contains(i64::MAX));
+        assert!(range.contains(NOW));
+        assert!(!range.contains(NOW + 1));
+        let ahead = TimeRange::parse(None, Some("4102444800000"), NOW).unwrap();
+        assert!(ahead.contains(4_102_444_799_999));
     }
 
     #[test]

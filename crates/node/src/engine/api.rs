@@ -143,6 +143,18 @@ pub enum SearchError {
         /// Its name.
         name: String,
     },
+    /// A view shows only a part of a repository, and such filters are not applied. (HTTP 400)
+    #[error(
+        "the view `{view}` shows only what its filter for the repository `{repository}` lets \
+         through, and filters of views are not supported; search the repository itself with that \
+         filter"
+    )]
+    Filtered {
+        /// The view.
+        view: String,
+        /// The repository that it filters.
+        repository: String,
+    },
     /// The node is starting, or does not search by its role. (HTTP 503)
     #[error("this node does not search now: {reason}")]
     NotReady {

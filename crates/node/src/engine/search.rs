@@ -106,11 +106,7 @@ impl Running {
 
     fn choose(&self, repository: &RepositoryName, range: TimeRange) -> Result<Chosen, SearchError> {
         self.global.read(|state| {
-            let repositories = view::searched(state, repository.as_str()).ok_or_else(|| {
-                SearchError::NoRepository {
-                    name: repository.as_str().to_owned(),
-                }
-            })?;
+            let repositories = view::searched(state, repository.as_str())?;
             Ok(Chosen {
                 covered: view::covered(state),
                 segments: view::segments(state, &repositories, range),

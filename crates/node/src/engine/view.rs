@@ -9,7 +9,7 @@ use backstay_global::{
 use backstay_search::TimeRange;
 use ring::digest::{SHA256, digest};
 
-use super::api::{IngestTokenInfo, RepositoryName};
+use super::api::{IngestTokenInfo, RepositoryName, SearchError};
 use super::keys::KeySources;
 use super::plan::Sign;
 use super::tails::Standing;
@@ -101,13 +101,27 @@ pub(crate) fn repository_id(state: &State, name: &str) -> Option<RepositoryId> {
 }
 
 /// The repositories that a search in a repository or view of that name reads.
-pub(crate) fn searched(state: &State, name: &str) -> Option<Vec<RepositoryId>> {
+///
+/// # Errors
+/// Where there is none of that name, or a view of it that filters: its searchers must not see more.
+pub(crate) fn searched(state: &State, name: &str) -> Result<Vec<RepositoryId>, SearchError> {
     if let Some(id) = repository_id(state, name) {
-        return Some(vec![id]);
+        return Ok(vec![id]);
     }
-    let view = state.view_named(name)?;
+    let view = state.view_named(name);
+    let view = view.ok_or_else(|| SearchError::NoRepository {
+        name: name.to_owned(),
+    })?;
+    let filtered = |filter: &str| !matches!(filter.trim(), "" | "*");
+    if let Some(it) = view.connections.iter().find(|it| filtered(&it.filter)) {
+        let repository = state.repository(&it.repository);
+        return Err(SearchError::Filtered {
+            view: name.to_owned(),
+            repository: repository.map_or_else(String::new, |it| it.name.clone()),
+        });
+    }
     let connections = view.connections.iter();
-    Some(connections.map(|it| it.repository.clone()).collect())
+    Ok(connections.map(|it| it.repository.clone()).collect())
 }
 
 /// The segments that a search may have to read. Those that are in no bucket were lost with their
@@ -208,3 +222,6 @@ pub(crate) fn is_needed(state: &State, partition: u32, own: u32) -> bool {
     };
     state.pending_tails().any(here) || state.pending_keys(partition).any(here)
 }
+
+#[cfg(test)]
+mod tests;

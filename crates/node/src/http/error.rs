@@ -85,6 +85,7 @@ impl From<&SearchError> for ApiError {
     fn from(error: &SearchError) -> Self {
         let status = match error {
             SearchError::NoRepository { .. } => StatusCode::NOT_FOUND,
+            SearchError::Filtered { .. } => StatusCode::BAD_REQUEST,
             SearchError::NotReady { .. } | SearchError::Unavailable { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -134,7 +135,12 @@ impl From<IngestError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(json!({ "error": self.text, "status": self.status.as_u16() }));
+        // `detail` is what Grafana's plugin for LogScale shows.
+        let body = Json(json!({
+            "error": self.text,
+            "detail": self.text,
+            "status": self.status.as_u16(),
+        }));
         let mut response = (self.status, body).into_response();
         let again = HeaderValue::from(self.again);
         match self.status {

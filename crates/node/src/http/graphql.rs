@@ -6,6 +6,7 @@
 //! Humio's older clients administer users by REST; [`users`] answers those.
 
 mod change;
+mod cost;
 mod input;
 mod mutations;
 mod queries;
@@ -58,11 +59,12 @@ async fn graphql(
 ) -> Result<Response, ApiError> {
     access::require_admin(&engine, &headers)?;
     let global = access::ready(&engine)?;
-    let request: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
+    let mut request: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
         ApiError::bad_request(format!(
             "the body is not a GraphQL request: {error}; send JSON such as {{\"query\":\"{{ meta {{ version }} }}\"}}"
         ))
     })?;
+    cost::check(&mut request).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let answer = schema.execute(request.data(global)).await;
     Ok(Json(answer).into_response())
 }

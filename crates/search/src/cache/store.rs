@@ -1,9 +1,10 @@
 //! The folder of a [`super::DiskCache`] and what is known of its files.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -46,7 +47,7 @@ struct Entry {
 
 impl Store {
     pub(super) fn open(dir: PathBuf, max_bytes: u64) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        private_folder(&dir)?;
         let mut found = Vec::new();
         for file in fs::read_dir(&dir)? {
             let file = file?;
@@ -54,6 +55,8 @@ impl Store {
             let name = file.file_name();
             let parsed = name.to_str().and_then(parse_name);
             if let (Some((id, crc32)), true) = (parsed, metadata.is_file()) {
+                // An earlier version let everybody read it.
+                fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
                 found.push((metadata.modified()?, id, crc32, file.path(), metadata.len()));
             } else if metadata.is_file() && name.to_string_lossy().ends_with(".part") {
                 fs::remove_file(file.path())?;
@@ -182,7 +185,7 @@ impl Store {
         };
         let crc32 = crc32fast::hash(bytes);
         let path = self.dir.join(file_name(id, crc32)?);
-        let written = File::create(&temporary)
+        let written = private_file(&temporary)
             .and_then(|mut file| file.write_all(bytes))
             .and_then(|()| fs::rename(&temporary, &path));
         if let Err(error) = written {
@@ -249,6 +252,19 @@ impl Known {
             self.bytes = self.bytes.saturating_sub(old.size);
         }
     }
+}
+
+/// Makes a folder that only this user can look into: the events in it are not encrypted.
+fn private_folder(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(0o700))
+}
+
+/// A new file that only this user can read.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)
 }
 
 /// The name of a file. The identity is in it in hexadecimal, so that it may have any characters.

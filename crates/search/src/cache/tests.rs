@@ -201,3 +201,29 @@ async fn errors_of_the_source_are_passed_on() {
     assert_eq!(error.to_string(), "outside");
     read(&cache, &source, 0..10).await;
 }
+
+#[tokio::test]
+async fn only_its_user_reads_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &std::path::Path| {
+        let metadata = std::fs::metadata(path).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("cache");
+    let source = Counting::new("a", 100);
+    let open = || DiskCache::new(folder.clone(), 10_000);
+    let cache = open().await.unwrap();
+    read(&cache, &source, 0..10).await;
+    let file = || {
+        let mut files = std::fs::read_dir(&folder).unwrap();
+        files.next().unwrap().unwrap().path()
+    };
+    assert_eq!((mode(&folder), mode(&file())), (0o700, 0o600));
+    // What an earlier version left is closed when it is opened.
+    for (path, open) in [(folder.clone(), 0o755), (file(), 0o644)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(open)).unwrap();
+    }
+    open().await.unwrap();
+    assert_eq!((mode(&folder), mode(&file())), (0o700, 0o600));
+}

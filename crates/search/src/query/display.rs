@@ -176,6 +176,7 @@ impl Display for Names<'_> {
 /// knowledge of its corners.
 fn is_bare(text: &str) -> bool {
     !text.is_empty()
+        && !text.ends_with(':')
         && !super::parse::is_keyword(text)
         && text
             .chars()

@@ -11,7 +11,8 @@
 //! | `*` in a text or value | any characters; `field=*`: there is such a field; `\*` is a star |
 //! | `field < 5`, `<=`, `>`, `>=` | both are numbers |
 //! | `#tag`, `@id`, `@timestamp`, `@rawstring` | names like any other |
-//! | `a b`, `a and b`, `a or b`, `not a`, `!a`, `( )` | `not` binds before `and`, `and` before `or` |
+//! | `#repo`, `#type` | the repository that an event is in, and the parser that took it apart |
+//! | `a b`, `a and b`, `a or b`, `not a`, `!a`, `( )` | `not` binds before `or`, `or` before `and`, as in LogScale: `a b or c` is `a and (b or c)` |
 //! | `head(n)`, `tail(n)` | the first (oldest), the last (newest) n, 200 by default |
 //! | `sort(field, order=asc, limit=n)` | by `_count`, `desc`, 200 by default; numbers before texts when ascending, after them when descending, rows without the field last |
 //! | `select([a, b])` | only these fields |
@@ -23,9 +24,13 @@
 //! out rows that lack one of the fields and gives the largest groups first; `timeChart` shows
 //! stretches without any row too, as 0, between the first and the last that has one.
 //!
-//! `// text` to the end of the line is a comment. Where LogScale does more (capture groups as
-//! fields, functions within filters, assignments), the parser says what it does not know instead
-//! of guessing.
+//! `// text` to the end of the line is a comment, and so is `/* text */`. What LogScale has beyond
+//! this is refused by its name (`parse/forms.rs`): assignments (`:=`), `case`, `match`, `=~`, `like`,
+//! `in [ ]`, parameters (`?name`), named captures, subqueries, saved searches (`$name()`), `name[]`,
+//! functions within filters and those that are not in the table. Such text in quotes is free text.
+//!
+//! A query has at most 256 KiB, 100 stages, 1,000 conditions, 50 regular expressions, 1,000 names and
+//! arguments of functions, and 64 levels of parentheses.
 
 mod display;
 mod parse;

@@ -3,10 +3,22 @@
 use super::pattern::{Flags, Pattern, RegexText};
 use super::{Expr, Operator, ParseError, Query, Stage, Value};
 
+mod forms;
 mod functions;
 
 /// How deep parentheses and `not` may nest; the stack is finite and queries come from outside.
 const MAX_DEPTH: usize = 64;
+/// Bytes of a query. What a search does for each event grows with these five, so they are bounded
+/// before anything is compiled or run.
+const MAX_BYTES: usize = 256 << 10;
+/// Stages of a query.
+const MAX_STAGES: usize = 100;
+/// Conditions of all filters of a query.
+const MAX_TERMS: usize = 1000;
+/// Regular expressions of a query; each takes memory of its own in each thread that runs it.
+const MAX_REGEXES: usize = 50;
+/// Names that the functions of a query take together.
+const MAX_NAMES: usize = 1000;
 
 /// Parses a whole query.
 pub(super) fn query(text: &str) -> Result<Query, ParseError> {
@@ -14,10 +26,20 @@ pub(super) fn query(text: &str) -> Result<Query, ParseError> {
         text,
         at: 0,
         depth: 0,
+        terms: 0,
+        regexes: 0,
+        names: 0,
     };
+    if text.len() > MAX_BYTES {
+        return Err(parser.error(
+            format!("a query of at most {MAX_BYTES} bytes"),
+            format!("this one has {}; split it", text.len()),
+        ));
+    }
     let mut stages = Vec::new();
     loop {
         parser.space();
+        parser.at_most(stages.len() + 1, MAX_STAGES, "stages between `|`")?;
         // An empty first stage is a query for everything; `| head(5)` is common.
         if stages.is_empty() && matches!(parser.peek(), None | Some('|')) {
             stages.push(Stage::Filter(Expr::True));
@@ -50,6 +72,10 @@ struct Parser<'a> {
     /// Bytes that are read.
     at: usize,
     depth: usize,
+    /// How many conditions, regular expressions and names there were.
+    terms: usize,
+    regexes: usize,
+    names: usize,
 }
 
 /// A name or value as written.
@@ -109,11 +135,31 @@ impl<'a> Parser<'a> {
             let rest = self.rest();
             let trimmed = rest.trim_start();
             self.at += rest.len() - trimmed.len();
-            if !trimmed.starts_with("//") {
-                return;
+            let length = if trimmed.starts_with("//") {
+                trimmed.find('\n').or(Some(trimmed.len()))
+            } else if trimmed.starts_with("/*") {
+                // One without an end is refused as whatever should stand here.
+                let inner = trimmed.get(2..).and_then(|inner| inner.find("*/"));
+                inner.map(|end| end + 4)
+            } else {
+                None
+            };
+            match length {
+                Some(length) => self.at += length,
+                None => return,
             }
-            self.at += trimmed.find('\n').unwrap_or(trimmed.len());
         }
+    }
+
+    /// Refuses more of something than a query may have.
+    fn at_most(&self, count: usize, most: usize, what: &str) -> Result<(), ParseError> {
+        if count <= most {
+            return Ok(());
+        }
+        Err(self.error(
+            format!("at most {most} {what} in a query"),
+            "split the query",
+        ))
     }
 
     fn error(&self, expected: impl Into<String>, hint: impl Into<String>) -> ParseError {
@@ -142,7 +188,7 @@ impl<'a> Parser<'a> {
                     }
                     false
                 }
-                '(' | ')' | '|' | '"' | '=' | '<' | '>' => true,
+                '(' | ')' | '|' | '"' | '=' | '<' | '>' | '{' | '}' => true,
                 '!' => next == Some('='),
                 other => other.is_whitespace() || extra_stops.contains(&other),
             };
@@ -177,9 +223,10 @@ impl<'a> Parser<'a> {
             .get(word.len()..)
             .is_some_and(|r| r.starts_with('('));
         if called && !word.is_empty() && !word.starts_with(['!', '/']) && !is_keyword(word) {
+            self.refuse_word(word)?;
             return self.function_stage(word);
         }
-        Ok(Stage::Filter(self.or()?))
+        Ok(Stage::Filter(self.and()?))
     }
 
     fn deeper<T>(
@@ -198,32 +245,32 @@ impl<'a> Parser<'a> {
         result
     }
 
+    /// Filters side by side. `or` binds closer than `and`, as in LogScale.
+    fn and(&mut self) -> Result<Expr, ParseError> {
+        let mut parts = vec![self.or()?];
+        loop {
+            self.space();
+            if !self.keyword("and") {
+                if matches!(self.peek(), None | Some('|' | ')')) {
+                    break;
+                }
+                self.refuse_operator()?;
+            }
+            parts.push(self.or()?);
+        }
+        Ok(one_or(parts, Expr::And))
+    }
+
     fn or(&mut self) -> Result<Expr, ParseError> {
-        let mut parts = vec![self.and()?];
+        let mut parts = vec![self.unary()?];
         loop {
             self.space();
             if !self.keyword("or") {
                 break;
             }
-            parts.push(self.and()?);
-        }
-        Ok(one_or(parts, Expr::Or))
-    }
-
-    fn and(&mut self) -> Result<Expr, ParseError> {
-        let mut parts = vec![self.unary()?];
-        loop {
-            self.space();
-            if !self.keyword("and") {
-                let word = self.word(&[]);
-                let is_or = word.eq_ignore_ascii_case("or") && !self.is_field(word.len());
-                if is_or || matches!(self.peek(), None | Some('|' | ')')) {
-                    break;
-                }
-            }
             parts.push(self.unary()?);
         }
-        Ok(one_or(parts, Expr::And))
+        Ok(one_or(parts, Expr::Or))
     }
 
     fn unary(&mut self) -> Result<Expr, ParseError> {
@@ -240,7 +287,7 @@ impl<'a> Parser<'a> {
             return Ok(Expr::Not(Box::new(self.deeper(Self::unary)?)));
         }
         if self.eat("(") {
-            let inner = self.deeper(Self::or)?;
+            let inner = self.deeper(Self::and)?;
             self.space();
             if !self.eat(")") {
                 return Err(self.error("`)`", "close the parenthesis"));
@@ -251,6 +298,9 @@ impl<'a> Parser<'a> {
     }
 
     fn term(&mut self) -> Result<Expr, ParseError> {
+        self.terms += 1;
+        self.at_most(self.terms, MAX_TERMS, "conditions")?;
+        self.refuse_comment()?;
         if self.peek() == Some('/') {
             return Ok(Expr::Regex(self.regex()?));
         }
@@ -268,9 +318,13 @@ impl<'a> Parser<'a> {
                 return Err(self.error_at(
                     start,
                     "a filter",
-                    format!("functions such as `{word}()` stand alone between `|`"),
+                    format!(
+                        "functions such as `{word}()` stand alone between `|`; functions within \
+                         filters are not supported"
+                    ),
                 ));
             }
+            self.refuse_assignment(start, word)?;
         }
         if !self.is_field(0) {
             let pattern = Pattern::parse(token.text());
@@ -294,6 +348,7 @@ impl<'a> Parser<'a> {
     }
 
     fn token(&mut self, extra_stops: &[char]) -> Result<Token<'a>, ParseError> {
+        self.refuse_block()?;
         if self.peek() == Some('"') {
             return self.quoted();
         }
@@ -304,6 +359,7 @@ impl<'a> Parser<'a> {
                 "put special characters into quotes",
             ));
         }
+        self.refuse_word(word)?;
         self.at += word.len();
         Ok(Token::Bare(word))
     }
@@ -363,20 +419,26 @@ impl<'a> Parser<'a> {
                 other => {
                     return Err(self.error(
                         "one of the flags `i`, `m`, `d`",
-                        format!("`{other}` is none; put a text with slashes into quotes"),
+                        format!(
+                            "`{other}` is not one of them; put a text with slashes into quotes"
+                        ),
                     ));
                 }
             }
             self.advance();
         }
+        self.regexes += 1;
+        self.at_most(self.regexes, MAX_REGEXES, "regular expressions")?;
         let pattern = rest.get(..end).unwrap_or("").to_owned();
-        RegexText::new(pattern, flags).map_err(|error| {
+        let regex = RegexText::new(pattern, flags).map_err(|error| {
             self.error_at(
                 start,
                 "a regular expression",
-                format!("this is none: {error}"),
+                format!("this is not a valid one: {error}"),
             )
-        })
+        })?;
+        self.refuse_captures(start, &regex)?;
+        Ok(regex)
     }
 
     fn operator(&mut self) -> Result<Operator, ParseError> {
@@ -397,11 +459,15 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self, operator: Operator) -> Result<Value, ParseError> {
         let start = self.at;
+        self.refuse_value()?;
         if matches!(operator, Operator::Equal | Operator::NotEqual) {
             if self.peek() == Some('/') {
+                self.refuse_comment()?;
                 return Ok(Value::Regex(self.regex()?));
             }
-            return Ok(Value::Pattern(Pattern::parse(self.token(&[])?.text())));
+            let token = self.token(&[])?;
+            self.refuse_call(start, &token)?;
+            return Ok(Value::Pattern(Pattern::parse(token.text())));
         }
         let token = self.token(&[])?;
         token

@@ -186,11 +186,15 @@ fn shown(text: &str) -> String {
 
 #[test]
 fn precedence_and_the_silent_and() {
-    assert_eq!(shown("a b or c"), "(a and b) or c");
-    assert_eq!(shown("a or b c"), "a or (b and c)");
+    assert_eq!(shown("a b or c"), "a and (b or c)");
+    assert_eq!(shown("a or b c"), "(a or b) and c");
+    assert_eq!(shown("a or b and c"), "(a or b) and c");
+    assert_eq!(shown("foo and not bar or baz"), "foo and (not bar or baz)");
+    assert_eq!(shown("a or b and c or d"), "(a or b) and (c or d)");
+    assert_eq!(shown("(a b) or c"), "(a and b) or c");
     assert_eq!(shown("not a b"), "not a and b");
     assert_eq!(shown("!a or !(b c)"), "not a or not (b and c)");
-    assert_eq!(shown("A AND NOT b OR c"), "(A and not b) or c");
+    assert_eq!(shown("A AND NOT b OR c"), "A and (not b or c)");
 }
 
 #[test]
@@ -203,6 +207,13 @@ fn what_people_write() {
     assert_eq!(shown(""), "*");
     assert_eq!(shown("*"), "*");
     assert_eq!(shown("a // comment\n b"), "a and b");
+    assert_eq!(shown("/* a | b */ a /**/ b /* \n */"), "a and b");
+    assert_eq!(
+        shown("a[0]=x items[12].name=*"),
+        "\"a[0]\"=x and \"items[12].name\"=*"
+    );
+    assert_eq!(shown("error in module"), "error and in and module");
+    assert_eq!(shown("#repo=web #type!=json"), "#repo=web and #type!=json");
     assert_eq!(
         shown("status>=500 status < 6e2"),
         "status>=500 and status<600"
@@ -259,13 +270,119 @@ fn what_is_wrong_and_where() {
     }
 }
 
+/// Each form of the language that is not implemented, and what its refusal names.
+#[test]
+fn what_is_not_implemented_is_refused_by_its_name() {
+    for (text, named) in [
+        ("x := 5", "an assignment"),
+        ("x:=5", "an assignment"),
+        ("error | x := lower(y)", "an assignment"),
+        ("x :=lower(y)", "an assignment"),
+        ("error x := y", "an assignment"),
+        ("case { a=1 | b:=2; * }", "`case { … }`"),
+        ("a | CASE{ a=1; * }", "`case { … }`"),
+        ("status match { 500 => x; * => y }", "`match { … }`"),
+        ("match(file=\"a.csv\", field=b)", "`match()`"),
+        ("a =~ /b/", "`=~`"),
+        ("a=~b", "`=~`"),
+        ("a =~ regex(\"b\")", "`=~`"),
+        ("a == b", "`==`"),
+        ("a <> b", "`<>`"),
+        ("a like \"b\"", "`like`"),
+        ("a LIKE *b*", "`like`"),
+        ("x=1 and a like b", "`like`"),
+        ("a in [1, 2]", "`in [ … ]`"),
+        ("a in[1, 2]", "`in [ … ]`"),
+        ("in(a, values=[1, 2])", "`in()`"),
+        ("x | in(field=a, values=[1])", "`in()`"),
+        ("a=in(b)", "`in()`"),
+        ("a=[b, c]", "a list"),
+        ("?param", "a query parameter"),
+        ("a=?param", "a query parameter"),
+        ("a=?{param=*}", "a query parameter"),
+        ("a < ?param", "a query parameter"),
+        ("head(?n)", "a query parameter"),
+        ("groupBy(?{field=a})", "a query parameter"),
+        ("/user=(?<user>\\w+)/", "named capture `(?<user>"),
+        ("a=/(?P<b>c)/i", "named capture `(?<b>"),
+        ("regex(\"(?<a>b)\")", "`regex()`"),
+        ("$saved()", "a saved search"),
+        ("a | $\"saved search\"()", "a saved search"),
+        ("$saved(x=1) | count()", "a saved search"),
+        ("join({b | count()}, field=a)", "`join()`"),
+        ("a | { b | count() }", "a subquery or block"),
+        ("groupBy(a, function={count()})", "a subquery or block"),
+        ("head({a})", "a subquery or block"),
+        ("/* no end", "a comment"),
+        ("a b */", "a comment"),
+        ("a[]=b", "`name[]`"),
+        ("array:contains(\"a[]\", value=b)", "`array:contains()`"),
+        ("!cidr(ip, subnet=\"10.0.0.0/8\")", "`cidr()`"),
+        ("a or cidr(ip)", "`cidr()`"),
+        ("not match(a)", "`match()`"),
+        ("rename(a, as=b)", "`rename()`"),
+        ("x | table([a])", "`table()`"),
+        ("timeChart(function=avg(a))", "`avg()`"),
+        ("groupBy(a, function=[count(), sum(b)])", "`sum()`"),
+        ("eval(a = b + 1)", "`eval()`"),
+        ("/a(?=b)/", "look-around"),
+        ("/a/g", "`g`"),
+    ] {
+        let error = Query::parse(text).expect_err(text).to_string();
+        let is_said = error.contains(named) || named == "a comment" && error.contains("comment");
+        assert!(is_said, "{text}: {error}");
+        assert!(error.contains(';'), "{text}: {error}");
+    }
+    for text in [
+        "\"x := 5\"",
+        "\"case {\"",
+        "\"?param\"",
+        "\"$saved\"",
+        "a=\"[b]\"",
+        "\"like\" a",
+        "like",
+        "a and like",
+        "in",
+        "like=5",
+        "path=docker/*",
+        "path=*/bin",
+        "url=a?b",
+    ] {
+        assert!(Query::parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn what_a_query_costs_is_bounded() {
+    for (text, most) in [
+        ("a ".repeat(2000), "1000 conditions"),
+        ("/a/ ".repeat(2000), "50 regular expressions"),
+        ("a|".repeat(2000), "100 stages"),
+        (
+            format!("select([{}a])", "a,".repeat(100_000)),
+            "1000 names and arguments",
+        ),
+        (
+            format!("head({}a)", "a,".repeat(100_000)),
+            "1000 names and arguments",
+        ),
+        ("x".repeat(1 << 20), "262144 bytes"),
+        (format!("/{}/", "(\\w{50}){50}"), "regular expression"),
+    ] {
+        let error = Query::parse(&text).expect_err(most).to_string();
+        assert!(error.contains(most), "{most}: {error}");
+    }
+}
+
 #[test]
 fn depth_is_bounded() {
     for text in [
         "(".repeat(100_000),
         "!".repeat(100_000),
-        "not ".repeat(100_000),
-        format!("groupBy(a, function={}", "count(".repeat(100_000)),
+        "not ".repeat(60_000),
+        "(a or !".repeat(30_000),
+        "/*".repeat(100_000),
+        format!("groupBy(a, function={}", "count(".repeat(40_000)),
         format!("groupBy({}", "[".repeat(100_000)),
     ] {
         assert!(Query::parse(&text).is_err());
@@ -317,7 +434,8 @@ proptest! {
             prop::sample::select(vec![
                 "a", " ", "(", ")", "|", "and", "or ", "not ", "!", "=", "!=", "<", ">", "/", "i", "\"",
                 "\\", "*", "head", "groupBy", "timeChart", "count", "[", "]", ",", "span", "5", "m", "ü",
-                "//", "\n", "#kind", "function",
+                "//", "\n", "#kind", "function", "/*", "*/", ":=", "{", "}", "?", "$", "in", "like", "case ",
+                "~", "(?<a>b)", "a[]",
             ]),
             0..24,
         )

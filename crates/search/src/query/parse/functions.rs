@@ -1,6 +1,6 @@
 //! The functions that a stage can be.
 
-use super::{Parser, Token, error_at, is_keyword};
+use super::{MAX_NAMES, Parser, Token, error_at, is_keyword};
 use crate::query::{Count, ParseError, Stage};
 use crate::range::span_ms;
 
@@ -31,6 +31,13 @@ impl Parser<'_> {
     /// The function of this name, which starts here.
     pub(super) fn function_stage(&mut self, name: &str) -> Result<Stage, ParseError> {
         let start = self.at;
+        // Before its arguments, which may be of a form that is not known either.
+        if !KNOWN
+            .split(", ")
+            .any(|known| known.eq_ignore_ascii_case(name))
+        {
+            return Err(self.unknown_function(start, name));
+        }
         self.at += name.len();
         let arguments = self.arguments()?;
         let mut arguments = Arguments {
@@ -69,16 +76,21 @@ impl Parser<'_> {
                 count: arguments.function()?,
                 limit: arguments.limit(false, DEFAULT_SERIES, MAX_SERIES)?,
             },
-            _ => {
-                return Err(self.error_at(
-                    start,
-                    format!("one of the functions {KNOWN}"),
-                    format!("`{name}` is not known here; put it into quotes to search for it"),
-                ));
-            }
+            _ => return Err(self.unknown_function(start, name)),
         };
         arguments.nothing_left()?;
         Ok(stage)
+    }
+
+    fn unknown_function(&self, start: usize, name: &str) -> ParseError {
+        self.error_at(
+            start,
+            format!("one of the functions {KNOWN}"),
+            format!(
+                "the function `{name}()` is not supported; put it into quotes to search for the \
+                 text"
+            ),
+        )
     }
 
     fn arguments(&mut self) -> Result<Vec<Argument>, ParseError> {
@@ -122,6 +134,8 @@ impl Parser<'_> {
             return self.deeper(Self::list);
         }
         let start = self.at;
+        self.names += 1;
+        self.at_most(self.names, MAX_NAMES, "names and arguments of functions")?;
         let token = self.token(&[',', '[', ']'])?;
         let callable = matches!(token, Token::Bare(word) if !is_keyword(word));
         if !callable || self.peek() != Some('(') {
@@ -129,7 +143,11 @@ impl Parser<'_> {
         }
         let function = token.text().to_owned();
         if !function.eq_ignore_ascii_case("count") {
-            return Err(self.error_at(start, "`count()`", "no other function is known here"));
+            return Err(self.error_at(
+                start,
+                "`count()`",
+                format!("the function `{function}()` is not supported here"),
+            ));
         }
         let left = self.deeper(Self::arguments)?;
         let mut arguments = Arguments {
