@@ -323,7 +323,7 @@ fn what_is_not_implemented_is_refused_by_its_name() {
         ("rename(a, as=b)", "`rename()`"),
         ("x | table([a])", "`table()`"),
         ("timeChart(function=avg(a))", "`avg()`"),
-        ("groupBy(a, function=[count(), sum(b)])", "`sum()`"),
+        ("groupBy(a, function=[count(), sum(b)])", "one function"),
         ("eval(a = b + 1)", "`eval()`"),
         ("/a(?=b)/", "look-around"),
         ("/a/g", "`g`"),
@@ -381,7 +381,6 @@ fn depth_is_bounded() {
         "!".repeat(100_000),
         "not ".repeat(60_000),
         "(a or !".repeat(30_000),
-        "/*".repeat(100_000),
         format!("groupBy(a, function={}", "count(".repeat(40_000)),
         format!("groupBy({}", "[".repeat(100_000)),
     ] {
