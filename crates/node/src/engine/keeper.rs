@@ -1,7 +1,7 @@
 //! The round that keeps a node in its cluster: say that it lives, see who else does, give up what
 //! is lost, take what is due.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use backstay_failpoint::hit;
 use backstay_global::{Event, Host, Reject};
 use backstay_journal::WriterId;
 use futures::future::{Either, select};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::plan::{Leases, Pace, Seen, assign, rest};
@@ -45,9 +45,12 @@ pub(crate) struct Keeper {
     /// the next one, whatever was written since: a bucket that was put back to an older copy between
     /// the two lacks it.
     anchor: Option<u64>,
-    /// Takeovers under way, by partition.
-    taking: JoinSet<(u32, Result<(), TakeoverError>)>,
-    under_way: BTreeSet<u32>,
+    /// Takeovers under way.
+    taking: JoinSet<Result<(), TakeoverError>>,
+    /// Which partition each of them is about.
+    under_way: HashMap<task::Id, u32>,
+    /// Whether a round has waited for takeovers: the first does, for a lease at the most.
+    has_waited: bool,
 }
 
 impl Keeper {
@@ -58,7 +61,8 @@ impl Keeper {
             counter: 0,
             anchor: None,
             taking: JoinSet::new(),
-            under_way: BTreeSet::new(),
+            under_way: HashMap::new(),
+            has_waited: false,
         }
     }
 
@@ -119,25 +123,27 @@ impl Keeper {
     /// as far back as keys are known, which may be longer than a lease. Were it silent meanwhile,
     /// the others would take its partitions away before it had them, and so would it theirs.
     ///
-    /// Each partition is taken by itself. A takeover that is slower than a lease goes on while the
-    /// rounds do, and a node that starts serves meanwhile what it has.
+    /// Each partition is taken by itself. One whose takeover is slow holds up neither the others nor
+    /// the rounds, and a node that starts waits for it for a lease, then serves what it has.
     async fn take_due(&mut self, running: &Arc<Running>) -> Result<(), GlobalError> {
         for (partition, term) in running.due() {
-            if self.under_way.insert(partition) {
+            if self.under_way.values().all(|it| *it != partition) {
                 let running = Arc::clone(running);
-                let take = async move { (partition, running.take(partition, term).await) };
-                self.taking.spawn(take);
+                let take = async move { running.take(partition, term).await };
+                let task = self.taking.spawn(take);
+                self.under_way.insert(task.id(), partition);
             }
         }
         let patience = Instant::now() + running.config.tuning.lease;
-        while !self.taking.is_empty() && Instant::now() < patience {
-            match timeout(self.rest(running), self.taking.join_next()).await {
+        while !self.has_waited && !self.taking.is_empty() && Instant::now() < patience {
+            match timeout(self.rest(running), self.taking.join_next_with_id()).await {
                 Ok(Some(ended)) => self.taken(running, ended),
                 Ok(None) => {}
                 Err(_) => self.beat(running).await?,
             }
         }
-        while let Some(ended) = self.taking.try_join_next() {
+        self.has_waited = true;
+        while let Some(ended) = self.taking.try_join_next_with_id() {
             self.taken(running, ended);
         }
         Ok(())
@@ -147,19 +153,15 @@ impl Keeper {
     fn taken(
         &mut self,
         running: &Running,
-        ended: Result<(u32, Result<(), TakeoverError>), JoinError>,
+        ended: Result<(task::Id, Result<(), TakeoverError>), JoinError>,
     ) {
-        match ended {
-            Ok((partition, result)) => {
-                self.under_way.remove(&partition);
-                running.note_in("takeover", Some(partition), &result);
-            }
-            Err(error) => {
-                // A bug: which partition it was is not known, so all that is left is asked for again.
-                tracing::error!(%error, "a takeover has ended without an answer");
-                self.taking.abort_all();
-                self.under_way.clear();
-            }
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, result.map_err(|error| error.to_string())),
+            // A bug in it; the partition is still due, and the next round begins again.
+            Err(error) => (error.id(), Err(error.to_string())),
+        };
+        if let Some(partition) = self.under_way.remove(&id) {
+            running.note_in("takeover", Some(partition), &result);
         }
     }
 

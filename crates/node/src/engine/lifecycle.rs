@@ -1,6 +1,6 @@
 //! What runs in the background from start to end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,10 +186,15 @@ impl Engine {
         let trim_every = TRIM_EVERY.min(self.inner.config.tuning.trim_after / 4);
         let began = Instant::now();
         let mut trimmed: BTreeMap<u32, Instant> = BTreeMap::new();
-        let mut under_way: BTreeMap<u32, JoinHandle<()>> = BTreeMap::new();
+        let mut under_way: HashMap<u32, JoinHandle<()>> = HashMap::new();
         loop {
             ticks.tick().await;
-            under_way.retain(|_, task| !task.is_finished());
+            for (partition, task) in under_way.extract_if(|_, task| task.is_finished()) {
+                // A bug in it, which is tried again like any other failure, and shown until then.
+                if let Err(error) = task.await {
+                    running.note_in("publish", Some(partition), &Err::<(), _>(error));
+                }
+            }
             for owned in running.all_owned() {
                 running.show_backlog(&owned);
                 if under_way.contains_key(&owned.id) {

@@ -19,7 +19,8 @@ use super::running::{GlobalError, Running};
 use super::tails::FollowError;
 use super::view;
 
-/// Segments of all partitions that are built or on their way to the bucket at the same time.
+/// Segments of all partitions that are built at the same time, and of one partition that are on their
+/// way to the bucket.
 pub(crate) const PARALLEL: usize = 2;
 
 /// Why segments were not published.
@@ -171,11 +172,13 @@ impl Running {
             detail,
         };
         let leave = self.building.acquire().await;
-        let _leave = leave.map_err(|error| failed(error.to_string()))?;
+        let leave = leave.map_err(|error| failed(error.to_string()))?;
         let written = tokio::task::spawn_blocking(move || backstay_search::segment::write(&events))
             .await
             .map_err(|error| failed(error.to_string()))?
             .map_err(|error| failed(error.to_string()))?;
+        // What is built is small beside its events, and a bucket that hangs holds up no other build.
+        drop(leave);
         let bytes: Bytes = written.bytes;
         let size = bytes.len() as u64;
         let segment = Segment {

@@ -65,7 +65,7 @@ pub(crate) struct Running {
     pub(crate) started_ms: i64,
     /// What does not succeed now.
     pub(crate) troubles: Troubles,
-    /// Leave to build and upload a segment: each holds the events of its cut in memory.
+    /// Leave to build a segment: each holds the events of its cut in memory.
     pub(crate) building: Semaphore,
 }
 
