@@ -32,6 +32,7 @@
 //! | `BACKSTAY_CACHE_BYTES` | `10737418240` | local cache of segments; 0 turns it off |
 //! | `MAX_EVENT_FIELD_COUNT` | `8000` | most fields of an event; what is beyond is found in its text only |
 //! | `BACKSTAY_ELASTIC_VERSION` | `8.19.0` | the version that the Elasticsearch endpoint says it has; Beats refuse one that is older than they are |
+//! | `BACKSTAY_MEMORY_BYTES` | three quarters of the control group's limit, else of the machine's memory | what the process may take: batches beyond it are refused (429), searches too, and segments are made early; at least 67108864 |
 //! | `BACKSTAY_STATUS_GRACE_SECONDS` | `30` | nothing acknowledgeable for so long is 503 |
 //! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end beside other nodes, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
 //! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, beside other nodes, for answers under way |
@@ -167,6 +168,8 @@ pub struct Tuning {
     pub cache_bytes: u64,
     /// Most fields of an event.
     pub event_fields: usize,
+    /// Memory of the process, in bytes.
+    pub memory_bytes: u64,
     /// Time without any possible acknowledgement after which the status is 503.
     pub status_grace: Duration,
     /// Silence after which a node that is to end takes it that nobody sends to it any more.
@@ -193,6 +196,7 @@ impl Default for Tuning {
             cache_bytes: 10 << 30,
             // As LogScale's documentation has it.
             event_fields: 8000,
+            memory_bytes: crate::memory::default_budget(),
             status_grace: Duration::from_secs(30),
             lame_duck: Duration::from_millis(1000),
             drain: Duration::from_secs(60),
@@ -344,6 +348,11 @@ impl Tuning {
                 default.event_fields as u64,
                 1..=50_000,
             )? as usize,
+            memory_bytes: read.number(
+                "BACKSTAY_MEMORY_BYTES",
+                default.memory_bytes,
+                crate::memory::LEAST..=u64::MAX,
+            )?,
             status_grace: seconds("BACKSTAY_STATUS_GRACE_SECONDS", default.status_grace, 1)?,
             lame_duck: millis("BACKSTAY_LAME_DUCK_MS", default.lame_duck, 0)?,
             drain: seconds("BACKSTAY_DRAIN_SECONDS", default.drain, 1)?,

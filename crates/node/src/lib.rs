@@ -8,6 +8,7 @@
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod memory;
 pub mod metrics;
 mod node;
 
@@ -16,5 +17,6 @@ pub use engine::{
     Accepted, Engine, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
     RepositoryName, SearchError, Status, StatusPart, events_in_record,
 };
+pub use memory::MemoryBudget;
 pub use metrics::Metrics;
 pub use node::{Node, NodeError};

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::memory::{Kind, MemoryBudget};
+
 /// Label of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PartitionLabel {
@@ -22,6 +24,13 @@ pub struct PartitionLabel {
 pub struct ReasonLabel {
     /// Why.
     pub reason: &'static str,
+}
+
+/// Label of what memory is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MemoryLabel {
+    /// What for.
+    pub kind: &'static str,
 }
 
 /// All metrics of one node. All names begin with `backstay_`.
@@ -77,6 +86,12 @@ pub struct Metrics {
     pub fenced: Gauge,
     /// What is not as it should be although events are taken, by kind.
     pub degraded: Family<ReasonLabel, Gauge>,
+    /// Memory that may be taken, by what for.
+    pub memory_share_bytes: Family<MemoryLabel, Gauge>,
+    /// Memory that is taken, by what for.
+    pub memory_used_bytes: Family<MemoryLabel, Gauge>,
+    /// How often there was no memory, by what for.
+    pub memory_refused: Family<MemoryLabel, Counter>,
     /// Background steps that failed and are tried again, by which.
     pub retries: Family<ReasonLabel, Counter>,
 }
@@ -135,6 +150,12 @@ impl Metrics {
             degraded,
             "What is not as it should be although events are taken"
         );
+        let memory_share_bytes: Family<MemoryLabel, Gauge> =
+            register!(memory_share_bytes, "Memory that may be taken");
+        let memory_used_bytes: Family<MemoryLabel, Gauge> =
+            register!(memory_used_bytes, "Memory that is taken");
+        let memory_refused: Family<MemoryLabel, Counter> =
+            register!(memory_refused, "Requests for memory that there was not");
         let retries: Family<ReasonLabel, Counter> =
             register!(retries, "Background steps tried again");
         Self {
@@ -164,7 +185,25 @@ impl Metrics {
             hosts_alive,
             fenced,
             degraded,
+            memory_share_bytes,
+            memory_used_bytes,
+            memory_refused,
             retries,
+        }
+    }
+
+    /// Notes what the memory is taken for.
+    pub(crate) fn note(&self, memory: &MemoryBudget) {
+        for kind in Kind::ALL {
+            let label = MemoryLabel {
+                kind: kind.as_str(),
+            };
+            let share = self.memory_share_bytes.get_or_create(&label);
+            share.set(i64::try_from(memory.share(kind)).unwrap_or(i64::MAX));
+            let used = self.memory_used_bytes.get_or_create(&label);
+            used.set(i64::try_from(memory.used(kind)).unwrap_or(i64::MAX));
+            let refused = self.memory_refused.get_or_create(&label);
+            refused.inc_by(memory.refused(kind).saturating_sub(refused.get()));
         }
     }
 

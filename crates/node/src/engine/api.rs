@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::memory::NoMemory;
+
 /// The name of a repository, as in URLs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryName(pub Arc<str>);
@@ -110,6 +112,9 @@ pub enum IngestError {
         /// The limit.
         limit: usize,
     },
+    /// There is no memory for it. (HTTP 413 when there never is, else 429)
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
 }
 
 impl IngestError {
@@ -130,6 +135,7 @@ impl IngestError {
             Self::Elsewhere { .. } => "elsewhere",
             Self::Unowned { .. } => "unowned",
             Self::TooLarge { .. } => "too_large",
+            Self::Memory(_) => "memory",
         }
     }
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backstay_search::Event;
-
+use super::packed::LiveBatch;
 use super::record::KeyHash;
 use super::tails::LiveEntry;
 
@@ -14,6 +13,8 @@ use super::tails::LiveEntry;
 pub(crate) struct Thresholds {
     /// Raw bytes that are enough.
     pub(crate) bytes: usize,
+    /// Bytes in memory that are enough.
+    pub(crate) memory: usize,
     /// The age of the oldest entry that is enough.
     pub(crate) age: Duration,
 }
@@ -23,14 +24,14 @@ pub(crate) struct Thresholds {
 pub(crate) struct Cut {
     /// The position behind the last entry.
     pub(crate) to: u64,
-    /// The events by repository id, by time.
-    pub(crate) events: BTreeMap<Arc<str>, Vec<Event>>,
+    /// The batches by repository id, in the order of the journal.
+    pub(crate) batches: BTreeMap<Arc<str>, Vec<Arc<LiveBatch>>>,
     /// The idempotency keys of the entries.
     pub(crate) keys: Vec<KeyHash>,
 }
 
-/// Cuts the first of `entries`, which end at the position `end`, or nothing if neither threshold
-/// is reached. What is cut has hardly more raw bytes than the threshold.
+/// Cuts the first of `entries`, which end at the position `end`, or nothing if no threshold is
+/// reached. What is cut has hardly more raw bytes than the threshold.
 pub(crate) fn cut(
     entries: &[Arc<LiveEntry>],
     end: u64,
@@ -40,7 +41,8 @@ pub(crate) fn cut(
     let first = entries.first()?;
     let total: usize = entries.iter().map(|entry| entry.raw_bytes).sum();
     let old = now.saturating_duration_since(first.since) >= thresholds.age;
-    if total < thresholds.bytes && !old {
+    let memory: usize = entries.iter().map(|entry| entry.memory).sum();
+    if total < thresholds.bytes && memory < thresholds.memory && !old {
         return None;
     }
     let mut bytes = 0;
@@ -55,26 +57,34 @@ pub(crate) fn cut(
     let (cut, rest) = entries.split_at(taken);
     Some(Cut {
         to: rest.first().map_or(end, |next| next.seq),
-        events: group(cut),
+        batches: group(cut),
         keys: cut.iter().flat_map(|entry| &entry.keys).copied().collect(),
     })
 }
 
-/// The events of entries by repository, by time; events of the same millisecond stay in the order
-/// of the journal.
-pub(crate) fn group(entries: &[Arc<LiveEntry>]) -> BTreeMap<Arc<str>, Vec<Event>> {
-    let mut events: BTreeMap<Arc<str>, Vec<Event>> = BTreeMap::new();
+/// The batches of entries by repository; those without an event are left out.
+fn group(entries: &[Arc<LiveEntry>]) -> BTreeMap<Arc<str>, Vec<Arc<LiveBatch>>> {
+    let mut batches: BTreeMap<Arc<str>, Vec<Arc<LiveBatch>>> = BTreeMap::new();
     for batch in entries.iter().flat_map(|entry| &entry.batches) {
-        events
-            .entry(Arc::clone(&batch.repository))
-            .or_default()
-            .extend(batch.events.iter().cloned());
+        if batch.events() > 0 {
+            let repository = Arc::clone(&batch.repository);
+            batches
+                .entry(repository)
+                .or_default()
+                .push(Arc::clone(batch));
+        }
     }
-    events.retain(|_, events| !events.is_empty());
-    for events in events.values_mut() {
-        events.sort_by_key(|event| event.timestamp_ms);
+    batches
+}
+
+/// From how much memory on a partition is cut whatever its thresholds say: when half of the memory
+/// for tails is taken, what holds its part of that half is due. Somebody does.
+pub(crate) fn pressure(used: usize, share: usize, partitions: usize) -> usize {
+    let half = share / 2;
+    if used < half {
+        return usize::MAX;
     }
-    events
+    half / partitions.max(1)
 }
 
 #[cfg(test)]

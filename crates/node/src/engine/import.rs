@@ -16,8 +16,9 @@ use backstay_journal::{Journal, StreamId, TailError};
 use super::cut::{Thresholds, cut};
 use super::publish::{Origin, PublishError};
 use super::running::Running;
-use super::tails::{self, FollowError, LiveEntry};
+use super::tails::{self, FollowError, LiveEntry, weight};
 use super::view;
+use crate::memory::Kind;
 
 impl Running {
     /// Imports all pending tails.
@@ -52,7 +53,17 @@ impl Running {
             if entry.seq >= tail.to {
                 break;
             }
-            let decoded = LiveEntry::decode(&entry)?;
+            // As many as fit; the first one in any case.
+            let needed = weight(&entry);
+            let held = match self.memory.try_take(Kind::Import, needed) {
+                Ok(held) => held,
+                Err(_) if entries.is_empty() => self.memory.take(Kind::Import, needed).await,
+                Err(_) => {
+                    to = entry.seq;
+                    break;
+                }
+            };
+            let decoded = LiveEntry::decode(&entry, held)?;
             if bytes > 0 && bytes + decoded.raw_bytes > limit {
                 to = entry.seq;
                 break;
@@ -71,20 +82,21 @@ impl Running {
         }
         let everything = Thresholds {
             bytes: usize::MAX,
+            memory: usize::MAX,
             age: Duration::ZERO,
         };
-        let events = cut(&entries, to, everything, Instant::now())
-            .map(|cut| cut.events)
+        let batches = cut(&entries, to, everything, Instant::now())
+            .map(|cut| cut.batches)
             .unwrap_or_default();
         drop(entries);
-        let count: usize = events.values().map(Vec::len).sum();
+        let count: usize = batches.values().flatten().map(|it| it.events()).sum();
         let origin = Origin {
             partition: tail.partition,
             from: tail.imported,
             to,
         };
         hit("node.import.before_upload");
-        let mut segments = self.upload(events, origin).await?;
+        let mut segments = self.upload(batches, origin).await?;
         for segment in &mut segments {
             segment.rest.get_or_insert_default().imported_by = Some(record.id.as_str().into());
         }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use backstay_search::Event;
 use bytes::Bytes;
 
 use super::api::{Accepted, IdempotencyKey, IngestError, RepositoryName};
 use super::owned::{Owned, Refused};
-use super::record::{KeyHash, encode_batch};
+use super::parcel::Parcel;
+use super::record::KeyHash;
 use super::running::Running;
 use super::view;
+use crate::memory::{Kind, NoMemory};
 
 /// Which partition is tried first, so that batches without a key spread over all.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -24,7 +25,7 @@ impl Running {
     pub(crate) async fn ingest(
         &self,
         repository: &RepositoryName,
-        events: &[Event],
+        parcel: &mut Parcel,
         key: Option<&IdempotencyKey>,
     ) -> Result<Accepted, IngestError> {
         let begun = Instant::now();
@@ -37,12 +38,11 @@ impl Running {
             })?;
         let id = id.as_str();
         let key = key.map(|key| KeyHash::new(id, &key.0));
-        let record = encode_batch(id, key, events).map_err(|error| IngestError::Unavailable {
-            detail: error.to_string(),
-        })?;
+        let batch = parcel.encode(id, key, &self.memory)?;
+        self.admit(batch.bytes.len())?;
         let duplicate = match key {
-            Some(key) => self.ingest_once(key, record).await?,
-            None => self.ingest_anywhere(record).await.map(|()| false)?,
+            Some(key) => self.ingest_once(key, batch.bytes).await?,
+            None => self.ingest_anywhere(batch.bytes).await.map(|()| false)?,
         };
         let metrics = &self.metrics;
         metrics
@@ -52,11 +52,27 @@ impl Running {
             metrics.ingest_duplicates.inc();
         } else {
             metrics.ingest_batches.inc();
-            metrics.ingest_events.inc_by(events.len() as u64);
-            let bytes: usize = events.iter().map(|event| event.raw.len()).sum();
-            metrics.ingest_bytes.inc_by(bytes as u64);
+            metrics.ingest_events.inc_by(batch.events);
+            metrics.ingest_bytes.inc_by(batch.raw_bytes);
         }
         Ok(Accepted { duplicate })
+    }
+
+    /// Whether the tails have room for a record of so many bytes beside what they hold and what is
+    /// on its way to them: what they cannot hold could not be searched until it is in a segment.
+    fn admit(&self, bytes: usize) -> Result<(), NoMemory> {
+        let kind = Kind::Tails;
+        let share = self.memory.share(kind) / 4 * 3;
+        if bytes > share {
+            return Err(NoMemory::Never { kind, bytes, share });
+        }
+        let owned = self.all_owned();
+        let waiting = owned.iter().map(|it| it.writer().health().backlog_bytes);
+        let waiting: usize = waiting.sum();
+        if self.memory.used(kind) + waiting + bytes > share {
+            return Err(NoMemory::Now { kind });
+        }
+        Ok(())
     }
 
     /// Who takes such a batch, when this node takes nothing any more.

@@ -13,7 +13,7 @@ use super::keeper::{Keeper, RoundError};
 use super::owned::Owned;
 use super::running::{GlobalError, Running};
 use super::status::{BUCKET, REASONS};
-use super::{Engine, startup, view};
+use super::{Engine, Inner, startup, view};
 use crate::metrics::ReasonLabel;
 
 /// How often the own partitions are looked at for segments that are due.
@@ -82,7 +82,13 @@ impl Engine {
     async fn run(self) {
         let running = loop {
             let say = |what: String| self.enter(Phase::Starting(what));
-            match startup::start(&self.inner.config, &self.inner.metrics, &say).await {
+            let Inner {
+                config,
+                metrics,
+                memory,
+                ..
+            } = &*self.inner;
+            match startup::start(config, metrics, memory, &say).await {
                 Ok(running) => break Arc::new(running),
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "cannot start yet");

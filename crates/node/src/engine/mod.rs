@@ -3,10 +3,11 @@
 //! - `startup` loads the state, recovers from another cluster's bucket, and joins the cluster;
 //! - `keeper` and `plan` keep the node in it: heartbeats, leases, who owns which partition;
 //!   `takeover` takes a partition over;
-//! - `ingest`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement; `keys`,
-//!   `index` and `clock` keep what `dedupe` knows over every end of a process;
-//! - `tails` follow what any node has acknowledged, `publish` and `cut` turn that into segments,
-//!   `search` and `sources` find it in both, in all `buckets` that the state names;
+//! - `ingest`, `parcel`, `owned`, `dedupe` and `record` lead from a batch to an acknowledgement;
+//!   `keys`, `index` and `clock` keep what `dedupe` knows over every end of a process;
+//! - `tails` follow what any node has acknowledged and keep it as `packed` has it, `publish` and
+//!   `cut` turn that into segments, `search` and `sources` find it in both, in all `buckets` that
+//!   the state names;
 //! - `snapshots` write the state down, `lifecycle` runs all that in the background, `leave` ends it;
 //! - `peers` says which other node does what this one does not.
 //!
@@ -26,6 +27,8 @@ mod keys;
 mod leave;
 mod lifecycle;
 mod owned;
+mod packed;
+pub(crate) mod parcel;
 mod peers;
 mod plan;
 mod publish;
@@ -71,8 +74,10 @@ pub use tails::FollowError;
 pub use takeover::TakeoverError;
 
 use crate::config::NodeConfig;
+use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
 use holds::Holds;
+use parcel::Parcel;
 use running::Running;
 
 /// The engine of one node. Cheap to clone. It exists from the first moment, in
@@ -85,6 +90,7 @@ pub struct Engine {
 struct Inner {
     config: Arc<NodeConfig>,
     metrics: Arc<Metrics>,
+    memory: MemoryBudget,
     token: FileToken,
     /// The data folder, until this is dropped.
     _holds: Holds,
@@ -110,6 +116,7 @@ impl Engine {
         let token = FileToken::at(&config.admin_token_file, "BACKSTAY_ADMIN_TOKEN_FILE")?;
         Ok(Self {
             inner: Arc::new(Inner {
+                memory: MemoryBudget::new(config.tuning.memory_bytes),
                 config: Arc::new(config),
                 metrics: Arc::new(Metrics::new()),
                 token,
@@ -134,18 +141,19 @@ impl Engine {
         events: Vec<Event>,
         key: Option<IdempotencyKey>,
     ) -> Result<Accepted, IngestError> {
-        self.try_ingest(repository, &events, key.as_ref()).await
+        let mut parcel = Parcel::new(events, None, 0);
+        self.try_ingest(repository, &mut parcel, key.as_ref()).await
     }
 
     /// The same for whoever may have to try it again.
     pub(crate) async fn try_ingest(
         &self,
         repository: &RepositoryName,
-        events: &[Event],
+        parcel: &mut Parcel,
         key: Option<&IdempotencyKey>,
     ) -> Result<Accepted, IngestError> {
         let answer = match self.serving() {
-            Ok(running) => running.ingest(repository, events, key).await,
+            Ok(running) => running.ingest(repository, parcel, key).await,
             Err(reason) => Err(self.refusal(reason, repository, key)),
         };
         if let Err(error) = &answer {
@@ -354,6 +362,11 @@ impl Engine {
     /// The configuration.
     pub fn config(&self) -> &NodeConfig {
         &self.inner.config
+    }
+
+    /// The memory of this node.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.inner.memory
     }
 
     /// The metrics.

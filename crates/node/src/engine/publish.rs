@@ -7,21 +7,30 @@ use std::time::{Duration, Instant};
 use backstay_failpoint::hit;
 use backstay_global::{Event as GlobalEvent, RepositoryId, Segment, SegmentId};
 use backstay_journal::{StoreError, StreamId};
-use backstay_search::Event;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::cut::{Thresholds, cut};
+use super::cut::{Thresholds, cut, pressure};
 use super::keys::KeysError;
 use super::owned::Owned;
+use super::packed::{Chunk, LiveBatch, chunks};
 use super::record::KeyHash;
 use super::running::{GlobalError, Running};
 use super::tails::FollowError;
 use super::view;
+use crate::memory::Kind;
 
 /// Segments of all partitions that are built at the same time, and of one partition that are on their
 /// way to the bucket.
 pub(crate) const PARALLEL: usize = 2;
+
+/// Unpacked events take so many times their memory while they are written: they, their columns, and
+/// the file.
+const WRITING: usize = 3;
+
+/// Events take hardly more than so many times their raw bytes unpacked. Only those that do make
+/// segments that are smaller than they should be.
+const UNPACKED: usize = 16;
 
 /// Why segments were not published.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +88,37 @@ impl Running {
             let entries = follower.entries(covered);
             entries.is_none_or(|(_, end)| end < settled)
         };
-        if behind() || all {
-            self.follow(owned.id).await?;
+        let mut full = (behind() || all) && self.follow_or_fill(owned.id).await?;
+        if !self.publish_held(owned, all || full).await? {
+            return Ok(());
         }
+        // A tail that did not fit is read on as it is emptied.
+        while full {
+            full = self.follow_or_fill(owned.id).await?;
+            if !self.publish_held(owned, all || full).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the tail of an own partition, `true` when it did not fit.
+    async fn follow_or_fill(&self, partition: u32) -> Result<bool, FollowError> {
+        match self.follow_as(partition, true).await {
+            Ok(()) => Ok(false),
+            Err(FollowError::Full { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Publishes what is due of the entries that are held; with `all`, all of them. `false` when
+    /// the partition is another host's now.
+    async fn publish_held(&self, owned: &Owned, all: bool) -> Result<bool, PublishError> {
+        let follower = self.tails.follower(owned.id);
         let tuning = &self.config.tuning;
         let thresholds = Thresholds {
             bytes: tuning.segment_bytes,
+            memory: self.pressure(),
             age: if all {
                 Duration::ZERO
             } else {
@@ -97,10 +131,10 @@ impl Running {
                 .read(|state| view::standing(state, owned.id))
                 .covered;
             let Some((entries, end)) = follower.entries(from) else {
-                return Ok(());
+                return Ok(true);
             };
             let Some(cut) = cut(&entries, end, thresholds, Instant::now()) else {
-                return Ok(());
+                return Ok(true);
             };
             drop(entries);
             let origin = Origin {
@@ -108,11 +142,20 @@ impl Running {
                 from,
                 to: cut.to,
             };
-            let segments = self.upload(cut.events, origin).await?;
+            let segments = self.upload(cut.batches, origin).await?;
             if !self.publish_cut(owned, origin, segments, cut.keys).await? {
-                return Ok(());
+                return Ok(false);
             }
         }
+    }
+
+    fn pressure(&self) -> usize {
+        let (used, share) = (
+            self.memory.used(Kind::Tails),
+            self.memory.share(Kind::Tails),
+        );
+        let partitions = self.global.read(|state| state.partitions.len());
+        pressure(used, share, partitions)
     }
 
     async fn publish_cut(
@@ -148,14 +191,21 @@ impl Running {
         Ok(true)
     }
 
-    /// Builds and uploads one segment for each repository.
+    /// Builds and uploads a segment for each repository; several, where the events of one take too
+    /// much memory at once.
     pub(crate) async fn upload(
         &self,
-        events: BTreeMap<Arc<str>, Vec<Event>>,
+        batches: BTreeMap<Arc<str>, Vec<Arc<LiveBatch>>>,
         origin: Origin,
     ) -> Result<Vec<Segment>, PublishError> {
-        stream::iter(events)
-            .map(|(repository, events)| self.upload_one(repository, events, origin))
+        let limit = self.memory.share(Kind::Segments) / WRITING / PARALLEL;
+        let limit = limit.min(self.config.tuning.segment_bytes.saturating_mul(UNPACKED));
+        let chunks = batches.into_iter().flat_map(|(repository, batches)| {
+            let chunks = chunks(batches, limit).into_iter();
+            chunks.map(move |chunk| (Arc::clone(&repository), chunk))
+        });
+        stream::iter(chunks)
+            .map(|(repository, chunk)| self.upload_one(repository, chunk, origin))
             .buffered(PARALLEL)
             .try_collect()
             .await
@@ -164,7 +214,7 @@ impl Running {
     async fn upload_one(
         &self,
         repository: Arc<str>,
-        events: Vec<Event>,
+        chunk: Chunk,
         origin: Origin,
     ) -> Result<Segment, PublishError> {
         let failed = |detail: String| PublishError::Build {
@@ -173,13 +223,22 @@ impl Running {
         };
         let leave = self.building.acquire().await;
         let leave = leave.map_err(|error| failed(error.to_string()))?;
-        let written = tokio::task::spawn_blocking(move || backstay_search::segment::write(&events))
+        let needed = chunk.memory.saturating_mul(WRITING);
+        let mut held = self.memory.take(Kind::Segments, needed).await;
+        let write = move || {
+            let events = chunk.events().map_err(|error| error.to_string())?;
+            drop(chunk);
+            backstay_search::segment::write(&events).map_err(|error| error.to_string())
+        };
+        let written = tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| failed(error.to_string()))?
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(failed)?;
         // What is built is small beside its events, and a bucket that hangs holds up no other build.
         drop(leave);
         let bytes: Bytes = written.bytes;
+        // The upload may take long; others can build theirs meanwhile.
+        held.shrink_to(bytes.len());
         let size = bytes.len() as u64;
         let segment = Segment {
             id: SegmentId::new(),

@@ -33,7 +33,8 @@ impl KeyHash {
     }
 }
 
-/// One record of a partition.
+/// One record of a partition, as a whole; the program itself reads it as [`Opened`].
+#[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Record {
     /// A client's batch.
@@ -70,6 +71,56 @@ enum RecordRef<'a> {
     },
 }
 
+/// The same up to the events, which follow one by one: so a record is read without holding all of
+/// them, and its count of events alone takes no memory.
+#[derive(Deserialize)]
+enum Head {
+    Batch {
+        repository: String,
+        key: Option<KeyHash>,
+        events: u64,
+    },
+    Keys {
+        #[serde(rename = "recovery")]
+        _recovery: String,
+        keys: Vec<KeyHash>,
+    },
+}
+
+/// One event where it lies in its record.
+#[derive(Deserialize)]
+pub(crate) struct EventRef<'a> {
+    pub(crate) timestamp_ms: i64,
+    pub(crate) raw: &'a str,
+    pub(crate) id: &'a str,
+    #[serde(borrow)]
+    pub(crate) tags: Vec<(&'a str, &'a str)>,
+    #[serde(borrow)]
+    pub(crate) fields: Vec<(&'a str, &'a str)>,
+}
+
+/// A record whose events are not unpacked yet.
+pub(crate) enum Opened {
+    /// A client's batch.
+    Batch {
+        repository: String,
+        key: Option<KeyHash>,
+        /// How many events there are.
+        count: u64,
+        /// The events, one after the other; see [`first_event`].
+        events: bytes::Bytes,
+    },
+    /// Keys that came with a recovery.
+    Keys { keys: Vec<KeyHash> },
+}
+
+/// The first of some packed events, and what follows it.
+pub(crate) fn first_event<'a, T: Deserialize<'a>>(
+    packed: &'a [u8],
+) -> Result<(T, &'a [u8]), RecordError> {
+    Ok(postcard::take_from_bytes(packed)?)
+}
+
 /// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -81,10 +132,26 @@ pub enum RecordError {
     /// Not well-formed.
     #[error("not a record: {0}")]
     Malformed(#[from] postcard::Error),
+    /// Something follows the events.
+    #[error("not a record: {0} bytes follow its events")]
+    Longer(usize),
 }
 
-fn encode(record: &RecordRef<'_>) -> Result<bytes::Bytes, RecordError> {
-    Ok(postcard::to_extend(record, vec![VERSION])?.into())
+fn encode(record: &RecordRef<'_>, capacity: usize) -> Result<Vec<u8>, RecordError> {
+    let mut bytes = Vec::with_capacity(capacity);
+    bytes.push(VERSION);
+    Ok(postcard::to_extend(record, bytes)?)
+}
+
+/// What a batch takes as a record, at the most.
+pub(crate) fn longest(repository: &str, events: &[Event]) -> usize {
+    // A number, and the length of a text or list, has ten bytes at the most.
+    let pair = |(name, value): &(String, String)| name.len() + value.len() + 2 * 5;
+    let event = |event: &Event| {
+        let pairs = event.tags.iter().chain(&event.fields);
+        event.raw.len() + event.id.len() + 10 + 4 * 5 + pairs.map(pair).sum::<usize>()
+    };
+    repository.len() + 64 + events.iter().map(event).sum::<usize>()
 }
 
 /// A batch as a record.
@@ -92,18 +159,19 @@ pub(crate) fn encode_batch(
     repository: &str,
     key: Option<KeyHash>,
     events: &[Event],
-) -> Result<bytes::Bytes, RecordError> {
-    encode(&RecordRef::Batch {
+) -> Result<Vec<u8>, RecordError> {
+    let record = RecordRef::Batch {
         repository,
         key,
         events,
-    })
+    };
+    encode(&record, longest(repository, events))
 }
 
 /// The keys that came with a recovery as a record.
 #[cfg(test)]
 pub(crate) fn encode_keys(recovery: &str, keys: &[KeyHash]) -> Result<bytes::Bytes, RecordError> {
-    encode(&RecordRef::Keys { recovery, keys })
+    Ok(encode(&RecordRef::Keys { recovery, keys }, 64 + keys.len() * 16)?.into())
 }
 
 /// How many events a record of a partition holds: what `backstay_global::recovery::outside::gained`
@@ -112,15 +180,64 @@ pub(crate) fn encode_keys(recovery: &str, keys: &[KeyHash]) -> Result<bytes::Byt
 /// # Errors
 /// When it is no record that this version knows.
 pub fn events_in_record(bytes: &bytes::Bytes) -> Result<Counted, String> {
-    match Record::decode(bytes).map_err(|error| error.to_string())? {
-        Record::Batch { events, .. } => Ok(Counted {
-            events: events.len() as u64,
-            bytes: events.iter().map(|event| event.raw.len() as u64).sum(),
-        }),
-        Record::Keys { .. } => Ok(Counted::default()),
+    let count = || match Opened::open(bytes)? {
+        Opened::Batch { count, events, .. } => {
+            let mut raw_bytes = 0;
+            each_event(count, &events, |event| {
+                raw_bytes += event.raw.len() as u64;
+            })?;
+            Ok(Counted {
+                events: count,
+                bytes: raw_bytes,
+            })
+        }
+        Opened::Keys { .. } => Ok(Counted::default()),
+    };
+    count().map_err(|error: RecordError| error.to_string())
+}
+
+/// Shows `count` packed events one by one.
+pub(crate) fn each_event<'a>(
+    count: u64,
+    packed: &'a [u8],
+    mut see: impl FnMut(EventRef<'a>),
+) -> Result<(), RecordError> {
+    let mut rest = packed;
+    for _ in 0..count {
+        let (event, after) = first_event(rest)?;
+        rest = after;
+        see(event);
+    }
+    match rest.len() {
+        0 => Ok(()),
+        more => Err(RecordError::Longer(more)),
     }
 }
 
+impl Opened {
+    /// Opens a record. Never panics, and takes memory only for what is there.
+    pub(crate) fn open(bytes: &bytes::Bytes) -> Result<Self, RecordError> {
+        let Some((&VERSION, rest)) = bytes.split_first() else {
+            return Err(RecordError::Version(bytes.first().copied()));
+        };
+        let (head, events) = postcard::take_from_bytes(rest)?;
+        Ok(match head {
+            Head::Batch {
+                repository,
+                key,
+                events: count,
+            } => Self::Batch {
+                repository,
+                key,
+                count,
+                events: bytes.slice_ref(events),
+            },
+            Head::Keys { keys, .. } => Self::Keys { keys },
+        })
+    }
+}
+
+#[cfg(test)]
 impl Record {
     /// Reads a record. Never panics.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {

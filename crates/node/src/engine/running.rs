@@ -19,6 +19,7 @@ use super::tails::{FollowError, Tails, Witness};
 use super::troubles::Troubles;
 use super::view;
 use crate::config::NodeConfig;
+use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
 
 /// Far enough that the writer never gives up by itself: how long a client waits is decided where
@@ -32,6 +33,7 @@ const LOOK_FOR_TOKENS: Duration = Duration::from_secs(1);
 pub(crate) struct Running {
     pub(crate) config: Arc<NodeConfig>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) memory: MemoryBudget,
     /// The own bucket.
     pub(crate) bucket: Bucket,
     /// All buckets that hold segments.
@@ -180,15 +182,24 @@ impl Running {
 
     /// Brings the tail of a partition to the present.
     pub(crate) async fn follow(&self, partition: u32) -> Result<(), FollowError> {
+        self.follow_as(partition, false).await
+    }
+
+    /// The same; the owner of the partition gets on when all tails are full.
+    pub(crate) async fn follow_as(&self, partition: u32, owner: bool) -> Result<(), FollowError> {
         let standing = || self.global.read(|state| view::standing(state, partition));
         let witness = || self.witness(partition);
         let follower = self.tails.follower(partition);
+        let refresh = async || match owner {
+            true => follower.refresh_owned(&standing, &witness).await,
+            false => follower.refresh(&standing, &witness).await,
+        };
         let before = standing();
-        match follower.refresh(&standing, &witness).await {
+        match refresh().await {
             // To a node whose state is old, trimmed ground looks like a hole.
             Err(FollowError::Tail(TailError::Store(StoreError::Missing { object, by }))) => {
                 if self.global.refresh().await.is_ok() && standing() != before {
-                    return follower.refresh(&standing, &witness).await;
+                    return refresh().await;
                 }
                 Err(StoreError::Missing { object, by }.into())
             }

@@ -1,9 +1,10 @@
 //! A search over everything that was acknowledged before it began.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use backstay_global::{BucketEntity, RepositoryId, Segment};
-use backstay_search::{Execution, Limits, Query, SourceError, TimeRange};
+use backstay_search::{Execution, Limits, LiveEvents, Query, SourceError, TimeRange};
 use futures::future::try_join_all;
 
 use super::api::{RepositoryName, SearchError};
@@ -35,11 +36,11 @@ impl Running {
         self.catch_up().await?;
         for _ in 0..TRIES {
             let chosen = self.choose(repository, range)?;
-            let mut live = Some(Vec::new());
+            let mut live: Option<Vec<Arc<dyn LiveEvents>>> = Some(Vec::new());
             for repository in &chosen.repositories {
                 let more = self.tails.batches(&chosen.covered, repository.as_str());
                 live = live.zip(more).map(|(mut all, more)| {
-                    all.extend(more);
+                    all.extend(more.into_iter().map(|batch| batch as Arc<dyn LiveEvents>));
                     all
                 });
             }

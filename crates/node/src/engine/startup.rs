@@ -23,6 +23,7 @@ use super::snapshots::SnapshotError;
 use super::tails::{FollowError, Tails};
 use super::troubles::Troubles;
 use crate::config::NodeConfig;
+use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
 
 /// The repository that every cluster has, for its own events.
@@ -101,7 +102,9 @@ fn import_is_retryable(error: &PublishError) -> bool {
         PublishError::Upload(error) => error.is_retryable(),
         PublishError::Global(error) => error.is_retryable(),
         // The source may be away for a moment; only an operator can decide to give it up.
-        PublishError::Follow(FollowError::Tail(_) | FollowError::Source(_)) => true,
+        PublishError::Follow(
+            FollowError::Tail(_) | FollowError::Source(_) | FollowError::Full { .. },
+        ) => true,
         PublishError::Trim(error) => error.is_retryable(),
         PublishError::Keys(_) => true,
         PublishError::Follow(FollowError::Record { .. }) | PublishError::Build { .. } => false,
@@ -112,6 +115,7 @@ fn import_is_retryable(error: &PublishError) -> bool {
 pub(crate) async fn start(
     config: &Arc<NodeConfig>,
     metrics: &Arc<Metrics>,
+    memory: &MemoryBudget,
     say: &(dyn Fn(String) + Sync),
 ) -> Result<Running, StartError> {
     let host = host_id(&config.data_dir)?;
@@ -146,7 +150,7 @@ pub(crate) async fn start(
             "the source is not sealed: if it is alive, it can still acknowledge events that are not recovered"
         );
     }
-    let running = assemble(config, metrics, bucket, loaded, host, incarnation).await?;
+    let running = assemble(config, metrics, memory, bucket, loaded, host, incarnation).await?;
     say("joining the cluster".to_owned());
     running.join().await?;
     hit("node.start.after_join");
@@ -171,6 +175,7 @@ pub(crate) async fn start(
 async fn assemble(
     config: &Arc<NodeConfig>,
     metrics: &Arc<Metrics>,
+    memory: &MemoryBudget,
     bucket: Bucket,
     loaded: Loaded,
     host: String,
@@ -201,7 +206,8 @@ async fn assemble(
         metrics: Arc::clone(metrics),
         bucket,
         buckets,
-        tails: Tails::new(loaded.journal.clone()),
+        tails: Tails::new(loaded.journal.clone(), memory.clone()),
+        memory: memory.clone(),
         journal: loaded.journal,
         global: loaded.log,
         host,

@@ -8,17 +8,24 @@
 //! and of the tails only what is at or above those positions; [`Live::start`] says up to where a
 //! tail has already thrown entries away, and when that is above the position of the search's
 //! state, the search takes a newer state ([`Tails::batches`] answers `None`).
+//!
+//! **Within bounds.** Entries are kept as they are in the journal and accounted for as
+//! [`Kind::Tails`]. A tail that does not fit is not followed to its end ([`FollowError::Full`]):
+//! a search that needs the end is refused, and the owner makes segments of what it holds, then
+//! reads on. It always gets on: of a tail of which it holds nothing it may read one entry more
+//! than fits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use backstay_journal::{Entry, Journal, StoreError, StreamId, Tail, TailError};
-use backstay_search::Event;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::{Mutex, RwLock};
 
-use super::record::{KeyHash, Record, RecordError};
+use super::packed::LiveBatch;
+use super::record::{KeyHash, Opened, RecordError};
+use crate::memory::{Kind, MemoryBudget, MemoryPermit, allocated};
 
 /// How far behind its seal a dead entry can be: a writer never has more slots on their way.
 const LOOK_BACK: u64 = backstay_journal::MAX_IN_FLIGHT as u64 + 1;
@@ -70,6 +77,16 @@ pub enum FollowError {
         #[source]
         source: RecordError,
     },
+    /// It is more than this node can hold.
+    #[error(
+        "{stream} holds more that is in no segment yet than the {share} bytes that this node has for tails (BACKSTAY_MEMORY_BYTES); its owner is making segments of it, try again in a moment"
+    )]
+    Full {
+        /// The stream.
+        stream: StreamId,
+        /// What all tails together may take.
+        share: usize,
+    },
 }
 
 impl From<StoreError> for FollowError {
@@ -78,73 +95,75 @@ impl From<StoreError> for FollowError {
     }
 }
 
-/// The events of one batch in the journal.
-#[derive(Clone, Debug)]
-pub(crate) struct LiveBatch {
-    /// Id of the repository.
-    pub(crate) repository: Arc<str>,
-    /// The events.
-    pub(crate) events: Arc<Vec<Event>>,
-}
-
-/// One entry of a partition, decoded.
+/// One entry of a partition, looked through.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveEntry {
     /// Its slot.
     pub(crate) seq: u64,
     /// Its batches, in order.
-    pub(crate) batches: Vec<LiveBatch>,
+    pub(crate) batches: Vec<Arc<LiveBatch>>,
     /// The idempotency keys of its batches.
     pub(crate) keys: Vec<KeyHash>,
     /// Raw bytes of its events.
     pub(crate) raw_bytes: usize,
+    /// What it takes in memory.
+    pub(crate) memory: usize,
     /// When this node read it.
     pub(crate) since: Instant,
 }
 
 impl LiveEntry {
-    /// Decodes what a tail delivered.
-    pub(crate) fn decode(entry: &Entry) -> Result<Self, FollowError> {
+    /// Looks through what a tail delivered; `held` is the memory of its payload.
+    pub(crate) fn decode(entry: &Entry, held: MemoryPermit) -> Result<Self, FollowError> {
+        let failed = |source| FollowError::Record {
+            stream: entry.stream,
+            seq: entry.seq,
+            source,
+        };
+        let held = Arc::new(held);
         let mut batches = Vec::new();
         let mut keys = Vec::new();
-        let mut raw_bytes = 0;
         for record in entry.records() {
-            match Record::decode(&record) {
-                Ok(Record::Batch {
+            match Opened::open(&record).map_err(failed)? {
+                Opened::Batch {
                     repository,
-                    events,
                     key,
-                }) => {
+                    count,
+                    events,
+                } => {
                     keys.extend(key);
-                    raw_bytes += events.iter().map(|event| event.raw.len()).sum::<usize>();
-                    batches.push(LiveBatch {
-                        repository: repository.into(),
-                        events: Arc::new(events),
-                    });
+                    let held = Some(Arc::clone(&held));
+                    let batch = LiveBatch::new(repository.into(), count, events, held);
+                    batches.push(Arc::new(batch.map_err(failed)?));
                 }
-                Ok(Record::Keys { keys: more, .. }) => keys.extend(more),
-                Err(source) => {
-                    return Err(FollowError::Record {
-                        stream: entry.stream,
-                        seq: entry.seq,
-                        source,
-                    });
-                }
+                Opened::Keys { keys: more } => keys.extend(more),
             }
         }
+        let overhead: usize = batches.iter().map(|batch| batch.overhead()).sum();
         Ok(Self {
             seq: entry.seq,
+            raw_bytes: batches.iter().map(|batch| batch.raw_bytes()).sum(),
+            memory: overhead + weight(entry),
             batches,
             keys,
-            raw_bytes,
             since: Instant::now(),
         })
     }
 
     fn events(&self) -> usize {
-        self.batches.iter().map(|batch| batch.events.len()).sum()
+        self.batches.iter().map(|batch| batch.events()).sum()
     }
 }
+
+/// What an entry takes in memory, as far as is known before it is looked through. Of its records
+/// each one is a batch, and those of a few bytes take more in what is noted of them.
+pub(crate) fn weight(entry: &Entry) -> usize {
+    let records = entry.records().count();
+    allocated(size_of::<LiveEntry>()) + allocated(entry.payload.len()) + records * RECORD
+}
+
+/// What is noted of one record, with some repository's id.
+const RECORD: usize = 320;
 
 /// What a tail holds.
 #[derive(Debug, Default)]
@@ -161,6 +180,7 @@ struct Live {
 pub(crate) struct Follower {
     journal: Journal,
     stream: StreamId,
+    memory: MemoryBudget,
     /// The reader, and when its last full run to the end began.
     reader: tokio::sync::Mutex<Option<Reader>>,
     live: Mutex<Live>,
@@ -170,13 +190,16 @@ pub(crate) struct Follower {
 struct Reader {
     tail: Tail,
     current_as_of: Option<Instant>,
+    /// What the next entry takes, when it did not fit: it is not read in vain again.
+    missing: usize,
 }
 
 impl Follower {
-    fn new(journal: Journal, partition: u32) -> Self {
+    fn new(journal: Journal, partition: u32, memory: MemoryBudget) -> Self {
         Self {
             journal,
             stream: StreamId::Partition(partition),
+            memory,
             reader: tokio::sync::Mutex::new(None),
             live: Mutex::new(Live::default()),
         }
@@ -196,6 +219,25 @@ impl Follower {
         &self,
         standing: &(dyn Fn() -> Standing + Sync),
         witness: &(dyn Fn() -> Witness + Sync),
+    ) -> Result<(), FollowError> {
+        self.refresh_within(standing, witness, false).await
+    }
+
+    /// The same for the owner, who gets on when all tails are full: of a tail of which nothing is
+    /// held, one entry is read whatever it takes.
+    pub(crate) async fn refresh_owned(
+        &self,
+        standing: &(dyn Fn() -> Standing + Sync),
+        witness: &(dyn Fn() -> Witness + Sync),
+    ) -> Result<(), FollowError> {
+        self.refresh_within(standing, witness, true).await
+    }
+
+    async fn refresh_within(
+        &self,
+        standing: &(dyn Fn() -> Standing + Sync),
+        witness: &(dyn Fn() -> Witness + Sync),
+        owned: bool,
     ) -> Result<(), FollowError> {
         let asked = Instant::now();
         let mut guard = self.reader.lock().await;
@@ -224,11 +266,12 @@ impl Follower {
                     slot.insert(Reader {
                         tail,
                         current_as_of: None,
+                        missing: 0,
                     })
                 }
             };
             reader.tail.set_floor(now.floor);
-            match Self::read_on(reader, &self.live).await {
+            match self.read_on(reader, owned).await {
                 Ok(()) => {
                     if self.is_beyond(reader.tail.position(), &witness).await? {
                         continue;
@@ -241,7 +284,7 @@ impl Follower {
                 }
                 Err(error) => {
                     // An entry that was taken from the tail but not kept must be read again.
-                    if matches!(error, FollowError::Record { .. }) {
+                    if matches!(error, FollowError::Record { .. } | FollowError::Full { .. }) {
                         let end = self.live.lock().end;
                         reader.tail = self.journal.tail(self.stream, end, reader.tail.term());
                     }
@@ -263,16 +306,35 @@ impl Follower {
             .await
     }
 
-    async fn read_on(reader: &mut Reader, live: &Mutex<Live>) -> Result<(), FollowError> {
+    async fn read_on(&self, reader: &mut Reader, owned: bool) -> Result<(), FollowError> {
+        let full = || FollowError::Full {
+            stream: self.stream,
+            share: self.memory.share(Kind::Tails),
+        };
+        let must = || owned && self.live.lock().entries.is_empty();
+        let fits = self.memory.try_take(Kind::Tails, reader.missing).is_ok();
+        if reader.missing > 0 && !fits && !must() {
+            return Err(full());
+        }
+        reader.missing = 0;
         while let Some(entry) = reader.tail.next().await? {
-            let decoded = LiveEntry::decode(&entry)?;
-            let mut live = live.lock();
+            let needed = weight(&entry);
+            let held = match self.memory.try_take(Kind::Tails, needed) {
+                Ok(held) => held,
+                Err(_) if must() => self.memory.take(Kind::Import, needed).await,
+                Err(_) => {
+                    reader.missing = needed;
+                    return Err(full());
+                }
+            };
+            let decoded = LiveEntry::decode(&entry, held)?;
+            let mut live = self.live.lock();
             if entry.seq >= live.start {
                 live.entries.push_back(Arc::new(decoded));
             }
             live.end = entry.seq + 1;
         }
-        let mut live = live.lock();
+        let mut live = self.live.lock();
         live.end = live.end.max(reader.tail.position());
         Ok(())
     }
@@ -389,12 +451,12 @@ pub(crate) async fn keys(
         }
         highest = entry.term;
         for record in entry.records() {
-            let source = match Record::decode(&record) {
-                Ok(Record::Batch { key, .. }) => {
+            let source = match Opened::open(&record) {
+                Ok(Opened::Batch { key, .. }) => {
                     found.extend(key.map(|key| (entry.seq, key)));
                     continue;
                 }
-                Ok(Record::Keys { keys, .. }) => {
+                Ok(Opened::Keys { keys }) => {
                     found.extend(keys.into_iter().map(|key| (entry.seq, key)));
                     continue;
                 }
@@ -414,13 +476,15 @@ pub(crate) async fn keys(
 #[derive(Debug)]
 pub(crate) struct Tails {
     journal: Journal,
+    memory: MemoryBudget,
     followers: RwLock<BTreeMap<u32, Arc<Follower>>>,
 }
 
 impl Tails {
-    pub(crate) fn new(journal: Journal) -> Self {
+    pub(crate) fn new(journal: Journal, memory: MemoryBudget) -> Self {
         Self {
             journal,
+            memory,
             followers: RwLock::new(BTreeMap::new()),
         }
     }
@@ -430,7 +494,10 @@ impl Tails {
         if let Some(follower) = self.followers.read().get(&partition) {
             return Arc::clone(follower);
         }
-        let new = || Arc::new(Follower::new(self.journal.clone(), partition));
+        let new = || {
+            let memory = self.memory.clone();
+            Arc::new(Follower::new(self.journal.clone(), partition, memory))
+        };
         Arc::clone(self.followers.write().entry(partition).or_insert_with(new))
     }
 
@@ -445,7 +512,7 @@ impl Tails {
         &self,
         covered: &[(u32, u64)],
         repository: &str,
-    ) -> Option<Vec<Arc<Vec<Event>>>> {
+    ) -> Option<Vec<Arc<LiveBatch>>> {
         let mut found = Vec::new();
         for (partition, covered) in covered {
             let (entries, _) = self.follower(*partition).entries(*covered)?;
@@ -453,7 +520,7 @@ impl Tails {
             found.extend(
                 batches
                     .filter(|batch| &*batch.repository == repository)
-                    .map(|batch| Arc::clone(&batch.events)),
+                    .map(Arc::clone),
             );
         }
         Some(found)

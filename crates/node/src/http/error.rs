@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use backstay_search::SearchError as ExecutionError;
 use serde_json::json;
 
+use crate::memory::NoMemory;
 use crate::{IngestError, SearchError};
 
 /// An answer that is no success.
@@ -81,6 +82,15 @@ impl ApiError {
     }
 }
 
+impl From<NoMemory> for ApiError {
+    fn from(error: NoMemory) -> Self {
+        match error {
+            NoMemory::Now { .. } => Self::too_many(error.to_string()),
+            NoMemory::Never { .. } => Self::too_large(error.to_string()),
+        }
+    }
+}
+
 impl From<&SearchError> for ApiError {
     fn from(error: &SearchError) -> Self {
         let status = match error {
@@ -117,6 +127,7 @@ impl From<IngestError> for ApiError {
             }
             IngestError::NoRepository { .. } => StatusCode::NOT_FOUND,
             IngestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            IngestError::Memory(error) => return (*error).into(),
             IngestError::Unavailable { .. }
             | IngestError::NotReady { .. }
             | IngestError::Fenced { .. }

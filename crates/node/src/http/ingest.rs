@@ -32,9 +32,10 @@ use backstay_search::Event;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::engine::parcel::Parcel;
 use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
-use crate::{Engine, IdempotencyKey, IngestError};
+use crate::{Engine, IdempotencyKey, IngestError, memory};
 use batch::Batch;
 use body::{Gate, Room};
 use sender::Sender;
@@ -112,19 +113,24 @@ impl Context<'_> {
     /// Takes an event in, if there is room for it. Few bytes of a body can be many of events:
     /// what a group says of all its events is in each of them.
     fn keep(&mut self, event: Event, events: &mut Vec<Event>) -> Result<(), ApiError> {
-        let pairs = event.tags.iter().chain(&event.fields);
-        let pair = size_of::<(String, String)>();
-        let size: usize = pairs
-            .map(|(name, value)| name.len() + value.len() + pair)
-            .sum();
-        self.room.take(size + event.raw.len() + EVENT)?;
+        // Its place in the list is counted with the list.
+        let beside = memory::of_event(&event) - size_of::<Event>();
+        self.room.take(beside + ID)?;
+        if events.len() == events.capacity() {
+            // For a moment there are the old list and the new one.
+            let old = events.capacity() * size_of::<Event>();
+            let more = events.len().max(64);
+            self.room.take(old + more * size_of::<Event>())?;
+            events.reserve_exact(more);
+            self.room.give(old);
+        }
         events.push(event);
         Ok(())
     }
 }
 
-/// What an event takes beside its text, with its identity.
-const EVENT: usize = size_of::<Event>() + 64;
+/// What the identity of an event takes; see [`identify`].
+const ID: usize = 64;
 
 impl axum::extract::FromRequest<Engine> for Delivery {
     type Rejection = ApiError;
@@ -205,11 +211,11 @@ impl Delivery {
         let headers = &self.parts.headers;
         let sender = sender::admit(&self.engine, headers, self.parts.uri.path()).await?;
         let key = idempotency_key(headers)?;
-        // Held to the end of this call: for as long as what came of the body is in memory.
-        let mut room = self.gate.room();
+        // Held for as long as what came of the body is in memory.
+        let mut room = self.gate.room(self.engine.memory());
         let received = body::read(headers, self.body, &mut room).await?;
         let (plain, mut room) = body::unpack(headers, received.clone(), room).await?;
-        body::make_room(&plain, &mut room)?;
+        let parsing = body::make_room(&plain, &mut room)?;
         let mut batch = decode(
             &plain,
             &mut Context {
@@ -222,17 +228,20 @@ impl Delivery {
             },
         )?;
         drop(plain);
+        room.give(parsing);
         if batch.events.is_empty() {
             return Ok(batch.response);
         }
         identify(&mut batch.events);
+        // The body is kept for the node that may have to take it.
+        let mut parcel = Parcel::new(batch.events, Some(room.into_permit()), received.len());
         let taker = Taker {
             engine: &self.engine,
             peers: &self.peers,
             parts: &self.parts,
         };
         match taker
-            .take(&sender, &batch.events, key.as_ref(), received)
+            .take(&sender, &mut parcel, key.as_ref(), received)
             .await?
         {
             Some(answer) => Ok(answer),
@@ -254,7 +263,7 @@ impl Taker<'_> {
     async fn take(
         &self,
         sender: &Sender,
-        events: &[Event],
+        parcel: &mut Parcel,
         key: Option<&IdempotencyKey>,
         received: Bytes,
     ) -> Result<Option<Response>, Refusal> {
@@ -262,7 +271,7 @@ impl Taker<'_> {
         loop {
             let stored = self
                 .engine
-                .try_ingest(&sender.repository, events, key)
+                .try_ingest(&sender.repository, parcel, key)
                 .await;
             let refusal = match stored {
                 Ok(_) => return Ok(None),

@@ -77,6 +77,7 @@ async fn metrics(
     refusals: Option<Extension<Refusals>>,
     headers: HeaderMap,
 ) -> Response {
+    engine.metrics().note(engine.memory());
     let mut text = engine.metrics().encode();
     // Where there is a listener of our own, it counts too.
     if let Some(Extension(refusals)) = refusals {

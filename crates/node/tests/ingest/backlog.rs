@@ -94,24 +94,30 @@ fn a_batch_that_never_fits_is_413() {
     assert_eq!(raw_lines(&server), [] as [String; 0]);
 }
 
+/// Begins a body that is announced to be as long as one may be.
+fn slow(server: &Server, token: &str, sent: &[u8]) -> TcpStream {
+    let mut slow = TcpStream::connect(server.address).unwrap();
+    let length = 32 << 20;
+    let head = format!(
+        "POST {STRUCTURED} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {length}\r\n\r\n",
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.write_all(sent).unwrap();
+    slow
+}
+
 #[test]
 fn bodies_on_their_way_have_a_bounded_room() {
-    let server = Server::start();
+    // 24 MiB of it are for bodies.
+    let server = Server::with(&[("BACKSTAY_MEMORY_BYTES", "67108864")]);
     let token = server.ingest_token("t", None);
-    const LARGEST: usize = 32 << 20;
-    // All of the room but a body's.
-    let slow: Vec<TcpStream> = (0..7)
-        .map(|_| {
-            let mut slow = TcpStream::connect(server.address).unwrap();
-            let head = format!(
-                "POST {STRUCTURED} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\
-                 Content-Length: {LARGEST}\r\n\r\n[",
-            );
-            slow.write_all(head.as_bytes()).unwrap();
-            slow
-        })
-        .collect();
-    let large = vec![b' '; LARGEST];
+    let large = vec![b' '; 7 << 20];
+    // What is only announced takes nothing.
+    let quiet: Vec<TcpStream> = (0..20).map(|_| slow(&server, &token, b"[")).collect();
+    let answer = send(&server, STRUCTURED, &token, &[], &large);
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let loud: Vec<TcpStream> = (0..2).map(|_| slow(&server, &token, &large)).collect();
     let begun = Instant::now();
     let answer = loop {
         let answer = send(&server, STRUCTURED, &token, &[], &large);
@@ -132,7 +138,7 @@ fn bodies_on_their_way_have_a_bounded_room() {
         br#"[{"messages":["x"]}]"#,
     );
     assert_eq!(small.status, 200, "{small:?}");
-    drop(slow);
+    drop((quiet, loud));
     let begun = Instant::now();
     while send(&server, STRUCTURED, &token, &[], &large).status == 429 {
         assert!(begun.elapsed() < HANGS, "the room is not given back");

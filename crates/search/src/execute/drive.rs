@@ -12,12 +12,10 @@ use super::accumulate::Accumulator;
 use super::plan::{Plan, Reduce};
 use crate::segment::{Open, compute};
 use crate::work;
-use crate::{Event, SearchError, SegmentSource, TimeRange};
+use crate::{Event, LiveEvents, SearchError, SegmentSource, TimeRange};
 
 /// Segments whose footer and filters are read at the same time.
 const OPENING: usize = 8;
-/// Live events that are looked at on one thread without a pause.
-const LIVE_CHUNK: usize = 8192;
 
 /// What came out of a row group, or of some live events.
 pub(super) struct Part {
@@ -55,8 +53,8 @@ enum Task {
         done: u64,
     },
     Live {
-        events: Arc<Vec<Event>>,
-        from: usize,
+        events: Arc<dyn LiveEvents>,
+        piece: usize,
         done: u64,
     },
     /// A segment in which nothing can be.
@@ -66,14 +64,13 @@ enum Task {
 /// First and last ms of what could be read.
 pub(super) fn extent(
     segments: &[Arc<dyn SegmentSource>],
-    live: &[Arc<Vec<Event>>],
+    live: &[Arc<dyn LiveEvents>],
     range: &TimeRange,
 ) -> Option<(i64, i64)> {
     let of_segments = segments.iter().map(|s| (s.start_ms(), s.end_ms()));
     let of_live = live
         .iter()
-        .flat_map(|events| events.iter())
-        .map(|event| (event.timestamp_ms, event.timestamp_ms));
+        .flat_map(|events| (0..events.pieces()).filter_map(|piece| events.extent(piece)));
     of_segments
         .chain(of_live)
         .filter(|(first, last)| range.touches(*first, *last))
@@ -86,7 +83,7 @@ pub(super) fn extent(
 pub(super) fn parts(
     plan: Arc<Plan>,
     mut segments: Vec<Arc<dyn SegmentSource>>,
-    live: Vec<Arc<Vec<Event>>>,
+    live: Vec<Arc<dyn LiveEvents>>,
     cutoff: Arc<Cutoff>,
 ) -> BoxStream<'static, Result<Part, SearchError>> {
     let newest_first = matches!(plan.reduce, Reduce::Ends { newest: true, .. });
@@ -105,12 +102,12 @@ pub(super) fn parts(
             .try_flatten()
     };
     let of_live = stream::iter(live.into_iter().flat_map(|events| {
-        let length = events.len().max(1);
-        (0..length).step_by(LIVE_CHUNK).map(move |from| {
+        let pieces = events.pieces().max(1);
+        (0..pieces).map(move |piece| {
             Ok(Task::Live {
                 events: events.clone(),
-                from,
-                done: u64::from(from + LIVE_CHUNK >= length),
+                piece,
+                done: u64::from(piece + 1 == pieces),
             })
         })
     }));
@@ -205,8 +202,12 @@ async fn perform(plan: Arc<Plan>, cutoff: Arc<Cutoff>, task: Task) -> Result<Par
             stats,
             done: 1,
         }),
-        Task::Live { events, from, done } => {
-            let work = work::carried(move || live(&plan, &events, from, done));
+        Task::Live {
+            events,
+            piece,
+            done,
+        } => {
+            let work = work::carried(move || live(&plan, &*events, piece, done));
             tokio::task::spawn_blocking(work)
                 .await
                 .map_err(|error| SearchError::Stopped {
@@ -237,11 +238,16 @@ async fn perform(plan: Arc<Plan>, cutoff: Arc<Cutoff>, task: Task) -> Result<Par
     }
 }
 
-fn live(plan: &Plan, events: &[Event], from: usize, done: u64) -> Result<Part, SearchError> {
+fn live(
+    plan: &Plan,
+    events: &dyn LiveEvents,
+    piece: usize,
+    done: u64,
+) -> Result<Part, SearchError> {
     let mut accumulator = Accumulator::new(plan);
     let mut stats = Stats::default();
     let mut scratch = Vec::new();
-    for event in events.iter().skip(from).take(LIVE_CHUNK) {
+    let mut see = |event: &Event| {
         stats.events_scanned += 1;
         if plan.range.contains(event.timestamp_ms) && plan.filter.matches(event, &mut scratch) {
             let position = (event.timestamp_ms, event.id.as_str());
@@ -249,6 +255,11 @@ fn live(plan: &Plan, events: &[Event], from: usize, done: u64) -> Result<Part, S
                 accumulator.add(row, position)
             })?;
         }
+        Ok(())
+    };
+    let extent = events.extent(piece);
+    if extent.is_some_and(|(first, last)| plan.range.touches(first, last)) {
+        events.look(piece, &mut see)?;
     }
     Ok(Part {
         accumulator,

@@ -23,7 +23,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
-use crate::{Event, Query, SearchError, SegmentSource, TimeRange};
+use crate::{LiveEvents, Query, SearchError, SegmentSource, TimeRange};
 use accumulate::Accumulator;
 use plan::Plan;
 
@@ -102,7 +102,7 @@ pub struct Execution {
     query: Query,
     range: TimeRange,
     segments: Vec<Arc<dyn SegmentSource>>,
-    live: Vec<Arc<Vec<Event>>>,
+    live: Vec<Arc<dyn LiveEvents>>,
     limits: Limits,
 }
 
@@ -113,7 +113,7 @@ impl Execution {
         query: Query,
         range: TimeRange,
         segments: Vec<Arc<dyn SegmentSource>>,
-        live: Vec<Arc<Vec<Event>>>,
+        live: Vec<Arc<dyn LiveEvents>>,
         limits: Limits,
     ) -> Self {
         Self {

@@ -11,7 +11,7 @@ use crate::execute::reference::{Map, reference};
 use crate::query::Stage;
 use crate::query::tests::{WORDS, expr, field_name, query};
 use crate::segment::{Shape, write_shaped};
-use crate::{MemorySource, SourceError};
+use crate::{Event, MemorySource, SourceError};
 
 const SHAPE: Shape = Shape {
     group_bytes: 60,
@@ -101,7 +101,7 @@ fn execution(
         .enumerate()
         .map(|(id, events)| source(&id.to_string(), &events))
         .collect();
-    let live = vec![Arc::new(of(3)), Arc::new(of(4))];
+    let live: Vec<Arc<dyn LiveEvents>> = vec![Arc::new(of(3)), Arc::new(of(4))];
     Execution::new(query.clone(), range, segments, live, limits)
 }
 

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::super::tails::LiveBatch;
+use backstay_search::Event;
+
+use super::super::packed::LiveBatch;
+use super::super::record::{Opened, encode_batch};
 use super::*;
 
 fn entry(seq: u64, repository: &str, events: &[(i64, &str)], since: Instant) -> Arc<LiveEntry> {
@@ -14,20 +17,24 @@ fn entry(seq: u64, repository: &str, events: &[(i64, &str)], since: Instant) -> 
             fields: Vec::new(),
         })
         .collect();
+    let record = bytes::Bytes::from(encode_batch(repository, None, &events).unwrap());
+    let Opened::Batch { count, events, .. } = Opened::open(&record).unwrap() else {
+        panic!("a batch");
+    };
+    let batch = LiveBatch::new(repository.into(), count, events, None).unwrap();
     Arc::new(LiveEntry {
         seq,
         keys: vec![KeyHash::new("r", &seq.to_string())],
-        raw_bytes: events.iter().map(|event| event.raw.len()).sum(),
-        batches: vec![LiveBatch {
-            repository: repository.into(),
-            events: Arc::new(events),
-        }],
+        raw_bytes: batch.raw_bytes(),
+        memory: 100,
+        batches: vec![Arc::new(batch)],
         since,
     })
 }
 
 const AT: Thresholds = Thresholds {
     bytes: 10,
+    memory: 1000,
     age: Duration::from_secs(60),
 };
 
@@ -45,7 +52,7 @@ fn age_cuts_everything_and_covers_to_the_end() {
     let entries = [entry(3, "a", &[(1, "123")], now)];
     let cut = cut(&entries, 9, AT, now + AT.age).unwrap();
     assert_eq!(cut.to, 9);
-    assert_eq!(cut.events["a"].len(), 1);
+    assert_eq!(cut.batches["a"].len(), 1);
 }
 
 #[test]
@@ -58,7 +65,7 @@ fn size_cuts_whole_entries_and_leaves_the_rest() {
     ];
     let cut = cut(&entries, 7, AT, now).unwrap();
     assert_eq!(cut.to, 6, "the third entry would be too much");
-    assert_eq!(cut.events.len(), 2);
+    assert_eq!(cut.batches.len(), 2);
 }
 
 #[test]
@@ -72,12 +79,18 @@ fn an_entry_longer_than_the_threshold_is_cut_alone() {
 }
 
 #[test]
-fn events_are_by_time_and_keep_their_order_within_a_millisecond() {
+fn memory_cuts_what_has_few_raw_bytes() {
     let now = Instant::now();
-    let entries = [
-        entry(3, "a", &[(2, "x"), (1, "y")], now),
-        entry(4, "a", &[(1, "z")], now),
-    ];
-    let raws: Vec<String> = group(&entries)["a"].iter().map(|e| e.raw.clone()).collect();
-    assert_eq!(raws, ["y", "z", "x"]);
+    let entries: Vec<_> = (0..10)
+        .map(|seq| entry(seq, "a", &[(1, "")], now))
+        .collect();
+    assert!(cut(&entries[..9], 9, AT, now).is_none());
+    assert_eq!(cut(&entries, 10, AT, now).unwrap().to, 10);
+}
+
+#[test]
+fn half_full_tails_make_somebody_due() {
+    assert_eq!(pressure(499, 1000, 4), usize::MAX);
+    assert_eq!(pressure(500, 1000, 4), 125);
+    assert_eq!(pressure(1000, 1000, 0), 500);
 }

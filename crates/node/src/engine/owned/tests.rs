@@ -24,7 +24,7 @@ async fn owned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
 }
 
 fn batch(key: KeyHash) -> Bytes {
-    encode_batch("r", Some(key), &[]).unwrap()
+    encode_batch("r", Some(key), &[]).unwrap().into()
 }
 
 async fn entries(store: &MemoryStore) -> usize {

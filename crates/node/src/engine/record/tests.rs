@@ -18,7 +18,7 @@ fn event(raw: &str) -> Event {
 fn a_batch_survives_the_journal() {
     let key = KeyHash::new("r1", "k1");
     let events = vec![event("one"), event("two")];
-    let bytes = encode_batch("r1", Some(key), &events).unwrap();
+    let bytes = bytes::Bytes::from(encode_batch("r1", Some(key), &events).unwrap());
     let expected = Record::Batch {
         repository: "r1".to_owned(),
         key: Some(key),

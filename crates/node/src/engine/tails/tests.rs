@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use backstay_journal::simulated::MemoryStore;
 use backstay_journal::{CommitOptions, EntryStore, Writer, WriterId};
 
+use backstay_search::{Event, LiveEvents};
+
 use super::super::record::{encode_batch, encode_keys};
 use super::*;
 
@@ -32,7 +34,7 @@ async fn append(writer: &Writer, raw: &str) -> u64 {
         fields: Vec::new(),
     };
     let key = KeyHash::new("r", raw);
-    let record = encode_batch("r", Some(key), &[event]).unwrap();
+    let record = bytes::Bytes::from(encode_batch("r", Some(key), &[event]).unwrap());
     writer.append(record).await.unwrap().seq
 }
 
@@ -48,11 +50,22 @@ fn says(settled: u64) -> Witness {
     }
 }
 
-fn raws(batches: Vec<Arc<Vec<Event>>>) -> Vec<String> {
-    batches
-        .iter()
-        .flat_map(|batch| batch.iter().map(|event| event.raw.clone()))
-        .collect()
+fn memory() -> MemoryBudget {
+    MemoryBudget::new(1 << 30)
+}
+
+fn raws(batches: Vec<Arc<LiveBatch>>) -> Vec<String> {
+    let mut raws = Vec::new();
+    for batch in batches {
+        for piece in 0..batch.pieces() {
+            let mut see = |event: &Event| {
+                raws.push(event.raw.clone());
+                Ok(())
+            };
+            batch.look(piece, &mut see).unwrap();
+        }
+    }
+    raws
 }
 
 #[tokio::test]
@@ -60,7 +73,7 @@ async fn a_refresh_finds_what_was_acknowledged_before_it() {
     let store = MemoryStore::new();
     let writing = journal(&store, "w");
     let writer = writer(&writing, 0, 1, "w").await;
-    let tails = Tails::new(journal(&store, "reader"));
+    let tails = Tails::new(journal(&store, "reader"), memory());
     let follower = tails.follower(0);
     let standing = Standing::default;
     for n in 0..5 {
@@ -78,7 +91,7 @@ async fn an_older_state_than_the_tail_is_refused_instead_of_missing_events() {
     let writer = writer(&journal(&store, "w"), 0, 1, "w").await;
     let first = append(&writer, "first").await;
     let second = append(&writer, "second").await;
-    let tails = Tails::new(journal(&store, "reader"));
+    let tails = Tails::new(journal(&store, "reader"), memory());
     tails
         .follower(0)
         .refresh(&Standing::default, &end_is_open)
@@ -103,7 +116,7 @@ async fn a_tail_that_was_overtaken_by_trimming_goes_on_where_segments_end() {
     let writing = journal(&store, "w");
     let writer = writer(&writing, 0, 1, "w").await;
     append(&writer, "gone").await;
-    let tails = Tails::new(journal(&store, "reader"));
+    let tails = Tails::new(journal(&store, "reader"), memory());
     let follower = tails.follower(0);
     let covered = append(&writer, "also gone").await + 1;
     append(&writer, "there").await;
@@ -153,7 +166,7 @@ async fn dead_entries_behind_a_covered_seal_are_not_found() {
     let covered = sealed.seq + 1;
     let writer = taker.writer(STREAM, sealed, CommitOptions::default());
     append(&writer, "after").await;
-    let tails = Tails::new(journal(&store, "reader"));
+    let tails = Tails::new(journal(&store, "reader"), memory());
     let standing = || Standing {
         covered,
         floor: covered,
@@ -194,7 +207,7 @@ async fn a_record_of_a_newer_version_is_an_error_that_names_its_slot_and_hides_n
     append(&writer, "readable").await;
     let bad = writer.append(bytes::Bytes::from_static(&[9, 9])).await;
     let bad = bad.unwrap().seq;
-    let tails = Tails::new(journal(&store, "reader"));
+    let tails = Tails::new(journal(&store, "reader"), memory());
     let follower = tails.follower(0);
     for _ in 0..2 {
         let error = follower
@@ -223,7 +236,7 @@ async fn a_hole_is_told_from_the_end_whoever_writes_and_while_nobody_does() {
         let bytes = writing.store().read(&object).await.unwrap().unwrap();
         writing.store().delete(vec![object.clone()]).await.unwrap();
         let look = async |witness: Witness| {
-            let follower = Tails::new(journal(&store, "reader")).follower(0);
+            let follower = Tails::new(journal(&store, "reader"), memory()).follower(0);
             let witness = || witness.clone();
             follower.refresh(&Standing::default, &witness).await
         };
@@ -235,11 +248,88 @@ async fn a_hole_is_told_from_the_end_whoever_writes_and_while_nobody_does() {
         }
         writing.store().create(&object, bytes).await.unwrap();
     }
-    let tails = Tails::new(journal(&store, "whole"));
+    let tails = Tails::new(journal(&store, "whole"), memory());
     let whole = tails.follower(0);
     for witness in [says(settled), Witness::Nobody] {
         let witness = || witness.clone();
         whole.refresh(&Standing::default, &witness).await.unwrap();
     }
     assert_eq!(raws(tails.batches(&[(0, 0)], "r").unwrap()).len(), 40);
+}
+
+#[tokio::test]
+async fn a_tail_that_does_not_fit_is_refused_whole_and_read_on_as_it_is_emptied() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    let memory = MemoryBudget::new(crate::memory::LEAST);
+    let share = memory.share(Kind::Tails);
+    let text = "x".repeat(share / 5);
+    let mut last = 0;
+    for n in 0..12 {
+        last = append(&writer, &format!("{n} {text}")).await;
+    }
+    let tails = Tails::new(journal(&store, "reader"), memory.clone());
+    let follower = tails.follower(0);
+    let covered = AtomicU64::new(0);
+    let standing = || Standing {
+        covered: covered.load(Ordering::SeqCst),
+        floor: 0,
+    };
+    let mut found = Vec::new();
+    let mut rounds = 0;
+    loop {
+        let result = follower.refresh_owned(&standing, &end_is_open).await;
+        assert!(memory.used(Kind::Tails) <= share);
+        let at = covered.load(Ordering::SeqCst);
+        let (entries, end) = follower.entries(at).unwrap();
+        found.extend(raws(tails.batches(&[(0, at)], "r").unwrap()));
+        assert!(!entries.is_empty(), "an owner always gets on");
+        drop(entries);
+        rounds += 1;
+        match result {
+            Ok(()) => break assert_eq!(end, last + 1),
+            Err(FollowError::Full { .. }) => assert!(end <= last),
+            Err(other) => panic!("{other}"),
+        }
+        // As if segments had been made of it.
+        covered.store(end, Ordering::SeqCst);
+        follower.prune(end);
+        assert_eq!(memory.used(Kind::Tails), 0);
+    }
+    assert!(rounds > 2, "{rounds}");
+    let numbers: Vec<String> = found
+        .iter()
+        .map(|raw| raw.split(' ').next().unwrap().to_owned())
+        .collect();
+    let all: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+    assert_eq!(numbers, all, "each once, in order");
+}
+
+#[tokio::test]
+async fn an_owner_gets_on_when_the_tails_of_others_take_everything() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let writer = writer(&writing, 0, 1, "w").await;
+    append(&writer, "one").await;
+    append(&writer, "two").await;
+    let memory = MemoryBudget::new(crate::memory::LEAST);
+    let tails = Tails::new(journal(&store, "reader"), memory.clone());
+    let all = memory.share(Kind::Tails);
+    let _others = memory.try_take(Kind::Tails, all).unwrap();
+    let follower = tails.follower(0);
+    let full = follower
+        .refresh(&Standing::default, &end_is_open)
+        .await
+        .unwrap_err();
+    assert!(matches!(full, FollowError::Full { .. }), "{full}");
+    // One entry each time: the seal, then the batches.
+    let mut covered = 0;
+    for expected in [vec![], vec!["one"], vec!["two"]] {
+        let standing = || Standing { covered, floor: 0 };
+        let _ = follower.refresh_owned(&standing, &end_is_open).await;
+        let found = raws(tails.batches(&[(0, covered)], "r").unwrap());
+        assert_eq!(found, expected);
+        covered = follower.entries(covered).unwrap().1;
+    }
 }

@@ -1,7 +1,7 @@
 //! Bodies, read and unpacked within bounds: of one body, and of all that are on their way.
 //!
-//! A batch takes room in the [`Gate`] before it takes memory: for its body, for what the body
-//! unpacks to, for parsing it, and for its events.
+//! A batch takes [`Room`] of the node's memory before it takes memory: for its body, for what the
+//! body unpacks to, for parsing it, and for its events.
 
 use std::io::{ErrorKind, Read};
 use std::num::NonZero;
@@ -14,17 +14,16 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::http::error::ApiError;
+use crate::memory::{Kind, MemoryBudget, MemoryPermit};
 
 /// Longest body, as it is sent and unpacked: 32 MiB.
 pub(super) const LIMIT: usize = 32 << 20;
-/// Memory for batches on their way, in bytes: 256 MiB.
-const ROOM: usize = 256 << 20;
-/// A permit of the gate stands for so many bytes.
-const UNIT: usize = 1 << 10;
+/// The least capacity for a body.
+const LEAST: usize = 4 << 10;
 /// Room is taken in steps of at least so many bytes.
 const STEP: usize = 64 << 10;
 /// What a value takes beside its text while JSON is parsed. There are hardly more values than
@@ -34,17 +33,15 @@ const VALUE: usize = 64;
 /// without a word does not hold room for ever.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Bounds the memory of batches on their way.
+/// Bounds how many bodies are unpacked at the same time.
 pub(super) struct Gate {
-    room: Arc<Semaphore>,
     unpacking: Arc<Semaphore>,
 }
 
-/// What one batch holds of the gate, until it is dropped.
+/// The memory that one batch holds, until it is dropped.
 pub(super) struct Room {
-    gate: Arc<Semaphore>,
     unpacking: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: MemoryPermit,
     bytes: usize,
 }
 
@@ -52,9 +49,7 @@ impl Default for Gate {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            room: Arc::new(Semaphore::new(ROOM / UNIT)),
-            // Not more threads than cores: the work is none the faster for it, and the allocator
-            // keeps what each thread has freed.
+            // Not more threads than cores: the work is none the faster for it.
             unpacking: Arc::new(Semaphore::new(cores)),
         }
     }
@@ -62,11 +57,10 @@ impl Default for Gate {
 
 impl Gate {
     /// Room for one batch, none at first.
-    pub(super) fn room(&self) -> Room {
+    pub(super) fn room(&self, memory: &MemoryBudget) -> Room {
         Room {
-            gate: Arc::clone(&self.room),
             unpacking: Arc::clone(&self.unpacking),
-            permit: None,
+            permit: memory.nothing(Kind::Ingest),
             bytes: 0,
         }
     }
@@ -75,40 +69,47 @@ impl Gate {
 impl Room {
     /// Holds this much more. What no batch can have is 413, what others have now is 429.
     pub(super) fn take(&mut self, more: usize) -> Result<(), ApiError> {
-        self.hold(self.bytes.saturating_add(more))
-    }
-
-    /// Holds at least this much in all.
-    fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
-        if bytes > ROOM {
-            return Err(ApiError::too_large(format!(
-                "the batch takes more than {} MiB in memory; send smaller batches",
-                ROOM >> 20
-            )));
-        }
-        let held = self.permit.as_ref().map_or(0, |it| it.num_permits() * UNIT);
-        if bytes <= held {
-            self.bytes = bytes;
-            return Ok(());
-        }
-        let units = (bytes - held).max(STEP.min(ROOM - held)).div_ceil(UNIT);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let more = Arc::clone(&self.gate).try_acquire_many_owned(units);
-        let more = more.map_err(|_| {
-            ApiError::too_many(
-                "this node has as many bytes on their way as it can hold; send the batch again",
-            )
-        })?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
+        let bytes = self.bytes.saturating_add(more);
+        let missing = bytes.saturating_sub(self.permit.bytes());
+        // In steps, but what there is is not refused for the sake of a step.
+        if missing > 0 && (missing >= STEP || self.permit.grow(STEP).is_err()) {
+            self.permit.grow(missing)?;
         }
         self.bytes = bytes;
         Ok(())
     }
+
+    /// Gives so much of it back.
+    pub(super) fn give(&mut self, less: usize) {
+        self.bytes = self.bytes.saturating_sub(less);
+        self.permit.shrink_to(self.bytes);
+    }
+
+    /// What is held.
+    pub(super) fn into_permit(self) -> MemoryPermit {
+        self.permit
+    }
+
+    /// Adds a piece to `bytes`, whose capacity is held.
+    fn extend(&mut self, bytes: &mut Vec<u8>, piece: &[u8]) -> Result<(), ApiError> {
+        let length = bytes.len() + piece.len();
+        if length > LIMIT {
+            return Err(too_large());
+        }
+        let old = bytes.capacity();
+        if length > old {
+            let new = length.max(old * 2).clamp(LEAST, LIMIT);
+            // For a moment there are both.
+            self.take(new)?;
+            bytes.reserve_exact(new - bytes.len());
+            self.give(old);
+        }
+        bytes.extend_from_slice(piece);
+        Ok(())
+    }
 }
 
-/// Reads a body.
+/// Reads a body. Memory is taken for what has come, not for what is announced.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
@@ -121,8 +122,7 @@ pub(super) async fn read(
     if announced > LIMIT {
         return Err(too_large());
     }
-    room.take(announced)?;
-    let mut read = Vec::with_capacity(announced);
+    let mut read = Vec::new();
     let mut pieces = body.into_data_stream();
     loop {
         let piece = timeout(SILENCE, pieces.next()).await.map_err(|_| {
@@ -135,20 +135,17 @@ pub(super) async fn read(
         let piece = piece.map_err(|error| {
             ApiError::bad_request(format!("the body broke off: {error}; send it again"))
         })?;
-        if read.len() + piece.len() > LIMIT {
-            return Err(too_large());
-        }
-        // Without a length, room is taken as it comes.
-        room.take((read.len() + piece.len()).saturating_sub(announced.max(read.len())))?;
-        read.extend_from_slice(&piece);
+        room.extend(&mut read, &piece)?;
     }
     Ok(read.into())
 }
 
-/// Takes the room that parsing a body may need.
-pub(super) fn make_room(plain: &[u8], room: &mut Room) -> Result<(), ApiError> {
+/// Takes the room that parsing a body may need, and says how much it is.
+pub(super) fn make_room(plain: &[u8], room: &mut Room) -> Result<usize, ApiError> {
     let values = memchr::memchr_iter(b',', plain).count();
-    room.take(plain.len() + values * VALUE)
+    let needed = plain.len() + values * VALUE;
+    room.take(needed)?;
+    Ok(needed)
 }
 
 fn too_large() -> ApiError {
@@ -224,10 +221,6 @@ fn bounded(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(wrong(error)),
         };
-        if plain.len() + read > LIMIT {
-            return Err(too_large());
-        }
-        room.take(read)?;
-        plain.extend_from_slice(piece.get(..read).unwrap_or_default());
+        room.extend(&mut plain, piece.get(..read).unwrap_or_default())?;
     }
 }

@@ -21,6 +21,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::memory::{Kind, MemoryBudget};
 
 type Decode = fn(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>;
 
@@ -67,7 +68,7 @@ impl Request {
             sender: &sender,
             now_ms: NOW,
             most_fields: self.most_fields,
-            room: &mut Gate::default().room(),
+            room: &mut room(),
         };
         decode(&body.into(), &mut context)
     }
@@ -249,7 +250,7 @@ proptest! {
         let unpack = |encoding: &'static str, body: Vec<u8>| {
             let mut headers = HeaderMap::new();
             headers.insert("Content-Encoding", HeaderValue::from_static(encoding));
-            let room = Gate::default().room();
+            let room = room();
             runtime.block_on(body::unpack(&headers, body.into(), room)).map(|(plain, _)| plain)
         };
         let _ = unpack(name, plain.clone());
@@ -258,19 +259,84 @@ proptest! {
     }
 }
 
+/// Room in memory of the usual size.
+fn room() -> Room {
+    Gate::default().room(&MemoryBudget::new(1 << 30))
+}
+
 #[test]
 fn room_is_given_back_and_what_no_batch_can_have_is_refused() {
     let gate = Gate::default();
+    let memory = MemoryBudget::new(1 << 30);
+    let share = memory.share(Kind::Ingest);
     let status = |result: Result<(), ApiError>| result.map_err(|error| error.status().as_u16());
-    let mut first = gate.room();
-    assert_eq!(status(first.take(200 << 20)), Ok(()));
-    assert_eq!(status(first.take(57 << 20)), Err(413));
-    let mut second = gate.room();
-    assert_eq!(status(second.take(100 << 20)), Err(429));
-    drop(first);
-    assert_eq!(status(gate.room().take(256 << 20)), Ok(()));
+    let mut first = gate.room(&memory);
+    assert_eq!(status(first.take(share / 4 * 3)), Ok(()));
+    assert_eq!(status(first.take(share / 2)), Err(413));
+    let mut second = gate.room(&memory);
+    assert_eq!(status(second.take(share / 2)), Err(429));
+    first.give(share / 2);
+    assert_eq!(status(second.take(share / 2)), Ok(()));
+    drop((first, second));
+    assert_eq!(status(gate.room(&memory).take(share)), Ok(()));
     // The refused one asks again.
-    assert_eq!(status(gate.room().take((256 << 20) + 1)), Err(413));
+    assert_eq!(status(gate.room(&memory).take(share + 1)), Err(413));
+}
+
+#[test]
+fn what_is_announced_takes_no_memory_and_what_unpacks_is_counted_as_it_comes() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let memory = MemoryBudget::new(crate::memory::LEAST);
+    let gate = Gate::default();
+    let mut headers = HeaderMap::new();
+    headers.insert("Content-Length", HeaderValue::from_static("33554432"));
+    let mut quiet = gate.room(&memory);
+    let (_sender, body) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let body = futures::stream::unfold(body, |mut body| async { Some((body.recv().await?, body)) });
+    let trickling = body::read(&headers, Body::from_stream(body), &mut quiet);
+    let waited = std::time::Duration::from_millis(1);
+    runtime
+        .block_on(async { tokio::time::timeout(waited, trickling).await })
+        .unwrap_err();
+    assert_eq!(memory.used(Kind::Ingest), 0);
+    // 30 MiB of nothing in a few KiB: more than there is.
+    let packed = zstd::encode_all(&vec![0; 30 << 20][..], 1).unwrap();
+    headers.insert("Content-Encoding", HeaderValue::from_static("zstd"));
+    let unpacked = body::unpack(&headers, packed.into(), gate.room(&memory));
+    let refused = runtime.block_on(unpacked).map(|_| ()).unwrap_err();
+    assert_eq!(refused.status().as_u16(), 413);
+    assert_eq!(memory.used(Kind::Ingest), 0);
+}
+
+#[test]
+fn events_are_counted_as_they_are_in_memory() {
+    let memory = MemoryBudget::new(1 << 30);
+    let mut room = Gate::default().room(&memory);
+    let body = format!(r#"[{{"messages":[{}]}}]"#, vec![r#""""#; 100_000].join(","));
+    let events = {
+        let headers = HeaderMap::new();
+        let sender = Sender {
+            repository: crate::RepositoryName::new("logs"),
+            parser: None,
+        };
+        let mut context = Context {
+            headers: &headers,
+            query: None,
+            sender: &sender,
+            now_ms: NOW,
+            most_fields: 1000,
+            room: &mut room,
+        };
+        unstructured::decode(&body.into(), &mut context)
+            .unwrap()
+            .events
+    };
+    let truly: usize = events.iter().map(crate::memory::of_event).sum();
+    let told = memory.used(Kind::Ingest);
+    assert!(told >= truly && told <= truly * 3, "{told} {truly}");
 }
 
 /// A message with one field of these bytes.

@@ -1,0 +1,286 @@
+//! The one place where a node's memory is accounted for.
+//!
+//! What grows with what comes from outside takes a permit here before it takes memory, in bytes as
+//! they are in memory. Each [`Kind`] has a share of the budget of its own, so that none starves
+//! another: tails that are full refuse batches, but never the segments that would empty them. What
+//! no kind has is left to the rest of the process: code, the state, threads, what an allocator
+//! holds back.
+
+mod limit;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use backstay_search::Event;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use limit::default_budget;
+
+/// The least budget that a node can work with: 64 MiB.
+pub const LEAST: u64 = 64 << 20;
+
+/// A unit of a pool's semaphore stands for so many bytes.
+const UNIT: usize = 1 << 10;
+
+/// What memory is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Bodies, the events that come of them, and records until they are acknowledged.
+    Ingest,
+    /// Journal entries that are in no segment yet.
+    Tails,
+    /// Journal entries that are read only to be made into segments at once: what must go on when
+    /// the tails are full, and what a recovery imports.
+    Import,
+    /// Segments in the making.
+    Segments,
+    /// Rows and groups of searches.
+    Searches,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Ingest,
+        Self::Tails,
+        Self::Import,
+        Self::Segments,
+        Self::Searches,
+    ];
+
+    /// For metrics and errors.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Tails => "tails",
+            Self::Import => "import",
+            Self::Segments => "segments",
+            Self::Searches => "searches",
+        }
+    }
+
+    /// Its share of the budget, in sixteenths. The two that are left are for the rest of the
+    /// process.
+    fn sixteenths(self) -> u64 {
+        match self {
+            Self::Ingest => 6,
+            Self::Segments => 3,
+            Self::Tails | Self::Searches => 2,
+            Self::Import => 1,
+        }
+    }
+}
+
+/// Why memory is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoMemory {
+    /// Others have it now.
+    #[error("the memory for {} is taken; try again in a moment", .kind.as_str())]
+    Now {
+        /// What for.
+        kind: Kind,
+    },
+    /// It is more than the whole share.
+    #[error(
+        "{bytes} bytes are more than the {share} bytes that this node has for {}; send less at a time, or raise BACKSTAY_MEMORY_BYTES",
+        .kind.as_str()
+    )]
+    Never {
+        /// What for.
+        kind: Kind,
+        /// What was asked for.
+        bytes: usize,
+        /// The share of the kind.
+        share: usize,
+    },
+}
+
+/// The memory of a node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget {
+    bytes: u64,
+    pools: Arc<[Pool; 5]>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    units: Arc<Semaphore>,
+    share: usize,
+    refused: AtomicU64,
+}
+
+impl Pool {
+    fn new(share: usize) -> Self {
+        let units = (share / UNIT).min(Semaphore::MAX_PERMITS);
+        Self {
+            units: Arc::new(Semaphore::new(units)),
+            share: units * UNIT,
+            refused: AtomicU64::new(0),
+        }
+    }
+}
+
+impl MemoryBudget {
+    /// A budget of so many bytes for the whole process.
+    pub fn new(bytes: u64) -> Self {
+        let share = |kind: Kind| (bytes / 16).saturating_mul(kind.sixteenths());
+        Self {
+            bytes,
+            pools: Arc::new(
+                Kind::ALL.map(|kind| Pool::new(usize::try_from(share(kind)).unwrap_or(usize::MAX))),
+            ),
+        }
+    }
+
+    fn pool(&self, kind: Kind) -> &Pool {
+        let [ingest, tails, import, segments, searches] = &*self.pools;
+        match kind {
+            Kind::Ingest => ingest,
+            Kind::Tails => tails,
+            Kind::Import => import,
+            Kind::Segments => segments,
+            Kind::Searches => searches,
+        }
+    }
+
+    /// The whole.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The most that a kind can have.
+    pub fn share(&self, kind: Kind) -> usize {
+        self.pool(kind).share
+    }
+
+    /// What a kind has now.
+    pub fn used(&self, kind: Kind) -> usize {
+        let pool = self.pool(kind);
+        pool.share - (pool.units.available_permits() * UNIT).min(pool.share)
+    }
+
+    /// How often a kind was refused memory.
+    pub fn refused(&self, kind: Kind) -> u64 {
+        self.pool(kind).refused.load(Ordering::Relaxed)
+    }
+
+    /// A permit for nothing, to [`MemoryPermit::grow`].
+    pub fn nothing(&self, kind: Kind) -> MemoryPermit {
+        MemoryPermit {
+            budget: self.clone(),
+            kind,
+            units: None,
+        }
+    }
+
+    /// Takes memory, or says why not.
+    ///
+    /// # Errors
+    /// See [`NoMemory`].
+    pub fn try_take(&self, kind: Kind, bytes: usize) -> Result<MemoryPermit, NoMemory> {
+        let mut permit = self.nothing(kind);
+        permit.grow(bytes)?;
+        Ok(permit)
+    }
+
+    /// Takes memory when there is some. Who wants more than the whole share waits for all of it, so
+    /// that what must be done can be done: alone.
+    pub async fn take(&self, kind: Kind, bytes: usize) -> MemoryPermit {
+        let pool = self.pool(kind);
+        let units = to_units(bytes.min(pool.share));
+        let taken = Arc::clone(&pool.units).acquire_many_owned(units).await;
+        MemoryPermit {
+            budget: self.clone(),
+            kind,
+            // The semaphore is never closed.
+            units: taken.ok(),
+        }
+    }
+}
+
+/// What an event takes in memory.
+pub(crate) fn of_event(event: &Event) -> usize {
+    let pairs = event.tags.iter().chain(&event.fields);
+    let texts: usize = pairs
+        .map(|(name, value)| allocated(name.capacity()) + allocated(value.capacity()))
+        .sum();
+    size_of::<Event>()
+        + allocated(event.raw.capacity())
+        + allocated(event.id.capacity())
+        + allocated(event.tags.capacity() * PAIR)
+        + allocated(event.fields.capacity() * PAIR)
+        + texts
+}
+
+/// A tag or field of an event.
+pub(crate) const PAIR: usize = size_of::<(String, String)>();
+
+/// What an allocator takes for so many bytes, roughly: it rounds up, and notes something beside.
+pub(crate) fn allocated(bytes: usize) -> usize {
+    if bytes == 0 {
+        return 0;
+    }
+    (bytes + 8).next_multiple_of(16)
+}
+
+fn to_units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Memory that was taken; given back when this is dropped.
+#[derive(Debug)]
+pub struct MemoryPermit {
+    budget: MemoryBudget,
+    kind: Kind,
+    units: Option<OwnedSemaphorePermit>,
+}
+
+impl MemoryPermit {
+    /// How much it is.
+    pub fn bytes(&self) -> usize {
+        self.units.as_ref().map_or(0, |it| it.num_permits() * UNIT)
+    }
+
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    /// See [`NoMemory`]; nothing is taken then.
+    pub fn grow(&mut self, more: usize) -> Result<(), NoMemory> {
+        let kind = self.kind;
+        let pool = self.budget.pool(kind);
+        let bytes = self.bytes().saturating_add(more);
+        let refused = |why| {
+            pool.refused.fetch_add(1, Ordering::Relaxed);
+            Err(why)
+        };
+        if bytes > pool.share {
+            return refused(NoMemory::Never {
+                kind,
+                bytes,
+                share: pool.share,
+            });
+        }
+        match Arc::clone(&pool.units).try_acquire_many_owned(to_units(more)) {
+            Ok(units) => {
+                match &mut self.units {
+                    Some(held) => held.merge(units),
+                    None => self.units = Some(units),
+                }
+                Ok(())
+            }
+            Err(_) => refused(NoMemory::Now { kind }),
+        }
+    }
+
+    /// Gives back what is more than so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let keep = bytes.div_ceil(UNIT);
+        if let Some(held) = &mut self.units {
+            let surplus = held.num_permits().saturating_sub(keep);
+            drop(held.split(surplus));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

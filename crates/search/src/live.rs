@@ -1,0 +1,48 @@
+//! Events that are in no segment yet, however somebody keeps them.
+
+use crate::{Event, SearchError};
+
+/// Events of a vector that are looked at on one thread without a pause.
+const PIECE: usize = 8192;
+
+/// Events that are in no segment yet, in pieces that are looked at one by one: whoever keeps them
+/// packed unpacks no more than one event at a time.
+pub trait LiveEvents: Send + Sync {
+    /// How many pieces there are.
+    fn pieces(&self) -> usize;
+
+    /// First and last ms of a piece; `None` when nothing is in it.
+    fn extent(&self, piece: usize) -> Option<(i64, i64)>;
+
+    /// Shows the events of a piece, in order.
+    ///
+    /// # Errors
+    /// What `see` says, and when the events cannot be unpacked.
+    fn look(
+        &self,
+        piece: usize,
+        see: &mut dyn FnMut(&Event) -> Result<(), SearchError>,
+    ) -> Result<(), SearchError>;
+}
+
+impl LiveEvents for Vec<Event> {
+    fn pieces(&self) -> usize {
+        self.len().div_ceil(PIECE)
+    }
+
+    fn extent(&self, piece: usize) -> Option<(i64, i64)> {
+        let times = self.iter().skip(piece * PIECE).take(PIECE);
+        times
+            .map(|event| (event.timestamp_ms, event.timestamp_ms))
+            .reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
+    }
+
+    fn look(
+        &self,
+        piece: usize,
+        see: &mut dyn FnMut(&Event) -> Result<(), SearchError>,
+    ) -> Result<(), SearchError> {
+        let mut events = self.iter().skip(piece * PIECE).take(PIECE);
+        events.try_for_each(see)
+    }
+}
