@@ -121,6 +121,8 @@ impl Watch {
 
     fn get(&self, path: &str) -> String {
         let output = Command::new("curl")
+            // As Prometheus asks for metrics.
+            .args(["-H", "Accept: application/openmetrics-text"])
             .args(["-s", "--max-time", "10", &format!("{}{path}", self.url)])
             .output()
             .unwrap();

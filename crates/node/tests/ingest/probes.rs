@@ -178,6 +178,12 @@ fn the_metrics_count_what_was_taken_and_what_was_refused() {
             .head
             .contains("content-type: text/plain; version=0.0.4")
     );
+    let answer = server.call("GET", "/metrics", None, "application/openmetrics-text", "");
+    assert!(
+        answer
+            .head
+            .contains("content-type: application/openmetrics-text; version=1.0.0")
+    );
     for line in [
         "backstay_ingest_events_total 2",
         "backstay_ingest_bytes_total 8",
