@@ -11,7 +11,7 @@
 //! | `*` in a text or value | any characters; `field=*`: there is such a field; `\*` is a star |
 //! | `field < 5`, `<=`, `>`, `>=` | both are numbers |
 //! | `#tag`, `@id`, `@timestamp`, `@rawstring` | names like any other |
-//! | `#repo`, `#type` | the repository that an event is in, and the parser that took it apart |
+//! | `#type` | the parser that took the event apart |
 //! | `a b`, `a and b`, `a or b`, `not a`, `!a`, `( )` | `not` binds before `or`, `or` before `and`, as in LogScale: `a b or c` is `a and (b or c)` |
 //! | `head(n)`, `tail(n)` | the first (oldest), the last (newest) n, 200 by default |
 //! | `sort(field, order=asc, limit=n)` | by `_count`, `desc`, 200 by default; numbers before texts when ascending, after them when descending, rows without the field last |
@@ -26,7 +26,7 @@
 //!
 //! `// text` to the end of the line is a comment, and so is `/* text */`. What LogScale has beyond
 //! this is refused by its name (`parse/forms.rs`): assignments (`:=`), `case`, `match`, `=~`, `like`,
-//! `in [ ]`, parameters (`?name`), named captures, subqueries, saved searches (`$name()`), `name[]`,
+//! `in [ ]`, parameters (`?name`), named captures, subqueries, saved searches (`$name()`), `name[]`, `#repo`,
 //! functions within filters and those that are not in the table. Such text in quotes is free text.
 //!
 //! A query has at most 256 KiB, 100 stages, 1,000 conditions, 50 regular expressions, 1,000 names and

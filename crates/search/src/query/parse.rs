@@ -337,6 +337,7 @@ impl<'a> Parser<'a> {
         }
         self.space();
         let field = token.name();
+        self.refuse_name(start, &field)?;
         let operator = self.operator()?;
         self.space();
         let value = self.value(operator)?;

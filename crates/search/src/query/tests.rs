@@ -213,7 +213,7 @@ fn what_people_write() {
         "\"a[0]\"=x and \"items[12].name\"=*"
     );
     assert_eq!(shown("error in module"), "error and in and module");
-    assert_eq!(shown("#repo=web #type!=json"), "#repo=web and #type!=json");
+    assert_eq!(shown("#host=web #type!=json"), "#host=web and #type!=json");
     assert_eq!(
         shown("status>=500 status < 6e2"),
         "status>=500 and status<600"
@@ -303,6 +303,9 @@ fn what_is_not_implemented_is_refused_by_its_name() {
         ("a < ?param", "a query parameter"),
         ("head(?n)", "a query parameter"),
         ("groupBy(?{field=a})", "a query parameter"),
+        ("#repo=web", "`#repo`"),
+        ("a | groupBy([b, \"#repo\"])", "`#repo`"),
+        ("select(#repo)", "`#repo`"),
         ("/user=(?<user>\\w+)/", "named capture `(?<user>"),
         ("a=/(?P<b>c)/i", "named capture `(?<b>"),
         ("regex(\"(?<a>b)\")", "`regex()`"),

@@ -107,10 +107,16 @@ fn group<'a>(scanner: &mut Scanner<'a>, at: usize, shape: &Shape) -> Result<Grou
             .iter()
             .find(|(name, _)| !known.contains(&name.as_str()))
     };
+    let is_null = || others.iter().any(|(name, _)| name == shape.list);
     match (list, unknown()) {
         (None, Some((name, _))) => Err(ApiError::bad_request(format!(
             "[{at}].{name}: {} has no such member, and the group has no `{}`; send {}",
             shape.format, shape.list, shape.example
+        ))),
+        // Nobody means to send nothing, and who misspells the only member says so in no other way.
+        (None, None) if !is_null() => Err(ApiError::bad_request(format!(
+            "[{at}]: the group has no `{}`; send {}",
+            shape.list, shape.example
         ))),
         (list, _) => Ok(Group {
             list: list.unwrap_or_default(),

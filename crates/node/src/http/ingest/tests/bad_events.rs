@@ -322,7 +322,7 @@ fn otlp_rejects_a_bad_record_alone() {
 /// Nothing of these could be stored: an error that names the member.
 #[test]
 fn names_that_a_format_does_not_have_are_an_error_that_names_them() {
-    let cases: [(Decode, &str, &str); 11] = [
+    let cases: [(Decode, &str, &str); 13] = [
         (
             structured::decode,
             r#"[{"messages":["x"]}]"#,
@@ -330,7 +330,7 @@ fn names_that_a_format_does_not_have_are_an_error_that_names_them() {
         ),
         (
             structured::decode,
-            r#"[{"tags":{}},{"evnts":[{"timestamp":1}]}]"#,
+            r#"[{"tags":{},"events":[]},{"evnts":[{"timestamp":1}]}]"#,
             "[1].evnts",
         ),
         (
@@ -339,6 +339,8 @@ fn names_that_a_format_does_not_have_are_an_error_that_names_them() {
             "[0].events",
         ),
         (unstructured::decode, r#"[{"lines":["x"]}]"#, "[0].lines"),
+        (unstructured::decode, "[{}]", "no `messages`"),
+        (structured::decode, r#"[{"tags":{}}]"#, "no `events`"),
         (
             unstructured::decode,
             r#"[{"messages":"x"}]"#,
