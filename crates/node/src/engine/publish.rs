@@ -32,6 +32,9 @@ const WRITING: usize = 3;
 /// segments that are smaller than they should be.
 const UNPACKED: usize = 16;
 
+/// Events that take less unpacked are never spread over several segments of one cut.
+const SMALL: usize = 4 << 20;
+
 /// Why segments were not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -199,7 +202,8 @@ impl Running {
         origin: Origin,
     ) -> Result<Vec<Segment>, PublishError> {
         let limit = self.memory.share(Kind::Segments) / WRITING / PARALLEL;
-        let limit = limit.min(self.config.tuning.segment_bytes.saturating_mul(UNPACKED));
+        let usual = self.config.tuning.segment_bytes.saturating_mul(UNPACKED);
+        let limit = limit.min(usual.max(SMALL));
         let chunks = batches.into_iter().flat_map(|(repository, batches)| {
             let chunks = chunks(batches, limit).into_iter();
             chunks.map(move |chunk| (Arc::clone(&repository), chunk))
