@@ -153,11 +153,14 @@ fn a_wrong_value_of_a_secret_is_not_quoted() {
 #[test]
 fn of_a_name_twice_the_last_counts() {
     let mut variables = folder("STORAGE");
-    variables.push(EnvVar::value("LOCAL_STORAGE_ENCRYPTION_KEY", "another"));
+    variables.push(EnvVar::value(
+        "LOCAL_STORAGE_ENCRYPTION_KEY",
+        "another-key-of-a-length",
+    ));
     let environment = Environment::resolve(&variables, known);
     assert_eq!(environment.secret_of("LOCAL_STORAGE_ENCRYPTION_KEY"), None);
     let bucket = environment.bucket(Role::Own).unwrap().unwrap();
-    assert_eq!(bucket.encryption_key.expose(), "another");
+    assert_eq!(bucket.encryption_key.expose(), "another-key-of-a-length");
 }
 
 proptest! {
