@@ -70,6 +70,25 @@ struct OfCheck {
     outcome: &'static str,
 }
 
+/// For people: a line for each check.
+pub(crate) fn lines(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let mark = match finding.outcome {
+            Outcome::Ok => "✔",
+            Outcome::Fails => "✖",
+            Outcome::Unknown => "?",
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{mark} {:16} {}", finding.check, finding.sentence);
+        if !finding.next.is_empty() {
+            let _ = write!(text, "; {}", finding.next);
+        }
+        text.push('\n');
+    }
+    text
+}
+
 impl Report {
     pub(crate) fn new(mut findings: Vec<Finding>, figures: Figures, strict: bool) -> Self {
         findings.sort_by_key(|it| (it.outcome, it.check));
@@ -89,20 +108,7 @@ impl Report {
 
     /// For people: a line for each check, and one with the figures.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for finding in &self.findings {
-            let mark = match finding.outcome {
-                Outcome::Ok => "✔",
-                Outcome::Fails => "✖",
-                Outcome::Unknown => "?",
-            };
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{mark} {:16} {}", finding.check, finding.sentence);
-            if !finding.next.is_empty() {
-                let _ = write!(text, "; {}", finding.next);
-            }
-            text.push('\n');
-        }
+        let mut text = lines(&self.findings);
         text.push_str(&self.figures.text());
         text
     }

@@ -1,7 +1,6 @@
 //! Whether one bucket is whole: what to ask behind a restored backup, before nodes are started on it.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
 use backstay_global::entity::Partition;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use crate::census;
 use crate::contents;
 use crate::finding::{Check, Finding, Outcome};
+use crate::report::lines;
 use crate::verification::Options;
 
 /// Entries that are read at the same time.
@@ -40,21 +40,7 @@ impl Whole {
 
     /// For people.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for finding in &self.checks {
-            let mark = match finding.outcome {
-                Outcome::Ok => "✔",
-                Outcome::Fails => "✖",
-                Outcome::Unknown => "?",
-            };
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{mark} {:16} {}", finding.check, finding.sentence);
-            if !finding.next.is_empty() {
-                let _ = write!(text, "; {}", finding.next);
-            }
-            text.push('\n');
-        }
-        text
+        lines(&self.checks)
     }
 }
 
