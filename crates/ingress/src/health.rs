@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use backstay_listen::{Refusals, exposition, with_metrics};
+use backstay_listen::{Refusals, exposition};
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Proxy;
@@ -28,8 +28,7 @@ pub(crate) fn router(
         }
     };
     let metrics = move |headers: HeaderMap| async move {
-        let text = with_metrics(&counted.metrics.text(), &refusals.each_ref());
-        exposition(&headers, text)
+        exposition(&headers, &counted.metrics.text(), &refusals.each_ref())
     };
     Router::new()
         .route("/healthz", get(health))

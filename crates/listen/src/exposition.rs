@@ -9,12 +9,18 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use crate::refusals::{Refusals, with_metrics};
+
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The answer to a request for metrics: `openmetrics` as it is, or in the older text format for whoever
-/// does not ask for OpenMetrics.
-pub fn exposition(headers: &HeaderMap, openmetrics: String) -> Response {
+/// The answer to a request for metrics: those of `openmetrics`, then those of the servers themselves, in
+/// the older text format for whoever does not ask for OpenMetrics.
+pub fn exposition(headers: &HeaderMap, openmetrics: &str, servers: &[&Refusals]) -> Response {
+    let openmetrics = match servers {
+        [] => openmetrics.to_owned(),
+        servers => with_metrics(openmetrics, servers),
+    };
     let accepted = headers.get_all(ACCEPT).iter();
     let wants = accepted
         .filter_map(|value| value.to_str().ok())
@@ -26,7 +32,7 @@ pub fn exposition(headers: &HeaderMap, openmetrics: String) -> Response {
 }
 
 /// OpenMetrics in the text format 0.0.4.
-pub fn text_format(openmetrics: &str) -> String {
+fn text_format(openmetrics: &str) -> String {
     let mut text = String::with_capacity(openmetrics.len());
     let mut help = None;
     for line in openmetrics.lines() {
@@ -94,7 +100,7 @@ mod tests {
             if let Some(accept) = accept {
                 headers.insert(ACCEPT, accept.parse().unwrap());
             }
-            let response = exposition(&headers, OPENMETRICS.to_owned());
+            let response = exposition(&headers, OPENMETRICS, &[]);
             let told = response.headers()[CONTENT_TYPE].to_str().unwrap();
             assert!(told.starts_with(kind), "{accept:?}: {told}");
         }

@@ -36,9 +36,9 @@ mod tls;
 
 pub use certificate::CertificateError;
 pub use exchange::Peer;
-pub use exposition::{exposition, text_format};
+pub use exposition::exposition;
 pub use files::{allow_files, share_of_files};
 pub use limits::{LeastRate, Limits};
-pub use refusals::{Refusal, Refusals, metrics, with_metrics};
+pub use refusals::{Refusal, Refusals};
 pub use server::Server;
 pub use tls::{Tls, server_config, server_config_by};

@@ -136,7 +136,7 @@ impl Refusals {
 }
 
 /// The metrics of some servers of one process, as families of OpenMetrics without its end.
-pub fn metrics(servers: &[&Refusals]) -> String {
+fn metrics(servers: &[&Refusals]) -> String {
     let (open, refused) = ("backstay_http_connections", "backstay_http_refused");
     let mut text = format!("# HELP {open} Connections, by server.\n# TYPE {open} gauge\n");
     // Writing into a string cannot fail.
@@ -159,7 +159,7 @@ pub fn metrics(servers: &[&Refusals]) -> String {
 }
 
 /// Puts the metrics of some servers before the end of an exposition.
-pub fn with_metrics(exposition: &str, servers: &[&Refusals]) -> String {
+pub(crate) fn with_metrics(exposition: &str, servers: &[&Refusals]) -> String {
     const END: &str = "# EOF\n";
     let begin = exposition.strip_suffix(END).unwrap_or(exposition);
     format!("{begin}{}{END}", metrics(servers))

@@ -10,7 +10,7 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use backstay_listen::{Refusals, exposition, with_metrics};
+use backstay_listen::{Refusals, exposition};
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -52,8 +52,7 @@ pub(crate) fn router(
 
 async fn metrics(State(observe): State<Observe>, headers: HeaderMap) -> Response {
     let text = observe.manager.metrics().encode();
-    let text = with_metrics(&text, &observe.refusals.each_ref());
-    exposition(&headers, text)
+    exposition(&headers, &text, &observe.refusals.each_ref())
 }
 
 /// Status changes and changes of answers, as they happen; with `Last-Event-ID`, first those that

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use backstay_listen::{Limits, Refusals, Server, exposition, share_of_files, with_metrics};
+use backstay_listen::{Limits, Refusals, Server, exposition, share_of_files};
 use backstay_webhook::{Condition, Counters, Counts, RefusalKind, Wake, Webhook, WebhookError};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -182,8 +182,8 @@ async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
             }
             all.push_str(shown.verified.lock().trim_end_matches(END));
             let refusals: Vec<&Refusals> = shown.refusals.iter().collect();
-            let all = with_metrics(&all, &refusals);
-            exposition(&headers, all)
+            all.push_str(END);
+            exposition(&headers, &all, &refusals)
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use backstay_listen::{Refusals, exposition, with_metrics};
+use backstay_listen::{Refusals, exposition};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -78,12 +78,9 @@ async fn metrics(
     headers: HeaderMap,
 ) -> Response {
     engine.metrics().note(engine.memory());
-    let mut text = engine.metrics().encode();
     // Where there is a listener of our own, it counts too.
-    if let Some(Extension(refusals)) = refusals {
-        text = with_metrics(&text, &[&refusals]);
-    }
-    exposition(&headers, text)
+    let refusals: Vec<&Refusals> = refusals.iter().map(|it| &it.0).collect();
+    exposition(&headers, &engine.metrics().encode(), &refusals)
 }
 
 async fn front(State(engine): State<Engine>) -> String {
