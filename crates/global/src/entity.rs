@@ -301,7 +301,38 @@ entity! {
             /// For how long it has been written by living owners, in milliseconds: the clock by
             /// which its keys age. Goes on through recoveries; nobody's wall clock is in it.
             ran_ms: u64 = "ranMs",
+            /// The highest term begun below `covered`.
+            below: Option<TermBelow> = "termBelow",
         }
+    }
+}
+
+impl Partition {
+    /// The highest term begun below `seq`, where the state knows it: whoever reads on from there
+    /// need not look back. `None` where it must (what earlier versions have written).
+    pub fn term_below(&self, seq: u64) -> Option<u64> {
+        let indexed = self.window.as_ref().and_then(|it| it.term_below(seq));
+        term_below(seq, self.below.as_ref(), indexed)
+    }
+}
+
+/// Nothing is below 0.
+fn term_below(seq: u64, at: Option<&TermBelow>, indexed: Option<u64>) -> Option<u64> {
+    let at = at.filter(|at| at.seq == seq).map(|at| at.term);
+    at.or(indexed).or((seq == 0).then_some(0))
+}
+
+entity! {
+    /// The highest term that was begun in a stream below a slot. It holds for this slot only: a
+    /// version that does not know this field moves the position and leaves the field as it is.
+    pub struct TermBelow {
+        required {
+            /// The slot.
+            seq: u64 = "seq",
+            /// The term.
+            term: u64 = "term",
+        }
+        optional {}
     }
 }
 
@@ -316,7 +347,16 @@ entity! {
             /// Of entries below, every key is in the object or its time is over.
             upto: u64 = "upto",
         }
-        optional {}
+        optional {
+            /// The highest term begun below `upto`.
+            below: Option<u64> = "termBelow",
+        }
+    }
+}
+
+impl WindowIndex {
+    fn term_below(&self, seq: u64) -> Option<u64> {
+        self.below.filter(|_| self.upto == seq)
     }
 }
 
@@ -346,11 +386,23 @@ entity! {
             /// Whether the source's keys are still only in its bucket: in no index object of this
             /// cluster.
             keys_pending: bool = "keysPending",
+            /// The highest term begun below `from`.
+            from_below: Option<u64> = "termBelowFrom",
+            /// The highest term begun below `imported`.
+            imported_below: Option<TermBelow> = "termBelowImported",
         }
     }
 }
 
 impl RecoveredTail {
+    /// The highest term begun in the source's stream below `seq`, where the state knows it; see
+    /// [`Partition::term_below`].
+    pub fn term_below(&self, seq: u64) -> Option<u64> {
+        let indexed = self.window.as_ref().and_then(|it| it.term_below(seq));
+        let from = self.from_below.filter(|_| self.from == seq);
+        term_below(seq, self.imported_below.as_ref(), from.or(indexed))
+    }
+
     /// Whether nothing of it is left to import.
     pub fn is_imported(&self) -> bool {
         self.imported >= self.to

@@ -81,6 +81,9 @@ pub enum Event {
         /// What was in those entries. Segments of a repository that was deleted meanwhile are
         /// left out when this is applied.
         segments: Vec<Segment>,
+        /// The highest term begun below `covered_to`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        term_below: Option<u64>,
     },
     /// A partition's idempotency keys are in another index object from now on.
     WindowIndexed {
@@ -95,6 +98,9 @@ pub enum Event {
         /// Recoveries whose source's keys of this partition are in it from now on.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<String>,
+        /// The highest term begun below `upto`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        term_below: Option<u64>,
     },
     /// Entries of a partition may be trimmed.
     FloorAdvanced {
@@ -117,6 +123,9 @@ pub enum Event {
         to: u64,
         /// What was in those entries.
         segments: Vec<Segment>,
+        /// The highest term begun below `to`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        term_below: Option<u64>,
     },
     /// Segments are no longer part of the cluster (retention). Their objects may be deleted after.
     SegmentsDeleted {

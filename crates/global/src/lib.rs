@@ -27,7 +27,7 @@ mod store;
 
 pub use entity::{
     Alert, BucketEntity, Dashboard, Host, HostId, IngestToken, Organization, Parser, Partition,
-    RecoveredTail, RecoveryRecord, Repository, RepositoryId, User, View, ViewConnection,
+    RecoveredTail, RecoveryRecord, Repository, RepositoryId, TermBelow, User, View, ViewConnection,
     WindowIndex,
 };
 pub use event::Event;

@@ -11,9 +11,17 @@ use futures::TryStreamExt;
 struct BucketStore(Bucket);
 
 fn backend(error: backstay_bucket::Error) -> StoreError {
-    StoreError::Backend {
-        retryable: error.is_retryable(),
-        source: Box::new(error),
+    use backstay_bucket::Error;
+    match &error {
+        // A flipped bit in the header, where the key is named, looks like another key.
+        Error::Corrupt { object, .. } | Error::WrongKey { object, .. } => StoreError::Damaged {
+            object: object.clone(),
+            source: Box::new(error),
+        },
+        _ => StoreError::Backend {
+            retryable: error.is_retryable(),
+            source: Box::new(error),
+        },
     }
 }
 

@@ -42,6 +42,15 @@ pub enum StoreError {
         /// Whether the backend thinks that the same call may succeed later.
         retryable: bool,
     },
+    /// The object is there and is not what was written: the backend's own error names it and says
+    /// what to do.
+    #[error("{source}")]
+    Damaged {
+        /// Key of the object.
+        object: String,
+        /// The backend's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store cannot be reached now. Whether the call took effect is unknown.
     #[error("{object}: the store did not answer: {detail}; the call is repeated until it does")]
     Unavailable {
@@ -88,7 +97,15 @@ impl StoreError {
         match self {
             Self::Backend { retryable, .. } => *retryable,
             Self::Unavailable { .. } => true,
-            Self::Missing { .. } | Self::Unreadable { .. } | Self::Encode { .. } => false,
+            Self::Damaged { .. }
+            | Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::Encode { .. } => false,
         }
+    }
+
+    /// Whether the object is there, and cannot be read.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Unreadable { .. })
     }
 }

@@ -120,7 +120,7 @@ impl Journal {
             .map(|seq| async move {
                 match slot::read_header(&*self.store, stream, seq).await {
                     Ok(header) => Ok(header.map(|header| (seq, header))),
-                    Err(error @ StoreError::Unreadable { .. }) => {
+                    Err(error) if error.is_damage() => {
                         tracing::warn!(%error, "not trimmed");
                         Ok(None)
                     }

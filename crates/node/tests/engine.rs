@@ -16,5 +16,7 @@ mod older;
 mod recovery;
 #[path = "engine/restart.rs"]
 mod restart;
+#[path = "engine/takeover.rs"]
+mod takeover;
 #[path = "engine/window.rs"]
 mod window;

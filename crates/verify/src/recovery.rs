@@ -190,7 +190,7 @@ fn of_bucket(error: &BucketError, at: Check) -> (Check, Outcome) {
 }
 
 fn of_store(error: &StoreError) -> (Check, Outcome) {
-    if let StoreError::Backend { source, .. } = error
+    if let StoreError::Backend { source, .. } | StoreError::Damaged { source, .. } = error
         && let Some(error) = source.downcast_ref::<BucketError>()
     {
         return of_bucket(error, Check::Journal);

@@ -308,6 +308,7 @@ impl Node {
             covered_from: known.covered,
             covered_to: at + 1,
             segments: vec![segment],
+            term_below: None,
         }])
         .await;
         object

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use crate::credentials;
-use crate::entity::{BucketEntity, RecoveredTail, RecoveryRecord};
+use crate::entity::{BucketEntity, RecoveredTail, RecoveryRecord, TermBelow};
 use crate::recovery::loss::Losses;
 use crate::recovery::{LossReport, Place, Replace};
 use crate::segment::NO_BUCKET;
@@ -94,6 +94,12 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
         partition.floor = partition.covered;
         // Its object is in the source's bucket; the record of the recovery names it.
         partition.window = None;
+        // What is read from there on begins with that seal.
+        partition.below = begin.map(|begin| TermBelow {
+            seq: begin.start,
+            term: begin.term,
+            extra: Default::default(),
+        });
     }
     let mut losses = Losses::default();
     state.segments.retain_mut(|segment| {

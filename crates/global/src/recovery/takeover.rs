@@ -90,6 +90,7 @@ fn is_refused(error: &StoreError) -> bool {
             Some(Error::Denied { .. } | Error::ReadOnly { .. } | Error::Refused { .. })
         ),
         StoreError::Unavailable { .. }
+        | StoreError::Damaged { .. }
         | StoreError::Unreadable { .. }
         | StoreError::Missing { .. }
         | StoreError::Encode { .. } => false,
@@ -207,15 +208,19 @@ impl Source<'_> {
             while tail.next().await?.is_some() {}
             tail.position()
         };
+        let from = partition.covered;
+        let term = partition.term_below(from);
         Ok(RecoveredTail {
             partition: partition.id,
             floor: partition.floor,
-            from: partition.covered,
+            from,
             to,
-            imported: partition.covered,
+            imported: from,
             begins: 0,
             window: partition.window,
             keys_pending: true,
+            from_below: term,
+            imported_below: None,
             extra: Default::default(),
         })
     }

@@ -48,6 +48,7 @@ pub fn state(segments: usize) -> State {
             floor: segments as u64 / 2,
             window: None,
             ran_ms: 0,
+            below: None,
             owner: None,
             extra: Default::default(),
         })

@@ -1,7 +1,7 @@
 //! What an event does. Never fails: what cannot be meant (a name that is not there) does nothing,
 //! the same on every node.
 
-use crate::entity::{Partition, RepositoryId, WindowIndex};
+use crate::entity::{Partition, RepositoryId, TermBelow, WindowIndex};
 use crate::event::Event;
 use crate::segment::Segment;
 use crate::state::State;
@@ -80,10 +80,14 @@ impl State {
                 partition,
                 covered_to,
                 segments,
+                term_below,
                 ..
             } => {
-                if let Some(known) = self.partition_mut(partition) {
-                    known.covered = known.covered.max(covered_to);
+                if let Some(known) = self.partition_mut(partition)
+                    && covered_to > known.covered
+                {
+                    known.covered = covered_to;
+                    known.below = below(covered_to, term_below);
                 }
                 self.add_segments(segments);
             }
@@ -93,12 +97,14 @@ impl State {
                 number,
                 upto,
                 adopted,
+                term_below,
             } => {
                 if let Some(known) = self.partition_mut(partition) {
                     known.window = Some(WindowIndex {
                         term,
                         number,
                         upto,
+                        below: term_below,
                         extra: Default::default(),
                     });
                 }
@@ -121,6 +127,7 @@ impl State {
                 partition,
                 to,
                 segments,
+                term_below,
                 ..
             } => {
                 let tail = self
@@ -130,7 +137,10 @@ impl State {
                     .flat_map(|record| &mut record.tails)
                     .find(|tail| tail.partition == partition);
                 if let Some(tail) = tail {
-                    tail.imported = tail.imported.max(to);
+                    if to > tail.imported {
+                        tail.imported = to;
+                        tail.imported_below = below(to, term_below);
+                    }
                     self.add_segments(segments);
                 }
             }
@@ -214,8 +224,18 @@ fn new_partition(id: u32) -> Partition {
         owner: None,
         window: None,
         ran_ms: 0,
+        below: None,
         extra: Default::default(),
     }
+}
+
+/// What is known of a position that was moved to `seq`: of an earlier one it would be wrong.
+fn below(seq: u64, term: Option<u64>) -> Option<TermBelow> {
+    term.map(|term| TermBelow {
+        seq,
+        term,
+        extra: Default::default(),
+    })
 }
 
 /// Replaces the one that `same` says it is, keeping its place, or adds it.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::entity::{
     Alert, BucketEntity, Dashboard, Host, IngestToken, Organization, Parser, Partition,
-    RecoveredTail, RecoveryRecord, Repository, RepositoryId, User, View, ViewConnection,
+    RecoveredTail, RecoveryRecord, Repository, RepositoryId, TermBelow, User, View, ViewConnection,
     WindowIndex,
 };
 use crate::raw::Extra;
@@ -124,9 +124,15 @@ fn partition() -> impl Strategy<Value = Partition> {
                 term,
                 number: covered,
                 upto: covered,
+                below: (covered % 3 == 1).then_some(term),
                 extra: Extra::default(),
             }),
             ran_ms: covered / 2,
+            below: (term % 2 == 1).then(|| TermBelow {
+                seq: covered,
+                term,
+                extra: Extra::default(),
+            }),
             extra,
         },
     )
@@ -145,9 +151,16 @@ fn recovery() -> impl Strategy<Value = RecoveryRecord> {
                 term: 1,
                 number: to / 5,
                 upto: to / 4,
+                below: None,
                 extra: Extra::default(),
             }),
             keys_pending: to % 3 == 1,
+            from_below: (to % 5 == 1).then_some(to / 7),
+            imported_below: (to % 7 == 1).then(|| TermBelow {
+                seq: to / 2,
+                term: to / 8,
+                extra: Extra::default(),
+            }),
             extra,
         });
     (name(), vec(tail, 0..3), extra()).prop_map(|(id, tails, extra)| RecoveryRecord {

@@ -74,6 +74,7 @@ impl State {
                 covered_from,
                 covered_to,
                 segments,
+                ..
             } => {
                 let known = self.in_term(*partition, *term)?;
                 ensure(known.covered == *covered_from, || {
@@ -110,6 +111,7 @@ impl State {
                 number,
                 upto,
                 adopted,
+                ..
             } => {
                 let known = self.in_term(*partition, *term)?;
                 if let Some(now) = &known.window {
@@ -149,6 +151,7 @@ impl State {
                 from,
                 to,
                 segments,
+                ..
             } => {
                 let tail = self
                     .recoveries

@@ -15,6 +15,7 @@ fn state() -> State {
         owner: Some("a".to_owned()),
         window: None,
         ran_ms: 100,
+        below: None,
         extra: Extra::default(),
     };
     let tail = |partition| RecoveredTail {
@@ -26,6 +27,8 @@ fn state() -> State {
         begins: 0,
         window: None,
         keys_pending: true,
+        from_below: None,
+        imported_below: None,
         extra: Extra::default(),
     };
     State {
@@ -54,6 +57,7 @@ fn indexed(term: u64, number: u64, upto: u64, adopted: &[&str]) -> Event {
         number,
         upto,
         adopted: adopted.iter().map(|id| (*id).to_owned()).collect(),
+        term_below: None,
     }
 }
 
@@ -83,6 +87,7 @@ fn an_index_of_keys_counts_by_term_and_number_and_never_goes_back() {
         term: 3,
         number: 1,
         upto: 10,
+        below: None,
         extra: Extra::default(),
     };
     assert_eq!(state.partitions[0].window, Some(window));
@@ -111,6 +116,105 @@ fn nothing_is_trimmed_before_its_keys_are_in_an_index() {
     apply(&mut state, indexed(3, 0, 10, &[]));
     assert!(state.check(&floor(11)).is_err());
     apply(&mut state, floor(10));
+}
+
+fn published(from: u64, to: u64, term_below: Option<u64>) -> Event {
+    Event::SegmentsPublished {
+        partition: 0,
+        term: 3,
+        covered_from: from,
+        covered_to: to,
+        segments: Vec::new(),
+        term_below,
+    }
+}
+
+fn imported(from: u64, to: u64, term_below: Option<u64>) -> Event {
+    Event::TailImported {
+        recovery: "r".to_owned(),
+        partition: 0,
+        from,
+        to,
+        segments: Vec::new(),
+        term_below,
+    }
+}
+
+#[test]
+fn the_term_below_a_position_is_known_for_that_position_only() {
+    let mut state = state();
+    let at = |state: &State, seq| state.partitions[0].term_below(seq);
+    assert_eq!(at(&state, 0), Some(0), "nothing is below");
+    assert_eq!(at(&state, 20), None, "an earlier version's state");
+    apply(&mut state, published(20, 25, Some(2)));
+    assert_eq!(at(&state, 25), Some(2));
+    assert_eq!([20, 24, 26].map(|seq| at(&state, seq)), [None; 3]);
+    let index = Event::WindowIndexed {
+        partition: 0,
+        term: 3,
+        number: 1,
+        upto: 25,
+        adopted: Vec::new(),
+        term_below: Some(2),
+    };
+    apply(&mut state, index);
+    // An earlier version publishes next: what it does not say is not known.
+    apply(&mut state, published(25, 30, None));
+    assert_eq!([25, 30].map(|seq| at(&state, seq)), [Some(2), None]);
+    apply(&mut state, published(30, 31, Some(3)));
+    assert_eq!(
+        [25, 30, 31].map(|seq| at(&state, seq)),
+        [Some(2), None, Some(3)]
+    );
+}
+
+#[test]
+fn an_earlier_version_that_moves_a_position_does_not_take_the_term_along() {
+    let mut state = state();
+    apply(&mut state, published(20, 25, Some(2)));
+    // It carries the field as it is, and moves what it knows.
+    let text = serde_json::to_string(&state.partitions[0]).unwrap();
+    assert!(
+        text.contains(r#""termBelow":{"seq":25,"term":2}"#),
+        "{text}"
+    );
+    let moved = text.replace(r#""covered":25"#, r#""covered":40"#);
+    let partition: Partition = serde_json::from_str(&moved).unwrap();
+    assert_eq!(partition.term_below(40), None);
+}
+
+#[test]
+fn the_term_below_a_tail_moves_with_its_import() {
+    let mut state = state();
+    state.recoveries[0].tails[0].from_below = Some(1);
+    let at = |state: &State, seq| state.recoveries[0].tails[0].term_below(seq);
+    assert_eq!(at(&state, 4), Some(1));
+    apply(&mut state, imported(4, 6, Some(2)));
+    assert_eq!(
+        [4, 5, 6].map(|seq| at(&state, seq)),
+        [Some(1), None, Some(2)]
+    );
+    apply(&mut state, imported(6, 8, None));
+    assert_eq!([4, 6, 8].map(|seq| at(&state, seq)), [Some(1), None, None]);
+}
+
+#[test]
+fn what_an_event_does_not_say_it_does_not_write() {
+    // Earlier versions' events can be read, and theirs are what is written without it.
+    for event in [
+        published(20, 25, None),
+        imported(4, 6, None),
+        indexed(3, 1, 10, &[]),
+    ] {
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(!text.contains("term_below"), "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+    let text = serde_json::to_string(&published(20, 25, Some(2))).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Event>(&text).unwrap(),
+        published(20, 25, Some(2))
+    );
 }
 
 #[test]

@@ -416,6 +416,7 @@ async fn take_in(region: &Region, log: &GlobalLog, records: &[&'static str]) {
         covered_from: covered,
         covered_to,
         segments: vec![segment],
+        term_below: None,
     };
     log.commit(|_| Ok(vec![published.clone()])).await.unwrap();
 }
@@ -466,6 +467,7 @@ async fn what_was_taken_in_since_the_recovery_is_counted_and_nothing_else() {
             from,
             to,
             segments: vec![imported],
+            term_below: None,
         };
         standby
             .log

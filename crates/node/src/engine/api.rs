@@ -70,6 +70,19 @@ pub enum IngestError {
         /// What is in the way.
         detail: String,
     },
+    /// Whether a batch with this key is stored already cannot be known now: what has the keys of
+    /// its partition, or may have it, is damaged or away. Nothing was taken. (HTTP 503)
+    #[error(
+        "not taken: whether this batch is stored already is not known, because the idempotency keys of partition {partition} cannot be read: {detail}; send it again later with the same key"
+    )]
+    KeysUnknown {
+        /// The partition.
+        partition: u32,
+        /// What is in the way.
+        detail: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The node is starting, draining or takes no ingest by its role. (HTTP 503)
     #[error("this node takes no events now: {reason}")]
     NotReady {
@@ -129,6 +142,7 @@ impl IngestError {
             Self::Backlog { .. } => "backlog",
             Self::KeysFull { .. } => "keys_full",
             Self::Unavailable { .. } => "unavailable",
+            Self::KeysUnknown { .. } => "keys_unknown",
             Self::NotReady { .. } => "not_ready",
             Self::Fenced { .. } => "fenced",
             Self::NoRepository { .. } => "no_repository",

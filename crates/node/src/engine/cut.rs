@@ -24,6 +24,8 @@ pub(crate) struct Thresholds {
 pub(crate) struct Cut {
     /// The position behind the last entry.
     pub(crate) to: u64,
+    /// The highest term begun below that.
+    pub(crate) below: u64,
     /// The batches by repository id, in the order of the journal.
     pub(crate) batches: BTreeMap<Arc<str>, Vec<Arc<LiveBatch>>>,
     /// The idempotency keys of the entries.
@@ -55,8 +57,10 @@ pub(crate) fn cut(
         taken += 1;
     }
     let (cut, rest) = entries.split_at(taken);
+    let last = cut.last().unwrap_or(first);
     Some(Cut {
         to: rest.first().map_or(end, |next| next.seq),
+        below: last.term,
         batches: group(cut),
         keys: cut.iter().flat_map(|entry| &entry.keys).copied().collect(),
     })

@@ -63,6 +63,8 @@ pub(crate) struct Window {
     next: u64,
     /// Entries below are in generations, or have been.
     upto: u64,
+    /// The highest term begun below `upto`, where it is known.
+    below: Option<u64>,
     limit: usize,
 }
 
@@ -80,6 +82,7 @@ impl Window {
             generations: VecDeque::new(),
             next: 0,
             upto: 0,
+            below: None,
             limit,
         }
     }
@@ -126,7 +129,9 @@ impl Window {
     pub(crate) fn add(&mut self, generation: Generation) {
         let number = self.next;
         self.next += 1;
-        self.upto = self.upto.max(generation.to);
+        if generation.to > self.upto {
+            self.begin_at(generation.to, None);
+        }
         for key in &generation.keys {
             self.know(*key, Some(number));
         }
@@ -144,9 +149,18 @@ impl Window {
         self.upto
     }
 
-    /// Says that entries below `upto` need no generation: there are none, or they had their time.
-    pub(crate) fn begin_at(&mut self, upto: u64) {
-        self.upto = self.upto.max(upto);
+    /// The highest term begun below [`Window::upto`], where it is known.
+    pub(crate) fn term_below(&self) -> Option<u64> {
+        self.below
+    }
+
+    /// Says that entries below `upto` need no other generation: they are in one, there are none, or
+    /// they had their time. `below` is the highest term begun there.
+    pub(crate) fn begin_at(&mut self, upto: u64, below: Option<u64>) {
+        if upto >= self.upto {
+            self.upto = upto;
+            self.below = below;
+        }
     }
 
     /// Forgets the keys whose time is over. `now_ms` is the partition's clock; `imported` says

@@ -41,7 +41,8 @@ impl Running {
     ) -> Result<(), PublishError> {
         let source = self.source_journal(record).await?;
         let stream = StreamId::Partition(tail.partition);
-        let term = tails::term_at(&source, stream, tail.imported)
+        let known = tail.term_below(tail.imported);
+        let term = tails::term_below(&source, stream, tail.imported, known)
             .await
             .map_err(FollowError::from)?;
         let mut reader = source.tail(stream, tail.imported, term);
@@ -88,12 +89,14 @@ impl Running {
         let batches = cut(&entries, to, everything, Instant::now())
             .map(|cut| cut.batches)
             .unwrap_or_default();
+        let below = Some(entries.last().map_or(term, |last| last.term));
         drop(entries);
         let count: usize = batches.values().flatten().map(|it| it.events()).sum();
         let origin = Origin {
             partition: tail.partition,
             from: tail.imported,
             to,
+            below,
         };
         hit("node.import.before_upload");
         let mut segments = self.upload(batches, origin).await?;
@@ -109,6 +112,7 @@ impl Running {
                     from: tail.imported,
                     to,
                     segments: segments.clone(),
+                    term_below: below,
                 }])
             })
             .await?;

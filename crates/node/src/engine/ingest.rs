@@ -17,6 +17,17 @@ use crate::memory::{Kind, NoMemory};
 /// Which partition is tried first, so that batches without a key spread over all.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
+/// When to come back to a partition whose keys cannot be read.
+const DAMAGE_RETRY: Duration = Duration::from_secs(30);
+
+fn unknown(partition: u32, detail: String) -> IngestError {
+    IngestError::KeysUnknown {
+        partition,
+        detail,
+        retry_after: DAMAGE_RETRY,
+    }
+}
+
 /// When to come back to a partition that knows as many keys as it may: some go every half minute.
 const KEYS_RETRY: Duration = Duration::from_secs(10);
 
@@ -124,6 +135,10 @@ impl Running {
                 let owner = state.partition(partition).and_then(|it| it.owner.as_ref());
                 owner == Some(&self.host)
             });
+            // What is damaged is not over in the time that a client waits.
+            if ours && let Some(why) = self.troubles.blocked(partition) {
+                return Err(unknown(partition, why));
+            }
             if !ours || self.ended.load(Ordering::Acquire) || Instant::now() >= deadline {
                 return Err(self.elsewhere(Some(partition)));
             }
@@ -181,6 +196,7 @@ impl Running {
             },
             Refused::TooLarge { bytes, limit } => IngestError::TooLarge { bytes, limit },
             Refused::Unclear { detail } => IngestError::Unavailable { detail },
+            Refused::KeysUnknown { detail } => unknown(owned.id, detail),
         }
     }
 }

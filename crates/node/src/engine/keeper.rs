@@ -1,7 +1,7 @@
 //! The round that keeps a node in its cluster: say that it lives, see who else does, give up what
 //! is lost, take what is due.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,10 @@ use backstay_failpoint::hit;
 use backstay_global::{Event, Host, Reject};
 use backstay_journal::WriterId;
 use futures::future::{Either, select};
-use tokio::task::{self, JoinError, JoinSet};
-use tokio::time::timeout;
 
 use super::plan::{Leases, Pace, Seen, assign, rest};
 use super::running::{GlobalError, Peer, Running, signature};
-use super::takeover::TakeoverError;
+use super::taking::Taking;
 use super::view;
 
 /// What a round found that the node cannot go on with.
@@ -45,10 +43,7 @@ pub(crate) struct Keeper {
     /// the next one, whatever was written since: a bucket that was put back to an older copy between
     /// the two lacks it.
     anchor: Option<u64>,
-    /// Takeovers under way.
-    taking: JoinSet<Result<(), TakeoverError>>,
-    /// Which partition each of them is about.
-    under_way: HashMap<task::Id, u32>,
+    taking: Taking,
     /// Whether a round has waited for takeovers: the first does, for a lease at the most.
     has_waited: bool,
 }
@@ -60,8 +55,7 @@ impl Keeper {
             pace: Pace::default(),
             counter: 0,
             anchor: None,
-            taking: JoinSet::new(),
-            under_way: HashMap::new(),
+            taking: Taking::default(),
             has_waited: false,
         }
     }
@@ -127,42 +121,23 @@ impl Keeper {
     /// the rounds, and a node that starts waits for it for a lease, then serves what it has.
     async fn take_due(&mut self, running: &Arc<Running>) -> Result<(), GlobalError> {
         for (partition, term) in running.due() {
-            if self.under_way.values().all(|it| *it != partition) {
-                let running = Arc::clone(running);
-                let take = async move { running.take(partition, term).await };
-                let task = self.taking.spawn(take);
-                self.under_way.insert(task.id(), partition);
+            self.taking.begin(running, partition, term);
+        }
+        for owned in running.all_owned() {
+            if !owned.knows_keys() {
+                self.taking.begin(running, owned.id, owned.term);
             }
         }
         let patience = Instant::now() + running.config.tuning.lease;
-        while !self.has_waited && !self.taking.is_empty() && Instant::now() < patience {
-            match timeout(self.rest(running), self.taking.join_next_with_id()).await {
-                Ok(Some(ended)) => self.taken(running, ended),
-                Ok(None) => {}
-                Err(_) => self.beat(running).await?,
+        while !self.has_waited && !self.taking.is_idle() && Instant::now() < patience {
+            let rest = self.rest(running);
+            if !self.taking.one(running, rest).await {
+                self.beat(running).await?;
             }
         }
         self.has_waited = true;
-        while let Some(ended) = self.taking.try_join_next_with_id() {
-            self.taken(running, ended);
-        }
+        self.taking.ended(running);
         Ok(())
-    }
-
-    /// Notes how a takeover went.
-    fn taken(
-        &mut self,
-        running: &Running,
-        ended: Result<(task::Id, Result<(), TakeoverError>), JoinError>,
-    ) {
-        let (id, result) = match ended {
-            Ok((id, result)) => (id, result.map_err(|error| error.to_string())),
-            // A bug in it; the partition is still due, and the next round begins again.
-            Err(error) => (error.id(), Err(error.to_string())),
-        };
-        if let Some(partition) = self.under_way.remove(&id) {
-            running.note_in("takeover", Some(partition), &result);
-        }
     }
 
     /// Says that this node lives. A node that others have declared dead (it slept) comes up again.

@@ -1,7 +1,7 @@
 //! Rebuilding a partition's window of keys, and keeping it durable.
 //!
-//! The keys that an owner must know are in three places, and [`Running::load_window`] reads them
-//! all before the first batch is taken:
+//! The keys that an owner must know are in three places, and [`Running::learn_keys`] reads them all
+//! before the first batch with a key is taken:
 //! 1. the index object that the state names: keys of entries in segments, with their age;
 //! 2. the own journal, from where the index ends to the seal;
 //! 3. for each recovery whose source's keys of this partition are in no index of ours yet: the
@@ -15,6 +15,10 @@
 //!
 //! Entries are trimmed only below what the named index covers; what is neither there nor in the
 //! journal has had its time.
+//!
+//! While one of these cannot be read (it is damaged, or a source is away), it is unknown which
+//! batches are stored: the partition takes batches without a key, and refuses those with one (see
+//! [`super::known`]). Nothing is passed over, and no index says more than what was read.
 
 use backstay_bucket::{Bucket, Created};
 use backstay_failpoint::hit;
@@ -25,9 +29,10 @@ use futures::TryStreamExt;
 use super::dedupe::Window;
 use super::index::{self, Generation, Index, IndexError, Since};
 use super::owned::Owned;
+use super::publish::Origin;
 use super::record::KeyHash;
 use super::running::{GlobalError, Running};
-use super::tails::{self, FollowError};
+use super::tails::{self, FollowError, Slots};
 use super::view;
 
 /// Names that are tried for one object. One is taken only by an earlier try of this very owner whose
@@ -67,12 +72,27 @@ pub enum KeysError {
         /// The container.
         container: String,
     },
+    /// Another host has the partition by now.
+    #[error("another host has taken the partition over")]
+    Overtaken,
     /// Every name that could be the object's is taken.
     #[error("{object}: the name is taken, and so are those before it; what has written there?")]
     Taken {
         /// The last one tried.
         object: String,
     },
+}
+
+impl KeysError {
+    /// Whether it will not pass without somebody's help.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Global(_) | Self::Overtaken => false,
+            Self::Read(error) => error.is_lasting(),
+            Self::Bucket(error) => !error.is_retryable(),
+            Self::Index { .. } | Self::Missing { .. } | Self::Taken { .. } => true,
+        }
+    }
 }
 
 /// Where the keys of a partition are, as the state says.
@@ -82,37 +102,91 @@ pub(crate) struct KeySources {
     pub(crate) ran_ms: u64,
     /// The own index.
     pub(crate) own: Option<WindowIndex>,
+    /// The first entry whose keys are in no index.
+    pub(crate) from: u64,
+    /// The highest term begun below that, where the state knows it.
+    pub(crate) below: Option<u64>,
     /// Of each recovery that is not adopted yet: its id, the source's bucket, the source's stream.
     pub(crate) pending: Vec<(String, u32, RecoveredTail)>,
 }
 
 impl Running {
-    /// The keys of everything that is stored below the own seal, and the recoveries of which some
-    /// are: an index must be durable before a batch is taken when there are any.
-    pub(super) async fn load_window(
-        &self,
-        partition: u32,
-        seal: u64,
-    ) -> Result<(Window, Vec<String>), KeysError> {
+    /// Reads all keys that the owner of a partition must know, writes down what no index has, and
+    /// has it take batches with keys. Does nothing where that is done.
+    pub(super) async fn learn_keys(&self, owned: &Owned) -> Result<(), KeysError> {
+        if owned.knows_keys() {
+            return Ok(());
+        }
+        let learned = self.read_keys(owned).await;
+        match learned {
+            Ok(window) => {
+                owned.learn(window);
+                Ok(())
+            }
+            Err(error) => {
+                owned.cannot_learn(error.to_string(), error.is_lasting());
+                Err(error)
+            }
+        }
+    }
+
+    async fn read_keys(&self, owned: &Owned) -> Result<Window, KeysError> {
+        let partition = owned.id;
         let sources = self
             .global
             .read(|state| view::key_sources(state, partition));
+        let (window, adopted) = self.load_window(owned, sources).await?;
+        let unwritten = self.global.read(|state| view::indexed(state, partition)) < window.upto();
+        if unwritten || !adopted.is_empty() {
+            hit("node.takeover.before_keys");
+            let next = || owned.next_number();
+            let index = (&window.index(), window.term_below());
+            let named = self
+                .put_index(partition, owned.term, &next, index, &adopted)
+                .await?;
+            if named.is_none() {
+                return Err(KeysError::Overtaken);
+            }
+            hit("node.takeover.after_keys");
+        }
+        Ok(window)
+    }
+
+    /// The keys of everything that was stored when the partition was sealed, and the recoveries of
+    /// which some are: an index must be durable before a batch with a key is taken when there are
+    /// any.
+    async fn load_window(
+        &self,
+        owned: &Owned,
+        sources: KeySources,
+    ) -> Result<(Window, Vec<String>), KeysError> {
+        let partition = owned.id;
         let mut foreign = Vec::new();
         for (recovery, bucket, tail) in &sources.pending {
             let bucket = self.source_bucket(*bucket).await?;
             let journal = journal_over(&bucket, self.journal.writer_id().clone());
             let index = read_index(&bucket, partition, tail.window.as_ref()).await?;
             let from = tail.floor.max(index.upto);
+            let slots = Slots {
+                from,
+                to: tail.to,
+                below: tail.term_below(from),
+            };
             let stream = StreamId::Partition(partition);
             // What was not sealed may still be trimmed by its living owner.
             let sealed = tails::is_sealed_at(&journal, stream, tail.to).await?;
-            let found = tails::keys(&journal, stream, from, tail.to, sealed).await?;
+            let found = tails::keys(&journal, stream, slots, sealed).await?;
             foreign.extend(of_source(recovery, tail, sources.ran_ms, index, found));
         }
         let index = read_index(&self.bucket, partition, sources.own.as_ref()).await?;
-        let from = sources.standing.floor.max(index.upto);
+        let slots = Slots {
+            from: sources.from,
+            // What this owner has written until now has no keys, and may be in segments already.
+            to: owned.seal.max(sources.standing.covered),
+            below: sources.below,
+        };
         let stream = StreamId::Partition(partition);
-        let found = tails::keys(&self.journal, stream, from, seal, true).await?;
+        let found = tails::keys(&self.journal, stream, slots, true).await?;
         let window = window_of(&sources, foreign, index, found);
         let adopted = sources.pending.into_iter().map(|(id, ..)| id);
         Ok((window, adopted.collect()))
@@ -125,7 +199,7 @@ impl Running {
         partition: u32,
         term: u64,
         number: &(dyn Fn() -> u64 + Sync),
-        index: &Index,
+        (index, term_below): (&Index, Option<u64>),
         adopted: &[String],
     ) -> Result<Option<String>, KeysError> {
         let bytes = index.encode().map_err(|source| KeysError::Index {
@@ -155,6 +229,7 @@ impl Running {
                     number,
                     upto: index.upto,
                     adopted: adopted.to_vec(),
+                    term_below,
                 }])
             })
             .await?;
@@ -165,13 +240,23 @@ impl Running {
     /// Ages the keys of a partition, and writes them down if there is anything new.
     pub(super) async fn keep_keys(&self, owned: &Owned) -> Result<(), KeysError> {
         let sources = self.global.read(|state| view::key_sources(state, owned.id));
-        let (from, covered) = (owned.keys_upto(), sources.standing.covered);
-        if from < covered {
+        let Some((from, below)) = owned.keys_upto() else {
+            return Ok(());
+        };
+        let to = sources.standing.covered;
+        if from < to {
             // They were published by a call that ended before it knew.
             let stream = StreamId::Partition(owned.id);
-            let found = tails::keys(&self.journal, stream, from, covered, true).await?;
-            let (keys, _) = split(found, covered);
-            owned.cover(from, covered, keys, sources.ran_ms);
+            let slots = Slots { from, to, below };
+            let found = tails::keys(&self.journal, stream, slots, true).await?;
+            let (keys, _) = split(found, to);
+            let entries = Origin {
+                partition: owned.id,
+                from,
+                to,
+                below: sources.standing.below,
+            };
+            owned.cover(entries, keys, sources.ran_ms);
         }
         let imported = |recovery: &str| {
             self.global
@@ -184,12 +269,12 @@ impl Running {
         let known = owned.keys_known() as i64;
         let gauge = &self.metrics.idempotency_keys;
         gauge.get_or_create(&label).set(known);
-        let Some(index) = owned.index_to_write() else {
+        let Some((index, below)) = owned.index_to_write() else {
             return Ok(());
         };
         let (id, term) = (owned.id, owned.term);
         let named = self
-            .put_index(id, term, &|| owned.next_number(), &index, &[])
+            .put_index(id, term, &|| owned.next_number(), (&index, below), &[])
             .await;
         if named.as_ref().ok().is_none_or(Option::is_none) {
             owned.index_not_written();
@@ -260,11 +345,11 @@ fn window_of(
     found: Vec<(u64, KeyHash)>,
 ) -> Window {
     let mut window = Window::default();
-    let from = sources.standing.floor.max(index.upto);
+    let from = sources.from;
     for generation in foreign.into_iter().chain(index.generations) {
         window.add(generation);
     }
-    window.begin_at(from);
+    window.begin_at(from, sources.below);
     let covered = sources.standing.covered;
     let (old, live) = split(found, covered);
     if covered > from {
@@ -274,6 +359,7 @@ fn window_of(
             since: Since::Ran(sources.ran_ms),
             keys: old,
         });
+        window.begin_at(covered, sources.standing.below);
     }
     for key in live {
         window.found(key);

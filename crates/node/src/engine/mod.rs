@@ -24,6 +24,7 @@ mod index;
 mod ingest;
 mod keeper;
 mod keys;
+mod known;
 mod leave;
 mod lifecycle;
 mod owned;
@@ -41,6 +42,7 @@ mod startup;
 mod status;
 mod tails;
 mod takeover;
+mod taking;
 mod troubles;
 mod view;
 

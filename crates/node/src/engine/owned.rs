@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use super::clock::Uncounted;
 use super::dedupe::{Claim, Outcome, Window};
 use super::index::{Generation, Index, Since};
+use super::known::Known;
+use super::publish::Origin;
 use super::record::KeyHash;
 
 /// Why a batch was not stored in this partition.
@@ -40,6 +42,12 @@ pub(crate) enum Refused {
         /// What the journal said last.
         detail: String,
     },
+    /// Whether it is stored is not known, because the keys of this partition are not; the batch was
+    /// not taken.
+    KeysUnknown {
+        /// What is in the way.
+        detail: String,
+    },
 }
 
 impl From<CommitError> for Refused {
@@ -61,8 +69,10 @@ pub(crate) struct Owned {
     pub(crate) id: u32,
     /// The term that the seal began.
     pub(crate) term: u64,
+    /// The slot of that seal.
+    pub(crate) seal: u64,
     writer: Writer,
-    window: Mutex<Window>,
+    known: Known,
     /// What the index object that was written last does not say.
     unwritten: AtomicBool,
     /// The next index object's number.
@@ -74,23 +84,17 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// `number` is that of the next index object; after more than `lease` without a heartbeat the
-    /// process is taken to have been frozen.
-    pub(crate) fn new(
-        id: u32,
-        term: u64,
-        writer: Writer,
-        window: Window,
-        number: u64,
-        lease: Duration,
-    ) -> Self {
+    /// Its keys are not known yet. After more than `lease` without a heartbeat the process is taken
+    /// to have been frozen.
+    pub(crate) fn new(id: u32, (term, seal): (u64, u64), writer: Writer, lease: Duration) -> Self {
         Self {
             id,
             term,
+            seal,
             writer,
-            window: Mutex::new(window),
+            known: Known::default(),
             unwritten: AtomicBool::new(false),
-            number: AtomicU64::new(number),
+            number: AtomicU64::new(0),
             uncounted: Mutex::new(Uncounted::new(Instant::now(), lease)),
             deleted: AtomicU64::new(0),
         }
@@ -116,8 +120,7 @@ impl Owned {
     ) -> Result<bool, Refused> {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
-            let claim = self.window.lock().claim(key);
-            let mut pending = match claim {
+            let mut pending = match self.claim(key, deadline).await? {
                 Claim::Stored => return Ok(true),
                 Claim::New => {
                     let owned = std::sync::Arc::clone(self);
@@ -143,10 +146,20 @@ impl Owned {
         }
     }
 
+    /// Asks for the right to store the batch of `key`, once all keys are known.
+    async fn claim(&self, key: KeyHash, deadline: tokio::time::Instant) -> Result<Claim, Refused> {
+        let unknown = |detail| Refused::KeysUnknown { detail };
+        self.known.wait(deadline).await.map_err(unknown)?;
+        let claim = self.known.get().map(|mut window| window.claim(key));
+        claim.ok_or_else(|| unknown("they are being read".to_owned()))
+    }
+
     async fn follow(&self, key: KeyHash, record: Bytes) -> Result<Position, Refused> {
         let answer = self.writer.append(record).await;
         hit("node.ingest.before_window");
-        let mut window = self.window.lock();
+        let Some(mut window) = self.known.get() else {
+            return Ok(answer?);
+        };
         match &answer {
             Ok(_) => window.stored(key),
             // Unclear: the key stays claimed, so that the batch cannot come in twice. The writer
@@ -154,6 +167,7 @@ impl Owned {
             Err(CommitError::Unavailable { .. }) => {}
             Err(_) => window.not_stored(key),
         }
+        drop(window);
         Ok(answer?)
     }
 
@@ -173,13 +187,31 @@ impl Owned {
         &self.writer
     }
 
-    /// Notes that the entries from `from` to `to`, which hold `keys`, are in published segments as
-    /// of now, when the partition's clock in the state says `ran_ms`. Does nothing where they do
-    /// not follow what was noted before; see [`Owned::keys_upto`].
-    pub(crate) fn cover(&self, from: u64, to: u64, keys: Vec<KeyHash>, ran_ms: u64) {
+    /// Whether all keys of entries below the seal are known.
+    pub(crate) fn knows_keys(&self) -> bool {
+        self.known.is_done()
+    }
+
+    /// All keys are known. What an index object must have of them is durable.
+    pub(crate) fn learn(&self, window: Window) {
+        self.known.learn(window);
+    }
+
+    /// They could not be read; `lasting`: and cannot until somebody helps.
+    pub(crate) fn cannot_learn(&self, why: String, lasting: bool) {
+        self.known.failed(why, lasting);
+    }
+
+    /// Notes that these entries, which hold `keys`, are in published segments as of now, when the
+    /// partition's clock in the state says `ran_ms`. Does nothing where they do not follow what was
+    /// noted before, see [`Owned::keys_upto`], or the keys before them are not known yet.
+    pub(crate) fn cover(&self, entries: Origin, keys: Vec<KeyHash>, ran_ms: u64) {
+        let Origin { from, to, .. } = entries;
         let behind = self.uncounted.lock().behind(Instant::now());
         let since = Since::Ran(ran_ms.saturating_add(behind));
-        let mut window = self.window.lock();
+        let Some(mut window) = self.known.get() else {
+            return;
+        };
         if window.upto() == from && to > from {
             window.add(Generation {
                 from,
@@ -187,33 +219,39 @@ impl Owned {
                 since,
                 keys,
             });
+            window.begin_at(to, entries.below);
             self.unwritten.store(true, Ordering::Release);
         }
     }
 
-    /// Up to where keys of entries in segments are noted.
-    pub(crate) fn keys_upto(&self) -> u64 {
-        self.window.lock().upto()
+    /// Up to where keys of entries in segments are noted, and the highest term begun below, where
+    /// it is known. `None` while not all keys are known.
+    pub(crate) fn keys_upto(&self) -> Option<(u64, Option<u64>)> {
+        let window = self.known.get()?;
+        Some((window.upto(), window.term_below()))
     }
 
     /// How many keys are known.
     pub(crate) fn keys_known(&self) -> usize {
-        self.window.lock().len()
+        self.known.get().map_or(0, |window| window.len())
     }
 
     /// Forgets the keys whose time is over; see [`Window::expire`].
     pub(crate) fn expire(&self, ran_ms: u64, after: Duration, imported: impl Fn(&str) -> bool) {
         let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        if self.window.lock().expire(ran_ms, after, imported) {
+        let window = self.known.get();
+        if window.is_some_and(|mut window| window.expire(ran_ms, after, imported)) {
             self.unwritten.store(true, Ordering::Release);
         }
     }
 
-    /// What the next index object is to hold, if it would say anything new.
-    pub(crate) fn index_to_write(&self) -> Option<Index> {
+    /// What the next index object is to hold, if it would say anything new; and the highest term
+    /// begun below its reach, where it is known.
+    pub(crate) fn index_to_write(&self) -> Option<(Index, Option<u64>)> {
         // Whatever comes after this is new to the object.
         let unwritten = self.unwritten.swap(false, Ordering::AcqRel);
-        unwritten.then(|| self.window.lock().index())
+        let window = self.known.get()?;
+        unwritten.then(|| (window.index(), window.term_below()))
     }
 
     /// The object was not written after all.
@@ -226,10 +264,12 @@ impl Owned {
         self.number.fetch_add(1, Ordering::AcqRel)
     }
 
-    /// What a heartbeat is to say of this partition, if any of its keys age.
+    /// What a heartbeat is to say of this partition, if any of its keys age. None do while they are
+    /// not known: who is refused for that long could not come in time.
     pub(crate) fn say_ran(&self) -> Option<(u32, u64)> {
         let ran = self.uncounted.lock().say(Instant::now());
-        (ran > 0 && self.window.lock().ages()).then_some((self.id, ran))
+        let ages = self.known.get().is_some_and(|window| window.ages());
+        (ran > 0 && ages).then_some((self.id, ran))
     }
 
     /// That is in the state.
@@ -240,7 +280,7 @@ impl Owned {
     /// Up to where entries have been in segments for the whole window and are settled for the
     /// writer.
     pub(crate) fn trimmable(&self) -> u64 {
-        let floor = self.window.lock().floor();
+        let floor = self.known.get().map_or(0, |window| window.floor());
         floor.min(self.writer.settled_below())
     }
 

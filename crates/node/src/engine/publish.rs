@@ -75,6 +75,8 @@ pub(crate) struct Origin {
     pub(crate) partition: u32,
     pub(crate) from: u64,
     pub(crate) to: u64,
+    /// The highest term begun below `to`, where it is known.
+    pub(crate) below: Option<u64>,
 }
 
 impl Running {
@@ -144,6 +146,7 @@ impl Running {
                 partition: owned.id,
                 from,
                 to: cut.to,
+                below: Some(cut.below),
             };
             let segments = self.upload(cut.batches, origin).await?;
             if !self.publish_cut(owned, origin, segments, cut.keys).await? {
@@ -178,6 +181,7 @@ impl Running {
                     covered_from: origin.from,
                     covered_to: origin.to,
                     segments: segments.clone(),
+                    term_below: origin.below,
                 }])
             })
             .await?;
@@ -189,7 +193,7 @@ impl Running {
         }
         self.metrics.segments_published.inc_by(count);
         let ran = self.global.read(|state| view::ran_ms(state, owned.id));
-        owned.cover(origin.from, origin.to, keys, ran);
+        owned.cover(origin, keys, ran);
         self.prune();
         Ok(true)
     }

@@ -49,6 +49,8 @@ pub(crate) struct Running {
     pub(crate) cache: Option<DiskCache>,
     /// The partitions that this node writes.
     pub(crate) owned: RwLock<BTreeMap<u32, Arc<Owned>>>,
+    /// The terms with which this process has announced to take partitions, and has not written yet.
+    pub(crate) announced: Mutex<BTreeMap<u32, u64>>,
     /// When something was last shown to be durable.
     pub(crate) proof: Mutex<Instant>,
     /// Hosts held to be alive at the last round, by id: their URL and whether they ingest.

@@ -214,6 +214,7 @@ async fn assemble(
         incarnation,
         cache,
         owned: RwLock::new(BTreeMap::new()),
+        announced: Mutex::new(BTreeMap::new()),
         proof: Mutex::new(Instant::now()),
         alive: RwLock::new(BTreeMap::new()),
         looked_for_tokens: tokio::sync::Mutex::new(None),

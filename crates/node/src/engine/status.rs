@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::api::{Degraded, Phase, Status, StatusPart};
 use super::running::Running;
+use super::taking::KEYS;
 
 /// What is decided upon.
 #[derive(Clone, Debug)]
@@ -187,6 +188,16 @@ fn all_degraded(loaded: &Loaded) -> Vec<Degraded> {
                 reason: BUCKET,
                 what: name,
                 detail: format!("searches of what is in there fail: {}", failing.text),
+            });
+        } else if failing.step == KEYS && failing.lasts > loaded.grace {
+            all.push(Degraded {
+                reason: PARTITION,
+                what: name,
+                detail: format!(
+                    "for {} s it has not been known which batches this partition has: those without an idempotency key are taken, those with one are refused: {}",
+                    failing.lasts.as_secs(),
+                    failing.text
+                ),
             });
         } else if failing.step != "takeover" && failing.lasts > loaded.grace {
             all.push(Degraded {

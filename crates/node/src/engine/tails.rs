@@ -40,6 +40,8 @@ pub(crate) struct Standing {
     pub(crate) covered: u64,
     /// Entries below may be gone.
     pub(crate) floor: u64,
+    /// The highest term begun below `covered`, where the state knows it.
+    pub(crate) below: Option<u64>,
 }
 
 /// Who says how far a partition reaches at the least, so that its end can be told from a hole.
@@ -89,6 +91,17 @@ pub enum FollowError {
     },
 }
 
+impl FollowError {
+    /// Whether it will not pass without somebody's help.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Tail(TailError::Store(error)) => !error.is_retryable(),
+            Self::Record { .. } => true,
+            Self::Tail(TailError::Trimmed { .. }) | Self::Full { .. } | Self::Source(_) => false,
+        }
+    }
+}
+
 impl From<StoreError> for FollowError {
     fn from(error: StoreError) -> Self {
         Self::Tail(TailError::Store(error))
@@ -100,6 +113,8 @@ impl From<StoreError> for FollowError {
 pub(crate) struct LiveEntry {
     /// Its slot.
     pub(crate) seq: u64,
+    /// Its term: the highest one begun up to here.
+    pub(crate) term: u64,
     /// Its batches, in order.
     pub(crate) batches: Vec<Arc<LiveBatch>>,
     /// The idempotency keys of its batches.
@@ -142,6 +157,7 @@ impl LiveEntry {
         let overhead: usize = batches.iter().map(|batch| batch.overhead()).sum();
         Ok(Self {
             seq: entry.seq,
+            term: entry.term,
             raw_bytes: batches.iter().map(|batch| batch.raw_bytes()).sum(),
             memory: overhead + weight(entry),
             batches,
@@ -256,7 +272,8 @@ impl Follower {
             let reader = match &mut *guard {
                 Some(reader) if !behind(reader) => reader,
                 slot => {
-                    let term = term_at(&self.journal, self.stream, now.covered).await?;
+                    let (journal, stream) = (&self.journal, self.stream);
+                    let term = term_below(journal, stream, now.covered, now.below).await?;
                     let tail = self.journal.tail(self.stream, now.covered, term);
                     *self.live.lock() = Live {
                         start: now.covered,
@@ -378,11 +395,7 @@ impl Follower {
 
 /// The highest term begun below `seq`, as far as it matters for judging entries from `seq` on: a
 /// dead entry lies at most [`LOOK_BACK`] slots behind its seal, and seals are never trimmed.
-pub(crate) async fn term_at(
-    journal: &Journal,
-    stream: StreamId,
-    seq: u64,
-) -> Result<u64, StoreError> {
+async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
     let entries = stream::iter(seq.saturating_sub(LOOK_BACK)..seq)
         .map(|seq| read(journal, stream, seq))
         .buffered(PARALLEL_KEYS)
@@ -395,6 +408,19 @@ pub(crate) async fn term_at(
         .map(|seal| seal.term)
         .max()
         .unwrap_or(0))
+}
+
+/// The same where the state may know it; then no entry below is needed, however damaged.
+pub(crate) async fn term_below(
+    journal: &Journal,
+    stream: StreamId,
+    seq: u64,
+    known: Option<u64>,
+) -> Result<u64, StoreError> {
+    match known {
+        Some(term) => Ok(term),
+        None => term_at(journal, stream, seq).await,
+    }
 }
 
 async fn read(journal: &Journal, stream: StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
@@ -418,17 +444,25 @@ pub(crate) async fn is_sealed_at(
     Ok(entry.is_some_and(|entry| entry.is_seal()))
 }
 
+/// Some slots of a stream, from `from` to below `to`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// The highest term begun below `from`, where the state knows it.
+    pub(crate) below: Option<u64>,
+}
+
 /// The idempotency keys in the live entries of `[from, to)`, each with its slot. With `whole` all
 /// slots must be there, as they are from a partition's floor to its seal; without, absent ones
 /// are trimmed ones.
 pub(crate) async fn keys(
     journal: &Journal,
     stream: StreamId,
-    from: u64,
-    to: u64,
+    Slots { from, to, below }: Slots,
     whole: bool,
 ) -> Result<Vec<(u64, KeyHash)>, FollowError> {
-    let mut highest = term_at(journal, stream, from).await?;
+    let mut highest = term_below(journal, stream, from, below).await?;
     let mut found = Vec::new();
     let mut at = from;
     let mut entries = stream::iter(from..to)

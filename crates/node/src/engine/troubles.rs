@@ -41,6 +41,8 @@ pub(crate) struct Troubles {
     searches: Mutex<BTreeMap<String, Instant>>,
     /// Since when a partition has had no live owner.
     unowned: Mutex<BTreeMap<u32, Instant>>,
+    /// Why this node cannot take a partition over until somebody helps.
+    blocked: Mutex<BTreeMap<u32, String>>,
 }
 
 impl Troubles {
@@ -88,6 +90,20 @@ impl Troubles {
         let all = searches.iter();
         all.map(|(text, at)| (text.clone(), now.saturating_duration_since(*at)))
             .collect()
+    }
+
+    /// Why this node cannot take a partition over, where that will not pass by itself.
+    pub(crate) fn blocked(&self, partition: u32) -> Option<String> {
+        self.blocked.lock().get(&partition).cloned()
+    }
+
+    /// Notes whether it cannot.
+    pub(crate) fn block(&self, partition: u32, why: Option<String>) {
+        let mut blocked = self.blocked.lock();
+        match why {
+            Some(why) => blocked.insert(partition, why),
+            None => blocked.remove(&partition),
+        };
     }
 
     /// The partitions without a live owner, and for how long.

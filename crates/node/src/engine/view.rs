@@ -63,6 +63,7 @@ pub(crate) fn standing(state: &State, partition: u32) -> Standing {
         .map_or_else(Standing::default, |it| Standing {
             covered: it.covered,
             floor: it.floor,
+            below: it.term_below(it.covered),
         })
 }
 
@@ -198,10 +199,15 @@ pub(crate) fn indexed(state: &State, partition: u32) -> u64 {
 /// Where the keys of a partition are.
 pub(crate) fn key_sources(state: &State, partition: u32) -> KeySources {
     let pending = state.pending_keys(partition);
+    let standing = standing(state, partition);
+    let from = standing.floor.max(indexed(state, partition));
+    let known = state.partition(partition);
     KeySources {
-        standing: standing(state, partition),
+        standing,
         ran_ms: ran_ms(state, partition),
-        own: state.partition(partition).and_then(|it| it.window.clone()),
+        own: known.and_then(|it| it.window.clone()),
+        from,
+        below: known.and_then(|it| it.term_below(from)),
         pending: pending
             .map(|(record, tail)| (record.id.clone(), record.bucket, tail.clone()))
             .collect(),

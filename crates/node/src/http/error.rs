@@ -18,6 +18,8 @@ pub(in crate::http) struct ApiError {
     text: String,
     /// Seconds after which to come back, where that helps.
     again: u64,
+    /// No node of the cluster can do better, nor this one soon.
+    lasting: bool,
 }
 
 /// Come back after so many seconds, when nothing better is known.
@@ -33,11 +35,17 @@ impl ApiError {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
+    /// Whether the same has no use elsewhere, nor in the time that a client waits.
+    pub(in crate::http) fn is_lasting(&self) -> bool {
+        self.lasting
+    }
+
     fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self {
             status,
             text: text.into(),
             again: AGAIN,
+            lasting: false,
         }
     }
 
@@ -129,13 +137,16 @@ impl From<IngestError> for ApiError {
             IngestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             IngestError::Memory(error) => return (*error).into(),
             IngestError::Unavailable { .. }
+            | IngestError::KeysUnknown { .. }
             | IngestError::NotReady { .. }
             | IngestError::Fenced { .. }
             | IngestError::Unowned { .. }
             | IngestError::Elsewhere { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut refusal = Self::new(status, error.to_string());
+        refusal.lasting = matches!(error, IngestError::KeysUnknown { .. });
         if let IngestError::Backlog { retry_after, .. }
+        | IngestError::KeysUnknown { retry_after, .. }
         | IngestError::KeysFull { retry_after, .. } = error
         {
             refusal.again = retry_after.as_secs().max(1);

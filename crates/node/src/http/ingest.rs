@@ -197,6 +197,9 @@ impl Delivery {
         let is_passed_on = peers::is_passed_on(&self.parts);
         match self.store(decode).await {
             Ok(response) => Ok(response),
+            Err(refusal) if is_passed_on && refusal.error.is_lasting() => {
+                Ok(peers::lasting(refusal.error))
+            }
             Err(refusal) if is_passed_on && refusal.is_untaken && refusal.error.is_temporary() => {
                 Ok(peers::untaken(refusal.error))
             }

@@ -24,6 +24,8 @@ use crate::http::error::ApiError;
 const PASSED_ON: HeaderName = HeaderName::from_static("backstay-passed-on");
 /// An answer to a request that was passed on: nothing was done, another node may do it.
 const UNTAKEN: HeaderName = HeaderName::from_static("backstay-untaken");
+/// Likewise: it is refused, and no other node, nor another try soon, would do better.
+const LASTING: HeaderName = HeaderName::from_static("backstay-lasting");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Elasticsearch's clients take no answer without it.
@@ -69,6 +71,14 @@ pub(super) fn untaken(error: ApiError) -> Response {
     let mut response = error.into_response();
     let headers = response.headers_mut();
     headers.insert(UNTAKEN, HeaderValue::from_static("1"));
+    response
+}
+
+/// The answer to a node that has passed a request on which is refused for good reason.
+pub(super) fn lasting(error: ApiError) -> Response {
+    let mut response = error.into_response();
+    let headers = response.headers_mut();
+    headers.insert(LASTING, HeaderValue::from_static("1"));
     response
 }
 
@@ -120,7 +130,8 @@ impl Peers {
             }
         })?;
         let is_untaken = answer.headers().contains_key(UNTAKEN);
-        if is_untaken || answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let is_lasting = answer.headers().contains_key(LASTING);
+        if !is_lasting && (is_untaken || answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
             let text = answer.text().await.unwrap_or_default();
             let error = ApiError::not_ready(format!("the node at {url} says: {}", said(&text)));
             return Err(match is_untaken {

@@ -10,7 +10,7 @@ use backstay_node::Phase;
 use crate::host::{Batch, Host, Region, Vars, assert_exactly, segments, send_until_acknowledged};
 
 #[derive(Clone, Copy, Debug)]
-enum Damage {
+pub enum Damage {
     Missing,
     Truncated,
     Flipped,
@@ -18,7 +18,7 @@ enum Damage {
     Swapped,
 }
 
-const ALL: [Damage; 4] = [
+pub const ALL: [Damage; 4] = [
     Damage::Missing,
     Damage::Truncated,
     Damage::Flipped,
@@ -36,7 +36,7 @@ fn quiet(vars: Vars) -> Vars {
 }
 
 /// The key of all regions here: their objects are copied.
-const KEY: &str = "key of all these regions, long";
+pub const KEY: &str = "key of all these regions, long";
 
 /// What comes stays in the journal.
 fn lazy(vars: Vars) -> Vars {
@@ -68,12 +68,12 @@ fn bucket() -> (Region, BTreeSet<String>) {
     (region, acknowledged)
 }
 
-fn root(region: &Region) -> PathBuf {
+pub fn root(region: &Region) -> PathBuf {
     region.folder.path().join("bucket")
 }
 
 /// All objects, by name.
-fn objects(root: &Path) -> Vec<String> {
+pub fn objects(root: &Path) -> Vec<String> {
     fn walk(root: &Path, at: &Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
@@ -87,12 +87,14 @@ fn objects(root: &Path) -> Vec<String> {
     }
     let mut found = Vec::new();
     walk(root, root, &mut found);
+    // What a killed process was about to put, and still may: it is not there yet.
+    found.retain(|name| !name.contains('#'));
     found.sort();
     found
 }
 
 /// A region of its own with these objects.
-fn copied(from: &Path, objects: &[String]) -> Region {
+pub fn copied(from: &Path, objects: &[String]) -> Region {
     let region = Region::new();
     for name in objects {
         let to = root(&region).join(name);
@@ -102,7 +104,7 @@ fn copied(from: &Path, objects: &[String]) -> Region {
     region
 }
 
-fn damage(root: &Path, objects: &[String], name: &str, how: Damage) {
+pub fn damage(root: &Path, objects: &[String], name: &str, how: Damage) {
     let path = root.join(name);
     let mut bytes = std::fs::read(&path).unwrap();
     std::fs::remove_file(&path).unwrap();

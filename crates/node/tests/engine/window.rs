@@ -173,7 +173,7 @@ fn objects(folder: &PathBuf) -> Vec<PathBuf> {
 }
 
 #[test]
-fn without_its_index_a_partition_is_not_written_and_nothing_is_doubled() {
+fn without_its_index_a_partition_takes_no_batch_with_a_key_and_nothing_is_doubled() {
     let (east, west) = (Region::new(), Region::new());
     let mut acknowledged = BTreeSet::new();
     let primary = Host::start(&east.node("p"));
@@ -212,6 +212,9 @@ fn without_its_index_a_partition_is_not_written_and_nothing_is_doubled() {
             let answer = host.send(&Batch::keyed(&format!("b-{n}")));
             assert!(answer.is_err(), "{name}: {n} is taken for new: {answer:?}");
         }
+        let plain = Batch::plain(name);
+        send_until_acknowledged(&[&host], &plain);
+        acknowledged.extend(plain.ids());
         for (path, bytes) in kept {
             std::fs::write(path, bytes).unwrap();
         }

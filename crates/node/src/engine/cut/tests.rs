@@ -24,6 +24,7 @@ fn entry(seq: u64, repository: &str, events: &[(i64, &str)], since: Instant) -> 
     let batch = LiveBatch::new(repository.into(), count, events, None).unwrap();
     Arc::new(LiveEntry {
         seq,
+        term: 1 + seq / 10,
         keys: vec![KeyHash::new("r", &seq.to_string())],
         raw_bytes: batch.raw_bytes(),
         memory: 100,
@@ -61,10 +62,11 @@ fn size_cuts_whole_entries_and_leaves_the_rest() {
     let entries = [
         entry(3, "a", &[(2, "1234")], now),
         entry(5, "b", &[(1, "1234")], now),
-        entry(6, "a", &[(1, "1234")], now),
+        entry(16, "a", &[(1, "1234")], now),
     ];
-    let cut = cut(&entries, 7, AT, now).unwrap();
-    assert_eq!(cut.to, 6, "the third entry would be too much");
+    let cut = cut(&entries, 17, AT, now).unwrap();
+    assert_eq!(cut.to, 16, "the third entry would be too much");
+    assert_eq!(cut.below, 1, "and its term begins behind");
     assert_eq!(cut.batches.len(), 2);
 }
 

@@ -2,10 +2,13 @@
 //! and index, and a journal and a bucket in memory. Nothing here has a wall clock, because nothing
 //! that is tested asks for one: a standby that comes a week late is one before which nothing
 //! happens.
+//!
+//! Entries and index objects are damaged and restored on the way: what may be known of a key then is
+//! decided in one place, [`World::learn`], and a batch is never judged by a part of the keys.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstay_global::recovery::{PatchInput, Place, patch};
 use backstay_global::{EpochOffset, Extra, Host, State};
@@ -43,6 +46,12 @@ enum Op {
     Import,
     /// Those that stalled go on.
     Thaw,
+    /// An entry, or the named index object, of the current or of an earlier cluster is damaged.
+    Damage(usize, u64),
+    /// All are restored.
+    Restore,
+    /// The owner tries again to read its keys, as far as this step.
+    Learn(u8),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +79,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..SITES).prop_map(Op::Recover),
         1 => Just(Op::Import),
         1 => Just(Op::Thaw),
+        2 => (0..SITES, 0..16_u64).prop_map(|(site, at)| Op::Damage(site, at)),
+        1 => Just(Op::Restore),
+        2 => (2..8u8).prop_map(Op::Learn),
     ]
 }
 
@@ -81,7 +93,15 @@ struct Site {
     end: u64,
     term: u64,
     objects: BTreeMap<String, Bytes>,
+    /// Slots that cannot be read.
+    damaged: BTreeSet<u64>,
+    /// No index object can be read.
+    index_damaged: bool,
 }
+
+/// Something that was needed is damaged.
+#[derive(Debug)]
+struct Damaged;
 
 impl Site {
     fn push(&mut self, entry: Option<u32>) -> u64 {
@@ -90,7 +110,10 @@ impl Site {
         self.end - 1
     }
 
-    fn keys(&self, from: u64, to: u64) -> Vec<(u64, KeyHash)> {
+    fn keys(&self, from: u64, to: u64) -> Result<Vec<(u64, KeyHash)>, Damaged> {
+        if self.damaged.range(from..to.max(from)).next().is_some() {
+            return Err(Damaged);
+        }
         let slots = (from..to).map(|seq| {
             let entry = self.entries.get(&seq);
             (
@@ -98,20 +121,21 @@ impl Site {
                 *entry.unwrap_or_else(|| panic!("{seq} of {from}..{to} is not there")),
             )
         });
-        slots
-            .filter_map(|(seq, entry)| Some((seq, hash(entry?))))
-            .collect()
+        let keys = slots.filter_map(|(seq, entry)| Some((seq, hash(entry?))));
+        Ok(keys.collect())
     }
 
-    fn index(&self, named: Option<&WindowIndex>) -> Index {
-        named.map_or_else(Index::default, |named| {
-            let name = index::object(0, named.term, named.number);
-            let bytes = self
-                .objects
-                .get(&name)
-                .expect("what the state names is there");
-            Index::decode(bytes, named.upto).unwrap()
-        })
+    fn index(&self, named: Option<&WindowIndex>) -> Result<Index, Damaged> {
+        let Some(named) = named else {
+            return Ok(Index::default());
+        };
+        let name = index::object(0, named.term, named.number);
+        let bytes = self.objects.get(&name);
+        let bytes = bytes.expect("what the state names is there");
+        match self.index_damaged {
+            true => Err(Damaged),
+            false => Ok(Index::decode(bytes, named.upto).unwrap()),
+        }
     }
 }
 
@@ -121,8 +145,10 @@ fn hash(key: u32) -> KeyHash {
 
 struct Owner {
     term: u64,
+    seal: u64,
     number: u64,
-    window: Window,
+    /// None while the keys are not known.
+    window: Option<Window>,
     /// Said in heartbeats that may not have arrived.
     behind: u64,
 }
@@ -216,6 +242,29 @@ impl World {
             Op::Recover(to) => self.recover(to),
             Op::Import => self.import(),
             Op::Thaw => self.thaw(),
+            Op::Damage(site, at) => self.damage(site, at),
+            Op::Restore => self.restore(),
+            Op::Learn(step) => {
+                if let Some(owner) = self.owner.take() {
+                    self.owner = self.learn(owner, step);
+                }
+            }
+        }
+    }
+
+    fn damage(&mut self, site: usize, at: u64) {
+        let site = &mut self.sites[site];
+        match at {
+            0 => site.index_damaged = true,
+            // Mostly near the end, where entries are needed.
+            _ => site.damaged.extend(site.end.checked_sub(at)),
+        }
+    }
+
+    fn restore(&mut self) {
+        for site in &mut self.sites {
+            site.damaged.clear();
+            site.index_damaged = false;
         }
     }
 
@@ -223,7 +272,13 @@ impl World {
         let Some(mut owner) = self.owner.take() else {
             return;
         };
-        match owner.window.claim(hash(key)) {
+        let Some(window) = &mut owner.window else {
+            // Refused, whatever is known of the key: one without a key is taken.
+            self.here().push(None);
+            self.owner = Some(owner);
+            return;
+        };
+        match window.claim(hash(key)) {
             Claim::Stored => assert!(self.batches.contains_key(&key), "{key} was never stored"),
             Claim::Pending(_) => {}
             Claim::Full => panic!("eight keys are not many"),
@@ -236,9 +291,9 @@ impl World {
                     );
                 }
                 if let Fate::NotStored = fate {
-                    owner.window.not_stored(hash(key));
+                    window.not_stored(hash(key));
                 } else {
-                    let (site, seq) = (self.at, self.here().push(Some(key)));
+                    let (site, seq) = (self.at, self.sites[self.at].push(Some(key)));
                     self.batches.insert(
                         key,
                         Batch {
@@ -248,7 +303,7 @@ impl World {
                         },
                     );
                     if let Fate::Stored = fate {
-                        owner.window.stored(hash(key));
+                        window.stored(hash(key));
                     }
                 }
             }
@@ -270,20 +325,26 @@ impl World {
             return;
         };
         let (from, to) = (self.standing().covered, self.here().end);
-        if from < to {
-            let keys = self.here().keys(from, to);
+        // What is damaged and in no segment is not read over.
+        if from < to
+            && let Ok(keys) = self.here().keys(from, to)
+        {
             assert!(self.commit(Event::SegmentsPublished {
                 partition: 0,
                 term: owner.term,
                 covered_from: from,
                 covered_to: to,
                 segments: Vec::new(),
+                term_below: None,
             }));
             self.cover(self.at, from, to);
-            if learned && owner.window.upto() == from {
+            if learned
+                && let Some(window) = &mut owner.window
+                && window.upto() == from
+            {
                 let since = Since::Ran(view::ran_ms(&self.state, 0) + owner.behind);
                 let keys = keys.into_iter().map(|(_, key)| key).collect();
-                owner.window.add(Generation {
+                window.add(Generation {
                     from,
                     to,
                     since,
@@ -296,6 +357,10 @@ impl World {
 
     fn run(&mut self, ms: u64, arrives: bool) {
         let Some(owner) = &mut self.owner else { return };
+        // While keys are not known, those who have one are refused, and their time stands still.
+        if owner.window.is_none() {
+            return;
+        }
         self.ran += ms;
         owner.behind += ms;
         if arrives {
@@ -311,13 +376,13 @@ impl World {
         }
     }
 
-    fn put(&mut self, site: usize, owner: &mut Owner) -> (String, Event, Vec<String>) {
+    fn put(&mut self, site: usize, owner: &mut Owner) -> Option<(String, Event)> {
+        let index = owner.window.as_ref()?.index();
         let adopted = view::key_sources(&self.state, 0).pending;
         let adopted: Vec<String> = adopted.into_iter().map(|(id, ..)| id).collect();
         let number = owner.number;
         owner.number += 1;
         let name = index::object(0, owner.term, number);
-        let index = owner.window.index();
         let before = self.sites[site]
             .objects
             .insert(name.clone(), index.encode().unwrap());
@@ -327,9 +392,10 @@ impl World {
             term: owner.term,
             number,
             upto: index.upto,
-            adopted: adopted.clone(),
+            adopted,
+            term_below: None,
         };
-        (name, event, adopted)
+        Some((name, event))
     }
 
     fn delete_older(&mut self, site: usize, newest: &str) {
@@ -337,30 +403,32 @@ impl World {
     }
 
     fn keep(&mut self, owner: &mut Owner, step: u8) {
+        let Some(window) = &mut owner.window else {
+            return;
+        };
         let sources = view::key_sources(&self.state, 0);
-        let (from, covered) = (owner.window.upto(), sources.standing.covered);
+        let (from, covered) = (window.upto(), sources.standing.covered);
         if from < covered {
-            let keys = self
-                .here()
-                .keys(from, covered)
-                .into_iter()
-                .map(|(_, key)| key);
+            let Ok(keys) = self.sites[self.at].keys(from, covered) else {
+                return;
+            };
             let since = Since::Ran(sources.ran_ms + owner.behind);
-            owner.window.add(Generation {
+            window.add(Generation {
                 from,
                 to: covered,
                 since,
-                keys: keys.collect(),
+                keys: keys.into_iter().map(|(_, key)| key).collect(),
             });
         }
         let state = &self.state;
-        owner
-            .window
-            .expire(sources.ran_ms, WINDOW, |id| view::is_imported(state, id, 0));
+        window.expire(sources.ran_ms, WINDOW, |id| view::is_imported(state, id, 0));
+        let floor = window.floor();
         if step == 0 {
             return;
         }
-        let (name, event, _) = self.put(self.at, owner);
+        let Some((name, event)) = self.put(self.at, owner) else {
+            return;
+        };
         if step == 1 {
             return;
         }
@@ -371,7 +439,7 @@ impl World {
         }
         self.delete_older(self.at, &name);
         let own = self.state.writable_bucket().unwrap().id;
-        let floor = owner.window.floor().min(self.standing().covered);
+        let floor = floor.min(self.standing().covered);
         let floor = floor
             .min(view::indexed(&self.state, 0))
             .max(self.standing().floor);
@@ -425,42 +493,66 @@ impl World {
         if step == 0 {
             return;
         }
+        // The seal goes behind what was found, from `covered` on; what is damaged there is not
+        // passed over.
+        let covered = self.standing().covered;
+        let end = self.here().end;
+        if self.here().keys(covered, end).is_err() {
+            return;
+        }
         let seal = self.here().push(None);
         self.here().term = term;
         if step == 1 {
             return;
         }
-        let sources = view::key_sources(&self.state, 0);
-        let mut foreign = Vec::new();
-        for (id, bucket, tail) in &sources.pending {
-            let source = &self.sites[self.site_of(*bucket)];
-            let index = source.index(tail.window.as_ref());
-            let found = source.keys(tail.floor.max(index.upto), tail.to);
-            foreign.extend(of_source(id, tail, sources.ran_ms, index, found));
-        }
-        let index = self.sites[self.at].index(sources.own.as_ref());
-        let found = self
-            .here()
-            .keys(sources.standing.floor.max(index.upto), seal);
-        let window = window_of(&sources, foreign, index, found);
-        let mut owner = Owner {
+        let owner = Owner {
             term,
+            seal,
             number: 0,
-            window,
+            window: None,
             behind: 0,
         };
-        let unwritten = view::indexed(&self.state, 0) < owner.window.upto();
-        if unwritten || !sources.pending.is_empty() {
-            let (_, event, _) = self.put(self.at, &mut owner);
+        self.owner = self.learn(owner, step);
+    }
+
+    /// What an owner may know after it was restored or tried again; `None` when it crashed.
+    fn learn(&mut self, mut owner: Owner, step: u8) -> Option<Owner> {
+        if owner.window.is_some() {
+            return Some(owner);
+        }
+        let sources = view::key_sources(&self.state, 0);
+        let adopts = !sources.pending.is_empty();
+        let Ok(window) = self.read(&owner, &sources) else {
+            return Some(owner);
+        };
+        let unwritten = view::indexed(&self.state, 0) < window.upto();
+        owner.window = Some(window);
+        if unwritten || adopts {
+            let (_, event) = self.put(self.at, &mut owner)?;
             if step == 2 {
-                return;
+                return None;
             }
             assert!(self.commit(event));
             if step == 3 {
-                return;
+                return None;
             }
         }
-        self.owner = Some(owner);
+        Some(owner)
+    }
+
+    fn read(&self, owner: &Owner, sources: &KeySources) -> Result<Window, Damaged> {
+        let mut foreign = Vec::new();
+        for (id, bucket, tail) in &sources.pending {
+            let source = &self.sites[self.site_of(*bucket)];
+            let index = source.index(tail.window.as_ref())?;
+            let found = source.keys(tail.floor.max(index.upto), tail.to)?;
+            foreign.extend(of_source(id, tail, sources.ran_ms, index, found));
+        }
+        let here = &self.sites[self.at];
+        let index = here.index(sources.own.as_ref())?;
+        let to = owner.seal.max(sources.standing.covered);
+        let found = here.keys(sources.from, to)?;
+        Ok(window_of(sources, foreign, index, found))
     }
 
     fn recover(&mut self, to: usize) {
@@ -509,6 +601,8 @@ impl World {
                 begins: 0,
                 window: partition.window,
                 keys_pending: true,
+                from_below: None,
+                imported_below: None,
                 extra: Extra::default(),
             }],
         };
@@ -522,14 +616,17 @@ impl World {
             pending.map(|(record, tail)| (record.id.clone(), record.bucket, tail.clone()));
         for (recovery, bucket, tail) in pending.collect::<Vec<_>>() {
             let site = self.site_of(bucket);
-            // All of it must be there.
-            self.sites[site].keys(tail.imported, tail.to);
+            // All of it must be there, and nothing of it is passed over.
+            if self.sites[site].keys(tail.imported, tail.to).is_err() {
+                continue;
+            }
             assert!(self.commit(Event::TailImported {
                 recovery,
                 partition: 0,
                 from: tail.imported,
                 to: tail.to,
                 segments: Vec::new(),
+                term_below: None,
             }));
             self.cover(site, tail.from, tail.to);
         }
@@ -540,7 +637,9 @@ impl World {
             self.delete_older(site, &newest);
         }
         for (site, mut owner) in std::mem::take(&mut self.stalled) {
-            let (_, event, _) = self.put(site, &mut owner);
+            let Some((_, event)) = self.put(site, &mut owner) else {
+                continue;
+            };
             // In another cluster its `global` is sealed.
             assert!(
                 site != self.at || self.state.check(&event).is_err(),
@@ -551,6 +650,7 @@ impl World {
 
     /// At rest, after the window, nothing is left of it.
     fn end(&mut self) {
+        self.restore();
         self.take(7);
         self.import();
         self.publish(true);
@@ -563,7 +663,8 @@ impl World {
         }
         let mut owner = self.owner.take().unwrap();
         self.keep(&mut owner, 7);
-        assert_eq!(owner.window.len(), 0, "keys are forgotten in the end");
+        let window = owner.window.as_ref().expect("what is restored is read");
+        assert_eq!(window.len(), 0, "keys are forgotten in the end");
         assert_eq!(self.standing().floor, self.standing().covered);
         let objects = self.here().objects.len();
         assert!(objects <= 1, "{objects} index objects are left");

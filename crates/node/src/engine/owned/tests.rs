@@ -11,7 +11,7 @@ use super::*;
 const STREAM: StreamId = StreamId::Partition(0);
 const LONG: Duration = Duration::from_secs(60);
 
-async fn owned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
+async fn unlearned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
     let journal = Journal::new(store, WriterId(by.to_owned()));
     let sealed = journal.seal(STREAM, 0, term, by).await.unwrap();
     let options = CommitOptions {
@@ -19,12 +19,29 @@ async fn owned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
         give_up: Duration::from_secs(3600),
         ..CommitOptions::default()
     };
+    let began = (term, sealed.seq);
     let writer = journal.writer(STREAM, sealed, options);
-    Arc::new(Owned::new(0, term, writer, Window::default(), 0, LONG))
+    Arc::new(Owned::new(0, began, writer, LONG))
+}
+
+/// One whose keys are known: there are none.
+async fn owned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
+    let owned = unlearned(store, term, by).await;
+    owned.learn(Window::default());
+    owned
 }
 
 fn batch(key: KeyHash) -> Bytes {
     encode_batch("r", Some(key), &[]).unwrap().into()
+}
+
+fn covered(from: u64, to: u64) -> Origin {
+    Origin {
+        partition: 0,
+        from,
+        to,
+        below: Some(1),
+    }
 }
 
 async fn entries(store: &MemoryStore) -> usize {
@@ -90,7 +107,7 @@ async fn trimming_stays_below_what_is_old_and_settled() {
     assert_eq!(owned.trimmable(), 0, "nothing is covered");
     let key = KeyHash::new("r", "k");
     owned.append_once(key, batch(key), LONG).await.unwrap();
-    owned.cover(0, 100, vec![key], 0);
+    owned.cover(covered(0, 100), vec![key], 0);
     assert_eq!(owned.trimmable(), 0, "too young");
     assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
     owned.expire(u64::MAX, LONG, |_| true);
@@ -102,12 +119,42 @@ async fn trimming_stays_below_what_is_old_and_settled() {
 async fn what_does_not_follow_is_not_noted_and_an_object_is_due_once_for_each_change() {
     let owned = owned(Arc::new(MemoryStore::new()), 1, "a").await;
     assert!(owned.index_to_write().is_none(), "nothing is covered");
-    owned.cover(3, 5, vec![KeyHash::new("r", "late")], 0);
-    assert_eq!((owned.keys_upto(), owned.keys_known()), (0, 0));
-    owned.cover(0, 3, vec![KeyHash::new("r", "k")], 0);
-    let index = owned.index_to_write().unwrap();
+    owned.cover(covered(3, 5), vec![KeyHash::new("r", "late")], 0);
+    assert_eq!((owned.keys_upto().unwrap().0, owned.keys_known()), (0, 0));
+    owned.cover(covered(0, 3), vec![KeyHash::new("r", "k")], 0);
+    let (index, below) = owned.index_to_write().unwrap();
     assert_eq!((index.upto, index.generations.len()), (3, 1));
+    assert_eq!(below, Some(1), "so that nobody has to look back");
     assert!(owned.index_to_write().is_none(), "it is said already");
     owned.index_not_written();
-    assert_eq!(owned.index_to_write(), Some(index));
+    assert_eq!(owned.index_to_write(), Some((index, below)));
+}
+
+#[tokio::test]
+async fn while_keys_are_unknown_only_batches_without_one_are_taken_and_nothing_is_written_down() {
+    let store = MemoryStore::new();
+    let owned = unlearned(Arc::new(store.clone()), 1, "a").await;
+    let key = KeyHash::new("r", "k");
+    owned.cannot_learn("journal/0000/7 is damaged".to_owned(), true);
+    let refused = owned.append_once(key, batch(key), LONG).await.unwrap_err();
+    let Refused::KeysUnknown { detail } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(detail.contains("journal/0000/7"), "{detail}");
+    let plain = encode_batch("r", None, &[]).unwrap().into();
+    owned.append(plain, LONG).await.unwrap();
+    owned.cover(covered(0, 2), Vec::new(), 0);
+    owned.expire(u64::MAX, LONG, |_| true);
+    assert_eq!((owned.keys_upto(), owned.trimmable()), (None, 0));
+    assert!(owned.index_to_write().is_none() && owned.say_ran().is_none());
+    // It is restored, and the batch is among what is stored.
+    let mut window = Window::default();
+    window.found(key);
+    owned.learn(window);
+    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert_eq!(
+        entries(&store).await,
+        2,
+        "the seal and the one without a key"
+    );
 }

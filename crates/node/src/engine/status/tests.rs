@@ -52,7 +52,7 @@ fn what_is_wrong_with_a_ready_node() {
             it.unowned = ids.map(|id| (id, lasts)).collect();
         }
     };
-    let cases: [(&str, Loaded, bool, &[&str]); 16] = [
+    let cases: [(&str, Loaded, bool, &[&str]); 18] = [
         ("nothing", well(), true, &[]),
         ("its bucket fails", with(|it| it.silent = LONG), false, &[]),
         (
@@ -102,6 +102,20 @@ fn what_is_wrong_with_a_ready_node() {
             with(|it| it.failing = vec![failing("publish", Some(3), LONG)]),
             true,
             &["background"],
+        ),
+        (
+            "the keys of a partition cannot be read",
+            with(|it| it.failing = vec![failing(KEYS, Some(3), LONG)]),
+            true,
+            &["partition"],
+        ),
+        (
+            "those of none can",
+            with(|it| {
+                it.failing = (0..4).map(|id| failing(KEYS, Some(id), LONG)).collect();
+            }),
+            true,
+            &["partition"; 4],
         ),
         (
             "a step failed once",

@@ -127,10 +127,12 @@ async fn a_tail_that_was_overtaken_by_trimming_goes_on_where_segments_end() {
         0 => Standing {
             covered: 0,
             floor: covered,
+            ..Standing::default()
         },
         _ => Standing {
             covered,
             floor: covered,
+            ..Standing::default()
         },
     };
     follower.refresh(&standing, &end_is_open).await.unwrap();
@@ -170,11 +172,38 @@ async fn dead_entries_behind_a_covered_seal_are_not_found() {
     let standing = || Standing {
         covered,
         floor: covered,
+        ..Standing::default()
     };
     let follower = tails.follower(0);
     follower.refresh(&standing, &end_is_open).await.unwrap();
     let (entries, _) = follower.entries(covered).unwrap();
     assert_eq!(entries.len(), 1, "the dead one is passed over");
+
+    // Where the state knows the term, no covered entry is needed: the seal may be damaged or gone.
+    let seal = STREAM.key(covered - 1);
+    for content in [None, Some("damaged")] {
+        taker.store().delete(vec![seal.clone()]).await.unwrap();
+        if let Some(content) = content {
+            let created = taker.store().create(&seal, content.into()).await;
+            assert!(created.unwrap());
+        }
+        let known = || Standing {
+            below: Some(2),
+            ..standing()
+        };
+        let follower = Tails::new(journal(&store, "another"), memory()).follower(0);
+        follower.refresh(&known, &end_is_open).await.unwrap();
+        let (entries, end) = follower.entries(covered).unwrap();
+        assert_eq!(entries.len(), 1, "the dead one is passed over");
+        assert_eq!(entries[0].term, 2);
+        let slots = Slots {
+            from: covered,
+            to: end,
+            below: Some(2),
+        };
+        let keys = keys(&taker, STREAM, slots, true).await.unwrap();
+        assert_eq!(keys, [(covered + 1, KeyHash::new("r", "after"))]);
+    }
 }
 
 #[tokio::test]
@@ -189,7 +218,12 @@ async fn keys_are_read_back_with_their_slots() {
         .await;
     let second = second.unwrap().seq;
     let expected = [(first, KeyHash::new("r", "a")), (second, imported)];
-    let found = |whole| keys(&writing, STREAM, 0, second + 1, whole);
+    let slots = Slots {
+        from: 0,
+        to: second + 1,
+        below: None,
+    };
+    let found = |whole| keys(&writing, STREAM, slots, whole);
     assert_eq!(found(true).await.unwrap(), expected);
     EntryStore::delete(&store, vec![STREAM.key(first)])
         .await
@@ -275,6 +309,7 @@ async fn a_tail_that_does_not_fit_is_refused_whole_and_read_on_as_it_is_emptied(
     let standing = || Standing {
         covered: covered.load(Ordering::SeqCst),
         floor: 0,
+        ..Standing::default()
     };
     let mut found = Vec::new();
     let mut rounds = 0;
@@ -326,7 +361,10 @@ async fn an_owner_gets_on_when_the_tails_of_others_take_everything() {
     // One entry each time: the seal, then the batches.
     let mut covered = 0;
     for expected in [vec![], vec!["one"], vec!["two"]] {
-        let standing = || Standing { covered, floor: 0 };
+        let standing = || Standing {
+            covered,
+            ..Standing::default()
+        };
         let _ = follower.refresh_owned(&standing, &end_is_open).await;
         let found = raws(tails.batches(&[(0, covered)], "r").unwrap());
         assert_eq!(found, expected);
