@@ -33,6 +33,10 @@
 //! | `MAX_EVENT_FIELD_COUNT` | `8000` | most fields of an event; what is beyond is found in its text only |
 //! | `BACKSTAY_ELASTIC_VERSION` | `8.19.0` | the version that the Elasticsearch endpoint says it has; Beats refuse one that is older than they are |
 //! | `BACKSTAY_MEMORY_BYTES` | three quarters of the control group's limit, else of the machine's memory | what the process may take: batches beyond it are refused (429), searches too, and segments are made early; at least 67108864 |
+//! | `BACKSTAY_SEARCHES` | one for each 256 MiB of `BACKSTAY_MEMORY_BYTES`, 2 to 8 | searches that run at once, half of them streamed |
+//! | `BACKSTAY_SEARCH_SECONDS` | `600` | longest time of a search; the time that the client of a stream takes is not counted |
+//! | `BACKSTAY_SEARCH_WAIT_MS` | `30000` | longest wait of a search for its turn before 429 |
+//! | `QUERY_EXECUTOR_CORES` | half of the cores, at least 2 | threads that compute for searches |
 //! | `BACKSTAY_STATUS_GRACE_SECONDS` | `30` | nothing acknowledgeable for so long is 503 |
 //! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end beside other nodes, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
 //! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, beside other nodes, for answers under way |
@@ -170,6 +174,14 @@ pub struct Tuning {
     pub event_fields: usize,
     /// Memory of the process, in bytes.
     pub memory_bytes: u64,
+    /// Searches that run at once.
+    pub searches: usize,
+    /// Longest time of a search.
+    pub search_time: Duration,
+    /// Longest wait of a search for its turn.
+    pub search_patience: Duration,
+    /// Threads that compute for searches.
+    pub search_threads: usize,
     /// Time without any possible acknowledgement after which the status is 503.
     pub status_grace: Duration,
     /// Silence after which a node that is to end takes it that nobody sends to it any more.
@@ -180,6 +192,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
+        let memory_bytes = crate::memory::default_budget();
         Self {
             partitions: 4,
             heartbeat: Duration::from_secs(2),
@@ -196,12 +209,27 @@ impl Default for Tuning {
             cache_bytes: 10 << 30,
             // As LogScale's documentation has it.
             event_fields: 8000,
-            memory_bytes: crate::memory::default_budget(),
+            memory_bytes,
+            searches: searches_in(memory_bytes),
+            search_time: Duration::from_secs(600),
+            search_patience: Duration::from_secs(30),
+            // As LogScale has it.
+            search_threads: (cores() / 2).max(2),
             status_grace: Duration::from_secs(30),
             lame_duck: Duration::from_millis(1000),
             drain: Duration::from_secs(60),
         }
     }
+}
+
+/// How many searches there is memory for at the same time: one by one they need more than a share of
+/// a share.
+fn searches_in(memory_bytes: u64) -> usize {
+    (memory_bytes >> 28).clamp(2, 8) as usize
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// The shortest idempotency window. Debug builds allow a shorter one, so that a fault test lives
@@ -317,6 +345,11 @@ impl Tuning {
                 ),
             });
         }
+        let memory_bytes = read.number(
+            "BACKSTAY_MEMORY_BYTES",
+            default.memory_bytes,
+            crate::memory::LEAST..=u64::MAX,
+        )?;
         Ok(Self {
             partitions: read.number(
                 "BACKSTAY_INGEST_PARTITIONS",
@@ -348,11 +381,19 @@ impl Tuning {
                 default.event_fields as u64,
                 1..=50_000,
             )? as usize,
-            memory_bytes: read.number(
-                "BACKSTAY_MEMORY_BYTES",
-                default.memory_bytes,
-                crate::memory::LEAST..=u64::MAX,
-            )?,
+            memory_bytes,
+            searches: read.number(
+                "BACKSTAY_SEARCHES",
+                searches_in(memory_bytes) as u64,
+                1..=1000,
+            )? as usize,
+            search_time: seconds("BACKSTAY_SEARCH_SECONDS", default.search_time, 1)?,
+            search_patience: millis("BACKSTAY_SEARCH_WAIT_MS", default.search_patience, 0)?,
+            search_threads: read.number(
+                "QUERY_EXECUTOR_CORES",
+                default.search_threads as u64,
+                1..=1024,
+            )? as usize,
             status_grace: seconds("BACKSTAY_STATUS_GRACE_SECONDS", default.status_grace, 1)?,
             lame_duck: millis("BACKSTAY_LAME_DUCK_MS", default.lame_duck, 0)?,
             drain: seconds("BACKSTAY_DRAIN_SECONDS", default.drain, 1)?,

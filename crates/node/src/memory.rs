@@ -7,6 +7,7 @@
 //! holds back.
 
 mod limit;
+mod searches;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,18 +35,24 @@ pub enum Kind {
     Import,
     /// Segments in the making.
     Segments,
-    /// Rows and groups of searches.
+    /// Rows and groups of searches, their answers as long as somebody may fetch them, their requests.
     Searches,
+    /// Row groups of segments while searches look at them.
+    Columns,
+    /// Row groups whose rows the clients of streamed searches take.
+    Exports,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Ingest,
         Self::Tails,
         Self::Import,
         Self::Segments,
         Self::Searches,
+        Self::Columns,
+        Self::Exports,
     ];
 
     /// For metrics and errors.
@@ -56,20 +63,25 @@ impl Kind {
             Self::Import => "import",
             Self::Segments => "segments",
             Self::Searches => "searches",
+            Self::Columns => "columns",
+            Self::Exports => "exports",
         }
     }
 
-    /// Its share of the budget, in sixteenths. The two that are left are for the rest of the
-    /// process.
-    fn sixteenths(self) -> u64 {
+    /// Its share of the budget, in parts of [`PARTS`]. What is left is for the rest of the process.
+    fn parts(self) -> u64 {
         match self {
-            Self::Ingest => 6,
-            Self::Segments => 3,
-            Self::Tails | Self::Searches => 2,
-            Self::Import => 1,
+            Self::Ingest => 12,
+            Self::Segments => 6,
+            Self::Tails => 4,
+            Self::Import | Self::Searches => 2,
+            Self::Columns | Self::Exports => 1,
         }
     }
 }
+
+/// Parts of the budget.
+const PARTS: u64 = 32;
 
 /// Why memory is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +111,7 @@ pub enum NoMemory {
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     bytes: u64,
-    pools: Arc<[Pool; 5]>,
+    pools: Arc<[Pool; 7]>,
 }
 
 #[derive(Debug)]
@@ -123,7 +135,7 @@ impl Pool {
 impl MemoryBudget {
     /// A budget of so many bytes for the whole process.
     pub fn new(bytes: u64) -> Self {
-        let share = |kind: Kind| (bytes / 16).saturating_mul(kind.sixteenths());
+        let share = |kind: Kind| (bytes / PARTS).saturating_mul(kind.parts());
         Self {
             bytes,
             pools: Arc::new(
@@ -133,13 +145,15 @@ impl MemoryBudget {
     }
 
     fn pool(&self, kind: Kind) -> &Pool {
-        let [ingest, tails, import, segments, searches] = &*self.pools;
+        let [ingest, tails, import, segments, searches, columns, exports] = &*self.pools;
         match kind {
             Kind::Ingest => ingest,
             Kind::Tails => tails,
             Kind::Import => import,
             Kind::Segments => segments,
             Kind::Searches => searches,
+            Kind::Columns => columns,
+            Kind::Exports => exports,
         }
     }
 

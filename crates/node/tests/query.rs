@@ -1,6 +1,8 @@
 //! Searches over a real socket: streamed in each format, and as jobs.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "query/limits.rs"]
+mod limits;
 #[path = "query/others.rs"]
 mod others;
 #[path = "query/server.rs"]

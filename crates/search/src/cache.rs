@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use crate::memory::MemoryPool;
 use crate::source::{SegmentSource, SourceError};
 use store::Store;
 
@@ -24,26 +25,35 @@ use store::Store;
 #[derive(Clone)]
 pub struct DiskCache {
     store: Arc<Store>,
+    /// For segments on their way to the disk.
+    memory: Arc<dyn MemoryPool>,
 }
 
 impl DiskCache {
     /// Opens a folder of its own; what is in it from an earlier run is used again. The files take
-    /// `max_bytes` at most, beside those that are being written.
+    /// `max_bytes` at most, beside those that are being written. A segment on its way to the disk
+    /// takes of `memory`.
     ///
     /// # Errors
     /// When the folder cannot be made or read.
-    pub async fn new(dir: PathBuf, max_bytes: u64) -> std::io::Result<Self> {
+    pub async fn new(
+        dir: PathBuf,
+        max_bytes: u64,
+        memory: Arc<dyn MemoryPool>,
+    ) -> std::io::Result<Self> {
         let store = tokio::task::spawn_blocking(move || Store::open(dir, max_bytes)).await;
         Ok(Self {
             store: Arc::new(store.map_err(std::io::Error::other)??),
+            memory,
         })
     }
 
-    /// The same segment, read from the disk once it is there. The first read of it brings all of
-    /// it; a segment larger than the cache is read from `source` always.
+    /// The same segment, read from the disk once it was brought there ([`SegmentSource::bring`]); a
+    /// segment larger than the cache is read from `source` always.
     pub fn wrap(&self, source: Arc<dyn SegmentSource>) -> Arc<dyn SegmentSource> {
         Arc::new(Cached {
             store: self.store.clone(),
+            memory: self.memory.clone(),
             source,
             size: OnceCell::new(),
         })
@@ -57,6 +67,7 @@ impl DiskCache {
 
 struct Cached {
     store: Arc<Store>,
+    memory: Arc<dyn MemoryPool>,
     source: Arc<dyn SegmentSource>,
     size: OnceCell<u64>,
 }
@@ -69,14 +80,18 @@ impl Cached {
         read.await.ok().flatten()
     }
 
-    /// Brings the segment into the cache, if it is not there by now.
-    async fn bring(&self, size: u64) -> Result<(), SourceError> {
+    /// Stores the segment in the cache, if it is not there by now.
+    async fn store(&self, size: u64) -> Result<(), SourceError> {
         // Searches that want the same segment wait for the first of them.
         let turn = self.store.turn(self.source.id());
         let _turn = turn.lock().await;
         if self.store.has(self.source.id()) {
             return Ok(());
         }
+        let _held = self
+            .memory
+            .take(usize::try_from(size).unwrap_or(usize::MAX))
+            .await;
         let bytes = self.source.read(0..size).await?;
         let (store, id) = (self.store.clone(), self.source.id().to_owned());
         let stored = tokio::task::spawn_blocking(move || store.put(&id, &bytes)).await;
@@ -119,17 +134,22 @@ impl SegmentSource for Cached {
             .copied()
     }
 
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
-        if let Some(bytes) = self.on_disk(range.clone()).await {
-            return Ok(bytes);
+    async fn bring(&self) -> Result<(), SourceError> {
+        // A file that was lost, or is no longer what it was, is noticed here.
+        if self.on_disk(0..0).await.is_some() || self.store.gave_up(self.source.id()) {
+            return Ok(());
         }
         let size = self.size().await?;
-        if size <= self.store.max_bytes() && !self.store.gave_up(self.source.id()) {
-            self.bring(size).await?;
-            if let Some(bytes) = self.on_disk(range.clone()).await {
-                return Ok(bytes);
-            }
+        match size <= self.store.max_bytes() {
+            true => self.store(size).await,
+            false => Ok(()),
         }
-        self.source.read(range).await
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        match self.on_disk(range.clone()).await {
+            Some(bytes) => Ok(bytes),
+            None => self.source.read(range).await,
+        }
     }
 }

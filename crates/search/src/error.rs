@@ -24,10 +24,10 @@ pub enum SearchError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The rows that the query must hold at once are too large.
+    /// What the query must hold at once is more than one query may.
     #[error(
         "the query needs more than {limit} bytes for {what}; narrow the time range or the filter, \
-         or lower the stage's limit"
+         group by fewer values, lower the stage's limit, or give the node more memory"
     )]
     Memory {
         /// What takes the memory.
@@ -35,12 +35,37 @@ pub enum SearchError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// Other searches have the memory now.
+    #[error(
+        "there is no memory now for {what} ({bytes} bytes more): other searches have it; try again \
+         in a moment, or narrow the time range or the filter, or group by fewer values"
+    )]
+    NoMemory {
+        /// What it is for.
+        what: &'static str,
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// It has taken too long.
+    #[error(
+        "the search was ended after {limit:?}, the longest that one may take; narrow the time \
+         range or the filter"
+    )]
+    TimeLimit {
+        /// How long it may take.
+        limit: std::time::Duration,
+    },
     /// A time chart over a long time with a short span.
     #[error(
-        "timeChart() would have {buckets} buckets, {limit} are allowed; give it a longer span or \
-         the query a shorter time"
+        "timeChart() would have {buckets} buckets, {limit} are allowed: the events reach from \
+         {first_ms} to {last_ms} (ms since 1970); give it a longer span, or the query a start and \
+         an end that leave out the events that are far away"
     )]
     Buckets {
+        /// Where the first bucket begins.
+        first_ms: i64,
+        /// Where the last one begins.
+        last_ms: i64,
         /// How many it would have.
         buckets: i128,
         /// How many it may have.
@@ -54,7 +79,7 @@ pub enum SearchError {
         /// What the Parquet writer said.
         detail: String,
     },
-    /// The runtime is going down, or a worker thread ended early.
+    /// The runtime is going down, a worker thread ended early, or nobody waits for the answer.
     #[error("the search was stopped: {detail}")]
     Stopped {
         /// What stopped it.

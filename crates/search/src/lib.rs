@@ -15,12 +15,14 @@
 //! used, over any bytes.
 
 pub mod cache;
+mod context;
 mod error;
 mod event;
 mod execute;
 mod filter;
 mod gram;
 mod live;
+mod memory;
 mod query;
 mod range;
 pub mod segment;
@@ -31,6 +33,7 @@ pub use error::SearchError;
 pub use event::Event;
 pub use execute::{Execution, Limits, Progress, QueryResult, Row, Stats};
 pub use live::LiveEvents;
+pub use memory::{AnswerMemory, MemoryPermit, MemoryPool, Resources, Unbounded};
 pub use query::{ParseError, Query};
 pub use range::{RangeError, TimeRange};
 pub use source::{MemorySource, SegmentSource, SourceError};

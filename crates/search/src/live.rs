@@ -14,6 +14,9 @@ pub trait LiveEvents: Send + Sync {
     /// First and last ms of a piece; `None` when nothing is in it.
     fn extent(&self, piece: usize) -> Option<(i64, i64)>;
 
+    /// What the events of a piece take in memory once they are unpacked.
+    fn memory(&self, piece: usize) -> usize;
+
     /// Shows the events of a piece, in order.
     ///
     /// # Errors
@@ -35,6 +38,16 @@ impl LiveEvents for Vec<Event> {
         times
             .map(|event| (event.timestamp_ms, event.timestamp_ms))
             .reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
+    }
+
+    fn memory(&self, piece: usize) -> usize {
+        let events = self.iter().skip(piece * PIECE).take(PIECE);
+        events
+            .map(|event| {
+                let pairs = event.tags.len() + event.fields.len();
+                size_of::<Event>() + event.bytes() + pairs * size_of::<(String, String)>()
+            })
+            .sum()
     }
 
     fn look(

@@ -37,6 +37,15 @@ pub trait SegmentSource: Send + Sync {
     /// When the storage cannot tell.
     async fn size(&self) -> Result<u64, SourceError>;
 
+    /// Brings the segment nearer, where a cache would: before it is read, and while nothing is held
+    /// that others wait for.
+    ///
+    /// # Errors
+    /// When the storage does not have or does not give it.
+    async fn bring(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// The bytes of a range, exactly as many as asked for.
     ///
     /// # Errors

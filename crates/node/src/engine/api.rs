@@ -188,6 +188,18 @@ pub enum SearchError {
         /// What is in the way.
         detail: String,
     },
+    /// As many searches as may run at once do, and none has ended in time. (HTTP 429)
+    #[error(
+        "{most} {what} run on this node already, as many as may, and none has ended within {waited:?}; try again in a moment, or set BACKSTAY_SEARCHES"
+    )]
+    Busy {
+        /// How many may run.
+        most: usize,
+        /// Of which searches.
+        what: &'static str,
+        /// How long this one has waited at the most.
+        waited: Duration,
+    },
     /// The query itself failed: out of memory, or a segment that cannot be read.
     #[error(transparent)]
     Execution(#[from] backstay_search::SearchError),

@@ -44,6 +44,7 @@ mod tails;
 mod takeover;
 mod taking;
 mod troubles;
+mod turns;
 mod view;
 
 use std::sync::{Arc, OnceLock};
@@ -76,11 +77,12 @@ pub use tails::FollowError;
 pub use takeover::TakeoverError;
 
 use crate::config::NodeConfig;
-use crate::memory::MemoryBudget;
+use crate::memory::{Kind, MemoryBudget};
 use crate::metrics::Metrics;
 use holds::Holds;
 use parcel::Parcel;
 use running::Running;
+use turns::Turns;
 
 /// The engine of one node. Cheap to clone. It exists from the first moment, in
 /// [`Phase::Starting`]; what needs the state answers `NotReady` until it is [`Phase::Ready`].
@@ -93,6 +95,7 @@ struct Inner {
     config: Arc<NodeConfig>,
     metrics: Arc<Metrics>,
     memory: MemoryBudget,
+    turns: Turns,
     token: FileToken,
     /// The data folder, until this is dropped.
     _holds: Holds,
@@ -119,6 +122,7 @@ impl Engine {
         Ok(Self {
             inner: Arc::new(Inner {
                 memory: MemoryBudget::new(config.tuning.memory_bytes),
+                turns: Turns::new(config.tuning.searches, config.tuning.search_patience),
                 config: Arc::new(config),
                 metrics: Arc::new(Metrics::new()),
                 token,
@@ -256,6 +260,8 @@ impl Engine {
         metrics.searches.inc();
         let answer = async {
             let running = self.searching()?;
+            let _turn = self.inner.turns.take(false).await?;
+            let limits = self.limited(limits);
             let execution = running.prepare(repository, query, range, limits).await?;
             Ok(execution.run(progress).await?)
         }
@@ -284,17 +290,32 @@ impl Engine {
         self.inner.metrics.searches.inc();
         let prepared = async {
             let running = self.searching()?;
-            running.prepare(repository, query, range, limits).await
+            let turn = self.inner.turns.take(true).await?;
+            let limits = self.limited(limits);
+            let execution = running.prepare(repository, query, range, limits).await?;
+            Ok((execution, turn))
         };
-        let execution = prepared
+        let (execution, turn) = prepared
             .await
             .inspect_err(|error| self.note_search(error))?;
         let engine = self.clone();
         let rows = execution.stream().map(move |row| {
+            // Until the last row is taken, or the client is gone.
+            let _turn = &turn;
             row.map_err(SearchError::from)
                 .inspect_err(|error| engine.note_search(error))
         });
         Ok(rows.boxed())
+    }
+
+    /// What a search may use on this node: no more of the memory than leaves some to others.
+    fn limited(&self, limits: Limits) -> Limits {
+        let share = self.inner.memory.share(Kind::Searches);
+        Limits {
+            memory: limits.memory.min(share / 2),
+            time: limits.time.min(self.inner.config.tuning.search_time),
+            ..limits
+        }
     }
 
     fn note_search(&self, error: &SearchError) {

@@ -160,6 +160,10 @@ impl LiveEvents for LiveBatch {
         Some((piece.first_ms, piece.last_ms))
     }
 
+    fn memory(&self, piece: usize) -> usize {
+        self.pieces.get(piece).map_or(0, |piece| piece.memory)
+    }
+
     fn look(
         &self,
         piece: usize,

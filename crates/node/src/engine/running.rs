@@ -9,6 +9,7 @@ use backstay_bucket::Bucket;
 pub(crate) use backstay_global::CommitError as GlobalError;
 use backstay_global::{Event, GlobalLog, Reject, State};
 use backstay_journal::{CommitOptions, Journal, StoreError, TailError};
+use backstay_search::Resources;
 use backstay_search::cache::DiskCache;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, Semaphore};
@@ -45,6 +46,8 @@ pub(crate) struct Running {
     /// Differs at every start.
     pub(crate) incarnation: String,
     pub(crate) tails: Tails,
+    /// What searches share.
+    pub(crate) resources: Resources,
     /// Segments on the local disk.
     pub(crate) cache: Option<DiskCache>,
     /// The partitions that this node writes.

@@ -69,7 +69,8 @@ impl Running {
                     None => source,
                 });
             }
-            return Ok(Execution::new(query, range, sources, live, limits));
+            let execution = Execution::new(query, range, sources, live, limits);
+            return Ok(execution.with(self.resources.clone()));
         }
         Err(SearchError::Unavailable {
             detail: "segments are published faster than the state can be read".to_owned(),

@@ -188,10 +188,11 @@ async fn assemble(
         })
     })?;
     let folder = config.data_dir.join("segment-cache");
+    let resources = memory.for_searches(config.tuning.search_threads);
     let cache = match config.tuning.cache_bytes {
         0 => None,
         bytes => {
-            let opened = DiskCache::new(folder.clone(), bytes).await;
+            let opened = DiskCache::new(folder.clone(), bytes, resources.columns.clone()).await;
             Some(opened.map_err(|source| StartError::File {
                 path: folder,
                 source,
@@ -212,6 +213,7 @@ async fn assemble(
         global: loaded.log,
         host,
         incarnation,
+        resources,
         cache,
         owned: RwLock::new(BTreeMap::new()),
         announced: Mutex::new(BTreeMap::new()),

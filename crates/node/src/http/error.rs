@@ -107,11 +107,16 @@ impl From<&SearchError> for ApiError {
             SearchError::NotReady { .. } | SearchError::Unavailable { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            SearchError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            SearchError::Execution(ExecutionError::Memory { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            // The same will take as long when it is sent again: nothing that clients repeat.
             SearchError::Execution(
-                ExecutionError::Memory { .. } | ExecutionError::Buckets { .. },
+                ExecutionError::Buckets { .. } | ExecutionError::TimeLimit { .. },
             ) => StatusCode::BAD_REQUEST,
             SearchError::Execution(
-                ExecutionError::Source { .. } | ExecutionError::Stopped { .. },
+                ExecutionError::Source { .. }
+                | ExecutionError::Stopped { .. }
+                | ExecutionError::NoMemory { .. },
             ) => StatusCode::SERVICE_UNAVAILABLE,
             SearchError::Execution(
                 ExecutionError::Corrupt { .. } | ExecutionError::Write { .. },

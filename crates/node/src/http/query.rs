@@ -16,6 +16,7 @@ mod ticket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -24,36 +25,40 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use backstay_search::Limits;
 use bytes::Bytes;
+use futures::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
+use crate::memory::{Kind, MemoryPermit};
 use crate::{Engine, Phase, RepositoryName};
 use jobs::{Jobs, NewJob};
 use request::Request;
 use stream::Format;
 use ticket::{Asked, Ticket};
 
-/// Streamed searches that run at once; each may hold [`STREAM_LIMITS`].
-const STREAMS: usize = 16;
-
 /// Only the memory bounds what a stream may give.
 const STREAM_LIMITS: Limits = Limits {
     memory: 256 << 20,
     rows: 10_000_000,
+    time: Duration::MAX,
 };
+
+/// Queries that are compiled at the same time: that may take a while, and all that waits for it is
+/// bounded.
+const COMPILING: usize = 2;
 
 /// What the searches of one node share.
 struct Searches {
     jobs: Arc<Jobs>,
-    streams: Arc<Semaphore>,
+    compiling: Semaphore,
 }
 
 /// The routes of this part.
 pub(super) fn routes(engine: &Engine) -> Router<Engine> {
     let searches = Arc::new(Searches {
-        jobs: Arc::new(Jobs::default()),
-        streams: Arc::new(Semaphore::new(STREAMS)),
+        jobs: Arc::new(Jobs::new(engine.memory())),
+        compiling: Semaphore::new(COMPILING),
     });
     let mut router = Router::new();
     for spelling in ["repositories", "dataspaces"] {
@@ -72,7 +77,7 @@ pub(super) fn routes(engine: &Engine) -> Router<Engine> {
         .layer(Extension(Peers::default()))
 }
 
-/// Longest request of a search that is passed on; as long as one that is answered here may be.
+/// Longest request of a search.
 const LONGEST: usize = 2 << 20;
 /// Between two rounds over the nodes that may search.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -93,12 +98,12 @@ async fn here_or_elsewhere(
     let starts = matches!(engine.phase(), Phase::Starting(_) | Phase::Failed(_));
     let is_here = engine.searches() && home.is_none();
     if is_here || starts || peers::is_passed_on(&parts) {
-        let request = axum::extract::Request::from_parts(parts, body);
+        access::require_admin(&engine, &parts.headers)?;
+        let (body, _held) = read(&engine, body).await?;
+        let request = axum::extract::Request::from_parts(parts, body.into());
         return Ok(next.run(request).await);
     }
-    let body = axum::body::to_bytes(body, LONGEST)
-        .await
-        .map_err(|error| ApiError::bad_request(format!("the request cannot be read: {error}")))?;
+    let (body, _held) = read(&engine, body).await?;
     if let Some(url) = home {
         match peers.pass_on(&url, &parts, body.clone()).await {
             Ok(answer) => return Ok(answer),
@@ -130,6 +135,52 @@ async fn here_or_elsewhere(
     }
 }
 
+/// Reads a request; takes memory for what has come of it.
+async fn read(engine: &Engine, body: Body) -> Result<(Bytes, MemoryPermit), ApiError> {
+    let mut held = engine.memory().nothing(Kind::Searches);
+    let mut read = Vec::new();
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
+            ApiError::bad_request(format!("the request cannot be read: {error}"))
+        })?;
+        if read.len() + piece.len() > LONGEST {
+            return Err(ApiError::too_large(format!(
+                "the request is longer than {LONGEST} bytes; a query has {} bytes at most",
+                256 << 10
+            )));
+        }
+        // A vector that grows is there twice for a moment.
+        held.grow(2 * piece.len())?;
+        read.extend_from_slice(&piece);
+    }
+    Ok((read.into(), held))
+}
+
+/// Does what compiles a query, off the threads that serve.
+async fn compiled<T: Send + 'static>(
+    searches: &Searches,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    // The semaphore is never closed.
+    let _turn = searches.compiling.acquire().await;
+    let compiled = tokio::task::spawn_blocking(work).await;
+    compiled.map_err(|error| ApiError::internal(format!("the query cannot be compiled: {error}")))
+}
+
+/// Understands a request, and takes the memory of its query.
+async fn understood(
+    engine: &Engine,
+    searches: &Searches,
+    body: Bytes,
+    now_ms: i64,
+) -> Result<(Request, MemoryPermit), ApiError> {
+    let request = compiled(searches, move || Request::parse(&body, now_ms)).await??;
+    let memory = request.query.memory();
+    let held = engine.memory().try_take(Kind::Searches, memory)?;
+    Ok((request, held))
+}
+
 /// `POST …/query`: the rows as they are found.
 async fn stream_query(
     State(engine): State<Engine>,
@@ -140,12 +191,7 @@ async fn stream_query(
 ) -> Result<Response, ApiError> {
     access::require_admin(&engine, &headers)?;
     let format = Format::accepted(&headers)?;
-    let request = Request::parse(&body, now_ms())?;
-    let permit = searches.streams.clone().try_acquire_owned().map_err(|_| {
-        ApiError::too_many(format!(
-            "{STREAMS} streamed searches run on this node already; try again when one has ended"
-        ))
-    })?;
+    let (request, held) = understood(&engine, &searches, body, now_ms()).await?;
     let rows = engine
         .search_stream(
             &RepositoryName::new(repository),
@@ -154,7 +200,7 @@ async fn stream_query(
             STREAM_LIMITS,
         )
         .await?;
-    stream::respond(format, rows, permit).await
+    stream::respond(format, rows, held).await
 }
 
 /// `POST …/queryjobs`: begins a search; answers with its id at once.
@@ -167,7 +213,7 @@ async fn create_job(
 ) -> Result<Response, ApiError> {
     access::require_admin(&engine, &headers)?;
     let now_ms = now_ms();
-    let request = Request::parse(&body, now_ms)?;
+    let (request, held) = understood(&engine, &searches, body, now_ms).await?;
     let repository = RepositoryName::new(repository);
     access::known_repository(&engine, &repository).await?;
     let job = NewJob {
@@ -175,6 +221,7 @@ async fn create_job(
         query: request.query,
         range: request.range,
         now_ms,
+        held: Some(held),
     };
     let asked = Asked {
         query: request.text,
@@ -205,23 +252,28 @@ async fn poll_job(
     let ticket = Ticket::read(&id).ok_or_else(no_job)?;
     let poll = || searches.jobs.poll(&repository, &ticket.job, Instant::now());
     if poll().is_none() {
-        begin_again(&engine, &searches.jobs, &repository, &ticket)?;
+        begin_again(&engine, &searches, &repository, &ticket).await?;
     }
     poll::respond(&poll().ok_or_else(no_job)?)
 }
 
 /// Begins a job again whose node is gone. One of this very node has ended.
-fn begin_again(
+async fn begin_again(
     engine: &Engine,
-    jobs: &Arc<Jobs>,
+    searches: &Searches,
     repository: &RepositoryName,
     ticket: &Ticket,
 ) -> Result<(), ApiError> {
-    let asked = ticket.asked.as_ref().filter(|_| !is_own(engine, ticket));
-    let job = asked.and_then(|asked| asked.again(repository.clone()));
+    let asked = ticket.asked.clone().filter(|_| !is_own(engine, ticket));
     // One of another repository is there under this id: that is nobody's name.
-    let job = job.filter(|_| !jobs.has(&ticket.job)).ok_or_else(no_job)?;
-    jobs::start_as(ticket.job.clone(), jobs, engine, job)?;
+    let asked = asked.filter(|_| !searches.jobs.has(&ticket.job));
+    let asked = asked.ok_or_else(no_job)?;
+    let of = repository.clone();
+    let job = compiled(searches, move || asked.again(of)).await?;
+    let mut job = job.ok_or_else(no_job)?;
+    let memory = job.query.memory();
+    job.held = Some(engine.memory().try_take(Kind::Searches, memory)?);
+    jobs::start_as(ticket.job.clone(), &searches.jobs, engine, job)?;
     Ok(())
 }
 

@@ -57,7 +57,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let bytes = 0..(20_usize << 20);
     prop_oneof![
-        (0..5_usize, bytes.clone()).prop_map(|(kind, bytes)| Step::Take(kind, bytes)),
+        (0..Kind::ALL.len(), bytes.clone()).prop_map(|(kind, bytes)| Step::Take(kind, bytes)),
         (any::<usize>(), bytes.clone()).prop_map(|(at, bytes)| Step::Grow(at, bytes)),
         (any::<usize>(), bytes).prop_map(|(at, bytes)| Step::Shrink(at, bytes)),
         any::<usize>().prop_map(Step::Drop),

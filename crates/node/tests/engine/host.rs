@@ -178,6 +178,7 @@ impl Host {
             let limits = Limits {
                 memory: 256 << 20,
                 rows: 1_000_000,
+                ..Limits::default()
             };
             let query = Query::parse("*").unwrap();
             let result = engine

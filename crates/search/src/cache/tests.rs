@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::Unbounded;
 
 struct Counting {
     id: String,
@@ -53,9 +54,14 @@ impl SegmentSource for Counting {
     }
 }
 
+async fn cache_in(folder: PathBuf, max_bytes: u64) -> std::io::Result<DiskCache> {
+    DiskCache::new(folder, max_bytes, Arc::new(Unbounded)).await
+}
+
 async fn read(cache: &DiskCache, source: &Arc<Counting>, range: Range<u64>) {
     let cached = cache.wrap(source.clone());
     assert_eq!(cached.size().await.unwrap(), source.bytes.len() as u64);
+    cached.bring().await.unwrap();
     let bytes = cached.read(range.clone()).await.unwrap();
     assert_eq!(
         bytes,
@@ -73,9 +79,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 #[tokio::test]
 async fn reads_a_segment_once() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = DiskCache::new(dir.path().join("cache"), 10_000)
-        .await
-        .unwrap();
+    let cache = cache_in(dir.path().join("cache"), 10_000).await.unwrap();
     let source = Counting::new("a/b c", 1000);
     for range in [0..10, 990..1000, 0..1000, 5..5] {
         read(&cache, &source, range).await;
@@ -87,7 +91,7 @@ async fn reads_a_segment_once() {
 #[tokio::test]
 async fn searches_at_the_same_time_bring_it_once() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = DiskCache::new(dir.path().to_owned(), 10_000).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 10_000).await.unwrap();
     let source = Counting::new("a", 1000);
     futures::future::join_all((0..20).map(|n| read(&cache, &source, n..n + 10))).await;
     assert_eq!(source.reads(), 1);
@@ -96,7 +100,7 @@ async fn searches_at_the_same_time_bring_it_once() {
 #[tokio::test]
 async fn the_one_used_longest_ago_goes_first() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = DiskCache::new(dir.path().to_owned(), 2500).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 2500).await.unwrap();
     let [a, bb, ccc] = ["a", "bb", "ccc"].map(|id| Counting::new(id, 1000));
     read(&cache, &a, 0..1).await;
     read(&cache, &bb, 0..1).await;
@@ -114,7 +118,7 @@ async fn the_one_used_longest_ago_goes_first() {
 async fn survives_a_restart_within_its_limit() {
     let dir = tempfile::tempdir().unwrap();
     let sources = ["a", "bb", "ccc"].map(|id| Counting::new(id, 1000));
-    let cache = DiskCache::new(dir.path().to_owned(), 5000).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 5000).await.unwrap();
     for source in &sources {
         read(&cache, source, 0..1).await;
     }
@@ -122,7 +126,7 @@ async fn survives_a_restart_within_its_limit() {
     fs::write(dir.path().join("9.part"), "half").unwrap();
     fs::write(dir.path().join("notes.txt"), "of someone else").unwrap();
 
-    let cache = DiskCache::new(dir.path().to_owned(), 5000).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 5000).await.unwrap();
     for source in &sources {
         read(&cache, source, 100..200).await;
         assert_eq!(source.reads(), 1);
@@ -131,7 +135,7 @@ async fn survives_a_restart_within_its_limit() {
     assert!(dir.path().join("notes.txt").exists());
     drop(cache);
 
-    let cache = DiskCache::new(dir.path().to_owned(), 1000).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 1000).await.unwrap();
     assert_eq!(cache.bytes(), 1000);
 }
 
@@ -144,7 +148,7 @@ async fn a_file_that_rotted_is_read_again() {
         |bytes: &mut Vec<u8>| bytes.truncate(500),
         |bytes: &mut Vec<u8>| bytes.clear(),
     ] {
-        let cache = DiskCache::new(dir.path().to_owned(), 5000).await.unwrap();
+        let cache = cache_in(dir.path().to_owned(), 5000).await.unwrap();
         read(&cache, &source, 0..1).await;
         let before = source.reads();
         drop(cache);
@@ -153,7 +157,7 @@ async fn a_file_that_rotted_is_read_again() {
         damage(&mut bytes);
         fs::write(&file, bytes).unwrap();
 
-        let cache = DiskCache::new(dir.path().to_owned(), 5000).await.unwrap();
+        let cache = cache_in(dir.path().to_owned(), 5000).await.unwrap();
         read(&cache, &source, 600..1000).await;
         assert_eq!(source.reads(), before + 1);
         assert_eq!(cache.bytes(), 1000);
@@ -163,7 +167,7 @@ async fn a_file_that_rotted_is_read_again() {
 #[tokio::test]
 async fn a_file_that_someone_removed_is_read_again() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = DiskCache::new(dir.path().to_owned(), 5000).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 5000).await.unwrap();
     let source = Counting::new("a", 1000);
     read(&cache, &source, 0..1).await;
     fs::remove_file(files(dir.path()).remove(0)).unwrap();
@@ -174,7 +178,7 @@ async fn a_file_that_someone_removed_is_read_again() {
 #[tokio::test]
 async fn what_does_not_fit_or_cannot_be_written_is_read_from_the_source() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = DiskCache::new(dir.path().join("cache"), 500).await.unwrap();
+    let cache = cache_in(dir.path().join("cache"), 500).await.unwrap();
     let large = Counting::new("large", 1000);
     read(&cache, &large, 0..10).await;
     read(&cache, &large, 0..10).await;
@@ -191,7 +195,7 @@ async fn what_does_not_fit_or_cannot_be_written_is_read_from_the_source() {
 #[tokio::test]
 async fn errors_of_the_source_are_passed_on() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = DiskCache::new(dir.path().to_owned(), 5000).await.unwrap();
+    let cache = cache_in(dir.path().to_owned(), 5000).await.unwrap();
     let source = Counting::new("a", 1000);
     let error = cache
         .wrap(source.clone())
@@ -212,7 +216,7 @@ async fn only_its_user_reads_it() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("cache");
     let source = Counting::new("a", 100);
-    let open = || DiskCache::new(folder.clone(), 10_000);
+    let open = || cache_in(folder.clone(), 10_000);
     let cache = open().await.unwrap();
     read(&cache, &source, 0..10).await;
     let file = || {

@@ -8,13 +8,17 @@ use super::plan::{Plan, Reduce};
 use crate::SearchError;
 use crate::event::TIMESTAMP;
 use crate::filter::Fields;
+use crate::memory::{Held, allocated};
 use crate::query::Count;
 
 /// Rows seen so far, as far as the query still needs them.
 pub(crate) struct Accumulator {
     reduce: Reduce,
     limit_bytes: usize,
+    /// What it takes, roughly …
     bytes: usize,
+    /// … and the memory for that.
+    held: Held,
     /// For the stages that keep events.
     items: Vec<Item>,
     /// Whether rows were left out of `items`.
@@ -36,21 +40,29 @@ struct Item {
     bytes: usize,
 }
 
-/// What an entry of a map costs beside its texts, roughly.
-const ENTRY_BYTES: usize = 64;
+/// What an entry of a map of groups or buckets costs beside its texts: such a map is half empty, or
+/// there twice while it grows.
+const ENTRY_BYTES: usize = 96;
+/// What a node of a row's map takes, and how many entries one has at the least once there are
+/// several.
+const NODE_BYTES: usize = 656;
+const NODE_ENTRIES: usize = 6;
+/// So many rows, groups or buckets are few.
+const FEW: usize = 512;
 /// Buckets of a time chart that are shown, those with nothing in them too.
 const MAX_BUCKETS: usize = 10_000;
 
 impl Accumulator {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self::of(&plan.reduce, plan.limits.memory)
+        Self::of(&plan.reduce, plan)
     }
 
-    pub(super) fn of(reduce: &Reduce, limit_bytes: usize) -> Self {
+    pub(super) fn of(reduce: &Reduce, plan: &Plan) -> Self {
         Self {
             reduce: reduce.clone(),
-            limit_bytes,
+            limit_bytes: plan.limits.memory,
             bytes: 0,
+            held: plan.context.rows(plan.limits.memory),
             items: Vec::new(),
             full: false,
             count: 0,
@@ -69,7 +81,7 @@ impl Accumulator {
         match &self.reduce {
             Reduce::Ends { .. } | Reduce::All | Reduce::Sort { .. } => {
                 let row = row.to_row();
-                let bytes = row_bytes(&row) + position.1.len();
+                let bytes = row_bytes(&row) + size_of::<Item>() + allocated(position.1.len());
                 self.items.push(Item {
                     timestamp_ms: position.0,
                     id: position.1.to_owned(),
@@ -147,7 +159,8 @@ impl Accumulator {
             self.groups_left_out = true;
             return;
         }
-        self.bytes += ENTRY_BYTES + values.iter().map(|v| v.len() + 24).sum::<usize>();
+        let texts: usize = values.iter().map(|it| allocated(it.capacity())).sum();
+        self.bytes += ENTRY_BYTES + allocated(values.len() * size_of::<String>()) + texts;
         self.groups.insert(values, count);
     }
 
@@ -156,24 +169,28 @@ impl Accumulator {
             *known += count;
             return;
         }
-        self.bytes += ENTRY_BYTES + bucket.1.as_ref().map_or(0, String::len);
+        self.bytes += ENTRY_BYTES + bucket.1.as_ref().map_or(0, |it| allocated(it.capacity()));
         self.buckets.insert(bucket, count);
     }
 
-    fn check(&self) -> Result<(), SearchError> {
-        // A stream passes its rows on at once; a row group bounds them.
-        if self.bytes <= self.limit_bytes || self.reduce == Reduce::All {
-            return Ok(());
+    /// Takes the memory for what it holds.
+    fn check(&mut self) -> Result<(), SearchError> {
+        let what = self.what();
+        self.held.reach(self.bytes, what)
+    }
+
+    fn what(&self) -> &'static str {
+        match &self.reduce {
+            Reduce::Group { .. } => "the groups of groupBy()",
+            Reduce::Chart { .. } => "the buckets of timeChart()",
+            Reduce::Sort { .. } => "the rows of sort()",
+            _ => "the events of the result",
         }
-        Err(SearchError::Memory {
-            what: match &self.reduce {
-                Reduce::Group { .. } => "the groups of groupBy()",
-                Reduce::Chart { .. } => "the buckets of timeChart()",
-                Reduce::Sort { .. } => "the rows of sort()",
-                _ => "the events of the result",
-            },
-            limit: self.limit_bytes,
-        })
+    }
+
+    /// Whether taking it over costs next to nothing.
+    pub(crate) fn is_small(&self) -> bool {
+        self.items.len() + self.groups.len() + self.buckets.len() < FEW
     }
 
     /// Throws away events that can be in no result; at the end to the exact number, before only
@@ -197,6 +214,7 @@ impl Accumulator {
         }
         self.full = true;
         self.bytes = self.items.iter().map(|item| item.bytes).sum();
+        self.held.shrink_to(self.bytes);
     }
 
     fn sort(&mut self) {
@@ -230,19 +248,19 @@ impl Accumulator {
         Some((newest, *at))
     }
 
-    /// All events that it holds.
-    pub(crate) fn into_rows(mut self) -> Vec<Row> {
-        self.sort();
-        self.items.into_iter().map(|item| item.row).collect()
-    }
-
-    /// The rows of the result.
-    pub(super) fn finish(mut self, warnings: &mut Vec<String>) -> Result<Rows, SearchError> {
+    /// The rows of the result; `most` of them are enough, where they have an order of their own.
+    pub(super) fn finish(
+        mut self,
+        most: Option<usize>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Rows, SearchError> {
         let by_time = matches!(self.reduce, Reduce::Ends { .. } | Reduce::All);
         let rows = match self.reduce.clone() {
             Reduce::Ends { .. } | Reduce::All | Reduce::Sort { .. } => {
                 self.prune(true);
-                self.into_rows()
+                self.sort();
+                let items = std::mem::take(&mut self.items);
+                items.into_iter().map(|item| item.row).collect()
             }
             Reduce::Count(count) => {
                 vec![Row::from_iter([(
@@ -261,36 +279,65 @@ impl Accumulator {
                          narrow the filter or raise the limit of groupBy()"
                     ));
                 }
-                let mut groups: Vec<(Vec<String>, u64)> = self.groups.into_iter().collect();
-                groups.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
-                let row = |(values, n): (Vec<String>, u64)| {
-                    let values = values.into_iter().map(serde_json::Value::from);
-                    let mut row: Row = fields.iter().cloned().zip(values).collect();
-                    row.insert(count.output.clone(), n.to_string().into());
-                    row
-                };
-                groups.into_iter().map(row).collect()
+                self.grouped(&fields, &count, most, warnings)?
             }
             Reduce::Chart {
                 series,
                 span_ms,
                 count,
                 limit,
-            } => self.chart(series.as_deref(), span_ms, &count, limit, warnings)?,
+            } => self.chart(series.as_deref(), span_ms, &count, limit, most, warnings)?,
         };
-        Ok(Rows { rows, by_time })
+        Ok(Rows {
+            rows,
+            by_time,
+            held: self.held,
+        })
+    }
+
+    fn grouped(
+        &mut self,
+        fields: &[String],
+        count: &Count,
+        most: Option<usize>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Row>, SearchError> {
+        let groups = std::mem::take(&mut self.groups);
+        self.bytes += groups.len() * size_of::<(Vec<String>, u64)>();
+        self.check()?;
+        let mut groups: Vec<(Vec<String>, u64)> = groups.into_iter().collect();
+        groups.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
+        groups.truncate(enough(groups.len(), most, warnings));
+        let mut rows = Vec::with_capacity(groups.len());
+        for (values, n) in groups {
+            let values = values.into_iter().map(serde_json::Value::from);
+            let mut row: Row = fields.iter().cloned().zip(values).collect();
+            row.insert(count.output.clone(), n.to_string().into());
+            self.take(row, &mut rows)?;
+        }
+        Ok(rows)
+    }
+
+    /// Takes the memory for one more row of the result.
+    fn take(&mut self, row: Row, rows: &mut Vec<Row>) -> Result<(), SearchError> {
+        self.bytes += row_bytes(&row);
+        self.check()?;
+        rows.push(row);
+        Ok(())
     }
 
     fn chart(
-        self,
+        &mut self,
         series: Option<&str>,
         span_ms: i64,
         count: &Count,
         limit: usize,
+        most: Option<usize>,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<Row>, SearchError> {
+        let known = std::mem::take(&mut self.buckets);
         let mut totals: BTreeMap<&Option<String>, u64> = BTreeMap::new();
-        for ((_, name), n) in &self.buckets {
+        for ((_, name), n) in &known {
             *totals.entry(name).or_default() += n;
         }
         let mut names: Vec<(&Option<String>, u64)> = totals.into_iter().collect();
@@ -303,10 +350,7 @@ impl Accumulator {
             names.truncate(limit);
         }
         names.sort();
-        let ends = self
-            .buckets
-            .first_key_value()
-            .zip(self.buckets.last_key_value());
+        let ends = known.first_key_value().zip(known.last_key_value());
         let Some((((first, _), _), ((last, _), _))) = ends else {
             return Ok(Vec::new());
         };
@@ -315,34 +359,28 @@ impl Accumulator {
             .ok()
             .filter(|n| *n <= MAX_BUCKETS)
             .ok_or(SearchError::Buckets {
+                first_ms: *first,
+                last_ms: *last,
                 buckets,
                 limit: MAX_BUCKETS,
             })?;
-        let mut rows = Vec::with_capacity(shown);
-        let mut bytes = self.bytes;
+        let most = enough(shown * names.len(), most, warnings);
+        let mut rows = Vec::new();
         for index in 0..buckets {
             let start = i64::try_from(i128::from(*first) + index * i128::from(span_ms));
             let start = start.unwrap_or(i64::MAX);
             for (name, _) in &names {
-                let n = self
-                    .buckets
-                    .get(&(start, (*name).clone()))
-                    .copied()
-                    .unwrap_or(0);
+                if rows.len() == most {
+                    return Ok(rows);
+                }
+                let n = known.get(&(start, (*name).clone())).copied().unwrap_or(0);
                 let mut row = Row::new();
                 row.insert("_bucket".to_owned(), start.to_string().into());
                 if let (Some(series), Some(name)) = (series, name) {
                     row.insert(series.to_owned(), name.as_str().into());
                 }
                 row.insert(count.output.clone(), n.to_string().into());
-                bytes += row_bytes(&row);
-                if bytes > self.limit_bytes {
-                    return Err(SearchError::Memory {
-                        what: "the rows of timeChart()",
-                        limit: self.limit_bytes,
-                    });
-                }
-                rows.push(row);
+                self.take(row, &mut rows)?;
             }
         }
         Ok(rows)
@@ -357,9 +395,21 @@ fn counts(count: &Count, row: &dyn Fields) -> u64 {
     u64::from(counted)
 }
 
-fn row_bytes(row: &Row) -> usize {
-    let entry = |(name, value): (&String, &serde_json::Value)| {
-        ENTRY_BYTES + name.len() + value.as_str().map_or(8, str::len)
-    };
-    row.iter().map(entry).sum()
+/// How many rows of so many are made, when `most` are enough.
+fn enough(all: usize, most: Option<usize>, warnings: &mut Vec<String>) -> usize {
+    match most {
+        Some(most) if most < all => {
+            warnings.push(format!("only the first {most} of {all} rows are shown"));
+            most
+        }
+        _ => all,
+    }
+}
+
+/// What a row takes in memory, roughly.
+pub(super) fn row_bytes(row: &Row) -> usize {
+    let texts = row.iter().map(|(name, value)| {
+        allocated(name.len()) + value.as_str().map_or(0, |text| allocated(text.len()))
+    });
+    size_of::<Row>() + row.len().div_ceil(NODE_ENTRIES) * NODE_BYTES + texts.sum::<usize>()
 }

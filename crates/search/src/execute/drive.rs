@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use super::Stats;
 use super::accumulate::Accumulator;
 use super::plan::{Plan, Reduce};
-use crate::segment::{Open, compute};
-use crate::work;
+use crate::context::Context;
+use crate::filter::Fields;
+use crate::segment::{Columns, Group, Open};
 use crate::{Event, LiveEvents, SearchError, SegmentSource, TimeRange};
 
 /// Segments whose footer and filters are read at the same time.
-const OPENING: usize = 8;
+const OPENING: usize = 4;
 
 /// What came out of a row group, or of some live events.
 pub(super) struct Part {
@@ -45,7 +46,7 @@ impl Cutoff {
 }
 
 /// A piece of work.
-enum Task {
+pub(super) enum Task {
     RowGroup {
         open: Arc<Open>,
         group: usize,
@@ -82,25 +83,41 @@ pub(super) fn extent(
 /// first, so that a query gives the same answer twice.
 pub(super) fn parts(
     plan: Arc<Plan>,
-    mut segments: Vec<Arc<dyn SegmentSource>>,
+    segments: Vec<Arc<dyn SegmentSource>>,
     live: Vec<Arc<dyn LiveEvents>>,
     cutoff: Arc<Cutoff>,
 ) -> BoxStream<'static, Result<Part, SearchError>> {
+    tasks(plan.clone(), segments, live, cutoff.clone())
+        .map_ok(move |task| Context::on_its_own(perform(plan.clone(), cutoff.clone(), task)))
+        .try_buffered(at_once())
+        .boxed()
+}
+
+/// Pieces of a search that are worked on at the same time, one of them while its bytes come.
+pub(super) fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from) + 1
+}
+
+/// What there is to do.
+pub(super) fn tasks(
+    plan: Arc<Plan>,
+    mut segments: Vec<Arc<dyn SegmentSource>>,
+    live: Vec<Arc<dyn LiveEvents>>,
+    cutoff: Arc<Cutoff>,
+) -> BoxStream<'static, Result<Task, SearchError>> {
     let newest_first = matches!(plan.reduce, Reduce::Ends { newest: true, .. });
     if newest_first {
         segments.sort_by(|a, b| (b.end_ms(), b.id()).cmp(&(a.end_ms(), a.id())));
     } else {
         segments.sort_by(|a, b| (a.start_ms(), a.id()).cmp(&(b.start_ms(), b.id())));
     }
-    let of_segments = {
-        let plan = plan.clone();
-        let cutoff = cutoff.clone();
-        stream::iter(segments)
-            .map(move |source| open(plan.clone(), source, cutoff.clone(), newest_first))
-            .buffered(OPENING)
-            .map_ok(|tasks| stream::iter(tasks.into_iter().map(Ok)))
-            .try_flatten()
-    };
+    let of_segments = stream::iter(segments)
+        .map(move |source| {
+            Context::on_its_own(open(plan.clone(), source, cutoff.clone(), newest_first))
+        })
+        .buffered(OPENING)
+        .map_ok(|tasks| stream::iter(tasks.into_iter().map(Ok)))
+        .try_flatten();
     let of_live = stream::iter(live.into_iter().flat_map(|events| {
         let pieces = events.pieces().max(1);
         (0..pieces).map(move |piece| {
@@ -112,16 +129,11 @@ pub(super) fn parts(
         })
     }));
     // Live events are the newest.
-    let tasks = if newest_first {
+    if newest_first {
         of_live.chain(of_segments).boxed()
     } else {
         of_segments.chain(of_live).boxed()
-    };
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    tasks
-        .map_ok(move |task| perform(plan.clone(), cutoff.clone(), task))
-        .try_buffered(threads + 1)
-        .boxed()
+    }
 }
 
 /// Reads what a segment says about itself, and makes a task of each row group that may matter.
@@ -144,7 +156,8 @@ async fn open(
     if !plan.range.touches(start, end) || cutoff.rules_out(start, end) {
         return Ok(nothing(0));
     }
-    let (open, mut bytes) = Open::open(source).await?;
+    let context = &plan.context;
+    let (open, mut bytes) = Open::open(source, context).await?;
     let open = Arc::new(open);
     let mut groups: Vec<usize> = (0_usize..)
         .zip(open.groups())
@@ -152,11 +165,11 @@ async fn open(
         .map(|(index, _)| index)
         .collect();
     if plan.need.says_anything() && !groups.is_empty() {
+        let _held = context.columns(open.filter_bytes(&groups)).await;
         let (filters, read) = open.filters(&groups).await?;
         bytes += read;
-        let plan = plan.clone();
-        let checked = open.clone();
-        groups = compute(open.id(), move || {
+        let (needed, checked) = (plan.clone(), open.clone());
+        let wanted = move || {
             let mut groups = Vec::new();
             for (group, filter) in filters {
                 let odd_case = checked
@@ -164,13 +177,13 @@ async fn open(
                     .get(group)
                     .is_none_or(|about| about.odd_case);
                 let filter = checked.checked_filter(group, &filter)?;
-                if plan.need.may_be_met(filter, odd_case) {
+                if needed.need.may_be_met(filter, odd_case) {
                     groups.push(group);
                 }
             }
             Ok(groups)
-        })
-        .await?;
+        };
+        groups = context.decode(open.id(), wanted).await?;
     }
     if groups.is_empty() {
         return Ok(nothing(bytes));
@@ -207,12 +220,10 @@ async fn perform(plan: Arc<Plan>, cutoff: Arc<Cutoff>, task: Task) -> Result<Par
             piece,
             done,
         } => {
-            let work = work::carried(move || live(&plan, &*events, piece, done));
-            tokio::task::spawn_blocking(work)
+            let context = plan.context.clone();
+            context
+                .compute(move || live(&plan, &*events, piece, done))
                 .await
-                .map_err(|error| SearchError::Stopped {
-                    detail: error.to_string(),
-                })?
         }
         Task::RowGroup {
             open,
@@ -238,6 +249,33 @@ async fn perform(plan: Arc<Plan>, cutoff: Arc<Cutoff>, task: Task) -> Result<Par
     }
 }
 
+/// Shows the events of a piece that pass the filter to `see`; how many there were.
+pub(super) fn each_live(
+    plan: &Plan,
+    events: &dyn LiveEvents,
+    piece: usize,
+    mut see: impl FnMut(&dyn Fields, (i64, &str)) -> Result<(), SearchError>,
+) -> Result<u64, SearchError> {
+    let mut scratch = Vec::new();
+    let mut scanned = 0;
+    let mut look = |event: &Event| {
+        plan.context.stop.check_at(scanned)?;
+        scanned += 1;
+        if plan.range.contains(event.timestamp_ms) && plan.filter.matches(event, &mut scratch) {
+            let position = (event.timestamp_ms, event.id.as_str());
+            Plan::step(&plan.steps, event, &mut scratch, &mut |row| {
+                see(row, position)
+            })?;
+        }
+        Ok(())
+    };
+    let extent = events.extent(piece);
+    if extent.is_some_and(|(first, last)| plan.range.touches(first, last)) {
+        events.look(piece, &mut look)?;
+    }
+    Ok(scanned as u64)
+}
+
 fn live(
     plan: &Plan,
     events: &dyn LiveEvents,
@@ -245,27 +283,101 @@ fn live(
     done: u64,
 ) -> Result<Part, SearchError> {
     let mut accumulator = Accumulator::new(plan);
-    let mut stats = Stats::default();
-    let mut scratch = Vec::new();
-    let mut see = |event: &Event| {
-        stats.events_scanned += 1;
-        if plan.range.contains(event.timestamp_ms) && plan.filter.matches(event, &mut scratch) {
-            let position = (event.timestamp_ms, event.id.as_str());
-            Plan::step(&plan.steps, event, &mut scratch, &mut |row| {
-                accumulator.add(row, position)
-            })?;
-        }
-        Ok(())
-    };
-    let extent = events.extent(piece);
-    if extent.is_some_and(|(first, last)| plan.range.touches(first, last)) {
-        events.look(piece, &mut see)?;
-    }
+    let see = |row: &dyn Fields, position: (i64, &str)| accumulator.add(row, position);
+    let events_scanned = each_live(plan, events, piece, see)?;
     Ok(Part {
         accumulator,
-        stats,
+        stats: Stats {
+            events_scanned,
+            ..Stats::default()
+        },
         done,
     })
+}
+
+/// What the filter says about the rows of a row group.
+pub(super) struct Passing {
+    /// The columns that it looked at, of the rows that pass.
+    pub(super) columns: Columns,
+    /// Their places.
+    pub(super) places: Vec<usize>,
+    /// Which rows pass; all, when there is none.
+    pub(super) mask: Option<BooleanArray>,
+    /// Bytes that were read.
+    pub(super) bytes: u64,
+}
+
+/// The columns that decide which rows of a row group pass, and the others that are wanted.
+pub(super) fn places(plan: &Plan, open: &Open, group: usize) -> (Vec<usize>, Vec<usize>) {
+    let Some(about) = open.groups().get(group) else {
+        return Default::default();
+    };
+    let deciding = open.filter_columns(about, &plan.filter, !is_covered(plan, about));
+    let others = open.wanted_columns(&plan.wanted, &deciding);
+    (deciding, others)
+}
+
+/// Whether all of it is in the search's range.
+fn is_covered(plan: &Plan, about: &Group) -> bool {
+    plan.range.contains(about.start_ms) && plan.range.contains(about.end_ms)
+}
+
+/// Reads the columns that decide, of all rows. `None` when no row passes. The memory is the
+/// caller's.
+pub(super) async fn passing(
+    plan: &Arc<Plan>,
+    open: &Arc<Open>,
+    group: usize,
+    places: Vec<usize>,
+) -> Result<Option<Passing>, SearchError> {
+    let Some(about) = open.groups().get(group) else {
+        return Ok(None);
+    };
+    let rows = about.rows as usize;
+    if places.is_empty() {
+        let columns = open.no_columns(rows);
+        let stop = &plan.context.stop;
+        // A filter that looks at nothing lets all rows pass or none.
+        let all = !columns.passing(&plan.filter, &[], stop).contains(&false);
+        return Ok((all && rows > 0).then_some(Passing {
+            columns,
+            places,
+            mask: None,
+            bytes: 0,
+        }));
+    }
+    let covered = is_covered(plan, about);
+    let fetched = open.fetch(group, places.clone()).await?;
+    let bytes = fetched.bytes;
+    let (this, plan_) = (open.clone(), plan.clone());
+    let work = move || {
+        let (open, plan) = (this, plan_);
+        let columns = open.decode(fetched, None)?;
+        let own_texts = open.groups().get(group).map_or(&[][..], |g| &g.own_texts);
+        let mut hits = if covered {
+            vec![true; columns.rows()]
+        } else {
+            columns.within(&plan.range)
+        };
+        if hits.contains(&true) {
+            let passing = columns.passing(&plan.filter, own_texts, &plan.context.stop);
+            for (hit, passes) in hits.iter_mut().zip(passing) {
+                *hit &= passes;
+            }
+        }
+        if let Some((newest, limit)) = plan.enough() {
+            keep_one_end(&mut hits, newest, limit);
+        }
+        let mask = BooleanArray::from(hits);
+        Ok((columns.only(&mask)?, mask))
+    };
+    let (columns, mask) = plan.context.decode(open.id(), work).await?;
+    Ok((columns.rows() > 0).then_some(Passing {
+        columns,
+        places,
+        mask: Some(mask),
+        bytes,
+    }))
 }
 
 async fn row_group(
@@ -275,57 +387,25 @@ async fn row_group(
     stats: &mut Stats,
 ) -> Result<Accumulator, SearchError> {
     let mut accumulator = Accumulator::new(&plan);
-    let Some(about) = open.groups().get(group) else {
-        return Ok(accumulator);
-    };
-    let rows = about.rows as usize;
-    stats.events_scanned += u64::from(about.rows);
-    let covered = plan.range.contains(about.start_ms) && plan.range.contains(about.end_ms);
-    let places = open.filter_columns(about, &plan.filter, !covered);
+    let rows = open.groups().get(group).map_or(0, |about| about.rows);
+    stats.events_scanned += u64::from(rows);
+    let (deciding, others) = places(&plan, &open, group);
+    open.bring().await?;
+    let memory = open.memory(group, &deciding) + open.memory(group, &others);
+    let _held = plan.context.columns(memory).await;
 
-    // First the columns that decide, of all rows.
-    let (columns, mask) = if places.is_empty() {
-        let columns = open.no_columns(rows);
-        // A filter that looks at nothing lets all rows pass or none.
-        if columns.passing(&plan.filter, &[]).contains(&false) {
-            return Ok(accumulator);
-        }
-        (columns, None)
-    } else {
-        let fetched = open.fetch(group, places.clone()).await?;
-        stats.bytes += fetched.bytes;
-        let (plan, this) = (plan.clone(), open.clone());
-        compute(open.id(), move || {
-            let columns = this.decode(fetched, None)?;
-            let own_texts = this.groups().get(group).map_or(&[][..], |g| &g.own_texts);
-            let mut hits = if covered {
-                vec![true; columns.rows()]
-            } else {
-                columns.within(&plan.range)
-            };
-            if hits.contains(&true) {
-                let passing = columns.passing(&plan.filter, own_texts);
-                for (hit, passes) in hits.iter_mut().zip(passing) {
-                    *hit &= passes;
-                }
-            }
-            if let Some((newest, limit)) = plan.enough() {
-                keep_one_end(&mut hits, newest, limit);
-            }
-            let mask = BooleanArray::from(hits);
-            Ok((columns.only(&mask)?, Some(mask)))
-        })
-        .await?
-    };
-    if columns.rows() == 0 {
+    // First the columns that decide.
+    let Some(passing) = passing(&plan, &open, group, deciding).await? else {
         return Ok(accumulator);
-    }
-    if plan.steps.is_empty() && accumulator.add_rows(columns.rows() as u64) {
+    };
+    stats.bytes += passing.bytes;
+    if plan.steps.is_empty() && accumulator.add_rows(passing.columns.rows() as u64) {
         return Ok(accumulator);
     }
 
     // Then the others, of the rows that passed.
-    let mask = match (mask, plan.enough()) {
+    let rows = rows as usize;
+    let mask = match (passing.mask, plan.enough()) {
         (None, Some((newest, limit))) if limit < rows => {
             let mut hits = vec![true; rows];
             keep_one_end(&mut hits, newest, limit);
@@ -333,21 +413,21 @@ async fn row_group(
         }
         (mask, _) => mask,
     };
-    let others = open.wanted_columns(&plan.wanted, &places);
     let fetched = open.fetch(group, others).await?;
     stats.bytes += fetched.bytes;
-    let this = open.clone();
-    compute(open.id(), move || {
+    let (this, context) = (open.clone(), plan.context.clone());
+    let work = move || {
         let others = this.decode(fetched, mask.as_ref())?;
         // Without columns that decide there is nothing to merge with.
-        let columns = if places.is_empty() {
+        let columns = if passing.places.is_empty() {
             others
         } else {
-            columns.with(others)
+            passing.columns.with(others)
         };
         Ok((|| {
             let mut scratch = Vec::new();
             for index in 0..columns.rows() {
+                plan.context.stop.check_at(index)?;
                 let row = columns.row(index);
                 let position = row.position();
                 Plan::step(&plan.steps, &row, &mut scratch, &mut |row| {
@@ -356,8 +436,8 @@ async fn row_group(
             }
             Ok(accumulator)
         })())
-    })
-    .await?
+    };
+    context.decode(open.id(), work).await?
 }
 
 /// Keeps only the last, or first, hits.

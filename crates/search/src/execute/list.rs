@@ -2,41 +2,72 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
-use super::accumulate::Accumulator;
+use super::accumulate::{Accumulator, row_bytes};
 use super::plan::{Plan, Reduce};
 use super::{QueryResult, Row};
 use crate::SearchError;
 use crate::event::TIMESTAMP;
 use crate::filter::{Fields, Filter};
+use crate::memory::Held;
 use crate::query::Stage;
+
+/// Names among which one is looked for one by one.
+const FEW_NAMES: usize = 8;
+
+/// Names of fields, in which one is found whatever their number.
+pub(crate) struct Names {
+    names: Vec<String>,
+    /// The same, when they are many.
+    set: HashSet<String>,
+}
+
+impl Names {
+    pub(super) fn new(names: Vec<String>) -> Self {
+        let many = names.len() > FEW_NAMES;
+        let set = if many {
+            names.iter().cloned().collect()
+        } else {
+            HashSet::new()
+        };
+        Self { names, set }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        if self.set.is_empty() {
+            return self.names.iter().any(|it| it == name);
+        }
+        self.set.contains(name)
+    }
+}
 
 /// Some fields of a row.
 pub(super) struct Selected<'a> {
     row: &'a dyn Fields,
-    names: &'a [String],
+    names: &'a Names,
 }
 
 /// Only these fields of a row.
-pub(super) fn select<'a>(row: &'a dyn Fields, names: &'a [String]) -> Selected<'a> {
+pub(super) fn select<'a>(row: &'a dyn Fields, names: &'a Names) -> Selected<'a> {
     Selected { row, names }
 }
 
 impl Fields for Selected<'_> {
     fn value(&self, name: &str) -> Option<Cow<'_, str>> {
-        let selected = self.names.iter().any(|selected| selected == name);
+        let selected = self.names.contains(name);
         selected.then(|| self.row.value(name)).flatten()
     }
 
     fn any_text(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.names.iter().any(|name| {
+        self.names.names.iter().any(|name| {
             crate::filter::is_text(name) && self.row.value(name).is_some_and(|v| found(&v))
         })
     }
 
     fn to_row(&self) -> Row {
         let mut row = Row::new();
-        for name in self.names {
+        for name in &self.names.names {
             if let Some(value) = self.row.value(name) {
                 let time = (name == TIMESTAMP)
                     .then(|| value.parse::<i64>().ok())
@@ -87,16 +118,19 @@ pub(super) fn compare(
 pub(super) struct Rows {
     pub(super) rows: Vec<Row>,
     pub(super) by_time: bool,
+    /// The memory of the rows.
+    pub(super) held: Held,
 }
 
 /// Runs the later stages over the merged rows.
 pub(super) fn finish(plan: &Plan, merged: Accumulator) -> Result<QueryResult, SearchError> {
     let mut warnings = Vec::new();
-    let mut list = merged.finish(&mut warnings)?;
+    let limit = plan.limits.rows;
+    let mut list = merged.finish(plan.rest.is_empty().then_some(limit), &mut warnings)?;
     for stage in &plan.rest {
+        plan.context.stop.check()?;
         list = apply(plan, stage, list, &mut warnings)?;
     }
-    let limit = plan.limits.rows;
     if list.rows.len() > limit {
         if list.by_time {
             list.rows.drain(..list.rows.len() - limit);
@@ -111,9 +145,13 @@ pub(super) fn finish(plan: &Plan, merged: Accumulator) -> Result<QueryResult, Se
     if list.by_time {
         list.rows.reverse();
     }
+    list.rows.shrink_to_fit();
+    let bytes = list.rows.iter().map(row_bytes).sum();
+    list.held.shrink_to(bytes);
     Ok(QueryResult {
         events: list.rows,
         warnings,
+        memory: list.held.into(),
         ..QueryResult::default()
     })
 }
@@ -128,11 +166,16 @@ fn apply(
         Stage::Filter(expr) => {
             let filter = Filter::new(expr);
             let mut scratch = Vec::new();
-            list.rows.retain(|row| filter.matches(row, &mut scratch));
+            let stop = &plan.context.stop;
+            list.rows
+                .retain(|row| !stop.is_set() && filter.matches(row, &mut scratch));
+            stop.check()?;
         }
         Stage::Select(fields) => {
-            for row in &mut list.rows {
-                *row = select(row, fields).to_row();
+            let names = Names::new(fields.clone());
+            for (number, row) in list.rows.iter_mut().enumerate() {
+                plan.context.stop.check_at(number)?;
+                *row = select(row, &names).to_row();
             }
         }
         Stage::Head(limit) => list.rows.truncate(*limit),
@@ -151,11 +194,13 @@ fn apply(
         }
         Stage::Count(_) | Stage::GroupBy { .. } | Stage::TimeChart { .. } => {
             if let Some(reduce) = Reduce::new(stage, plan.auto_span_ms) {
-                let mut accumulator = Accumulator::of(&reduce, plan.limits.memory);
-                for row in &list.rows {
+                let mut accumulator = Accumulator::of(&reduce, plan);
+                for (number, row) in list.rows.iter().enumerate() {
+                    plan.context.stop.check_at(number)?;
                     accumulator.add(row, (0, ""))?;
                 }
-                list = accumulator.finish(warnings)?;
+                drop(list);
+                list = accumulator.finish(None, warnings)?;
             }
         }
     }

@@ -5,10 +5,11 @@
 //! query's filter looks at are read, and the others only for rows that pass. What is left of the
 //! query up to the first stage that needs all rows is done row group by row group, each on a
 //! thread for computing; their results are merged in order, and the later stages run over the
-//! merged rows, which are bounded by then.
+//! merged rows, which are bounded by then. A stream of all rows goes another way (`export`).
 
 mod accumulate;
 mod drive;
+mod export;
 mod list;
 mod plan;
 
@@ -18,12 +19,14 @@ mod reference;
 mod tests;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
-use crate::{LiveEvents, Query, SearchError, SegmentSource, TimeRange};
+use crate::context::Context;
+use crate::{AnswerMemory, LiveEvents, Query, Resources, SearchError, SegmentSource, TimeRange};
 use accumulate::Accumulator;
 use plan::Plan;
 
@@ -34,19 +37,22 @@ pub type Row = serde_json::Map<String, serde_json::Value>;
 /// What a query may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of rows and groups that the query may hold, roughly; decoded row groups (a few times
-    /// 4 MiB for each thread) come on top.
+    /// Bytes of rows and groups that the query may hold, roughly; row groups that are decoded come on
+    /// top.
     pub memory: usize,
     /// Rows that a result may have; a filter query gives its newest.
     pub rows: usize,
+    /// How long it may take; the time that the client of a stream takes is not counted.
+    pub time: Duration,
 }
 
 impl Default for Limits {
-    /// 256 MiB, and the 200 rows that LogScale gives.
+    /// 256 MiB, the 200 rows that LogScale gives, and all the time.
     fn default() -> Self {
         Self {
             memory: 256 << 20,
             rows: 200,
+            time: Duration::MAX,
         }
     }
 }
@@ -95,6 +101,8 @@ pub struct QueryResult {
     pub stats: Stats,
     /// What the rows leave out, in words for the user.
     pub warnings: Vec<String>,
+    /// The memory of the rows: keep it as long as them.
+    pub memory: AnswerMemory,
 }
 
 /// A query, ready to run.
@@ -104,6 +112,7 @@ pub struct Execution {
     segments: Vec<Arc<dyn SegmentSource>>,
     live: Vec<Arc<dyn LiveEvents>>,
     limits: Limits,
+    resources: Resources,
 }
 
 impl Execution {
@@ -122,21 +131,39 @@ impl Execution {
             segments,
             live,
             limits,
+            resources: Resources::default(),
         }
     }
 
-    /// Runs the query to its end. Dropping the future stops it; row groups that are being decoded
-    /// then are decoded to their end, no others are begun.
+    /// The same with what it shares with others.
+    #[must_use]
+    pub fn with(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+
+    /// Runs the query to its end. Dropping the future stops it, on the threads that compute too.
     ///
     /// # Errors
     /// See [`SearchError`].
     pub async fn run(self, progress: watch::Sender<Progress>) -> Result<QueryResult, SearchError> {
-        let plan = Arc::new(Plan::new(
-            &self.query,
-            self.range,
-            drive::extent(&self.segments, &self.live, &self.range),
-            self.limits,
-        ));
+        let limit = self.limits.time;
+        within(limit, limit, self.unlimited(progress)).await?
+    }
+
+    fn plan(&self) -> Plan {
+        let extent = drive::extent(&self.segments, &self.live, &self.range);
+        let context = Context::new(self.resources.clone());
+        Plan::new(&self.query, self.range, extent, self.limits, context)
+    }
+
+    async fn unlimited(
+        self,
+        progress: watch::Sender<Progress>,
+    ) -> Result<QueryResult, SearchError> {
+        let plan = Arc::new(self.plan());
+        let context = plan.context.clone();
+        let _stop = context.stop.at_end();
         let mut state = Progress {
             total: (self.segments.len() + self.live.len()) as u64,
             ..Progress::default()
@@ -147,18 +174,20 @@ impl Execution {
         let cutoff = Arc::new(drive::Cutoff::default());
         let mut parts = drive::parts(plan.clone(), self.segments, self.live, cutoff.clone());
         while let Some(part) = parts.try_next().await? {
-            merged.merge(part.accumulator)?;
+            let more = part.accumulator;
+            if more.is_small() {
+                merged.merge(more)?;
+            } else {
+                let merge = move || merged.merge(more).map(|()| merged);
+                merged = context.compute(merge).await?;
+            }
             cutoff.set(merged.cutoff());
             state.stats.add(part.stats);
             state.done += part.done;
             let _ = progress.send(state);
         }
         drop(parts);
-        let mut result = tokio::task::spawn_blocking(move || list::finish(&plan, merged))
-            .await
-            .map_err(|error| SearchError::Stopped {
-                detail: error.to_string(),
-            })??;
+        let mut result = context.compute(move || list::finish(&plan, merged)).await?;
         result.is_aggregate = self.query.is_aggregate();
         result.stats = state.stats;
         Ok(result)
@@ -168,23 +197,51 @@ impl Execution {
     /// order but roughly from old to new; those of any other query at its end. Dropping the
     /// stream stops it.
     pub fn stream(self) -> BoxStream<'static, Result<Row, SearchError>> {
-        let plan = Plan::new(
-            &self.query,
-            self.range,
-            drive::extent(&self.segments, &self.live, &self.range),
-            self.limits,
-        );
+        let plan = self.plan();
+        let limit = self.limits.time;
         let Some(plan) = plan.into_unbounded() else {
             let (progress, _) = watch::channel(Progress::default());
             return stream::once(self.run(progress))
-                .map_ok(|result| stream::iter(result.events.into_iter().map(Ok)))
+                .map_ok(|result| {
+                    let QueryResult { events, memory, .. } = result;
+                    stream::iter(events).map(move |row| {
+                        let _held = &memory;
+                        Ok(row)
+                    })
+                })
                 .try_flatten()
                 .boxed();
         };
-        let cutoff = Arc::new(drive::Cutoff::default());
-        drive::parts(Arc::new(plan), self.segments, self.live, cutoff)
-            .map_ok(|part| stream::iter(part.accumulator.into_rows().into_iter().map(Ok)))
-            .try_flatten()
-            .boxed()
+        let stop = plan.context.stop.at_end();
+        let rows = export::rows(Arc::new(plan), self.segments, self.live);
+        // Only while it is asked for a row does the search take its time.
+        let state = Some((rows, limit, stop));
+        stream::unfold(state, move |state| async move {
+            let (mut rows, left, stop) = state?;
+            let begun = Instant::now();
+            match within(left, limit, rows.next()).await {
+                Ok(Some(Ok(row))) => {
+                    let left = left.saturating_sub(begun.elapsed());
+                    Some((Ok(row), Some((rows, left, stop))))
+                }
+                Ok(Some(Err(error))) | Err(error) => Some((Err(error), None)),
+                Ok(None) => None,
+            }
+        })
+        .fuse()
+        .boxed()
     }
+}
+
+/// What a future gives, unless it takes longer than what is `left` of the limit.
+async fn within<T>(
+    left: Duration,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Result<T, SearchError> {
+    if limit == Duration::MAX {
+        return Ok(future.await);
+    }
+    let ended = tokio::time::timeout(left, future).await;
+    ended.map_err(|_| SearchError::TimeLimit { limit })
 }

@@ -1,7 +1,9 @@
 //! What of a query is done where.
 
 use super::Limits;
+use super::list::Names;
 use crate::TimeRange;
+use crate::context::Context;
 use crate::event::TIMESTAMP;
 use crate::filter::{Fields, Filter, Need};
 use crate::query::{Count, Expr, Query, Stage};
@@ -9,6 +11,7 @@ use crate::segment::Wanted;
 
 /// A query, split at the first stage that needs all rows.
 pub(crate) struct Plan {
+    pub(crate) context: Context,
     pub(crate) range: TimeRange,
     pub(crate) limits: Limits,
     /// The first filters, together.
@@ -30,7 +33,7 @@ pub(crate) struct Plan {
 /// A stage that looks at one row at a time.
 pub(crate) enum Step {
     Filter(Filter),
-    Select(Vec<String>),
+    Select(Names),
 }
 
 /// A stage that needs all rows.
@@ -72,6 +75,7 @@ impl Plan {
         range: TimeRange,
         extent: Option<(i64, i64)>,
         limits: Limits,
+        context: Context,
     ) -> Self {
         let auto_span_ms = auto_span(extent);
         let mut stages = query.stages.iter().peekable();
@@ -97,7 +101,7 @@ impl Plan {
                 Stage::Select(fields) => {
                     // What a second `select` wants must be in the first.
                     wanted.get_or_insert_with(|| fields.clone());
-                    steps.push(Step::Select(fields.clone()));
+                    steps.push(Step::Select(Names::new(fields.clone())));
                 }
                 other => {
                     if let Some(reduce) = Reduce::new(other, auto_span_ms) {
@@ -109,6 +113,7 @@ impl Plan {
         let position = reduce.keeps_events();
         let names = wanted.or_else(|| (!position).then(|| reduce.names()));
         Self {
+            context,
             range,
             limits,
             need: Need::new(&filter),
@@ -140,6 +145,12 @@ impl Plan {
             Reduce::Ends { newest, limit } if self.steps.is_empty() => Some((newest, limit)),
             _ => None,
         }
+    }
+
+    /// Whether the steps let every row through.
+    pub(crate) fn passes_all(&self) -> bool {
+        let is_filter = |step: &Step| matches!(step, Step::Filter(_));
+        !self.steps.iter().any(is_filter)
     }
 
     /// Takes a row through the steps.

@@ -146,7 +146,7 @@ proptest! {
 
     #[test]
     fn filters_agree_wherever_an_event_is(expr in expr(), events in placed()) {
-        let query = Query { stages: vec![Stage::Filter(expr)] };
+        let query = Query { stages: vec![Stage::Filter(expr)], memory: 0 };
         let limits = Limits { rows: 1000, ..Limits::default() };
         let result = run(execution(&query, TimeRange::ALL, &events, limits)).unwrap();
         prop_assert_eq!(
@@ -364,6 +364,7 @@ fn memory_is_bounded() {
     let limits = Limits {
         memory: 10_000,
         rows: 500,
+        ..Limits::default()
     };
     for text in [
         "",
@@ -512,3 +513,5 @@ fn a_dropped_search_stops_reading() {
         assert!(before < 50);
     });
 }
+
+mod bounds;

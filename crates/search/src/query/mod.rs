@@ -29,8 +29,9 @@
 //! `in [ ]`, parameters (`?name`), named captures, subqueries, saved searches (`$name()`), `name[]`, `#repo`,
 //! functions within filters and those that are not in the table. Such text in quotes is free text.
 //!
-//! A query has at most 256 KiB, 100 stages, 1,000 conditions, 50 regular expressions, 1,000 names and
-//! arguments of functions, and 64 levels of parentheses.
+//! A query has at most 256 KiB, 100 stages, 1,000 conditions, 50 regular expressions (4 MiB of them
+//! compiled), 1,000 names and arguments of functions, 32 fields in a `sort`, and 64 levels of
+//! parentheses.
 
 mod display;
 mod parse;
@@ -41,10 +42,17 @@ pub(crate) mod tests;
 pub(crate) use pattern::{Part, Pattern, RegexText};
 
 /// A query. Its `Display` is a text that parses to the same query.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Query {
     /// At least one.
     pub(crate) stages: Vec<Stage>,
+    pub(crate) memory: usize,
+}
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Self) -> bool {
+        self.stages == other.stages
+    }
 }
 
 /// Where a text stops being a query.
@@ -60,7 +68,8 @@ pub struct ParseError {
 }
 
 impl Query {
-    /// Parses a query.
+    /// Parses a query. Computes for long when it has large regular expressions: call it where that
+    /// may block.
     ///
     /// ```
     /// use backstay_search::Query;
@@ -75,6 +84,11 @@ impl Query {
     /// Says where the text stops being a query and what to do.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse::query(text)
+    }
+
+    /// What it takes in memory, roughly, with its compiled regular expressions.
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Whether its rows are aggregates, not events.

@@ -13,10 +13,14 @@ const MAX_DEPTH: usize = 64;
 const MAX_BYTES: usize = 256 << 10;
 /// Stages of a query.
 const MAX_STAGES: usize = 100;
+/// A parsed query takes so many times its text, at the most.
+const TEXT_MEMORY: usize = 16;
 /// Conditions of all filters of a query.
 const MAX_TERMS: usize = 1000;
 /// Regular expressions of a query; each takes memory of its own in each thread that runs it.
 const MAX_REGEXES: usize = 50;
+/// Bytes of the compiled regular expressions of a query together.
+const MAX_REGEX_BYTES: usize = 4 << 20;
 /// Names that the functions of a query take together.
 const MAX_NAMES: usize = 1000;
 
@@ -28,6 +32,7 @@ pub(super) fn query(text: &str) -> Result<Query, ParseError> {
         depth: 0,
         terms: 0,
         regexes: 0,
+        regex_bytes: 0,
         names: 0,
     };
     if text.len() > MAX_BYTES {
@@ -48,7 +53,10 @@ pub(super) fn query(text: &str) -> Result<Query, ParseError> {
         }
         parser.space();
         match parser.peek() {
-            None => return Ok(Query { stages }),
+            None => {
+                let memory = text.len() * TEXT_MEMORY + parser.regex_bytes;
+                return Ok(Query { stages, memory });
+            }
             Some('|') => parser.advance(),
             Some(_) => {
                 return Err(parser.error(
@@ -75,6 +83,8 @@ struct Parser<'a> {
     /// How many conditions, regular expressions and names there were.
     terms: usize,
     regexes: usize,
+    /// What the regular expressions take.
+    regex_bytes: usize,
     names: usize,
 }
 
@@ -439,6 +449,17 @@ impl<'a> Parser<'a> {
             )
         })?;
         self.refuse_captures(start, &regex)?;
+        self.regex_bytes += regex.memory;
+        if self.regex_bytes > MAX_REGEX_BYTES {
+            return Err(self.error_at(
+                start,
+                "smaller regular expressions",
+                format!(
+                    "those of this query take more than {MAX_REGEX_BYTES} bytes once they are \
+                     compiled; write fewer repetitions, or split the query"
+                ),
+            ));
+        }
         Ok(regex)
     }
 

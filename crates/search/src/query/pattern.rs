@@ -104,6 +104,8 @@ pub(crate) struct RegexText {
     pub(crate) pattern: String,
     pub(crate) flags: Flags,
     pub(crate) compiled: Regex,
+    /// What it takes in memory, at the most; without what threads keep.
+    pub(crate) memory: usize,
 }
 
 impl PartialEq for RegexText {
@@ -123,23 +125,37 @@ pub(crate) struct Flags {
     pub(crate) dot_all: bool,
 }
 
-/// Bytes that a compiled expression may take; a query from outside must not take the node's memory.
-const REGEX_BYTES: usize = 1 << 20;
+/// Bytes that a compiled expression may take. The least of these that is enough is what it counts
+/// for: what it really takes, the library does not say.
+const REGEX_BYTES: [usize; 4] = [16 << 10, 64 << 10, 256 << 10, 1 << 20];
+/// Bytes that a thread may keep of what it has found out about an expression.
+const REGEX_CACHE: usize = 256 << 10;
 
 impl RegexText {
     pub(crate) fn new(pattern: String, flags: Flags) -> Result<Self, regex::Error> {
-        let compiled = RegexBuilder::new(&pattern)
-            .case_insensitive(flags.ignore_case)
-            .multi_line(flags.multi_line)
-            .dot_matches_new_line(flags.dot_all)
-            .size_limit(REGEX_BYTES)
-            .dfa_size_limit(REGEX_BYTES)
-            .nest_limit(64)
-            .build()?;
+        let build = |bytes| {
+            RegexBuilder::new(&pattern)
+                .case_insensitive(flags.ignore_case)
+                .multi_line(flags.multi_line)
+                .dot_matches_new_line(flags.dot_all)
+                .size_limit(bytes)
+                .dfa_size_limit(REGEX_CACHE)
+                .nest_limit(64)
+                .build()
+        };
+        let mut tried = Err(regex::Error::CompiledTooBig(0));
+        for memory in REGEX_BYTES {
+            tried = build(memory).map(|compiled| (compiled, memory));
+            if !matches!(tried, Err(regex::Error::CompiledTooBig(_))) {
+                break;
+            }
+        }
+        let (compiled, memory) = tried?;
         Ok(Self {
             pattern,
             flags,
             compiled,
+            memory,
         })
     }
 }

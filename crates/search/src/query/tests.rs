@@ -169,7 +169,7 @@ pub(crate) fn query() -> impl Strategy<Value = Query> {
     (expr(), prop::collection::vec(stage(), 0..4)).prop_map(|(first, rest)| {
         let mut stages = vec![Stage::Filter(first)];
         stages.extend(rest);
-        Query { stages }
+        Query { stages, memory: 0 }
     })
 }
 

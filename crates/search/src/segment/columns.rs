@@ -11,10 +11,12 @@ use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 
 use super::{FIXED_COLUMNS, ID_COLUMN, MORE, MORE_COLUMN, RAW_COLUMN, TIMESTAMP_COLUMN};
 use crate::TimeRange;
+use crate::context::{ROWS_BETWEEN, Stop};
 use crate::event::{ID, RAW, TIMESTAMP};
 use crate::execute::Row;
 use crate::filter::{Fields, Filter, is_text};
 use crate::gram;
+use crate::memory::allocated;
 use crate::work;
 
 /// Names and places of a segment's columns.
@@ -41,6 +43,17 @@ impl Layout {
 
     pub(super) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// What it takes in memory.
+    pub(super) fn memory(&self) -> usize {
+        let entry = 2 * size_of::<String>() + size_of::<usize>();
+        let texts: usize = self
+            .names
+            .iter()
+            .map(|name| 2 * allocated(name.len()))
+            .sum();
+        texts + 2 * entry * self.names.len()
     }
 
     /// The column that has a field: its own, or the one for all others.
@@ -137,8 +150,14 @@ impl Columns {
             .collect()
     }
 
-    /// Which rows pass a filter whose columns are here.
-    pub(crate) fn passing(&self, filter: &Filter, own_texts: &[u32]) -> Vec<bool> {
+    /// What the values take in memory.
+    pub(crate) fn memory(&self) -> usize {
+        let arrays = self.arrays.iter().flatten();
+        arrays.map(|array| array.get_array_memory_size()).sum()
+    }
+
+    /// Which rows pass a filter whose columns are here. Says anything once it is to stop.
+    pub(crate) fn passing(&self, filter: &Filter, own_texts: &[u32], stop: &Stop) -> Vec<bool> {
         match filter {
             Filter::True => vec![true; self.rows],
             Filter::Text(text) => {
@@ -146,7 +165,7 @@ impl Columns {
                 let mut folded = Vec::new();
                 for place in self.layout.text_columns(own_texts, false) {
                     if place == MORE_COLUMN {
-                        self.mark_more(filter, &mut hits);
+                        self.mark_more(filter, &mut hits, stop);
                     } else if let Some(texts) = self.texts(place) {
                         fold_all(texts, &mut folded);
                         let offsets = texts.value_offsets();
@@ -168,65 +187,60 @@ impl Columns {
                 let mut hits = vec![false; self.rows];
                 for place in self.layout.text_columns(own_texts, *looks_around) {
                     if place == MORE_COLUMN {
-                        self.mark_more(filter, &mut hits);
+                        self.mark_more(filter, &mut hits, stop);
                         continue;
                     }
-                    for (row, hit) in hits.iter_mut().enumerate() {
-                        *hit = *hit || self.text(place, row).is_some_and(|t| regex.is_match(t));
-                    }
+                    mark(&mut hits, stop, |row| {
+                        self.text(place, row).is_some_and(|t| regex.is_match(t))
+                    });
                 }
                 hits
             }
             Filter::Field(field) => {
                 let place = self.layout.place(&field.name);
+                let mut hits = vec![false; self.rows];
                 if place == TIMESTAMP_COLUMN || place == MORE_COLUMN {
-                    let value = |row| field.matches(self.row(row).value(&field.name).as_deref());
-                    return (0..self.rows).map(value).collect();
+                    mark(&mut hits, stop, |row| {
+                        field.matches(self.row(row).value(&field.name).as_deref())
+                    });
+                } else {
+                    mark(&mut hits, stop, |row| field.matches(self.text(place, row)));
                 }
-                (0..self.rows)
-                    .map(|row| field.matches(self.text(place, row)))
-                    .collect()
+                hits
             }
-            Filter::And(parts) => self.combine(parts, own_texts, true, |a, b| a && b),
-            Filter::Or(parts) => self.combine(parts, own_texts, false, |a, b| a || b),
+            Filter::And(parts) => self.combine(parts, own_texts, true, stop),
+            Filter::Or(parts) => self.combine(parts, own_texts, false, stop),
             Filter::Not(inner) => {
-                let mut hits = self.passing(inner, own_texts);
+                let mut hits = self.passing(inner, own_texts, stop);
                 hits.iter_mut().for_each(|hit| *hit = !*hit);
                 hits
             }
         }
     }
 
-    fn combine(
-        &self,
-        parts: &[Filter],
-        own_texts: &[u32],
-        start: bool,
-        with: impl Fn(bool, bool) -> bool,
-    ) -> Vec<bool> {
-        let mut hits = vec![start; self.rows];
+    /// All of the parts, or any of them.
+    fn combine(&self, parts: &[Filter], own_texts: &[u32], all: bool, stop: &Stop) -> Vec<bool> {
+        let mut hits = vec![all; self.rows];
         for part in parts {
             // No row can change any more.
-            if hits.iter().all(|hit| *hit != start) {
+            if stop.is_set() || hits.iter().all(|hit| *hit != all) {
                 break;
             }
-            let other = self.passing(part, own_texts);
+            let other = self.passing(part, own_texts, stop);
             for (hit, other) in hits.iter_mut().zip(other) {
-                *hit = with(*hit, other);
+                *hit = if all { *hit && other } else { *hit || other };
             }
         }
         hits
     }
 
     /// Free text within the fields that have no column.
-    fn mark_more(&self, filter: &Filter, hits: &mut [bool]) {
+    fn mark_more(&self, filter: &Filter, hits: &mut [bool], stop: &Stop) {
         let mut scratch = Vec::new();
-        for (row, hit) in hits.iter_mut().enumerate() {
-            *hit = *hit
-                || self
-                    .more(row)
-                    .is_some_and(|more| filter.matches(&more, &mut scratch));
-        }
+        mark(hits, stop, |row| {
+            let more = self.more(row);
+            more.is_some_and(|more| filter.matches(&more, &mut scratch))
+        });
     }
 
     /// Only these rows.
@@ -253,6 +267,16 @@ impl Columns {
             }
         }
         self
+    }
+}
+
+/// Marks the rows of which it holds, but for those that are marked, until it is to stop.
+fn mark(hits: &mut [bool], stop: &Stop, mut holds: impl FnMut(usize) -> bool) {
+    for (row, hit) in hits.iter_mut().enumerate() {
+        if row % ROWS_BETWEEN == 0 && stop.is_set() {
+            return;
+        }
+        *hit = *hit || holds(row);
     }
 }
 

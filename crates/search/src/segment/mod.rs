@@ -23,8 +23,9 @@ mod tests;
 #[cfg(test)]
 mod wide;
 
+pub(crate) use columns::Columns;
 pub use read::count;
-pub(crate) use read::{Open, Wanted, compute};
+pub(crate) use read::{Open, Wanted};
 #[cfg(test)]
 pub(crate) use write::{Shape, write_shaped};
 pub use write::{Written, write};

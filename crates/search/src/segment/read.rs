@@ -17,7 +17,9 @@ use super::{
     FOOTER_KEY, Group, ID_COLUMN, INDEX_KEY, Index, NO_CHECKSUM, Piece, TIMESTAMP_COLUMN, VERSION,
 };
 use crate::SearchError;
+use crate::context::Context;
 use crate::filter::Filter;
+use crate::memory::Held;
 use crate::source::SegmentSource;
 
 /// How much of the end is read at first; mostly the footer and the index are within.
@@ -34,6 +36,8 @@ pub(crate) struct Open {
     layout: Arc<Layout>,
     index: Index,
     size: u64,
+    /// The memory of all this.
+    _held: Held,
 }
 
 /// Which columns a query wants of the rows that pass.
@@ -78,30 +82,17 @@ async fn read(source: &dyn SegmentSource, range: Range<u64>) -> Result<Bytes, Se
     Ok(bytes)
 }
 
+async fn bring(source: &dyn SegmentSource) -> Result<(), SearchError> {
+    source.bring().await.map_err(|error| SearchError::Source {
+        segment: source.id().to_owned(),
+        source: error,
+    })
+}
+
 fn corrupt(source: &dyn SegmentSource, detail: String) -> SearchError {
     SearchError::Corrupt {
         segment: source.id().to_owned(),
         detail,
-    }
-}
-
-/// Runs what computes for long on a thread for it. A panic in a decoder is an error of the bytes.
-pub(crate) async fn compute<T: Send + 'static>(
-    segment: &str,
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, SearchError> {
-    match tokio::task::spawn_blocking(crate::work::carried(work)).await {
-        Ok(result) => result.map_err(|detail| SearchError::Corrupt {
-            segment: segment.to_owned(),
-            detail,
-        }),
-        Err(error) if error.is_panic() => Err(SearchError::Corrupt {
-            segment: segment.to_owned(),
-            detail: "its decoder gave up".to_owned(),
-        }),
-        Err(error) => Err(SearchError::Stopped {
-            detail: error.to_string(),
-        }),
     }
 }
 
@@ -110,14 +101,18 @@ pub(crate) async fn compute<T: Send + 'static>(
 /// # Errors
 /// As a search in it: when it cannot be read, or is damaged.
 pub async fn count(source: Arc<dyn SegmentSource>) -> Result<u64, SearchError> {
-    let (open, _) = Open::open(source).await?;
+    let (open, _) = Open::open(source, &Context::default()).await?;
     let rows = open.groups().iter().map(|group| u64::from(group.rows));
     Ok(rows.sum())
 }
 
 impl Open {
     /// Reads footer and index; also says how many bytes that took.
-    pub(crate) async fn open(source: Arc<dyn SegmentSource>) -> Result<(Self, u64), SearchError> {
+    pub(crate) async fn open(
+        source: Arc<dyn SegmentSource>,
+        context: &Context,
+    ) -> Result<(Self, u64), SearchError> {
+        bring(source.as_ref()).await?;
         let size = source.size().await.map_err(|error| SearchError::Source {
             segment: source.id().to_owned(),
             source: error,
@@ -140,8 +135,14 @@ impl Open {
             .get(footer_start..size - TRAILER_BYTES)
             .ok_or_else(|| corrupt(source.as_ref(), "it has no footer".to_owned()))?;
         let whole = tail.get(footer_start..size).unwrap_or_default();
-        let (metadata, layout, place) =
-            compute(source.id(), move || footer_of(&footer, &whole)).await?;
+        let (metadata, layout, place) = context
+            .decode(source.id(), move || footer_of(&footer, &whole))
+            .await?;
+        let mut held = context.rows(usize::MAX);
+        held.reach(
+            metadata.metadata().memory_size() + layout.memory(),
+            "what segments say about themselves",
+        )?;
         let range = place
             .range(size)
             .ok_or_else(|| corrupt(source.as_ref(), "its index lies outside".to_owned()))?;
@@ -154,18 +155,20 @@ impl Open {
         };
         let row_groups = metadata.metadata().num_row_groups();
         let columns = layout.len();
-        let index = compute(source.id(), move || {
-            let index = index_of(&index, place)?;
-            let fits = index.groups.len() == row_groups
-                && index
-                    .groups
-                    .iter()
-                    .all(|group| group.chunks.len() == columns);
-            fits.then_some(index)
-                .ok_or("its index does not fit its footer".to_owned())
-        })
-        .await?;
+        let index = context
+            .decode(source.id(), move || {
+                let index = index_of(&index, place)?;
+                let fits = index.groups.len() == row_groups
+                    && index
+                        .groups
+                        .iter()
+                        .all(|group| group.chunks.len() == columns);
+                fits.then_some(index)
+                    .ok_or("its index does not fit its footer".to_owned())
+            })
+            .await?;
         let open = Self {
+            _held: held,
             source,
             metadata,
             layout: Arc::new(layout),
@@ -178,6 +181,20 @@ impl Open {
     /// Its id.
     pub(crate) fn id(&self) -> &str {
         self.source.id()
+    }
+
+    /// Brings it nearer again, should a cache have dropped it meanwhile.
+    pub(crate) async fn bring(&self) -> Result<(), SearchError> {
+        bring(self.source.as_ref()).await
+    }
+
+    /// What the filters of row groups take.
+    pub(crate) fn filter_bytes(&self, groups: &[usize]) -> usize {
+        let filters = groups
+            .iter()
+            .filter_map(|group| self.index.groups.get(*group));
+        let bytes: u64 = filters.map(|group| group.filter.length).sum();
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Its row groups.
@@ -249,6 +266,32 @@ impl Open {
         places.dedup();
         places.retain(|place| !has.contains(place));
         places
+    }
+
+    /// What columns of a row group take while they are read and looked at: as they are in the file,
+    /// decoded, and once more for the rows that pass.
+    pub(crate) fn memory(&self, group: usize, places: &[usize]) -> usize {
+        /// A number, or the offset of a text, and the validity of a value.
+        const OF_VALUE: usize = 9;
+        let Some(about) = self.index.groups.get(group) else {
+            return 0;
+        };
+        let metadata = self.metadata.metadata().row_groups().get(group);
+        let of_column = |place: &usize| {
+            let read = about.chunks.get(*place).map_or(0, |chunk| chunk.length);
+            let column = metadata.and_then(|group| group.columns().get(*place));
+            // Of a column without a dictionary, that is what it has in the file unpacked.
+            let texts = column.map_or(0, |column| {
+                let texts = column.unencoded_byte_array_data_bytes();
+                texts.unwrap_or(0).max(column.uncompressed_size())
+            });
+            let texts = usize::try_from(texts).unwrap_or(usize::MAX);
+            let decoded = texts.saturating_add(about.rows as usize * OF_VALUE);
+            usize::try_from(read)
+                .unwrap_or(usize::MAX)
+                .saturating_add(decoded.saturating_mul(2))
+        };
+        places.iter().map(of_column).fold(0, usize::saturating_add)
     }
 
     /// No columns of some rows, for queries that only count.

@@ -1,23 +1,25 @@
 //! Query jobs: searches that go on while the client is away, and answers that wait for it.
 //!
 //! A job belongs to the node that began it. It ends when it was not polled for [`IDLE`], so that
-//! clients that are gone hold nothing; how many jobs there are, how many of them run at once, and
-//! how many bytes of answers wait are bounded. Times come in as arguments, so that nothing here
+//! clients that are gone hold nothing; how many jobs there are and how many bytes of answers wait are
+//! bounded, and how many run at once is the engine's. Times come in as arguments, so that nothing here
 //! looks at a clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backstay_search::SearchError as ExecutionError;
 use backstay_search::{Limits, Progress, Query, QueryResult, Stats, TimeRange};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::engine::Row;
 use crate::http::error::ApiError;
+use crate::memory::{Kind, MemoryBudget, MemoryPermit, allocated};
 use crate::{Engine, RepositoryName, SearchError};
 
 /// A job that was not polled for so long ends.
@@ -29,17 +31,12 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// Jobs on one node, running, waiting or done.
 const MAX_JOBS: usize = 100;
 
-/// Jobs that search at once; the others wait for their turn.
-const RUNNING: usize = 4;
-
 /// What one job may use. Ten thousand rows is what LogScale gives at most.
 const LIMITS: Limits = Limits {
     memory: 128 << 20,
     rows: 10_000,
+    time: Duration::MAX,
 };
-
-/// Bytes of all answers that wait for their clients.
-const KEPT_BYTES: usize = 256 << 20;
 
 /// A job to begin.
 pub(super) struct NewJob {
@@ -48,24 +45,15 @@ pub(super) struct NewJob {
     pub(super) range: TimeRange,
     /// Now, in ms since 1970.
     pub(super) now_ms: i64,
+    /// The memory of the query, once it is taken.
+    pub(super) held: Option<MemoryPermit>,
 }
 
 /// The jobs of a node.
 pub(super) struct Jobs {
     table: Mutex<Table>,
-    running: Arc<Semaphore>,
     /// Bytes that answers may have together.
     room: usize,
-}
-
-impl Default for Jobs {
-    fn default() -> Self {
-        Self {
-            table: Mutex::default(),
-            running: Arc::new(Semaphore::new(RUNNING)),
-            room: KEPT_BYTES,
-        }
-    }
 }
 
 #[derive(Default)]
@@ -107,7 +95,7 @@ pub(super) enum State {
     Done(Arc<Answer>),
     /// It has no answer.
     Failed(Arc<SearchError>),
-    /// It had an answer that did not fit into [`KEPT_BYTES`].
+    /// It had an answer that did not fit beside those of others.
     TooLarge {
         /// The answer's length.
         bytes: usize,
@@ -124,33 +112,50 @@ pub(super) struct Answer {
     pub(super) stats: Stats,
     /// What the rows leave out.
     pub(super) warnings: Vec<String>,
-    bytes: usize,
+    /// Bytes of the rows.
+    pub(super) bytes: usize,
+    /// The memory of all this, as long as a job or a poll has it.
+    held: MemoryPermit,
 }
 
 impl Answer {
-    fn new(result: QueryResult) -> Self {
-        let mut fields: Vec<String> = Vec::new();
-        let mut known = std::collections::HashSet::new();
-        for row in &result.events {
+    /// Writes down what was found; takes the memory for it. Computes for long.
+    fn new(result: QueryResult, mut held: MemoryPermit) -> Result<Self, SearchError> {
+        let mut fields = HashSet::new();
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        for row in result.events {
+            let mut more = 0;
             for name in row.keys() {
-                if !known.contains(name.as_str()) {
-                    known.insert(name.as_str());
-                    fields.push(name.clone());
+                if !fields.contains(name) {
+                    more += ENTRY + allocated(name.len());
+                    fields.insert(name.clone());
                 }
             }
+            let Some(row) = raw(&row) else { continue };
+            bytes += row.get().len();
+            more += size_of::<Box<RawValue>>() + allocated(row.get().len());
+            held.grow(more).map_err(|_| ExecutionError::NoMemory {
+                what: "the answer",
+                bytes: more,
+            })?;
+            rows.push(row);
         }
+        let mut fields: Vec<String> = fields.into_iter().collect();
         fields.sort_unstable();
-        let rows: Vec<_> = result.events.iter().filter_map(raw).collect();
-        let bytes = rows.iter().map(|row| row.get().len()).sum();
-        Self {
+        Ok(Self {
             rows,
             fields,
             stats: result.stats,
             warnings: result.warnings,
             bytes,
-        }
+            held,
+        })
     }
 }
+
+/// What a name takes beside its text.
+const ENTRY: usize = 64;
 
 /// A row as JSON; a map of texts and numbers always is.
 fn raw(row: &Row) -> Option<Box<RawValue>> {
@@ -191,20 +196,7 @@ pub(super) fn start_as(
     let engine = engine.clone();
     let jobs = jobs.clone();
     tokio::spawn(async move {
-        let running = jobs.running.clone();
-        let work = async {
-            // The semaphore is never closed.
-            let _turn = running.acquire().await;
-            engine
-                .search_watched(
-                    &job.repository,
-                    job.query,
-                    job.range,
-                    LIMITS,
-                    begun.progress,
-                )
-                .await
-        };
+        let work = answer(&engine, job, begun.progress);
         tokio::select! {
             biased;
             () = begun.stop.cancelled() => {}
@@ -212,6 +204,25 @@ pub(super) fn start_as(
         }
     });
     Ok(id)
+}
+
+/// Searches, and writes down what was found.
+async fn answer(
+    engine: &Engine,
+    job: NewJob,
+    progress: watch::Sender<Progress>,
+) -> Result<Answer, SearchError> {
+    let result = engine
+        .search_watched(&job.repository, job.query, job.range, LIMITS, progress)
+        .await?;
+    drop(job.held);
+    let held = engine.memory().nothing(Kind::Searches);
+    let written = tokio::task::spawn_blocking(move || Answer::new(result, held)).await;
+    written.unwrap_or_else(|error| {
+        Err(SearchError::Execution(ExecutionError::Stopped {
+            detail: error.to_string(),
+        }))
+    })
 }
 
 fn new_id() -> String {
@@ -229,6 +240,14 @@ async fn sweep(jobs: Arc<Jobs>) {
 }
 
 impl Jobs {
+    /// No jobs; the answers of those to come may have half of the memory of searches.
+    pub(super) fn new(memory: &MemoryBudget) -> Self {
+        Self {
+            table: Mutex::default(),
+            room: memory.share(Kind::Searches) / 2,
+        }
+    }
+
     /// Whether there is a job of this id.
     pub(super) fn has(&self, id: &str) -> bool {
         self.table.lock().jobs.contains_key(id)
@@ -307,8 +326,7 @@ impl Jobs {
     }
 
     /// Takes a search's outcome.
-    fn finish(&self, id: &str, answer: Result<QueryResult, SearchError>, now: Instant) {
-        let answer = answer.map(Answer::new);
+    fn finish(&self, id: &str, answer: Result<Answer, SearchError>, now: Instant) {
         let mut table = self.table.lock();
         let room = self.room.saturating_sub(table.kept_bytes);
         let Some(job) = table.jobs.get_mut(id) else {
@@ -318,11 +336,11 @@ impl Jobs {
         job.polled.took = now.saturating_duration_since(job.begun_at);
         let mut kept = 0;
         job.polled.state = match answer {
-            Ok(answer) if answer.bytes > room => State::TooLarge {
+            Ok(answer) if answer.held.bytes() > room => State::TooLarge {
                 bytes: answer.bytes,
             },
             Ok(answer) => {
-                kept = answer.bytes;
+                kept = answer.held.bytes();
                 State::Done(Arc::new(answer))
             }
             Err(error) => State::Failed(Arc::new(error)),
@@ -350,7 +368,7 @@ impl Table {
         if let Some(job) = self.jobs.remove(id)
             && let State::Done(answer) = &job.polled.state
         {
-            self.kept_bytes = self.kept_bytes.saturating_sub(answer.bytes);
+            self.kept_bytes = self.kept_bytes.saturating_sub(answer.held.bytes());
         }
     }
 
@@ -366,6 +384,9 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) use tests::written_for_tests;
 
 #[cfg(test)]
 mod tests;

@@ -9,16 +9,18 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::SearchError;
 use crate::engine::Row;
 use crate::http::error::ApiError;
+use crate::memory::MemoryPermit;
 
-/// Rows that become one chunk when they are there at once.
+/// Rows that become one chunk when they are there at once …
 const CHUNK: usize = 256;
+/// … unless they have more bytes.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Between the last line of an answer that is broken off and its end.
 const LAST_LINE: Duration = Duration::from_millis(50);
@@ -109,12 +111,12 @@ impl Format {
 /// Answers with the rows. What fails before the first row is an answer of its own. What fails
 /// later is told by a last line, `{"error": …, "@error": "true"}` in JSON, and the answer is then
 /// broken off: no client takes it for complete, whether it reads lines or knows when an HTTP body
-/// has ended. The permit is held until
+/// has ended. The memory of the query is held until
 /// the last row is out, or the client is gone.
 pub(super) async fn respond(
     format: Format,
     mut rows: BoxStream<'static, Result<Row, SearchError>>,
-    permit: OwnedSemaphorePermit,
+    held: MemoryPermit,
 ) -> Result<Response, ApiError> {
     let first = match rows.next().await {
         Some(Err(error)) => return Err(error.into()),
@@ -122,7 +124,7 @@ pub(super) async fn respond(
     };
     let rows = stream::iter(first).chain(rows);
     let body = body(format, rows.boxed()).map(move |chunk| {
-        let _held = &permit;
+        let _held = &held;
         chunk
     });
     let content_type = [(CONTENT_TYPE, format.content_type())];
@@ -135,7 +137,7 @@ fn body(
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
     let [open, between, behind, close] = format.frame();
     let mut is_first = true;
-    let chunks = rows.ready_chunks(CHUNK).flat_map(move |rows| {
+    let chunks = chunks(rows).flat_map(move |rows| {
         let mut out = Vec::new();
         let mut failed = None;
         for row in rows {
@@ -165,6 +167,32 @@ fn body(
     });
     let mark = |text: &'static str| stream::iter([Ok(Bytes::from_static(text.as_bytes()))]);
     mark(open).chain(chunks).chain(mark(close))
+}
+
+/// Rows that are there at once, together.
+fn chunks(
+    rows: BoxStream<'static, Result<Row, SearchError>>,
+) -> impl Stream<Item = Vec<Result<Row, SearchError>>> + Send + 'static {
+    stream::unfold(rows.fuse(), |mut rows| async move {
+        let mut chunk = Vec::new();
+        let mut next = rows.next().await;
+        let mut bytes = 0;
+        while let Some(row) = next {
+            bytes += row.as_ref().map_or(0, length);
+            chunk.push(row);
+            if chunk.len() == CHUNK || bytes >= CHUNK_BYTES {
+                break;
+            }
+            next = rows.next().now_or_never().flatten();
+        }
+        (!chunk.is_empty()).then_some((chunk, rows))
+    })
+}
+
+/// How long a row is once it is written, roughly.
+fn length(row: &Row) -> usize {
+    let entry = |(name, value): (&String, &Value)| name.len() + value.as_str().map_or(8, str::len);
+    row.iter().map(entry).sum()
 }
 
 #[cfg(test)]

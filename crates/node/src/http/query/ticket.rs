@@ -46,7 +46,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// The job, to be begun again. `None` when no node can have given this out.
+    /// The job, to be begun again; compiles its query. `None` when no node can have given this out.
     pub(super) fn again(&self, repository: RepositoryName) -> Option<NewJob> {
         Some(NewJob {
             repository,
@@ -56,6 +56,7 @@ impl Asked {
                 end_ms: self.end_ms,
             },
             now_ms: self.now_ms,
+            held: None,
         })
     }
 }

@@ -9,6 +9,8 @@ const KNOWN: &str = "head, tail, sort, select, count, groupBy, timeChart";
 const DEFAULT_ROWS: usize = 200;
 /// What LogScale takes at most for `head`, `tail` and `sort`.
 const MAX_ROWS: usize = 20_000;
+/// Each comparison of two rows may look at all of them.
+const MAX_SORT_FIELDS: usize = 32;
 const DEFAULT_GROUPS: usize = 20_000;
 const MAX_GROUPS: usize = 1_000_000;
 const DEFAULT_SERIES: usize = 10;
@@ -51,6 +53,8 @@ impl Parser<'_> {
             "tail" => Stage::Tail(arguments.rows()?),
             "sort" => {
                 let fields = arguments.names("field")?;
+                let count = fields.as_ref().map_or(0, Vec::len);
+                self.at_most(count, MAX_SORT_FIELDS, "fields of sort()")?;
                 let descending = match arguments.one("order", false)? {
                     None => true,
                     Some((_, order)) if order == "desc" => true,

@@ -12,24 +12,72 @@ fn job() -> NewJob {
         query: Query::parse("error").unwrap(),
         range: TimeRange::ALL,
         now_ms: 5,
+        held: None,
     }
 }
 
-fn answer(rows: usize, length: usize) -> QueryResult {
+fn memory() -> MemoryBudget {
+    MemoryBudget::new(1 << 30)
+}
+
+fn jobs() -> Jobs {
+    Jobs::new(&memory())
+}
+
+/// An answer of so many rows.
+pub(in crate::http::query) fn written_for_tests(rows: usize) -> Answer {
+    answer(rows, 50)
+}
+
+fn answer(rows: usize, length: usize) -> Answer {
+    written(rows, length, &memory()).unwrap()
+}
+
+fn written(rows: usize, length: usize, memory: &MemoryBudget) -> Result<Answer, SearchError> {
     let row = |n: usize| {
         let raw = "x".repeat(length);
         let row = serde_json::json!({ "@id": n.to_string(), "@rawstring": raw });
         row.as_object().unwrap().clone()
     };
-    QueryResult {
+    let result = QueryResult {
         events: (0..rows).map(row).collect(),
         ..QueryResult::default()
-    }
+    };
+    Answer::new(result, memory.nothing(Kind::Searches))
+}
+
+#[test]
+fn the_memory_of_an_answer_is_taken_until_nobody_has_it() {
+    let memory = MemoryBudget::new(crate::memory::LEAST);
+    let jobs = Jobs::new(&memory);
+    let now = Instant::now();
+    let begun = jobs.begin(&job(), now).unwrap();
+    let found = written(100, 1000, &memory);
+    assert!(memory.used(Kind::Searches) > 100_000);
+    jobs.finish(&begun.id, found, now);
+    let polled = jobs.poll(&repository(), &begun.id, now);
+    assert!(jobs.remove(&repository(), &begun.id));
+    assert!(
+        memory.used(Kind::Searches) > 100_000,
+        "somebody still reads it"
+    );
+    drop(polled);
+    assert_eq!(memory.used(Kind::Searches), 0);
+    // What does not fit is an error, and nothing of it stays.
+    let refused = written(10, memory.share(Kind::Searches) / 9, &memory);
+    assert!(
+        matches!(
+            refused,
+            Err(SearchError::Execution(ExecutionError::NoMemory { .. }))
+        ),
+        "it has more than there is"
+    );
+    assert_eq!(memory.used(Kind::Searches), 0);
 }
 
 #[test]
 fn a_job_tells_how_far_it_is_and_then_its_rows() {
-    let jobs = Jobs::default();
+    let jobs = jobs();
     let now = Instant::now();
     let begun = jobs.begin(&job(), now).unwrap();
     let progress = Progress {
@@ -59,7 +107,7 @@ fn a_job_tells_how_far_it_is_and_then_its_rows() {
 
 #[test]
 fn a_job_that_nobody_polls_ends_and_its_search_with_it() {
-    let jobs = Jobs::default();
+    let jobs = jobs();
     let begun_at = Instant::now();
     let begun = jobs.begin(&job(), begun_at).unwrap();
     let almost = begun_at + IDLE - Duration::from_millis(1);
@@ -78,7 +126,7 @@ fn a_job_that_nobody_polls_ends_and_its_search_with_it() {
 
 #[test]
 fn an_expired_job_is_gone_even_before_the_sweep() {
-    let jobs = Jobs::default();
+    let jobs = jobs();
     let now = Instant::now();
     let begun = jobs.begin(&job(), now).unwrap();
     assert!(jobs.poll(&repository(), &begun.id, now + IDLE).is_none());
@@ -86,7 +134,7 @@ fn an_expired_job_is_gone_even_before_the_sweep() {
 
 #[test]
 fn only_one_sweeper_at_a_time() {
-    let jobs = Jobs::default();
+    let jobs = jobs();
     let now = Instant::now();
     assert!(jobs.begin(&job(), now).unwrap().must_sweep);
     assert!(!jobs.begin(&job(), now).unwrap().must_sweep);
@@ -96,7 +144,7 @@ fn only_one_sweeper_at_a_time() {
 
 #[test]
 fn a_removed_job_stops() {
-    let jobs = Jobs::default();
+    let jobs = jobs();
     let now = Instant::now();
     let begun = jobs.begin(&job(), now).unwrap();
     assert!(!jobs.remove(&RepositoryName::new("other"), &begun.id));
@@ -110,8 +158,8 @@ fn a_removed_job_stops() {
 #[test]
 fn jobs_and_their_answers_are_bounded() {
     let jobs = Jobs {
-        room: 1000,
-        ..Jobs::default()
+        room: 10_000,
+        ..jobs()
     };
     let now = Instant::now();
     let begun: Vec<_> = (0..MAX_JOBS)

@@ -1,12 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::Arc;
-
 use axum::http::HeaderValue;
 use futures::TryStreamExt;
-use tokio::sync::Semaphore;
 
 use super::*;
+use crate::memory::{Kind, LEAST, MemoryBudget};
 
 fn row(text: &str) -> Row {
     let row = serde_json::json!({ "@rawstring": text });
@@ -52,24 +50,23 @@ async fn rows_are_framed_however_many_there_are() {
 
 #[tokio::test]
 async fn what_fails_at_once_is_an_answer_and_what_fails_later_breaks_off() {
-    let streams = Arc::new(Semaphore::new(1));
-    let permit = streams.clone().try_acquire_owned().unwrap();
-    let refused = respond(Format::Array, rows(vec![Err(failure())]), permit).await;
+    let memory = MemoryBudget::new(LEAST);
+    let take = || memory.try_take(Kind::Searches, 1000).unwrap();
+    let refused = respond(Format::Array, rows(vec![Err(failure())]), take()).await;
     assert!(
         refused
             .unwrap_err()
             .to_string()
             .contains("the bucket is gone")
     );
-    assert_eq!(streams.available_permits(), 1);
+    assert_eq!(memory.used(Kind::Searches), 0);
 
-    let permit = streams.clone().try_acquire_owned().unwrap();
     let broken = rows(vec![Ok(row("a")), Err(failure())]);
-    let answer = respond(Format::Array, broken, permit).await.unwrap();
-    assert_eq!(streams.available_permits(), 0);
+    let answer = respond(Format::Array, broken, take()).await.unwrap();
+    assert!(memory.used(Kind::Searches) > 0);
     let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
     assert!(body.is_err(), "{body:?}");
-    assert_eq!(streams.available_permits(), 1);
+    assert_eq!(memory.used(Kind::Searches), 0);
 }
 
 #[tokio::test]
