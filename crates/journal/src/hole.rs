@@ -55,6 +55,17 @@ impl Journal {
     /// # Errors
     /// [`StoreError::Missing`] when it is a hole.
     pub async fn expect_end(&self, stream: StreamId, at: u64) -> Result<(), StoreError> {
+        self.expect_end_beside(stream, at, false).await
+    }
+
+    /// The same; with `damaged`, an entry behind that cannot be read is not an error, but taken to
+    /// say that the slot was there: it may.
+    pub(crate) async fn expect_end_beside(
+        &self,
+        stream: StreamId,
+        at: u64,
+        damaged: bool,
+    ) -> Result<(), StoreError> {
         let store = &*self.store;
         let prefix = stream.prefix();
         let keys = slot::with_retry(|| store.list(&prefix)).await?;
@@ -65,16 +76,17 @@ impl Journal {
             // Of so many, one at least must say so.
             .take(MAX_IN_FLIGHT + 1);
         for seq in behind {
-            let header = slot::with_retry(|| slot::read_header(store, stream, seq)).await?;
-            if header.is_none_or(|header| header.settled <= at) {
-                continue;
+            match slot::with_retry(|| slot::read_header(store, stream, seq)).await {
+                Ok(header) if header.as_ref().is_none_or(|it| it.settled <= at) => continue,
+                Err(error) if !(damaged && error.is_damage()) => return Err(error),
+                Ok(_) | Err(_) => {}
             }
             // It was there when that entry was made, which may have been after we looked.
-            if slot::with_retry(|| slot::read_header(store, stream, at))
-                .await?
-                .is_some()
-            {
-                return Ok(());
+            match slot::with_retry(|| slot::read_header(store, stream, at)).await {
+                Ok(Some(_)) => return Ok(()),
+                Err(error) if damaged && error.is_damage() => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(None) => {}
             }
             if stream == StreamId::Global && slot::with_retry(|| is_trimmed(store, at)).await? {
                 return Ok(());

@@ -4,6 +4,8 @@
 //! below it exist. The sealer found its slot absent and then made it, so every acknowledged slot
 //! lies below; and the old writer can never again settle the sealed slot, nor anything above it.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
 
 use crate::backoff::Backoff;
@@ -91,6 +93,44 @@ impl Journal {
         term: u64,
         by: &str,
     ) -> Result<Sealed, SealError> {
+        self.seal_beside(stream, from, term, by, None).await
+    }
+
+    /// The same where entries are damaged or gone: they are passed over in looking for the end, and
+    /// named in the answer. The seal is behind all that is there, so it ends the stream as any other,
+    /// and whoever reads up to it meets what was passed over: nobody may take that for read.
+    ///
+    /// The term of an entry that cannot be read is not seen. So this is only for a stream in which
+    /// nobody writes with `term` or a higher one: a partition of which every owner is known, because
+    /// its `global` is sealed already.
+    ///
+    /// # Errors
+    /// As [`Journal::seal`], but not for damage and holes.
+    pub async fn seal_past_damage(
+        &self,
+        stream: StreamId,
+        from: u64,
+        term: u64,
+        by: &str,
+    ) -> Result<(Sealed, Vec<String>), SealError> {
+        let mut past = BTreeSet::new();
+        let sealed = self.seal_beside(stream, from, term, by, Some(&mut past));
+        let sealed = sealed.await?;
+        Ok((
+            sealed,
+            past.into_iter().map(|seq| stream.key(seq)).collect(),
+        ))
+    }
+
+    /// `past`: the slots that were passed over, where that is allowed.
+    async fn seal_beside(
+        &self,
+        stream: StreamId,
+        from: u64,
+        term: u64,
+        by: &str,
+        mut past: Option<&mut BTreeSet<u64>>,
+    ) -> Result<Sealed, SealError> {
         let mut previous: Option<Previous> = None;
         let mut next = from;
         // The slot of this very seal, made by an earlier call or by an unclear try of this one.
@@ -100,16 +140,11 @@ impl Journal {
         let mut backoff = Backoff::default();
         loop {
             // The end of the stream as far as it is known; another entry may still get there first.
-            let mut entries = stream::iter(next..)
-                .map(|seq| slot::read_with_retry(&*self.store, stream, seq))
-                .buffered(READ_AHEAD);
-            while let Some(entry) = entries.next().await {
-                let Some(entry) = entry? else { break };
-                next = entry.seq + 1;
+            let mut see = |entry: Entry| {
                 let known = own.is_some();
                 if !known && entry.term == term && entry.is_seal() && entry.by() == by {
                     own = Some(entry.seq);
-                    continue;
+                    return Ok(());
                 }
                 // Above our own seal its term is the writers' that follow it.
                 if entry.term > term || (entry.term == term && !known) {
@@ -126,9 +161,11 @@ impl Journal {
                         seq: entry.seq,
                     });
                 }
-            }
-            drop(entries);
-            self.expect_end(stream, next).await?;
+                Ok(())
+            };
+            next = self
+                .find_end(stream, next, past.as_deref_mut(), &mut see)
+                .await?;
             if let Some(seq) = own {
                 return self.checked(stream, seq, term, previous).await;
             }
@@ -154,6 +191,43 @@ impl Journal {
             occupied = Some(next);
             // Occupied meanwhile, by whomever: the next round reads and judges it, this very seal
             // included if an unclear first try made it.
+        }
+    }
+
+    /// The first absent slot from `next` on that may be the end; `see` is shown each entry before it.
+    async fn find_end(
+        &self,
+        stream: StreamId,
+        mut next: u64,
+        mut past: Option<&mut BTreeSet<u64>>,
+        see: &mut (dyn FnMut(Entry) -> Result<(), SealError> + Send),
+    ) -> Result<u64, SealError> {
+        loop {
+            let mut entries = stream::iter(next..)
+                .map(|seq| slot::read_with_retry(&*self.store, stream, seq))
+                .buffered(READ_AHEAD);
+            while let Some(entry) = entries.next().await {
+                match (entry, &mut past) {
+                    (Ok(Some(entry)), _) => see(entry)?,
+                    (Ok(None), _) => break,
+                    (Err(error), Some(past)) if error.is_damage() => {
+                        past.insert(next);
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
+                next += 1;
+            }
+            drop(entries);
+            let looked = self.expect_end_beside(stream, next, past.is_some()).await;
+            match (looked, &mut past) {
+                (Ok(()), _) => return Ok(next),
+                // What lay there was acknowledged, and what lies behind may be too.
+                (Err(StoreError::Missing { .. }), Some(past)) => {
+                    past.insert(next);
+                    next += 1;
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
         }
     }
 

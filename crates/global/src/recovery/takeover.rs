@@ -69,6 +69,38 @@ pub(super) async fn seal(
     }
 }
 
+/// Ends a partition of the source, whatever is damaged in it: one entry must not keep the others
+/// from being recovered, and the import stops before it. Whoever may write the partition is known,
+/// as the source's `global` is sealed and read, and has a term below `term`.
+async fn end_past_damage(
+    journal: &Journal,
+    stream: StreamId,
+    from: u64,
+    mut term: u64,
+    by: &str,
+) -> Result<Sealed, LoadError> {
+    let mut tries = 0;
+    loop {
+        match journal.seal_past_damage(stream, from, term, by).await {
+            Ok((sealed, past)) => {
+                for object in past {
+                    tracing::error!(
+                        object,
+                        "damaged or missing in the source's journal, in no segment yet; restore it \
+                         from a backup: until then nothing of this partition is imported from there on"
+                    );
+                }
+                return Ok(sealed);
+            }
+            Err(SealError::Superseded { term: held, .. }) if tries < TERMS => {
+                tries += 1;
+                term = held.saturating_add(1);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// What may be given up, the seal, is offered only where the source refuses to be written to. What
 /// is damaged, or encrypted with another key, would not be read without a seal either: its own error
 /// says what helps.
@@ -199,7 +231,7 @@ impl Source<'_> {
         let to = if self.seal {
             let term = partition.term.saturating_add(1);
             let from = partition.covered;
-            seal(self.journal, stream, from, term, cluster_id, |_, _| Ok(()))
+            end_past_damage(self.journal, stream, from, term, cluster_id)
                 .await
                 .map_err(cannot_seal)?
                 .seq

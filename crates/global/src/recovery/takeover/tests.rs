@@ -115,3 +115,84 @@ fn giving_up_the_seal_is_offered_only_where_the_source_refuses_to_be_written_to(
         assert!(said.to_string().contains("journal/global/7"), "{said}");
     }
 }
+
+mod damage {
+    use std::sync::Arc;
+
+    use backstay_journal::simulated::MemoryStore;
+    use backstay_journal::{CommitError, CommitOptions, Writer, WriterId};
+
+    use super::*;
+    use crate::entity::TermBelow;
+
+    async fn writer(journal: &Journal, partition: u32) -> Writer {
+        let stream = StreamId::Partition(partition);
+        let sealed = journal.seal(stream, 0, 3, "east").await.unwrap();
+        let options = CommitOptions {
+            linger: std::time::Duration::ZERO,
+            ..CommitOptions::default()
+        };
+        let writer = journal.writer(stream, sealed, options);
+        for n in 0..6 {
+            writer.append(format!("{n}").into()).await.unwrap();
+        }
+        writer
+    }
+
+    fn partition(id: u32) -> Partition {
+        Partition {
+            id,
+            term: 3,
+            covered: 2,
+            floor: 0,
+            owner: Some("east".to_owned()),
+            window: None,
+            ran_ms: 0,
+            below: Some(TermBelow {
+                seq: 2,
+                term: 3,
+                extra: Default::default(),
+            }),
+            extra: Default::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_entry_of_one_partition_keeps_none_from_being_ended() {
+        let store = MemoryStore::new();
+        let journal = |by: &str| Journal::new(Arc::new(store.clone()), WriterId(by.to_owned()));
+        let (east, west) = (journal("east"), journal("west"));
+        let writers = [writer(&east, 0).await, writer(&east, 1).await];
+        let broken = StreamId::Partition(0).key(4);
+        store.replace(&broken, "altered".into());
+        let state = State {
+            partitions: vec![partition(0), partition(1)],
+            ..State::default()
+        };
+        let source = Source {
+            journal: &west,
+            seal: true,
+        };
+        // As often as it is begun.
+        for _ in 0..2 {
+            let tails = source.end_partitions(&state, "west").await.unwrap();
+            for tail in tails {
+                assert_eq!((tail.from, tail.imported, tail.to), (2, 2, 7));
+                assert_eq!(tail.term_below(2), Some(3), "nobody has to look back");
+            }
+        }
+        for writer in writers {
+            let late = writer.append("late".into()).await.unwrap_err();
+            assert!(matches!(late, CommitError::Fenced { .. }), "{late}");
+        }
+        // What is damaged is met by whoever reads that partition.
+        let mut tail = west.tail(StreamId::Partition(0), 2, 3);
+        let error = loop {
+            match tail.next().await {
+                Ok(entry) => assert!(entry.unwrap().seq < 4),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains(&broken), "{error}");
+    }
+}
