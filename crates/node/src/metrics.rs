@@ -64,6 +64,8 @@ pub struct Metrics {
     pub live_bytes: Gauge,
     /// Segments published.
     pub segments_published: Counter,
+    /// Segments that have only the texts of their events, because their fields could not be written.
+    pub segments_without_fields: Counter,
     /// Bytes of segments uploaded.
     pub segment_bytes: Counter,
     /// Segments that the state names.
@@ -137,6 +139,10 @@ impl Metrics {
         let live_events: Gauge = register!(live_events, "Events not in a segment yet");
         let live_bytes: Gauge = register!(live_bytes, "Raw bytes not in a segment yet");
         let segments_published: Counter = register!(segments_published, "Segments published");
+        let segments_without_fields: Counter = register!(
+            segments_without_fields,
+            "Segments without the fields of their events, which could not be written"
+        );
         let segment_bytes: Counter = register!(segment_bytes, "Bytes of segments uploaded");
         let segments: Gauge = register!(segments, "Segments in the state");
         let snapshots: Counter = register!(snapshots, "Snapshots written");
@@ -174,6 +180,7 @@ impl Metrics {
             live_events,
             live_bytes,
             segments_published,
+            segments_without_fields,
             segment_bytes,
             segments,
             snapshots,

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::api::{EngineError, Phase};
 use super::keeper::{Keeper, RoundError};
 use super::owned::Owned;
+use super::publish::PUBLISH;
 use super::running::{GlobalError, Running};
 use super::status::{BUCKET, REASONS};
 use super::{Engine, Inner, startup, view};
@@ -198,7 +199,7 @@ impl Engine {
             for (partition, task) in under_way.extract_if(|_, task| task.is_finished()) {
                 // A bug in it, which is tried again like any other failure, and shown until then.
                 if let Err(error) = task.await {
-                    running.note_in("publish", Some(partition), &Err::<(), _>(error));
+                    running.note_in(PUBLISH, Some(partition), &Err::<(), _>(error));
                 }
             }
             for owned in running.all_owned() {
@@ -276,9 +277,12 @@ async fn look_loop(running: &Running) {
 
 impl Running {
     async fn publish_and_trim(&self, owned: &Owned, trims: bool) {
+        let under_way = self.troubles.begin(PUBLISH, owned.id);
         let result = self.publish(owned, false).await;
-        self.note_in("publish", Some(owned.id), &result);
+        drop(under_way);
+        self.note_in(PUBLISH, Some(owned.id), &result);
         if trims {
+            let _under_way = self.troubles.begin("trim", owned.id);
             let result = self.trim(owned).await;
             self.note_in("trim", Some(owned.id), &result);
         }

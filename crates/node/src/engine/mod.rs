@@ -15,6 +15,7 @@
 
 mod api;
 mod buckets;
+mod build;
 mod clock;
 mod cut;
 mod dedupe;

@@ -10,6 +10,7 @@ use backstay_journal::{StoreError, StreamId};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::build::{Built, build};
 use super::cut::{Thresholds, cut, pressure};
 use super::keys::KeysError;
 use super::owned::Owned;
@@ -27,6 +28,9 @@ pub(crate) const PARALLEL: usize = 2;
 /// Unpacked events take so many times their memory while they are written: they, their columns, and
 /// the file.
 const WRITING: usize = 3;
+
+/// The step, as troubles name it.
+pub(crate) const PUBLISH: &str = "publish";
 
 /// Events take hardly more than so many times their raw bytes unpacked. Only those that do make
 /// segments that are smaller than they should be.
@@ -191,6 +195,7 @@ impl Running {
             // nobody; they are not deleted, because that could only ever do harm.
             return Ok(false);
         }
+        self.troubles.gets_on(PUBLISH, owned.id);
         self.metrics.segments_published.inc_by(count);
         let ran = self.global.read(|state| view::ran_ms(state, owned.id));
         owned.cover(origin, keys, ran);
@@ -236,12 +241,21 @@ impl Running {
         let write = move || {
             let events = chunk.events().map_err(|error| error.to_string())?;
             drop(chunk);
-            backstay_search::segment::write(&events).map_err(|error| error.to_string())
+            build(events, backstay_search::segment::write)
         };
-        let written = tokio::task::spawn_blocking(write)
+        let Built { written, bare } = tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| failed(error.to_string()))?
             .map_err(failed)?;
+        if let Some(why) = bare {
+            self.metrics.segments_without_fields.inc();
+            tracing::error!(
+                %repository,
+                events = written.events,
+                why,
+                "the fields of these events could not be written to a segment; it has their texts"
+            );
+        }
         // What is built is small beside its events, and a bucket that hangs holds up no other build.
         drop(leave);
         let bytes: Bytes = written.bytes;

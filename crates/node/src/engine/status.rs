@@ -39,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) unowned: Vec<(u32, Duration)>,
     /// Steps that do not succeed, and for how long.
     pub(crate) failing: Vec<Failing>,
+    /// Steps of partitions that are under way, and for how long they have not got on.
+    pub(crate) under_way: Vec<(&'static str, u32, Duration)>,
     /// What searches failed with of late, and when last.
     pub(crate) searches: Vec<(String, Duration)>,
     /// More for people.
@@ -58,11 +60,13 @@ pub(crate) struct Failing {
 pub(crate) const BUCKET: &str = "bucket";
 /// Nobody writes a partition.
 const PARTITION: &str = "partition";
+/// A step in the background does not succeed.
+const BACKGROUND: &str = "background";
 /// A search has failed.
 const SEARCH: &str = "search";
 
 /// All that can be degraded, as the metric's label has it.
-pub(crate) const REASONS: [&str; 4] = [BUCKET, PARTITION, SEARCH, "background"];
+pub(crate) const REASONS: [&str; 4] = [BUCKET, PARTITION, SEARCH, BACKGROUND];
 
 /// The status of a node in `phase`.
 pub(crate) fn status(phase: &Phase, running: Option<&Running>) -> Status {
@@ -201,12 +205,25 @@ fn all_degraded(loaded: &Loaded) -> Vec<Degraded> {
             });
         } else if failing.step != "takeover" && failing.lasts > loaded.grace {
             all.push(Degraded {
-                reason: "background",
+                reason: BACKGROUND,
                 what: name,
                 detail: format!(
                     "has not succeeded for {} s: {}",
                     failing.lasts.as_secs(),
                     failing.text
+                ),
+            });
+        }
+    }
+    for (step, of, lasts) in &loaded.under_way {
+        let what = format!("{step} {of}");
+        if *lasts > loaded.grace && all.iter().all(|it| it.what != what) {
+            all.push(Degraded {
+                reason: if *step == KEYS { PARTITION } else { BACKGROUND },
+                what,
+                detail: format!(
+                    "has been under way for {} s without getting on: the bucket does not answer",
+                    lasts.as_secs()
                 ),
             });
         }
@@ -282,6 +299,7 @@ fn look(running: &Running, now: Instant) -> Loaded {
                 text: it.text,
             })
             .collect(),
+        under_way: running.troubles.under_way(now),
         searches: running.troubles.searches(now),
         detail: if texts.is_empty() {
             "none".to_owned()

@@ -138,7 +138,9 @@ impl Running {
                 }
             }
         };
+        let under_way = self.troubles.begin(KEYS, partition);
         let learned = self.learn_keys(&owned).await;
+        drop(under_way);
         self.note_in(KEYS, Some(partition), &learned);
         match learned {
             Ok(()) => Outcome::Done,

@@ -43,6 +43,20 @@ pub(crate) struct Troubles {
     unowned: Mutex<BTreeMap<u32, Instant>>,
     /// Why this node cannot take a partition over until somebody helps.
     blocked: Mutex<BTreeMap<u32, String>>,
+    /// Since when a step of a partition has been under way without getting on.
+    under_way: Mutex<BTreeMap<(&'static str, u32), Instant>>,
+}
+
+/// A step of a partition, for as long as it is under way.
+pub(crate) struct UnderWay<'a> {
+    troubles: &'a Troubles,
+    step: (&'static str, u32),
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.troubles.under_way.lock().remove(&self.step);
+    }
 }
 
 impl Troubles {
@@ -89,6 +103,29 @@ impl Troubles {
         searches.retain(|_, at| now.saturating_duration_since(*at) < TOLD);
         let all = searches.iter();
         all.map(|(text, at)| (text.clone(), now.saturating_duration_since(*at)))
+            .collect()
+    }
+
+    /// A step of a partition begins.
+    pub(crate) fn begin(&self, step: &'static str, of: u32) -> UnderWay<'_> {
+        self.gets_on(step, of);
+        UnderWay {
+            troubles: self,
+            step: (step, of),
+        }
+    }
+
+    /// It gets on, so that it does not hang.
+    pub(crate) fn gets_on(&self, step: &'static str, of: u32) {
+        self.under_way.lock().insert((step, of), Instant::now());
+    }
+
+    /// The steps that are under way, and for how long they have not got on.
+    pub(crate) fn under_way(&self, now: Instant) -> Vec<(&'static str, u32, Duration)> {
+        let all = self.under_way.lock();
+        let lasts = |since: &Instant| now.saturating_duration_since(*since);
+        all.iter()
+            .map(|((step, of), since)| (*step, *of, lasts(since)))
             .collect()
     }
 

@@ -17,6 +17,7 @@ fn well() -> Loaded {
         stuck: 0,
         unowned: Vec::new(),
         failing: Vec::new(),
+        under_way: Vec::new(),
         searches: Vec::new(),
         detail: "all".to_owned(),
     }
@@ -52,7 +53,7 @@ fn what_is_wrong_with_a_ready_node() {
             it.unowned = ids.map(|id| (id, lasts)).collect();
         }
     };
-    let cases: [(&str, Loaded, bool, &[&str]); 18] = [
+    let cases: [(&str, Loaded, bool, &[&str]); 22] = [
         ("nothing", well(), true, &[]),
         ("its bucket fails", with(|it| it.silent = LONG), false, &[]),
         (
@@ -116,6 +117,33 @@ fn what_is_wrong_with_a_ready_node() {
             }),
             true,
             &["partition"; 4],
+        ),
+        (
+            "writing segments hangs",
+            with(|it| it.under_way = vec![("publish", 3, LONG)]),
+            true,
+            &["background"],
+        ),
+        (
+            "it is slow",
+            with(|it| it.under_way = vec![("publish", 3, SHORT)]),
+            true,
+            &[],
+        ),
+        (
+            "it has failed, and its next try hangs",
+            with(|it| {
+                it.failing = vec![failing("publish", Some(3), LONG)];
+                it.under_way = vec![("publish", 3, LONG)];
+            }),
+            true,
+            &["background"],
+        ),
+        (
+            "reading keys hangs",
+            with(|it| it.under_way = vec![(KEYS, 3, LONG)]),
+            true,
+            &["partition"],
         ),
         (
             "a step failed once",

@@ -1,0 +1,151 @@
+//! A segment of some events, whatever they are like.
+//!
+//! Events whose columns cannot be built must not hold up all others of their partition: they become
+//! a segment of texts with their times and ids, and each says so in `@error`. Nothing acknowledged
+//! is lost or changed by that; what is lost is that their fields can be searched.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use backstay_search::segment::Written;
+use backstay_search::{Event, SearchError};
+
+/// So much is told of the reason in each event.
+const TOLD: usize = 300;
+
+/// A segment that was built.
+pub(crate) struct Built {
+    pub(crate) written: Written,
+    /// Why it has no fields, if so.
+    pub(crate) bare: Option<String>,
+}
+
+/// Builds a segment by `write`, which may fail or panic.
+///
+/// # Errors
+/// With both reasons, where it cannot even be built of the texts.
+pub(crate) fn build(
+    events: Vec<Event>,
+    write: impl Fn(&[Event]) -> Result<Written, SearchError>,
+) -> Result<Built, String> {
+    let why = match attempt(&events, &write) {
+        Ok(written) => {
+            return Ok(Built {
+                written,
+                bare: None,
+            });
+        }
+        Err(why) => why,
+    };
+    let told: String = why.chars().take(TOLD).collect();
+    let events: Vec<Event> = events.into_iter().map(|it| bare(it, &told)).collect();
+    match attempt(&events, &write) {
+        Ok(written) => Ok(Built {
+            written,
+            bare: Some(why),
+        }),
+        Err(second) => Err(format!("{why}; without their fields: {second}")),
+    }
+}
+
+fn attempt(
+    events: &[Event],
+    write: &impl Fn(&[Event]) -> Result<Written, SearchError>,
+) -> Result<Written, String> {
+    match catch_unwind(AssertUnwindSafe(|| write(events))) {
+        Ok(Ok(written)) => Ok(written),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("a bug: {}", said.unwrap_or("a panic")))
+        }
+    }
+}
+
+fn bare(event: Event, why: &str) -> Event {
+    let message = format!("its fields could not be written to a segment: {why}");
+    Event {
+        tags: Vec::new(),
+        fields: vec![
+            ("@error".to_owned(), "true".to_owned()),
+            ("@error_msg".to_owned(), message),
+        ],
+        ..event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use backstay_search::segment;
+
+    use super::*;
+
+    fn events() -> Vec<Event> {
+        let event = |n: usize| Event {
+            timestamp_ms: n as i64,
+            raw: format!("line {n}"),
+            id: format!("id-{n}"),
+            tags: vec![("type".to_owned(), "json".to_owned())],
+            fields: vec![("field".to_owned(), n.to_string())],
+        };
+        (0..5).map(event).collect()
+    }
+
+    fn refused(events: &[Event]) -> SearchError {
+        SearchError::Write {
+            events: events.len(),
+            detail: "too many columns".to_owned(),
+        }
+    }
+
+    fn has_fields(events: &[Event]) -> bool {
+        events.iter().any(|it| !it.tags.is_empty())
+    }
+
+    #[test]
+    fn what_can_be_built_is_built_whole() {
+        let built = build(events(), segment::write).ok().unwrap();
+        assert!(built.bare.is_none());
+        assert_eq!(built.written.events, 5);
+    }
+
+    #[test]
+    fn events_whose_columns_cannot_be_built_are_kept_as_texts_that_say_so() {
+        let failing = |events: &[Event]| match has_fields(events) {
+            true => Err(refused(events)),
+            false => {
+                assert_eq!(events.len(), 5, "none is left out");
+                for (n, event) in events.iter().enumerate() {
+                    assert_eq!(
+                        (event.timestamp_ms, &*event.id),
+                        (n as i64, &*format!("id-{n}"))
+                    );
+                    assert_eq!(event.raw, format!("line {n}"));
+                    assert_eq!(event.fields[0], ("@error".to_owned(), "true".to_owned()));
+                    assert!(event.fields[1].1.contains("too many columns"));
+                }
+                segment::write(events)
+            }
+        };
+        let panicking = |events: &[Event]| match has_fields(events) {
+            true => panic!("an index is out of bounds"),
+            false => segment::write(events),
+        };
+        let built = build(events(), failing).ok().unwrap();
+        assert_eq!((built.written.events, built.written.raw_bytes), (5, 30));
+        assert!(built.bare.unwrap().contains("too many columns"));
+        let built = build(events(), panicking).ok().unwrap();
+        assert_eq!((built.written.start_ms, built.written.end_ms), (0, 4));
+        assert!(built.bare.unwrap().contains("an index is out of bounds"));
+    }
+
+    #[test]
+    fn what_cannot_be_built_at_all_is_an_error_with_both_reasons() {
+        let error = build(events(), |events| Err(refused(events)))
+            .err()
+            .unwrap();
+        assert_eq!(error.matches("too many columns").count(), 2, "{error}");
+    }
+}
