@@ -30,6 +30,9 @@ pub enum Kind {
     Ingest,
     /// Journal entries that are in no segment yet.
     Tails,
+    /// Journal entries of a recovered cluster that are searched where they lie, until they are
+    /// imported.
+    Recovered,
     /// Journal entries that are read only to be made into segments at once: what must go on when
     /// the tails are full, and what a recovery imports.
     Import,
@@ -45,9 +48,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ingest,
         Self::Tails,
+        Self::Recovered,
         Self::Import,
         Self::Segments,
         Self::Searches,
@@ -60,6 +64,7 @@ impl Kind {
         match self {
             Self::Ingest => "ingest",
             Self::Tails => "tails",
+            Self::Recovered => "recovered-tails",
             Self::Import => "import",
             Self::Segments => "segments",
             Self::Searches => "searches",
@@ -71,10 +76,10 @@ impl Kind {
     /// Its share of the budget, in parts of [`PARTS`]. What is left is for the rest of the process.
     fn parts(self) -> u64 {
         match self {
-            Self::Ingest => 12,
+            Self::Ingest => 10,
             Self::Segments => 6,
             Self::Tails => 4,
-            Self::Import | Self::Searches => 2,
+            Self::Recovered | Self::Import | Self::Searches => 2,
             Self::Columns | Self::Exports => 1,
         }
     }
@@ -111,7 +116,7 @@ pub enum NoMemory {
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     bytes: u64,
-    pools: Arc<[Pool; 7]>,
+    pools: Arc<[Pool; 8]>,
 }
 
 #[derive(Debug)]
@@ -145,10 +150,11 @@ impl MemoryBudget {
     }
 
     fn pool(&self, kind: Kind) -> &Pool {
-        let [ingest, tails, import, segments, searches, columns, exports] = &*self.pools;
+        let [ingest, tails, recovered, import, segments, searches, columns, exports] = &*self.pools;
         match kind {
             Kind::Ingest => ingest,
             Kind::Tails => tails,
+            Kind::Recovered => recovered,
             Kind::Import => import,
             Kind::Segments => segments,
             Kind::Searches => searches,

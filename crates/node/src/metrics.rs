@@ -62,6 +62,8 @@ pub struct Metrics {
     pub live_events: Gauge,
     /// Raw bytes of those.
     pub live_bytes: Gauge,
+    /// Journal entries that lie only in the buckets of recovered clusters.
+    pub recovered_pending_entries: Gauge,
     /// Segments published.
     pub segments_published: Counter,
     /// Segments that have only the texts of their events, because their fields could not be written.
@@ -138,6 +140,10 @@ impl Metrics {
         let partitions_lost: Counter = register!(partitions_lost, "Partitions lost to another");
         let live_events: Gauge = register!(live_events, "Events not in a segment yet");
         let live_bytes: Gauge = register!(live_bytes, "Raw bytes not in a segment yet");
+        let recovered_pending_entries: Gauge = register!(
+            recovered_pending_entries,
+            "Journal entries that lie only in the buckets of recovered clusters"
+        );
         let segments_published: Counter = register!(segments_published, "Segments published");
         let segments_without_fields: Counter = register!(
             segments_without_fields,
@@ -179,6 +185,7 @@ impl Metrics {
             partitions_lost,
             live_events,
             live_bytes,
+            recovered_pending_entries,
             segments_published,
             segments_without_fields,
             segment_bytes,

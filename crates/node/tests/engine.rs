@@ -10,6 +10,8 @@ mod cluster;
 mod damage;
 #[path = "engine/host.rs"]
 mod host;
+#[path = "engine/import.rs"]
+mod import;
 #[path = "engine/isolation.rs"]
 mod isolation;
 #[path = "engine/older.rs"]

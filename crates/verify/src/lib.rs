@@ -24,6 +24,7 @@ mod fact;
 mod finding;
 #[cfg(test)]
 mod measure;
+mod pending;
 mod readiness;
 mod recoverable;
 mod recovery;

@@ -25,7 +25,8 @@ use crate::contents;
 use crate::environment::{Environment, EnvironmentError, effective};
 use crate::fact::Fact;
 use crate::finding::{Check, Finding, Outcome};
-use crate::recovery::{self, OwnBucket, seconds};
+use crate::pending::Pending;
+use crate::recovery::{self, Carried, OwnBucket, seconds};
 use crate::rehearsal::{Rehearsed, rehearse};
 use crate::report::{Figures, Report};
 use crate::verification::Options;
@@ -145,9 +146,11 @@ pub(crate) async fn of_recovery(
     let (mut findings, figures) = match rehearse(&from, own_id).await {
         Ok(done) => {
             let own = own.as_ref().map(|(bucket, _)| bucket);
-            let mut findings = recovery::rehearsed(into, &done);
-            let (segments, figures) = of_segments(way, &done, own, own_id, options).await;
-            if segments.iter().all(|it| it.outcome == Outcome::Ok) {
+            let places = Places::new(&done, own, own_id);
+            let mut findings = recovery::rehearsed(into, &done, &carried(&places).await);
+            let whole = findings.iter().all(|it| it.outcome == Outcome::Ok);
+            let (segments, figures) = of_segments(way, &places, options).await;
+            if whole && segments.iter().all(|it| it.outcome == Outcome::Ok) {
                 seen = Some(Seen(Arc::clone(&done.state)));
             }
             findings.extend(segments);
@@ -263,28 +266,65 @@ fn recover_from(
     }))
 }
 
+/// The buckets of the state that was rehearsed.
+struct Places<'a> {
+    done: &'a Rehearsed,
+    own: Option<&'a Bucket>,
+    /// The own bucket's entity. After a failover or a failback, history is there, too.
+    ours: Option<u32>,
+}
+
+impl<'a> Places<'a> {
+    fn new(done: &'a Rehearsed, own: Option<&'a Bucket>, own_id: Option<&str>) -> Self {
+        let mut buckets = done.state.buckets.iter();
+        let ours = buckets.find(|it| own_id.is_some() && it.cluster_id.as_deref() == own_id);
+        let ours = ours.map(|it| it.id).filter(|id| *id != done.source_id);
+        Self { done, own, ours }
+    }
+
+    /// The bucket of that entity, if it could be opened.
+    fn open(&self, id: u32) -> Option<&'a Bucket> {
+        if id == self.done.source_id {
+            return Some(&self.done.source);
+        }
+        if Some(id) == self.ours {
+            return self.own;
+        }
+        self.done.chain.get(&id)?.as_ref().ok()
+    }
+}
+
+/// Looks for what the source has to carry on.
+async fn carried(places: &Places<'_>) -> Carried {
+    let mut found = Carried::default();
+    for pending in &places.done.elsewhere {
+        let sentence = pending.described();
+        let Some(bucket) = places.open(pending.bucket) else {
+            let why = places.done.chain.get(&pending.bucket);
+            let why = why.and_then(|it| it.as_ref().err().cloned());
+            let why = why.unwrap_or_else(|| "it cannot be opened".to_owned());
+            found.unknown.push(format!("{sentence}; {why}"));
+            continue;
+        };
+        match pending.missing(bucket).await {
+            Ok(missing) => found.missing.extend(missing),
+            Err(error) => found.unknown.push(format!("{sentence}; {error}")),
+        }
+        found.sentences.push(sentence);
+    }
+    found
+}
+
 /// The segments of the state that was rehearsed: counted, and read.
 async fn of_segments(
     way: Way<'_>,
-    done: &Rehearsed,
-    own: Option<&Bucket>,
-    own_id: Option<&str>,
+    places: &Places<'_>,
     options: Options,
 ) -> (Vec<Finding>, Figures) {
-    let (into, state) = (way.into, &done.state);
+    let (into, done) = (way.into, places.done);
+    let state = &done.state;
     let before = way.found_before.map(|it| &*it.0);
-    // After a failover or a failback, history is in the own bucket, too.
-    let ours = state
-        .buckets
-        .iter()
-        .find(|it| own_id.is_some() && it.cluster_id.as_deref() == own_id)
-        .map(|it| it.id)
-        .filter(|id| *id != done.source_id);
-    let place = |bucket: u32| match bucket {
-        id if id == done.source_id => Some(&done.source),
-        id if Some(id) == ours => own,
-        id => done.chain.get(&id).and_then(|it| it.as_ref().ok()),
-    };
+    let place = |bucket: u32| places.open(bucket);
     let elsewhere = state
         .segments
         .iter()
@@ -299,7 +339,7 @@ async fn of_segments(
     };
     let counted = async {
         let mut counted = Counted::default();
-        let known = [Some(done.source_id), ours].into_iter().flatten();
+        let known = [Some(done.source_id), places.ours].into_iter().flatten();
         for id in known.chain(done.chain.keys().copied()) {
             if let Some(bucket) = place(id) {
                 counted.add(census::count(bucket, state, before, |it| it.bucket == id).await?);
@@ -349,6 +389,7 @@ fn figures(done: &Rehearsed) -> Figures {
         repositories: Some(done.state.repositories.len() as u64),
         segments: Some(done.state.segments.len() as u64),
         unread_entries: Some(done.unread),
+        carried_entries: Some(done.elsewhere.iter().map(Pending::entries).sum()),
         load_seconds: Some(seconds(done.took)),
         expected_recovery_seconds: Some(seconds(done.expected)),
         ..Figures::default()

@@ -201,17 +201,45 @@ fn of_store(error: &StoreError) -> (Check, Outcome) {
     }
 }
 
+/// What was found of entries that lie in the buckets of clusters before the source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Carried {
+    /// What lies where.
+    pub(crate) sentences: Vec<String>,
+    /// Objects that are not there.
+    pub(crate) missing: Vec<String>,
+    /// What could not be looked for, and why.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// The journal of the source, and of what it has to carry on.
+fn journal(done: &Rehearsed, carried: &Carried) -> Finding {
+    let check = Check::Journal;
+    if !carried.missing.is_empty() {
+        let sentence = format!("missing: {}", carried.missing.join("; "));
+        return Finding::fails(check, sentence, "restore them from the container's backup");
+    }
+    if let Some(why) = carried.unknown.first() {
+        return Finding::unknown(check, why);
+    }
+    let mut sentence = format!(
+        "read to epochOffset={}; {} entries are in no segment yet",
+        done.read_to, done.unread
+    );
+    for more in &carried.sentences {
+        sentence.push_str("; ");
+        sentence.push_str(more);
+    }
+    Finding::ok(check, sentence)
+}
+
 /// A recovery that came to its end, without its segments.
-pub(crate) fn rehearsed(into: Side, done: &Rehearsed) -> Vec<Finding> {
+pub(crate) fn rehearsed(into: Side, done: &Rehearsed, carried: &Carried) -> Vec<Finding> {
     let source = done.source.config();
     let snapshot = match done.snapshot {
         Some(position) => format!("the newest one, epochOffset={position}, is loaded"),
         None => "there is none yet; all is loaded from the journal".to_owned(),
     };
-    let journal = format!(
-        "read to epochOffset={}; {} entries are in no segment yet",
-        done.read_to, done.unread
-    );
     vec![
         Finding::ok(
             Check::RecoverySource,
@@ -230,7 +258,7 @@ pub(crate) fn rehearsed(into: Side, done: &Rehearsed) -> Vec<Finding> {
             ),
         ),
         Finding::ok(Check::Snapshot, snapshot),
-        Finding::ok(Check::Journal, journal),
+        journal(done, carried),
     ]
 }
 

@@ -23,6 +23,8 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream};
 use uuid::Uuid;
 
+use crate::pending::{self, Pending};
+
 /// Streams that a recovery seals at the same time.
 const SEALED_AT_ONCE: u32 = 8;
 /// Requests that a seal takes: to find the end and to write there, in the source and in the own
@@ -53,6 +55,8 @@ pub(crate) struct Rehearsed {
     pub(crate) read_to: EpochOffset,
     /// Entries of partitions that are in no segment yet.
     pub(crate) unread: u64,
+    /// Those of them that are not in the source's own journal.
+    pub(crate) elsewhere: Vec<Pending>,
     /// When the newest recoverable events were stored, by the store's clock, if any are still in
     /// the journal.
     pub(crate) newest: Option<DateTime<Utc>>,
@@ -183,7 +187,8 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         true => String::new(),
         false => record.loss.to_string(),
     };
-    let unread = record.tails.iter().map(|it| it.to.saturating_sub(it.from));
+    let pending = state.pending_tails();
+    let unread = pending.map(|(_, tail)| tail.to.saturating_sub(tail.imported));
     Ok(Rehearsed {
         source_id: record.bucket,
         chain,
@@ -194,6 +199,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
             offset: record.from_offset,
         },
         unread: unread.sum(),
+        elsewhere: pending::pending(&state, Some(&record.id)),
         newest,
         took,
         expected: expected(took, round_trip, state.partitions.len()),

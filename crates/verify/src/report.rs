@@ -43,6 +43,9 @@ pub struct Figures {
     pub segment_bytes: Option<u64>,
     /// Journal entries that are in no segment yet.
     pub unread_entries: Option<u64>,
+    /// Those of them that lie only in the buckets of clusters before the source, which it has
+    /// recovered itself and not imported yet.
+    pub carried_entries: Option<u64>,
     /// Segments of which the contents were read.
     pub segments_read: Option<u64>,
     /// Seconds since the newest recoverable events were stored: the RPO if the primary were gone
@@ -188,6 +191,11 @@ impl Figures {
                 "unread_entries",
                 "Journal entries that are in no segment yet",
                 number(self.unread_entries),
+            ),
+            (
+                "carried_entries",
+                "Those of them that lie only in buckets of clusters before the source",
+                number(self.carried_entries),
             ),
         ]
     }

@@ -246,8 +246,9 @@ impl Node {
         snapshot::write(&self.own, &state).await.unwrap();
     }
 
-    /// An acknowledged event, and its segment. Answers with the object's name.
-    pub(crate) async fn segment(&self, repository: &str, text: &str) -> String {
+    /// An acknowledged event that is in no segment yet. Answers with the entry's partition, term and
+    /// slot.
+    pub(crate) async fn acknowledge(&self, text: &str) -> (u32, u64, u64) {
         let host = Host {
             id: text.into(),
             incarnation: text.to_owned(),
@@ -279,6 +280,14 @@ impl Node {
             .await
             .unwrap();
         assert!(matches!(appended, TryAppend::Appended { .. }));
+        (partition, term, at)
+    }
+
+    /// An acknowledged event, and its segment. Answers with the object's name.
+    pub(crate) async fn segment(&self, repository: &str, text: &str) -> String {
+        let (partition, term, at) = self.acknowledge(text).await;
+        let state = self.loaded.log.state();
+        let covered = state.partition(partition).unwrap().covered;
         let event = backstay_search::Event {
             timestamp_ms: 1_700_000_000_000,
             raw: text.to_owned(),
@@ -305,7 +314,7 @@ impl Node {
         self.commit(vec![Event::SegmentsPublished {
             partition,
             term,
-            covered_from: known.covered,
+            covered_from: covered,
             covered_to: at + 1,
             segments: vec![segment],
             term_below: None,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::census;
 use crate::contents;
 use crate::finding::{Check, Finding, Outcome};
+use crate::pending::pending;
 use crate::report::lines;
 use crate::verification::Options;
 
@@ -77,10 +78,24 @@ pub async fn whole(bucket: &Bucket, options: Options) -> Whole {
     for partition in &state.partitions {
         wrong.extend(entries(&journal, &state, partition).await);
     }
+    // What lies in other buckets is theirs to be asked for; it is said that it does.
+    let mut elsewhere = String::new();
+    let own = state.writable_bucket().map(|own| own.id);
+    for pending in pending(&state, None) {
+        if Some(pending.bucket) == own {
+            match pending.missing(bucket).await {
+                Ok(missing) => wrong.extend(missing.iter().map(|it| format!("{it} is missing"))),
+                Err(error) => wrong.push(error.to_string()),
+            }
+        } else {
+            elsewhere.push_str("; ");
+            elsewhere.push_str(&pending.described());
+        }
+    }
     checks.push(if wrong.is_empty() {
         Finding::ok(
             Check::Journal,
-            format!("whole, and read to {}", log.state().position()),
+            format!("whole, and read to {}{elsewhere}", log.state().position()),
         )
     } else {
         Finding::fails(Check::Journal, named(&wrong), RESTORE)

@@ -22,7 +22,8 @@ pub struct SegmentSet {
     base: Arc<Vec<Segment>>,
     /// `None`: removed from the base.
     changes: BTreeMap<SegmentRef, Option<Segment>>,
-    len: usize,
+    /// How many are in each bucket; together, all of them.
+    buckets: BTreeMap<u32, usize>,
 }
 
 impl SegmentSet {
@@ -41,21 +42,32 @@ impl SegmentSet {
                 return Err(twin.id);
             }
         }
-        Ok(Self {
-            len: segments.len(),
-            base: Arc::new(segments),
-            changes: BTreeMap::new(),
-        })
+        let mut set = Self::default();
+        set.set_base(segments);
+        Ok(set)
+    }
+
+    fn set_base(&mut self, segments: Vec<Segment>) {
+        self.buckets.clear();
+        for segment in &segments {
+            *self.buckets.entry(segment.bucket).or_default() += 1;
+        }
+        self.base = Arc::new(segments);
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.buckets.values().sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.buckets.is_empty()
+    }
+
+    /// The ids of the buckets that they are in.
+    pub fn buckets(&self) -> impl Iterator<Item = u32> {
+        self.buckets.keys().copied()
     }
 
     /// All of them, in order.
@@ -113,19 +125,20 @@ impl SegmentSet {
     /// Adds a segment, or replaces the one of the same name.
     pub fn insert(&mut self, segment: Segment) {
         let name = segment.reference();
-        if self.get(&name).is_none() {
-            self.len += 1;
+        if let Some(known) = self.get(&name).map(|known| known.bucket) {
+            self.count_out(known);
         }
+        *self.buckets.entry(segment.bucket).or_default() += 1;
         self.changes.insert(name, Some(segment));
         self.fold_if_due();
     }
 
     /// Removes a segment; `false` if it is not there.
     pub fn remove(&mut self, name: &SegmentRef) -> bool {
-        if self.get(name).is_none() {
+        let Some(known) = self.get(name).map(|known| known.bucket) else {
             return false;
-        }
-        self.len -= 1;
+        };
+        self.count_out(known);
         if self.in_base(name).is_some() {
             self.changes.insert(name.clone(), None);
         } else {
@@ -140,8 +153,17 @@ impl SegmentSet {
     pub(crate) fn retain_mut(&mut self, mut keep: impl FnMut(&mut Segment) -> bool) {
         let mut all = self.take_all();
         all.retain_mut(|segment| keep(segment));
-        self.len = all.len();
-        self.base = Arc::new(all);
+        self.set_base(all);
+    }
+
+    /// One less in that bucket.
+    fn count_out(&mut self, bucket: u32) {
+        if let Some(count) = self.buckets.get_mut(&bucket) {
+            *count -= 1;
+            if *count == 0 {
+                self.buckets.remove(&bucket);
+            }
+        }
     }
 
     /// Folds when the changes have become many.
@@ -175,13 +197,13 @@ fn against(segment: &Segment, name: &SegmentRef) -> Ordering {
 
 impl PartialEq for SegmentSet {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
 impl fmt::Debug for SegmentSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} segments", self.len)
+        write!(f, "{} segments", self.len())
     }
 }
 

@@ -298,6 +298,23 @@ pub struct Degraded {
     pub detail: String,
 }
 
+/// What lies only in the bucket of a recovered cluster: journal entries that are searched there until
+/// they are in segments of this cluster. Until then, that bucket must not be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotImported {
+    /// The cluster that was recovered.
+    pub from_cluster: String,
+    /// The bucket, as the state names it.
+    pub bucket: u32,
+    /// Its container.
+    pub container: String,
+    /// Partitions with such entries.
+    pub partitions: usize,
+    /// The entries.
+    pub entries: u64,
+}
+
 /// Whether the node should get traffic.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Status {
@@ -307,6 +324,8 @@ pub struct Status {
     pub reason: Option<String>,
     /// What is not as it should be, whether it should get traffic or not.
     pub degraded: Vec<Degraded>,
+    /// What lies only in the buckets of recovered clusters.
+    pub not_imported: Vec<NotImported>,
     /// The state of each part.
     pub parts: Vec<StatusPart>,
 }

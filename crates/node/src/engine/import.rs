@@ -1,45 +1,89 @@
 //! Taking in what a recovered cluster had acknowledged but not yet put into a segment.
 //!
-//! The recovery has sealed the source's partitions, so their tails are final. Their events become
-//! segments of this cluster, in its own bucket, before it serves; how far that has come is in the
-//! state, so that a crash, or another node that helps, repeats nothing. The source's idempotency
-//! keys follow when a partition is taken over (see `keys`).
+//! The recovery has sealed the source's partitions, so their tails are final, and the node serves:
+//! searches read them where they lie (see `recovered`). In the background their events become
+//! segments of this cluster, in its own bucket; how far that has come is in the state, so that a
+//! crash, or another node, repeats nothing. Each partition of each recovery is imported by itself,
+//! so that one that is damaged, or lies in a bucket that cannot be reached, delays no other. The
+//! source's idempotency keys follow when a partition is taken over (see `keys`).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use backstay_bucket::Bucket;
 use backstay_failpoint::hit;
-use backstay_global::{Event, RecoveredTail, RecoveryRecord, journal_over};
+use backstay_global::{Event, journal_over};
 use backstay_journal::{Journal, StreamId, TailError};
+use tokio::sync::Semaphore;
 
 use super::cut::{Thresholds, cut};
+use super::plan::importer;
 use super::publish::{Origin, PublishError};
 use super::running::Running;
 use super::tails::{self, FollowError, LiveEntry, weight};
-use super::view;
+use super::view::{self, PendingTail};
 use crate::memory::Kind;
 
+/// Pieces of one recovery that are imported at the same time.
+pub(crate) const PARALLEL: usize = 4;
+
+/// The waits between tries of one that does not succeed: the first, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
 impl Running {
-    /// Imports all pending tails.
-    pub(crate) async fn import(&self) -> Result<(), PublishError> {
-        loop {
-            self.global.refresh().await?;
-            let pending = self.global.read(view::pending_tails);
-            let Some((record, tail)) = pending.into_iter().next() else {
-                return Ok(());
+    /// What is pending and this node's to import.
+    pub(crate) fn to_import(&self) -> Vec<PendingTail> {
+        if self.ended.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let alive = self.alive.read();
+        let ingesting = alive.iter().filter(|(_, peer)| peer.ingests);
+        let ingesting = ingesting.map(|(host, _)| host.as_str());
+        self.global.read(|state| {
+            let ours = |tail: &PendingTail| {
+                let partition = state.partition(tail.partition);
+                let owner = partition.and_then(|it| it.owner.as_deref());
+                importer(owner, ingesting.clone()) == Some(self.host.as_str())
             };
-            self.import_some(&record, &tail).await?;
+            let pending = view::pending_tails(state);
+            pending.into_iter().filter(ours).collect()
+        })
+    }
+
+    /// Imports a tail to its end, piece by piece, or until it is another node's to do. Each piece
+    /// takes one of the `turns`, which all of its recovery share: where a bucket answers slowly, it
+    /// keeps nobody waiting but those that need it, too.
+    pub(crate) async fn import(&self, mut tail: PendingTail, turns: &Semaphore) {
+        let mut wait = WAITS.0;
+        loop {
+            let result = {
+                let Ok(_turn) = turns.acquire().await else {
+                    return;
+                };
+                hit("node.import.before_read");
+                self.import_some(&tail).await
+            };
+            self.note_in("import", Some(tail.partition), &result);
+            match result {
+                Ok(()) => wait = WAITS.0,
+                Err(_) => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(WAITS.1);
+                }
+            }
+            let same =
+                |it: &PendingTail| (&it.recovery, it.partition) == (&tail.recovery, tail.partition);
+            match self.to_import().into_iter().find(same) {
+                Some(left) => tail = left,
+                None => return,
+            }
         }
     }
 
     /// Imports as much of a tail as makes segments of the usual size.
-    async fn import_some(
-        &self,
-        record: &RecoveryRecord,
-        tail: &RecoveredTail,
-    ) -> Result<(), PublishError> {
-        let source = self.source_journal(record).await?;
+    async fn import_some(&self, tail: &PendingTail) -> Result<(), PublishError> {
+        let source = self.source_journal(tail.bucket).await?;
         let stream = StreamId::Partition(tail.partition);
         let known = tail.term_below(tail.imported);
         let term = tails::term_below(&source, stream, tail.imported, known)
@@ -58,6 +102,7 @@ impl Running {
             let needed = weight(&entry);
             let held = match self.memory.try_take(Kind::Import, needed) {
                 Ok(held) => held,
+                // Nothing is held here while it waits.
                 Err(_) if entries.is_empty() => self.memory.take(Kind::Import, needed).await,
                 Err(_) => {
                     to = entry.seq;
@@ -101,13 +146,13 @@ impl Running {
         hit("node.import.before_upload");
         let mut segments = self.upload(batches, origin).await?;
         for segment in &mut segments {
-            segment.rest.get_or_insert_default().imported_by = Some(record.id.as_str().into());
+            segment.rest.get_or_insert_default().imported_by = Some(tail.recovery.as_str().into());
         }
         hit("node.import.before_commit");
         let imported = self
             .commit(|_| {
                 Ok(vec![Event::TailImported {
-                    recovery: record.id.clone(),
+                    recovery: tail.recovery.clone(),
                     partition: tail.partition,
                     from: tail.imported,
                     to,
@@ -118,6 +163,7 @@ impl Running {
             .await?;
         hit("node.import.after_commit");
         if imported {
+            self.prune();
             tracing::info!(
                 partition = tail.partition,
                 from = tail.imported,
@@ -129,8 +175,8 @@ impl Running {
         Ok(())
     }
 
-    async fn source_journal(&self, record: &RecoveryRecord) -> Result<Journal, FollowError> {
-        let bucket = self.source_bucket(record.bucket).await?;
+    async fn source_journal(&self, bucket: u32) -> Result<Journal, FollowError> {
+        let bucket = self.source_bucket(bucket).await?;
         Ok(journal_over(&bucket, self.journal.writer_id().clone()))
     }
 

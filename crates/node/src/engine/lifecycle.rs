@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -14,7 +15,7 @@ use super::owned::Owned;
 use super::publish::PUBLISH;
 use super::running::{GlobalError, Running};
 use super::status::{BUCKET, REASONS};
-use super::{Engine, Inner, startup, view};
+use super::{Engine, Inner, import, startup, view};
 use crate::metrics::ReasonLabel;
 
 /// How often the own partitions are looked at for segments that are due.
@@ -23,6 +24,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// How often trimming is looked at, at the least.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked whether something is this node's to import.
+const IMPORT_EVERY: Duration = Duration::from_millis(500);
 /// How often the credentials that the variables give are tried until they open their bucket.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether something is degraded.
@@ -133,6 +136,9 @@ impl Engine {
         self.spawn(async move { engine.publish_loop(&of).await });
         let engine = self.clone();
         let of = Arc::clone(&running);
+        self.spawn(async move { engine.import_loop(&of).await });
+        let engine = self.clone();
+        let of = Arc::clone(&running);
         self.spawn(async move { engine.snapshot_loop(&of).await });
         let of = Arc::clone(&running);
         self.spawn(async move { renew_loop(&of).await });
@@ -219,6 +225,36 @@ impl Engine {
         }
     }
 
+    /// Each partition of each recovery is imported by a task of its own.
+    async fn import_loop(&self, running: &Arc<Running>) {
+        let mut ticks = interval(IMPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turns: HashMap<String, Arc<Semaphore>> = HashMap::new();
+        let mut under_way: HashMap<(String, u32), JoinHandle<()>> = HashMap::new();
+        loop {
+            ticks.tick().await;
+            for ((_, partition), task) in under_way.extract_if(|_, task| task.is_finished()) {
+                // A bug in it, which is tried again like any other failure, and shown until then.
+                if let Err(error) = task.await {
+                    running.note_in("import", Some(partition), &Err::<(), _>(error));
+                }
+            }
+            running.show_pending();
+            for tail in running.to_import() {
+                let key = (tail.recovery.clone(), tail.partition);
+                if under_way.contains_key(&key) {
+                    continue;
+                }
+                let turns = turns
+                    .entry(tail.recovery.clone())
+                    .or_insert_with(|| Arc::new(Semaphore::new(import::PARALLEL)));
+                let (of, turns) = (Arc::clone(running), Arc::clone(turns));
+                let task = self.spawn(async move { of.import(tail, &turns).await });
+                under_way.insert(key, task);
+            }
+        }
+    }
+
     /// Tells when something begins, or ceases, to be degraded.
     async fn tell_loop(&self) {
         let mut told = BTreeSet::new();
@@ -286,6 +322,13 @@ impl Running {
             let result = self.trim(owned).await;
             self.note_in("trim", Some(owned.id), &result);
         }
+    }
+
+    fn show_pending(&self) {
+        let pending = self.global.read(view::pending_tails);
+        let entries: u64 = pending.iter().map(view::PendingTail::entries).sum();
+        let left = i64::try_from(entries).unwrap_or(i64::MAX);
+        self.metrics.recovered_pending_entries.set(left);
     }
 
     fn show_backlog(&self, owned: &Owned) {

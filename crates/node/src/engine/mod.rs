@@ -35,6 +35,7 @@ mod peers;
 mod plan;
 mod publish;
 mod record;
+mod recovered;
 mod running;
 mod search;
 mod snapshots;
@@ -62,8 +63,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use api::{
-    Accepted, Degraded, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
-    RepositoryName, SearchError, Status, StatusPart,
+    Accepted, Degraded, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, NotImported,
+    Phase, RepositoryName, SearchError, Status, StatusPart,
 };
 pub use backstay_search::Row;
 pub use backstay_token::TokenError;

@@ -104,6 +104,17 @@ impl Pace {
     }
 }
 
+/// Who imports what a recovered cluster left in a partition: its owner, or where nobody who is alive
+/// owns it, the first that could. That two do it for a while costs work and nothing else: the state
+/// takes each piece once. `None` while nobody writes segments.
+pub(crate) fn importer<'a>(
+    owner: Option<&str>,
+    mut ingesting: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    let owns = |host: &&str| Some(*host) == owner;
+    ingesting.clone().find(owns).or_else(|| ingesting.next())
+}
+
 /// The wait between two heartbeats. All hosts write to one stream, one slot after the other: when
 /// that is slow, they would only be in each other's way. So half of the time at most is spent on
 /// heartbeats.

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::buckets::Buckets;
 use super::owned::Owned;
+use super::recovered::RecoveredTails;
 use super::tails::{FollowError, Tails, Witness};
 use super::troubles::Troubles;
 use super::view;
@@ -48,6 +49,8 @@ pub(crate) struct Running {
     pub(crate) tails: Tails,
     /// What searches share.
     pub(crate) resources: Resources,
+    /// What recovered clusters have that is not imported yet.
+    pub(crate) recovered: RecoveredTails,
     /// Segments on the local disk.
     pub(crate) cache: Option<DiskCache>,
     /// The partitions that this node writes.
@@ -246,10 +249,11 @@ impl Running {
     pub(crate) fn prune(&self) {
         let state = self.global.state();
         self.tails.prune(&view::covered(&state));
+        self.recovered.prune(&view::pending_tails(&state));
         self.metrics.segments.set(state.segments.len() as i64);
         self.metrics.global_offset.set(state.offset as i64);
-        let (events, bytes) = self.tails.totals();
-        self.metrics.live_events.set(events as i64);
-        self.metrics.live_bytes.set(bytes as i64);
+        let (own, recovered) = (self.tails.totals(), self.recovered.totals());
+        self.metrics.live_events.set((own.0 + recovered.0) as i64);
+        self.metrics.live_bytes.set((own.1 + recovered.1) as i64);
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use backstay_global::{BucketEntity, RepositoryId, Segment};
 use backstay_search::{Execution, Limits, LiveEvents, Query, SourceError, TimeRange};
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 
 use super::api::{RepositoryName, SearchError};
 use super::running::Running;
 use super::sources::BucketSegment;
-use super::view;
+use super::view::{self, PendingTail};
 
 /// How often a search takes a newer state before it gives up; each time, somebody has published
 /// segments in the microseconds between two locks.
@@ -20,6 +20,7 @@ const TRIES: u32 = 100;
 struct Chosen {
     repositories: Vec<RepositoryId>,
     covered: Vec<(u32, u64)>,
+    pending: Vec<PendingTail>,
     segments: Vec<Segment>,
     buckets: BTreeMap<u32, BucketEntity>,
 }
@@ -36,14 +37,7 @@ impl Running {
         self.catch_up().await?;
         for _ in 0..TRIES {
             let chosen = self.choose(repository, range)?;
-            let mut live: Option<Vec<Arc<dyn LiveEvents>>> = Some(Vec::new());
-            for repository in &chosen.repositories {
-                let more = self.tails.batches(&chosen.covered, repository.as_str());
-                live = live.zip(more).map(|(mut all, more)| {
-                    all.extend(more.into_iter().map(|batch| batch as Arc<dyn LiveEvents>));
-                    all
-                });
-            }
+            let live = self.live(&chosen);
             let Some(live) = live else {
                 continue;
             };
@@ -77,6 +71,19 @@ impl Running {
         })
     }
 
+    /// What of the tails belongs to a state; `None` when it is too old.
+    fn live(&self, chosen: &Chosen) -> Option<Vec<Arc<dyn LiveEvents>>> {
+        let mut live: Vec<Arc<dyn LiveEvents>> = Vec::new();
+        for repository in &chosen.repositories {
+            let id = repository.as_str();
+            let own = self.tails.batches(&chosen.covered, id)?;
+            let recovered = self.recovered.batches(&chosen.pending, id)?;
+            let batches = own.into_iter().chain(recovered);
+            live.extend(batches.map(|batch| batch as Arc<dyn LiveEvents>));
+        }
+        Some(live)
+    }
+
     /// Brings the metadata and all tails to the present.
     async fn catch_up(&self) -> Result<(), SearchError> {
         let unavailable = |detail: String| SearchError::Unavailable { detail };
@@ -84,11 +91,12 @@ impl Running {
             .refresh()
             .await
             .map_err(|error| unavailable(error.to_string()))?;
-        let partitions = self.global.read(view::partitions);
-        let tails = partitions
-            .into_iter()
-            .map(|partition| self.follow(partition));
-        try_join_all(tails)
+        let (partitions, pending) = self
+            .global
+            .read(|state| (view::partitions(state), view::pending_tails(state)));
+        let own = partitions.into_iter().map(|it| self.follow(it));
+        let recovered = pending.iter().map(|it| self.follow_recovered(it));
+        try_join(try_join_all(own), try_join_all(recovered))
             .await
             .map_err(|error| unavailable(error.to_string()))?;
         Ok(())
@@ -111,6 +119,7 @@ impl Running {
             let repositories = view::searched(state, repository.as_str())?;
             Ok(Chosen {
                 covered: view::covered(state),
+                pending: view::pending_tails(state),
                 segments: view::segments(state, &repositories, range),
                 buckets: view::buckets(state),
                 repositories,

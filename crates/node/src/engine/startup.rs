@@ -1,5 +1,6 @@
-//! From nothing to a node that knows the state: load or recover it, join the cluster, take in
-//! what the recovered cluster had acknowledged, write a new cluster's first snapshot.
+//! From nothing to a node that knows the state: load or recover it, join the cluster, write a new
+//! cluster's first snapshot. What a recovered cluster had acknowledged and not put into segments is
+//! taken in later, while the node serves (see `import`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +18,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, Semaphore};
 
 use super::buckets::Buckets;
-use super::publish::PublishError;
+use super::recovered::RecoveredTails;
 use super::running::{GlobalError, Running, signature};
 use super::snapshots::SnapshotError;
-use super::tails::{FollowError, Tails};
+use super::tails::Tails;
 use super::troubles::Troubles;
 use crate::config::NodeConfig;
 use crate::memory::MemoryBudget;
@@ -44,9 +45,6 @@ pub enum StartError {
     /// `global` cannot be written.
     #[error(transparent)]
     Global(#[from] GlobalError),
-    /// The source's unread tails cannot be imported.
-    #[error("importing the recovered cluster's journal: {0}")]
-    Import(#[from] PublishError),
     /// The first snapshot cannot be written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -75,10 +73,9 @@ impl StartError {
         match self {
             Self::Bucket(error) => error.is_retryable(),
             Self::Load(error) => error.is_retryable(),
-            Self::Global(error) | Self::Import(PublishError::Global(error)) => {
+            Self::Global(error) => {
                 error.is_retryable() || matches!(error, GlobalError::Stale { .. })
             }
-            Self::Import(error) => import_is_retryable(error),
             Self::Snapshot(error) => error.is_retryable(),
             Self::File { .. } | Self::NoWritableBucket { .. } => false,
         }
@@ -88,26 +85,9 @@ impl StartError {
     pub(crate) fn fence(&self) -> Option<(&str, u64)> {
         match self {
             Self::Load(LoadError::Fenced { by, term, .. })
-            | Self::Global(GlobalError::Fenced { by, term })
-            | Self::Import(PublishError::Global(GlobalError::Fenced { by, term })) => {
-                Some((by, *term))
-            }
+            | Self::Global(GlobalError::Fenced { by, term }) => Some((by, *term)),
             _ => None,
         }
-    }
-}
-
-fn import_is_retryable(error: &PublishError) -> bool {
-    match error {
-        PublishError::Upload(error) => error.is_retryable(),
-        PublishError::Global(error) => error.is_retryable(),
-        // The source may be away for a moment; only an operator can decide to give it up.
-        PublishError::Follow(
-            FollowError::Tail(_) | FollowError::Source(_) | FollowError::Full { .. },
-        ) => true,
-        PublishError::Trim(error) => error.is_retryable(),
-        PublishError::Keys(_) => true,
-        PublishError::Follow(FollowError::Record { .. }) | PublishError::Build { .. } => false,
     }
 }
 
@@ -155,9 +135,6 @@ pub(crate) async fn start(
     running.join().await?;
     hit("node.start.after_join");
     running.keep_given().await?;
-    say("importing what the recovered cluster had not put into segments".to_owned());
-    running.import().await?;
-    hit("node.start.after_import");
     match origin {
         Origin::Local | Origin::Own => running.mirror().await?,
         Origin::Created | Origin::Journal => {
@@ -208,6 +185,7 @@ async fn assemble(
         bucket,
         buckets,
         tails: Tails::new(loaded.journal.clone(), memory.clone()),
+        recovered: RecoveredTails::new(memory.clone()),
         memory: memory.clone(),
         journal: loaded.journal,
         global: loaded.log,

@@ -8,9 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::api::{Degraded, Phase, Status, StatusPart};
+use super::api::{Degraded, NotImported, Phase, Status, StatusPart};
 use super::running::Running;
 use super::taking::KEYS;
+use super::view;
 
 /// What is decided upon.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Loaded {
     pub(crate) under_way: Vec<(&'static str, u32, Duration)>,
     /// What searches failed with of late, and when last.
     pub(crate) searches: Vec<(String, Duration)>,
+    /// What lies only in the buckets of recovered clusters.
+    pub(crate) not_imported: Vec<NotImported>,
     /// More for people.
     pub(crate) detail: String,
 }
@@ -86,6 +89,7 @@ pub(crate) fn decide(facts: &Facts) -> Status {
     }];
     let mut reason = (!ready).then(|| facts.phase.to_string());
     let mut degraded = Vec::new();
+    let mut not_imported = Vec::new();
     if let Some(loaded) = &facts.loaded {
         let journal = journal(loaded);
         let partitions = partitions(loaded);
@@ -95,13 +99,35 @@ pub(crate) fn decide(facts: &Facts) -> Status {
             }
         }
         degraded = all_degraded(loaded);
-        parts.extend([journal, partitions, background(loaded)]);
+        not_imported.clone_from(&loaded.not_imported);
+        parts.extend([journal, partitions, import(loaded), background(loaded)]);
     }
     Status {
         ok: reason.is_none(),
         reason,
         degraded,
+        not_imported,
         parts,
+    }
+}
+
+/// What is still only in a recovered cluster's bucket is searched there: nothing is wrong.
+fn import(loaded: &Loaded) -> StatusPart {
+    let text = |it: &NotImported| {
+        format!(
+            "{} journal entries of {} partitions are only in container {} of cluster {}; keep it until they are imported",
+            it.entries, it.partitions, it.container, it.from_cluster
+        )
+    };
+    let texts: Vec<String> = loaded.not_imported.iter().map(text).collect();
+    StatusPart {
+        name: "import",
+        ok: true,
+        detail: if texts.is_empty() {
+            "nothing is left to import".to_owned()
+        } else {
+            texts.join("; ")
+        },
     }
 }
 
@@ -301,6 +327,7 @@ fn look(running: &Running, now: Instant) -> Loaded {
             .collect(),
         under_way: running.troubles.under_way(now),
         searches: running.troubles.searches(now),
+        not_imported: running.global.read(view::not_imported),
         detail: if texts.is_empty() {
             "none".to_owned()
         } else {

@@ -81,12 +81,14 @@ pub enum FollowError {
     },
     /// It is more than this node can hold.
     #[error(
-        "{stream} holds more that is in no segment yet than the {share} bytes that this node has for tails (BACKSTAY_MEMORY_BYTES); its owner is making segments of it, try again in a moment"
+        "{stream} holds more that is in no segment yet than the {share} bytes that this node has for {kind} (BACKSTAY_MEMORY_BYTES); its owner is making segments of it, try again in a moment"
     )]
     Full {
         /// The stream.
         stream: StreamId,
-        /// What all tails together may take.
+        /// What for.
+        kind: &'static str,
+        /// What all such tails together may take.
         share: usize,
     },
 }
@@ -196,7 +198,11 @@ struct Live {
 pub(crate) struct Follower {
     journal: Journal,
     stream: StreamId,
+    /// Nothing is read from here on: of another cluster's stream, what was acknowledged ends there.
+    to: u64,
     memory: MemoryBudget,
+    /// What its memory is accounted for as.
+    kind: Kind,
     /// The reader, and when its last full run to the end began.
     reader: tokio::sync::Mutex<Option<Reader>>,
     live: Mutex<Live>,
@@ -215,9 +221,25 @@ impl Follower {
         Self {
             journal,
             stream: StreamId::Partition(partition),
+            to: u64::MAX,
             memory,
+            kind: Kind::Tails,
             reader: tokio::sync::Mutex::new(None),
             live: Mutex::new(Live::default()),
+        }
+    }
+
+    /// The tail of a partition of a recovered cluster, which ends at `to`.
+    pub(crate) fn recovered(
+        journal: Journal,
+        partition: u32,
+        to: u64,
+        memory: MemoryBudget,
+    ) -> Self {
+        Self {
+            to,
+            kind: Kind::Recovered,
+            ..Self::new(journal, partition, memory)
         }
     }
 
@@ -290,7 +312,8 @@ impl Follower {
             reader.tail.set_floor(now.floor);
             match self.read_on(reader, owned).await {
                 Ok(()) => {
-                    if self.is_beyond(reader.tail.position(), &witness).await? {
+                    let end = self.live.lock().end;
+                    if self.is_beyond(end, &witness).await? {
                         continue;
                     }
                     reader.current_as_of = Some(began);
@@ -326,17 +349,25 @@ impl Follower {
     async fn read_on(&self, reader: &mut Reader, owned: bool) -> Result<(), FollowError> {
         let full = || FollowError::Full {
             stream: self.stream,
-            share: self.memory.share(Kind::Tails),
+            kind: self.kind.as_str(),
+            share: self.memory.share(self.kind),
         };
         let must = || owned && self.live.lock().entries.is_empty();
-        let fits = self.memory.try_take(Kind::Tails, reader.missing).is_ok();
+        let fits = self.memory.try_take(self.kind, reader.missing).is_ok();
         if reader.missing > 0 && !fits && !must() {
             return Err(full());
         }
         reader.missing = 0;
-        while let Some(entry) = reader.tail.next().await? {
+        while self.live.lock().end < self.to {
+            let Some(entry) = reader.tail.next().await? else {
+                break;
+            };
+            if entry.seq >= self.to {
+                self.live.lock().end = self.to;
+                break;
+            }
             let needed = weight(&entry);
-            let held = match self.memory.try_take(Kind::Tails, needed) {
+            let held = match self.memory.try_take(self.kind, needed) {
                 Ok(held) => held,
                 Err(_) if must() => self.memory.take(Kind::Import, needed).await,
                 Err(_) => {
@@ -352,7 +383,7 @@ impl Follower {
             live.end = entry.seq + 1;
         }
         let mut live = self.live.lock();
-        live.end = live.end.max(reader.tail.position());
+        live.end = live.end.max(reader.tail.position()).min(self.to);
         Ok(())
     }
 
@@ -385,7 +416,7 @@ impl Follower {
         Some((entries, live.end.max(covered)))
     }
 
-    fn totals(&self) -> (usize, usize) {
+    pub(crate) fn totals(&self) -> (usize, usize) {
         let live = self.live.lock();
         live.entries.iter().fold((0, 0), |(events, bytes), entry| {
             (events + entry.events(), bytes + entry.raw_bytes)

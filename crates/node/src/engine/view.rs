@@ -1,6 +1,6 @@
 //! What the engine asks of the state, in its own terms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backstay_global::{
@@ -9,7 +9,7 @@ use backstay_global::{
 use backstay_search::TimeRange;
 use ring::digest::{SHA256, digest};
 
-use super::api::{IngestTokenInfo, RepositoryName, SearchError};
+use super::api::{IngestTokenInfo, NotImported, RepositoryName, SearchError};
 use super::keys::KeySources;
 use super::plan::Sign;
 use super::tails::Standing;
@@ -152,12 +152,21 @@ pub(crate) fn buckets(state: &State) -> BTreeMap<u32, BucketEntity> {
 /// The buckets of other clusters, and whether anything that is searched or to be imported is there.
 pub(crate) fn foreign_buckets(state: &State) -> Vec<(BucketEntity, bool)> {
     let foreign = state.buckets.iter().filter(|it| it.read_only);
-    let is_needed = |id: u32| {
-        let mut pending = state.pending_tails();
-        pending.any(|(record, _)| record.bucket == id)
-            || state.segments.iter().any(|segment| segment.bucket == id)
+    // Idempotency keys that are still only there are needed by whoever takes a partition over.
+    let waits = |record: &RecoveryRecord| {
+        let mut tails = record.tails.iter();
+        tails.any(|tail| !tail.is_imported() || tail.keys_pending)
     };
-    foreign.map(|it| (it.clone(), is_needed(it.id))).collect()
+    let mut needed: BTreeSet<u32> = state
+        .recoveries
+        .iter()
+        .filter(|record| waits(record))
+        .map(|record| record.bucket)
+        .collect();
+    needed.extend(state.segments.buckets());
+    foreign
+        .map(|it| (it.clone(), needed.contains(&it.id)))
+        .collect()
 }
 
 /// What an ingest token allows.
@@ -177,12 +186,70 @@ pub(crate) fn flush_on_shutdown(state: &State) -> bool {
     state.dynamic(FLUSH_ON_SHUTDOWN) == Some("true")
 }
 
-/// The tails of a recovered cluster that are not imported yet.
-pub(crate) fn pending_tails(state: &State) -> Vec<(RecoveryRecord, RecoveredTail)> {
+/// What a recovered cluster had acknowledged and this one has in no segment yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PendingTail {
+    /// The recovery's id.
+    pub(crate) recovery: String,
+    /// The cluster that was recovered.
+    pub(crate) from_cluster: String,
+    /// The bucket that it lies in.
+    pub(crate) bucket: u32,
+    pub(crate) partition: u32,
+    /// Entries below are in segments.
+    pub(crate) imported: u64,
+    /// The end.
+    pub(crate) to: u64,
+}
+
+impl PendingTail {
+    /// Its slots.
+    pub(crate) fn entries(&self) -> u64 {
+        self.to.saturating_sub(self.imported)
+    }
+}
+
+/// The tails of recovered clusters that are not imported yet, of the oldest recovery first.
+pub(crate) fn pending_tails(state: &State) -> Vec<PendingTail> {
     let pending = state.pending_tails();
-    pending
-        .map(|(record, tail)| (record.clone(), tail.clone()))
-        .collect()
+    let of = |(record, tail): (&RecoveryRecord, &RecoveredTail)| PendingTail {
+        recovery: record.id.clone(),
+        from_cluster: record.from_cluster.clone(),
+        bucket: record.bucket,
+        partition: tail.partition,
+        imported: tail.imported,
+        to: tail.to,
+    };
+    pending.map(of).collect()
+}
+
+/// The same for people: by recovered cluster and bucket.
+pub(crate) fn not_imported(state: &State) -> Vec<NotImported> {
+    let mut all: BTreeMap<(u32, String), NotImported> = BTreeMap::new();
+    for tail in pending_tails(state) {
+        let entries = tail.entries();
+        let key = (tail.bucket, tail.from_cluster.clone());
+        let it = all.entry(key).or_insert_with(|| NotImported {
+            container: state
+                .bucket(tail.bucket)
+                .map_or_else(String::new, |bucket| bucket.container.clone()),
+            from_cluster: tail.from_cluster,
+            bucket: tail.bucket,
+            partitions: 0,
+            entries: 0,
+        });
+        it.partitions += 1;
+        it.entries += entries;
+    }
+    all.into_values().collect()
+}
+
+/// How far a tail is imported.
+pub(crate) fn imported(state: &State, tail: &PendingTail) -> u64 {
+    let mut pending = state.pending_tails();
+    let found =
+        pending.find(|(record, it)| record.id == tail.recovery && it.partition == tail.partition);
+    found.map_or(tail.to, |(_, it)| it.imported)
 }
 
 /// The clock of a partition.

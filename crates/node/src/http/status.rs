@@ -46,6 +46,9 @@ async fn status(State(engine): State<Engine>, Query(depth): Query<Depth>) -> Res
     if !status.degraded.is_empty() {
         body["degraded"] = json!(status.degraded);
     }
+    if !status.not_imported.is_empty() {
+        body["notImported"] = json!(status.not_imported);
+    }
     if depth.deep.is_some_and(|deep| deep != "0") {
         body["parts"] = json!(status.parts);
     }

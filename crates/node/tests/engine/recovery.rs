@@ -26,7 +26,8 @@ fn a_standby_finds_what_had_not_reached_a_segment() {
     primary.kill();
     assert_eq!(segments(&east), 0, "all of it is in the journal only");
     let standby = Host::start(&west.node("s").recovering_from(&east));
-    assert!(segments(&west) > 0, "the standby has it as its own");
+    assert_exactly(&standby, &acknowledged);
+    standby.until("the standby has it as its own", |_| segments(&west) > 0);
     assert_exactly(&standby, &acknowledged);
     send_some(&standby, "after", &mut acknowledged);
     assert_exactly(&standby, &acknowledged);

@@ -58,8 +58,12 @@ impl Site {
             Some(position) => format!("snapshot {position}"),
             None => "the journal alone".to_owned(),
         };
+        let carried = match figures.carried_entries.unwrap_or_default() {
+            0 => String::new(),
+            some => format!("; {some} of them are only in buckets that it recovered from itself"),
+        };
         Ok(Answer::Holds(format!(
-            "the {from}'s {snapshot} loads, with {} segments and {} entries behind it",
+            "the {from}'s {snapshot} loads, with {} segments and {} entries behind it{carried}",
             figures.segments.unwrap_or_default(),
             figures.unread_entries.unwrap_or_default()
         )))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use backstay_journal::StreamId;
 use backstay_pair::{EnvVar, merge_environment};
 
 use super::*;
@@ -210,6 +211,41 @@ async fn what_the_primary_has_itself_counts() {
     std::fs::remove_file(segment.path()).unwrap();
     let name = segment.file_name().into_string().unwrap();
     able.fails(Check::Segments, &name, "backup").await;
+}
+
+/// What the primary had acknowledged last, and the secondary has not imported, is still only in the
+/// primary's own bucket. The secondary carries it on; it must be there, and it is said that it is.
+#[tokio::test]
+async fn what_the_secondary_has_not_imported_is_looked_for_where_it_lies() {
+    let stage = Stage::new();
+    let primary = stage.start(Side::Primary, false).await;
+    primary.repository("logs").await;
+    let (partition, _, at) = primary.acknowledge("in no segment").await;
+    primary.snapshot().await;
+    let secondary = stage.start(Side::Secondary, true).await;
+    let segment = secondary.segment("logs", "of the secondary").await;
+    secondary.snapshot().await;
+    let cluster = Cluster::of(&stage.pair, Side::Primary).await;
+    let able = Able {
+        stage,
+        cluster,
+        into: Side::Primary,
+        segment,
+    };
+    let report = able.is_able().await;
+    let carried = report.figures.carried_entries.unwrap();
+    assert!(carried > 0 && report.figures.unread_entries.unwrap() > carried);
+    let mut findings = report.findings.iter();
+    let journal = findings.find(|it| it.check == Check::Journal);
+    let said = &journal.unwrap().sentence;
+    assert!(
+        said.contains(&format!("{carried} entries are only in")),
+        "{said}"
+    );
+    assert!(said.contains("container primary-bucket"), "{said}");
+    let object = StreamId::Partition(partition).key(at);
+    std::fs::remove_file(able.stage.path(Side::Primary).join(&object)).unwrap();
+    able.fails(Check::Journal, &object, "backup").await;
 }
 
 /// A secondary's journal begins with its recovery: without a snapshot it leads to no state.

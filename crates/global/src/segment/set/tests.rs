@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -11,7 +13,7 @@ fn segment() -> impl Strategy<Value = Segment> {
         |(repository, end, length, id, size)| Segment {
             id: SegmentId::from(Uuid::from_u128(id)),
             repository: RepositoryId::from(format!("r{repository}")),
-            bucket: 1,
+            bucket: (size % 3) as u32,
             size,
             raw_bytes: 1,
             events: 1,
@@ -66,6 +68,8 @@ fn same(set: &SegmentSet, model: &Model) {
     assert_eq!(set.len(), model.len());
     assert_eq!(set.is_empty(), model.is_empty());
     assert!(set.iter().eq(model.values()));
+    let buckets: BTreeSet<u32> = model.values().map(|it| it.bucket).collect();
+    assert!(set.buckets().eq(buckets));
 }
 
 proptest! {

@@ -37,6 +37,21 @@ fn nothing_moves_when_shares_differ_by_one() {
     assert_eq!(plan[&2], "b");
 }
 
+#[test]
+fn a_recovered_partition_is_imported_by_its_owner_or_else_by_one_of_those_alive() {
+    let alive = ["b", "c"];
+    for (owner, alive, expected) in [
+        (Some("c"), &alive[..], Some("c")),
+        (Some("dead"), &alive, Some("b")),
+        (None, &alive, Some("b")),
+        (Some("dead"), &[], None),
+        (None, &[], None),
+    ] {
+        let found = importer(owner, alive.iter().copied());
+        assert_eq!(found, expected, "{owner:?} of {alive:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn all_are_assigned_fairly_and_the_plan_is_stable(

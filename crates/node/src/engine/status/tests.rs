@@ -19,6 +19,7 @@ fn well() -> Loaded {
         failing: Vec::new(),
         under_way: Vec::new(),
         searches: Vec::new(),
+        not_imported: Vec::new(),
         detail: "all".to_owned(),
     }
 }
@@ -222,4 +223,29 @@ fn who_reads_it_learns_what_to_restore() {
     };
     assert_eq!(only.what, "partition 3");
     assert!(only.detail.contains("journal/3/17"), "{}", only.detail);
+}
+
+/// An import goes on for as long as it must; that it does is said, and no reason to send the
+/// traffic elsewhere.
+#[test]
+fn what_is_not_imported_is_said_and_nothing_is_wrong_with_it() {
+    let loaded = with(|it| {
+        it.not_imported = vec![NotImported {
+            from_cluster: "east".to_owned(),
+            bucket: 1,
+            container: "logs-east".to_owned(),
+            partitions: 2,
+            entries: 17,
+        }];
+    });
+    let status = decide(&Facts {
+        phase: Phase::Ready,
+        loaded: Some(loaded),
+    });
+    assert!(status.ok && status.degraded.is_empty());
+    assert_eq!(status.not_imported[0].entries, 17);
+    let part = status.parts.iter().find(|it| it.name == "import").unwrap();
+    for text in ["17", "logs-east", "east"] {
+        assert!(part.detail.contains(text), "{}", part.detail);
+    }
 }

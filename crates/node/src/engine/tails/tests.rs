@@ -371,3 +371,49 @@ async fn an_owner_gets_on_when_the_tails_of_others_take_everything() {
         covered = follower.entries(covered).unwrap().1;
     }
 }
+
+#[tokio::test]
+async fn what_a_stream_got_after_a_recovery_is_not_read_as_the_recovered_cluster_s() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let old = writer(&writing, 0, 1, "w").await;
+    append(&old, "imported").await;
+    let imported = append(&old, "pending").await;
+    let sealed = writing.seal(STREAM, 0, 2, "other").await.unwrap();
+    let to = sealed.seq;
+    // The stream is taken up again, as in a failback.
+    let new = writer(&writing, 0, 3, "w").await;
+    append(&new, "of another life").await;
+    let memory = memory();
+    let follower = Follower::recovered(journal(&store, "r"), 0, to, memory.clone());
+    let standing = || Standing {
+        covered: imported,
+        floor: 0,
+    };
+    let witness = || says(to);
+    for _ in 0..2 {
+        follower.refresh(&standing, &witness).await.unwrap();
+        let (entries, end) = follower.entries(imported).unwrap();
+        assert_eq!(end, to);
+        let batches = entries.iter().flat_map(|it| it.batches.clone()).collect();
+        assert_eq!(raws(batches), ["pending"]);
+    }
+    assert!(memory.used(Kind::Recovered) > 0);
+    assert_eq!(memory.used(Kind::Tails), 0, "the own tails keep theirs");
+    follower.prune(to);
+    assert_eq!(memory.used(Kind::Recovered), 0);
+}
+
+#[tokio::test]
+async fn a_recovered_tail_that_ends_early_is_told_as_a_hole() {
+    let store = MemoryStore::new();
+    let writing = journal(&store, "w");
+    let old = writer(&writing, 0, 1, "w").await;
+    let last = append(&old, "there").await;
+    let to = last + 3;
+    let follower = Follower::recovered(journal(&store, "r"), 0, to, memory());
+    let refused = follower.refresh(&Standing::default, &|| says(to)).await;
+    let refused = refused.unwrap_err().to_string();
+    let missing = STREAM.key(last + 1);
+    assert!(refused.contains(&missing), "{missing} is not in: {refused}");
+}
