@@ -158,7 +158,7 @@ impl Report {
 }
 
 impl Figures {
-    fn gauges(&self) -> [(&'static str, &'static str, Option<f64>); 7] {
+    fn gauges(&self) -> [(&'static str, &'static str, Option<f64>); 8] {
         let number = |it: Option<u64>| it.map(|it| it as f64);
         [
             (

@@ -10,7 +10,7 @@ use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::{Access, Region};
 use backstay_global::recovery::{LoadOptions, Loaded, RecoverFrom, load};
 use backstay_global::{Event, Host, Repository, Segment, SegmentId, snapshot};
-use backstay_journal::{StreamId, TryAppend, WriterId};
+use backstay_journal::{CommitOptions, StreamId, WriterId};
 use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
 use backstay_pair::{EnvVar, Manifest, Pair, Place, Side, derive, manifests};
 use bytes::Bytes;
@@ -274,13 +274,9 @@ impl Node {
             .seal(stream, known.covered, term, &state.cluster_id)
             .await
             .unwrap();
-        let at = sealed.seq + 1;
-        let appended = journal
-            .try_append(stream, at, term, Bytes::from(text.to_owned()))
-            .await
-            .unwrap();
-        assert!(matches!(appended, TryAppend::Appended { .. }));
-        (partition, term, at)
+        let writer = journal.writer(stream, sealed, CommitOptions::default());
+        let at = writer.append(Bytes::from(text.to_owned())).await.unwrap();
+        (partition, term, at.seq)
     }
 
     /// An acknowledged event, and its segment. Answers with the object's name.
