@@ -85,8 +85,7 @@ impl Running {
     async fn import_some(&self, tail: &PendingTail) -> Result<(), PublishError> {
         let source = self.source_journal(tail.bucket).await?;
         let stream = StreamId::Partition(tail.partition);
-        let known = tail.term_below(tail.imported);
-        let term = tails::term_below(&source, stream, tail.imported, known)
+        let term = tails::term_below(&source, stream, tail.imported, tail.below)
             .await
             .map_err(FollowError::from)?;
         let mut reader = source.tail(stream, tail.imported, term);

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use super::packed::LiveBatch;
 use super::running::Running;
-use super::tails::{FollowError, Follower, Standing, Witness};
+use super::tails::{FollowError, Follower, Witness};
 use super::view::{self, PendingTail};
 use crate::memory::MemoryBudget;
 
@@ -106,11 +106,8 @@ impl Running {
         };
         // What is imported meanwhile is in segments, of which the search takes a newer state.
         let standing = || {
-            let now = self.global.read(|state| view::imported(state, tail));
-            Standing {
-                covered: now,
-                floor: 0,
-            }
+            self.global
+                .read(|state| view::standing_of_tail(state, tail))
         };
         let witness = || Witness::Says {
             settled: tail.to,

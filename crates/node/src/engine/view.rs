@@ -200,6 +200,8 @@ pub(crate) struct PendingTail {
     pub(crate) imported: u64,
     /// The end.
     pub(crate) to: u64,
+    /// The highest term begun below `imported`, where the state knows it.
+    pub(crate) below: Option<u64>,
 }
 
 impl PendingTail {
@@ -219,6 +221,7 @@ pub(crate) fn pending_tails(state: &State) -> Vec<PendingTail> {
         partition: tail.partition,
         imported: tail.imported,
         to: tail.to,
+        below: tail.term_below(tail.imported),
     };
     pending.map(of).collect()
 }
@@ -244,12 +247,19 @@ pub(crate) fn not_imported(state: &State) -> Vec<NotImported> {
     all.into_values().collect()
 }
 
-/// How far a tail is imported.
-pub(crate) fn imported(state: &State, tail: &PendingTail) -> u64 {
+/// Where a tail stands that was pending in this state or an earlier one.
+pub(crate) fn standing_of_tail(state: &State, tail: &PendingTail) -> Standing {
     let mut pending = state.pending_tails();
     let found =
         pending.find(|(record, it)| record.id == tail.recovery && it.partition == tail.partition);
-    found.map_or(tail.to, |(_, it)| it.imported)
+    let (covered, below) = found.map_or((tail.to, None), |(_, it)| {
+        (it.imported, it.term_below(it.imported))
+    });
+    Standing {
+        covered,
+        floor: 0,
+        below,
+    }
 }
 
 /// The clock of a partition.

@@ -389,6 +389,7 @@ async fn what_a_stream_got_after_a_recovery_is_not_read_as_the_recovered_cluster
     let standing = || Standing {
         covered: imported,
         floor: 0,
+        below: None,
     };
     let witness = || says(to);
     for _ in 0..2 {
