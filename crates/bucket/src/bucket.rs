@@ -194,6 +194,32 @@ impl Bucket {
         result
     }
 
+    /// The whole object if it is not larger than `limit` bytes, else `None`; hardly more than `limit`
+    /// bytes of it are read then.
+    ///
+    /// # Errors
+    /// As [`Bucket::get`].
+    pub async fn get_small(&self, key: &str, limit: u64) -> Result<Option<Bytes>> {
+        let (name, path) = self.inner.locate(key)?;
+        let mut result = Err(self.inner.replaced(&name));
+        for _ in 0..READS {
+            result = self.inner.read_small(&name, &path, limit).await;
+            if !matches!(result, Err(Error::Replaced { .. })) {
+                break;
+            }
+        }
+        result
+    }
+
+    /// The first `bytes` bytes of an object or some more, all of it if it is shorter, in one request.
+    ///
+    /// # Errors
+    /// As [`Bucket::get`].
+    pub async fn get_start(&self, key: &str, bytes: u64) -> Result<Bytes> {
+        let (name, path) = self.inner.locate(key)?;
+        self.inner.read_start(&name, &path, bytes).await
+    }
+
     /// Reads the bytes of a range, and of the stored object only the chunks that hold them.
     ///
     /// # Errors

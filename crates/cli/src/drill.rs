@@ -66,6 +66,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
         fault,
         kill_operator_at,
         until,
+        memory: backstay_node::memory::default_budget(),
         against,
     };
     if flags.dry_run {

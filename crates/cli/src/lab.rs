@@ -12,6 +12,7 @@ use backstay_lab::up::disaster::Disaster;
 use backstay_lab::up::store::Wanted;
 use backstay_lab::up::sweep::{kill_supervisor, sweep};
 use backstay_lab::up::{Lab, LabError, LabOptions, LabStatus, Reply, Request, remembered_block};
+use backstay_node::memory::default_budget;
 use backstay_pair::Side;
 
 use crate::args::{LabCommand, LabFlags, LabUpFlags, Output, SlowFlags};
@@ -110,6 +111,7 @@ fn options(folder: &Path, up: &LabUpFlags, block: Option<u8>) -> Result<LabOptio
         node: None,
         store,
         pools: true,
+        memory: default_budget(),
         times: Times::default(),
     })
 }

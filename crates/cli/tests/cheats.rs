@@ -113,6 +113,7 @@ fn options(node: PathBuf, until: Act) -> Options {
         fault: Fault::Kill,
         kill_operator_at: None,
         until,
+        memory: 6 << 30,
         against: None,
     }
 }

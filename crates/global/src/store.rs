@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backstay_bucket::{Bucket, Created};
-use backstay_journal::{EntryStore, Journal, StoreError, WriterId};
+use backstay_journal::{EntryStore, Journal, Small, StoreError, WriterId};
 use bytes::Bytes;
 use futures::TryStreamExt;
 
@@ -36,6 +36,23 @@ impl EntryStore for BucketStore {
         match self.0.get(key).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(backend(error)),
+        }
+    }
+
+    async fn read_start(&self, key: &str, bytes: u64) -> Result<Option<Bytes>, StoreError> {
+        match self.0.get_start(key, bytes).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(backend(error)),
+        }
+    }
+
+    async fn read_small(&self, key: &str, limit: usize) -> Result<Small, StoreError> {
+        match self.0.get_small(key, limit as u64).await {
+            Ok(Some(bytes)) => Ok(Small::Whole(bytes)),
+            Ok(None) => Ok(Small::Larger),
+            Err(error) if error.is_missing() => Ok(Small::Absent),
             Err(error) => Err(backend(error)),
         }
     }

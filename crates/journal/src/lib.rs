@@ -71,6 +71,7 @@ mod entry;
 mod fence;
 mod hole;
 mod optimistic;
+mod reading;
 mod seal;
 pub mod simulated;
 mod slot;
@@ -85,8 +86,9 @@ use std::sync::Arc;
 pub use entry::{DecodeError, Entry, EntryKind, MAX_PAYLOAD_BYTES, Records, StreamId, WriterId};
 pub use fence::Fence;
 pub use optimistic::TryAppend;
+pub use reading::Reading;
 pub use seal::{Previous, SealError, Sealed};
-pub use store::{EntryStore, StoreError};
+pub use store::{EntryStore, Small, StoreError};
 pub use tail::{Tail, TailError};
 pub use trim::{KEEP_NEWEST, TRIM_WINDOW, Trimmed};
 pub use writer::{CommitError, CommitOptions, MAX_IN_FLIGHT, Position, Writer, WriterHealth};
@@ -96,12 +98,27 @@ pub use writer::{CommitError, CommitOptions, MAX_IN_FLIGHT, Position, Writer, Wr
 pub struct Journal {
     store: Arc<dyn EntryStore>,
     writer: WriterId,
+    reading: Reading,
 }
 
 impl Journal {
     /// A journal over `store`. `writer` must be new for every process start (rule 4).
     pub fn new(store: Arc<dyn EntryStore>, writer: WriterId) -> Self {
-        Self { store, writer }
+        Self {
+            store,
+            writer,
+            reading: Reading::default(),
+        }
+    }
+
+    /// Bounds and counts together with others what is read from now on.
+    pub fn reading_as(self, reading: Reading) -> Self {
+        Self { reading, ..self }
+    }
+
+    /// What bounds and counts what is read.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
     }
 
     /// In whose name entries are written.

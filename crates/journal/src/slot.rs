@@ -2,8 +2,13 @@
 //! which never gives up on a slot.
 
 use crate::backoff::Backoff;
-use crate::entry::{Entry, Header, StreamId};
-use crate::store::{EntryStore, StoreError};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+
+use crate::entry::{Entry, EntryKind, Header, StreamId};
+use crate::reading::{Ahead, Reading, SMALL};
+use crate::store::{EntryStore, Small, StoreError};
+use crate::{Journal, MAX_IN_FLIGHT};
 
 /// Tries of one call before the caller is told. With doubling waits that is some 20 seconds, on
 /// top of the retries of the backend itself.
@@ -41,6 +46,135 @@ pub(crate) async fn read(
             object: key,
             source,
         }),
+    }
+}
+
+/// A slot that is read ahead of its turn.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    Absent,
+    /// There was no room for it, or it is large: to be read when it is its turn.
+    Later(u64),
+    Stored(Stored),
+}
+
+/// An entry as it is stored. It may be much more when it is decoded.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) seq: u64,
+    bytes: Bytes,
+    /// None if it was its turn.
+    _room: Option<Ahead>,
+}
+
+impl Stored {
+    pub(crate) fn decode(self, stream: StreamId, reading: &Reading) -> Result<Entry, StoreError> {
+        match Entry::decode_at(stream, self.seq, &self.bytes) {
+            Ok(entry) => {
+                reading.decoded(entry.payload.len());
+                Ok(entry)
+            }
+            Err(source) => Err(StoreError::Unreadable {
+                object: stream.key(self.seq),
+                source,
+            }),
+        }
+    }
+}
+
+/// Reads a slot whose turn it is, whatever it takes.
+pub(crate) async fn read_stored(
+    store: &dyn EntryStore,
+    reading: &Reading,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<Stored>, StoreError> {
+    reading.asked();
+    let bytes = store.read(&stream.key(seq)).await?;
+    Ok(bytes.map(|bytes| Stored {
+        seq,
+        bytes,
+        _room: None,
+    }))
+}
+
+/// Reads a slot ahead of its turn, if that may be.
+pub(crate) async fn read_ahead(
+    store: &dyn EntryStore,
+    reading: &Reading,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Slot, StoreError> {
+    let Some(mut room) = reading.hold() else {
+        return Ok(Slot::Later(seq));
+    };
+    reading.asked();
+    Ok(match store.read_small(&stream.key(seq), SMALL).await? {
+        Small::Absent => Slot::Absent,
+        Small::Larger => Slot::Later(seq),
+        Small::Whole(bytes) => {
+            room.shrink_to(bytes.len());
+            Slot::Stored(Stored {
+                seq,
+                bytes,
+                _room: Some(room),
+            })
+        }
+    })
+}
+
+impl Journal {
+    /// The slots of `[from, to)` in order, absent ones as `None`; of small ones up to `parallel` are read
+    /// at the same time.
+    pub fn slots(
+        &self,
+        stream: StreamId,
+        from: u64,
+        to: u64,
+        parallel: usize,
+    ) -> impl Stream<Item = Result<Option<Entry>, StoreError>> + Send + '_ {
+        let (store, reading) = (&*self.store, &self.reading);
+        stream::iter(from..to)
+            .map(move |seq| read_ahead(store, reading, stream, seq))
+            .buffered(parallel)
+            .then(move |slot| async move {
+                let stored = match slot? {
+                    Slot::Absent => None,
+                    Slot::Later(seq) => read_stored(store, reading, stream, seq).await?,
+                    Slot::Stored(stored) => Some(stored),
+                };
+                stored
+                    .map(|stored| stored.decode(stream, reading))
+                    .transpose()
+            })
+    }
+}
+
+impl Journal {
+    /// The highest term that begins in `[from, to)`, 0 if none does. Of the entries only who wrote them
+    /// is read.
+    ///
+    /// # Errors
+    /// When the store does not answer, or what is in a slot is no entry of it.
+    pub async fn term_begun_within(
+        &self,
+        stream: StreamId,
+        from: u64,
+        to: u64,
+    ) -> Result<u64, StoreError> {
+        let headers = stream::iter(from..to).map(|seq| {
+            self.reading.asked();
+            read_header(&*self.store, stream, seq)
+        });
+        let begun = headers
+            .buffered(MAX_IN_FLIGHT + 1)
+            .try_filter_map(async |header| {
+                let seal = header.filter(|it| matches!(it.kind, EntryKind::Seal { .. }));
+                Ok(seal.map(|seal| seal.term))
+            });
+        begun
+            .try_fold(0, async |highest: u64, term| Ok(highest.max(term)))
+            .await
     }
 }
 

@@ -24,11 +24,32 @@ pub trait EntryStore: Send + Sync + 'static {
         self.read(key).await
     }
 
+    /// The whole object, if it is not larger than `limit` bytes. Of a larger one hardly more than that is
+    /// read.
+    async fn read_small(&self, key: &str, limit: usize) -> Result<Small, StoreError> {
+        Ok(match self.read(key).await? {
+            None => Small::Absent,
+            Some(bytes) if bytes.len() > limit => Small::Larger,
+            Some(bytes) => Small::Whole(bytes),
+        })
+    }
+
     /// All keys that begin with `prefix`, ascending.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
 
     /// Deletes the keys, in no particular order; absent ones are fine.
     async fn delete(&self, keys: Vec<String>) -> Result<(), StoreError>;
+}
+
+/// An object that is only wanted if it is small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Small {
+    /// There is none.
+    Absent,
+    /// It is larger.
+    Larger,
+    /// All of it.
+    Whole(Bytes),
 }
 
 /// Why the store did not answer.

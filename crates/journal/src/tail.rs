@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use futures::{StreamExt, stream};
 
 use crate::entry::{Entry, StreamId};
+use crate::slot::{self, Slot, Stored};
 use crate::store::StoreError;
 use crate::trim::is_trimmed;
-use crate::{Journal, TRIM_WINDOW, slot};
+use crate::{Journal, TRIM_WINDOW};
 
-/// How many slots are read ahead at most: of 4 MiB each, that bounds a tail's memory.
+/// How many slots are read ahead at most; [`Reading`](crate::Reading) bounds what they take.
 const READ_AHEAD: usize = 8;
 
 /// A reader of one stream; see [`Journal::tail`].
@@ -26,7 +27,9 @@ pub struct Tail {
     /// The highest term seen; entries below it are dead.
     term: u64,
     floor: u64,
-    buffered: VecDeque<Entry>,
+    /// Delivered, and given back.
+    returned: Option<Entry>,
+    buffered: VecDeque<Stored>,
     read_ahead: usize,
 }
 
@@ -60,6 +63,7 @@ impl Journal {
             position: from,
             term: min_term,
             floor: 0,
+            returned: None,
             buffered: VecDeque::new(),
             read_ahead: 1,
         }
@@ -74,9 +78,9 @@ impl Tail {
 
     /// The slot after the last one that [`Tail::next`] has delivered or passed over.
     pub fn position(&self) -> u64 {
-        self.buffered
-            .front()
-            .map_or(self.position, |entry| entry.seq)
+        let returned = self.returned.as_ref().map(|entry| entry.seq);
+        let buffered = || self.buffered.front().map(|stored| stored.seq);
+        returned.or_else(buffered).unwrap_or(self.position)
     }
 
     /// The highest term seen.
@@ -97,6 +101,12 @@ impl Tail {
         self.read_ahead = self.read_ahead.max(entries.min(READ_AHEAD));
     }
 
+    /// Gives back the entry that was delivered last: it will be the next one again, and is kept until
+    /// then.
+    pub fn give_back(&mut self, entry: Entry) {
+        self.returned = Some(entry);
+    }
+
     /// The next live entry, seals included; `None` at the end of the stream as it is now.
     ///
     /// May be dropped and called again without losing an entry.
@@ -105,8 +115,18 @@ impl Tail {
     /// [`TailError::Trimmed`] when the position was trimmed. Store errors are not retried here,
     /// beyond what the backend does; the call can be repeated.
     pub async fn next(&mut self) -> Result<Option<Entry>, TailError> {
+        if let Some(entry) = self.returned.take() {
+            return Ok(Some(entry));
+        }
         loop {
-            while let Some(entry) = self.buffered.pop_front() {
+            while let Some(stored) = self.buffered.pop_front() {
+                let seq = stored.seq;
+                let decoded = stored.decode(self.stream, &self.journal.reading);
+                // It may be whole again when it is asked for the next time.
+                let entry = decoded.inspect_err(|_| {
+                    self.buffered.clear();
+                    self.position = seq;
+                })?;
                 if entry.term >= self.term {
                     self.term = entry.term;
                     return Ok(Some(entry));
@@ -120,17 +140,28 @@ impl Tail {
 
     /// Reads ahead; `false` at the end of the stream.
     async fn fill(&mut self) -> Result<bool, TailError> {
-        let store = &*self.journal.store;
-        let stream = self.stream;
+        let (store, reading) = (&*self.journal.store, &self.journal.reading);
+        let (stream, first) = (self.stream, self.position);
         let end = self.position.saturating_add(self.read_ahead as u64);
         let mut slots = stream::iter(self.position..end)
-            .map(|seq| slot::read(store, stream, seq))
+            .map(|seq| async move {
+                if seq > first {
+                    return slot::read_ahead(store, reading, stream, seq).await;
+                }
+                let stored = slot::read_stored(store, reading, stream, seq).await?;
+                Ok(stored.map_or(Slot::Absent, Slot::Stored))
+            })
             .buffered(READ_AHEAD);
         let mut found = VecDeque::new();
-        while let Some(entry) = slots.next().await {
-            match entry {
-                Ok(Some(entry)) => found.push_back(entry),
-                Ok(None) => break,
+        let mut is_end = false;
+        while let Some(slot) = slots.next().await {
+            match slot {
+                Ok(Slot::Stored(stored)) => found.push_back(stored),
+                Ok(Slot::Absent) => {
+                    is_end = true;
+                    break;
+                }
+                Ok(Slot::Later(_)) => break,
                 // Reading ahead must not keep back what is below a slot that cannot be read: the
                 // error is told when the slot's turn comes.
                 Err(_) if !found.is_empty() => break,
@@ -139,21 +170,20 @@ impl Tail {
         }
         drop(slots);
         let next = self.position + found.len() as u64;
-        let at_end = next < end;
         if self.stream == StreamId::Global {
             // Only after the reads, and for every window touched: an entry may be what a straggler
             // wrote into trimmed ground, an absence may be trimming.
-            let mut windows: Vec<u64> = vec![self.position, if at_end { next } else { next - 1 }];
+            let mut windows: Vec<u64> = vec![self.position, if is_end { next } else { next - 1 }];
             windows.dedup_by_key(|seq| *seq / TRIM_WINDOW);
             for seq in windows {
                 if is_trimmed(store, seq).await? {
                     return Err(self.trimmed());
                 }
             }
-        } else if at_end && next < self.floor {
+        } else if is_end && next < self.floor {
             return Err(self.trimmed());
         }
-        self.read_ahead = if at_end {
+        self.read_ahead = if next < end {
             1
         } else {
             (self.read_ahead * 2).min(READ_AHEAD)

@@ -12,6 +12,7 @@ mod searches;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use backstay_journal::Reading;
 use backstay_search::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -116,6 +117,7 @@ pub enum NoMemory {
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     bytes: u64,
+    reading: Reading,
     pools: Arc<[Pool; 8]>,
 }
 
@@ -143,14 +145,30 @@ impl MemoryBudget {
         let share = |kind: Kind| (bytes / PARTS).saturating_mul(kind.parts());
         Self {
             bytes,
+            reading: Reading::within(usize::try_from(bytes / 32).unwrap_or(usize::MAX)),
             pools: Arc::new(
                 Kind::ALL.map(|kind| Pool::new(usize::try_from(share(kind)).unwrap_or(usize::MAX))),
             ),
         }
     }
 
+    /// What all journals of the node are read within: a quarter of what no kind has is for what is
+    /// read ahead.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
     fn pool(&self, kind: Kind) -> &Pool {
-        let [ingest, tails, recovered, import, segments, searches, columns, exports] = &*self.pools;
+        let [
+            ingest,
+            tails,
+            recovered,
+            import,
+            segments,
+            searches,
+            columns,
+            exports,
+        ] = &*self.pools;
         match kind {
             Kind::Ingest => ingest,
             Kind::Tails => tails,

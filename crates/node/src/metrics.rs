@@ -96,6 +96,10 @@ pub struct Metrics {
     pub memory_used_bytes: Family<MemoryLabel, Gauge>,
     /// How often there was no memory, by what for.
     pub memory_refused: Family<MemoryLabel, Counter>,
+    /// Objects of journals that were asked for.
+    pub journal_read_objects: Counter,
+    /// Bytes of their payloads that were decoded.
+    pub journal_read_bytes: Counter,
     /// Background steps that failed and are tried again, by which.
     pub retries: Family<ReasonLabel, Counter>,
 }
@@ -168,6 +172,12 @@ impl Metrics {
             register!(memory_used_bytes, "Memory that is taken");
         let memory_refused: Family<MemoryLabel, Counter> =
             register!(memory_refused, "Requests for memory that there was not");
+        let journal_read_objects: Counter =
+            register!(journal_read_objects, "Objects of journals asked for");
+        let journal_read_bytes: Counter = register!(
+            journal_read_bytes,
+            "Bytes of journal entries that were decoded"
+        );
         let retries: Family<ReasonLabel, Counter> =
             register!(retries, "Background steps tried again");
         Self {
@@ -202,12 +212,21 @@ impl Metrics {
             memory_share_bytes,
             memory_used_bytes,
             memory_refused,
+            journal_read_objects,
+            journal_read_bytes,
             retries,
         }
     }
 
-    /// Notes what the memory is taken for.
+    /// Notes what the memory is taken for, and what was read.
     pub(crate) fn note(&self, memory: &MemoryBudget) {
+        let reading = memory.reading();
+        for (counter, now) in [
+            (&self.journal_read_objects, reading.objects()),
+            (&self.journal_read_bytes, reading.bytes()),
+        ] {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
         for kind in Kind::ALL {
             let label = MemoryLabel {
                 kind: kind.as_str(),

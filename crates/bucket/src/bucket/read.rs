@@ -124,14 +124,36 @@ impl Inner {
 
     pub(super) async fn read_all(self: &Arc<Self>, name: &str, path: &Path) -> Result<Bytes> {
         let (opened, first) = self.open(name, path, PIECE).await?;
+        opened.rest(first, PIECE).await
+    }
+
+    /// The first chunks, with at least so many bytes where there are so many.
+    pub(super) async fn read_start(
+        self: &Arc<Self>,
+        name: &str,
+        path: &Path,
+        bytes: u64,
+    ) -> Result<Bytes> {
+        let chunks = bytes.div_ceil(CHUNK).clamp(1, PIECE);
+        let (opened, first) = self.open(name, path, chunks).await?;
         let mut plain = BytesMut::new();
         opened.open(0, &first, &mut plain)?;
-        drop(first);
-        let mut pieces = opened.pieces(PIECE..opened.layout.chunks);
-        while let Some(piece) = pieces.try_next().await? {
-            plain.extend_from_slice(&piece);
-        }
         Ok(plain.freeze())
+    }
+
+    /// The object, if it has no more than `limit` bytes.
+    pub(super) async fn read_small(
+        self: &Arc<Self>,
+        name: &str,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Bytes>> {
+        let chunks = limit.div_ceil(CHUNK).clamp(1, PIECE);
+        let (opened, first) = self.open(name, path, chunks).await?;
+        if opened.layout.plain > limit {
+            return Ok(None);
+        }
+        Ok(Some(opened.rest(first, chunks).await?))
     }
 
     pub(super) async fn read_stream(
@@ -193,6 +215,18 @@ impl Inner {
 }
 
 impl Opened {
+    /// All of the object, of which the first chunks are there.
+    async fn rest(self, first: Bytes, chunks: u64) -> Result<Bytes> {
+        let mut plain = BytesMut::new();
+        self.open(0, &first, &mut plain)?;
+        drop(first);
+        let mut pieces = self.pieces(chunks..self.layout.chunks);
+        while let Some(piece) = pieces.try_next().await? {
+            plain.extend_from_slice(&piece);
+        }
+        Ok(plain.freeze())
+    }
+
     fn check(&self, range: &Range<u64>) -> Result<()> {
         if range.start <= range.end && range.end <= self.layout.plain {
             return Ok(());

@@ -117,6 +117,24 @@ async fn ranges(backend: &dyn Backend) {
         assert!(read == data[start..end], "{start}..{end}");
     }
     let size = size as u64;
+    for limit in [0, 1, CHUNK as u64, size - 1, size, 2 * size] {
+        let read = bucket.get_small("object", limit).await.unwrap();
+        assert_eq!(read.is_some(), limit >= size, "{limit}");
+        assert!(read.is_none_or(|read| read == data), "{limit}");
+    }
+    for (bytes, chunks) in [(0, 1), (1, 1), (CHUNK, 1), (CHUNK + 1, 2)] {
+        let start = bucket.get_start("object", bytes as u64).await.unwrap();
+        assert!(start == data.slice(..chunks * CHUNK), "{bytes}");
+    }
+    let small = data.slice(..CHUNK + 1);
+    bucket.put("small", small.clone()).await.unwrap();
+    let start = bucket.get_start("small", size).await.unwrap();
+    assert!(start == small);
+    for limit in [0, CHUNK as u64, CHUNK as u64 + 1, size] {
+        let read = bucket.get_small("small", limit).await.unwrap();
+        let expected = (limit > CHUNK as u64).then(|| small.clone());
+        assert!(read == expected, "{limit}");
+    }
     #[allow(clippy::reversed_empty_ranges)]
     for range in [
         0..size + 1,
@@ -188,6 +206,8 @@ async fn missing_objects(backend: &dyn Backend) {
         assert!(error.to_string().contains("missing/no/such"), "{error}");
     };
     is_missing(bucket.get("no/such").await.unwrap_err());
+    is_missing(bucket.get_small("no/such", 1).await.unwrap_err());
+    is_missing(bucket.get_start("no/such", 1).await.unwrap_err());
     is_missing(bucket.get_range("no/such", 0..1).await.unwrap_err());
     is_missing(
         bucket

@@ -86,6 +86,8 @@ pub struct Options {
     pub kill_operator_at: Option<Target>,
     /// The last act.
     pub until: Act,
+    /// What the memory of all of the lab's nodes may come to, in bytes.
+    pub memory: u64,
     /// The pair that it is played against, instead of a lab.
     pub against: Option<Against>,
 }

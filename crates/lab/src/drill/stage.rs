@@ -71,6 +71,7 @@ pub(super) fn lab_options(
             Some(url) => Wanted::Azurite(url.clone()),
         },
         pools: true,
+        memory: options.memory,
         times: Times {
             holdoff: HOLDOFF,
             ..Times::default()

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use backstay_pair::Side;
 
+use super::LabOptions;
 use super::store::Store;
 use crate::place::{Place, context};
 
@@ -38,8 +39,19 @@ pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 /// The name that a lab's clients use, which only its own traffic manager knows.
 pub const GLOBAL_HOST: &str = "logs.trafficmanager.net";
 
+/// The least that a node works with: 64 MiB.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+/// The memory of one node, of what all may have: as if both regions were active, each with all its
+/// pools, because each node would take most of the machine for its own.
+fn memory(options: &LabOptions) -> u64 {
+    let pools: u64 = if options.pools { 3 } else { 1 };
+    (options.memory / (pools * Side::BOTH.len() as u64)).max(LEAST_MEMORY)
+}
+
 /// The file's text.
-pub fn describe(place: &Place, store: &Store, pools: bool, times: Times) -> String {
+pub fn describe(place: &Place, store: &Store, options: &LabOptions) -> String {
+    let times = options.times;
     let mut text = format!(
         r#"# The pair of this lab. It is read when the lab is made; see docs/pair.md for every key.
 
@@ -57,6 +69,8 @@ BACKSTAY_SEGMENT_SECONDS = "2"
 BACKSTAY_SEGMENT_BYTES = "4194304"
 BACKSTAY_SNAPSHOT_SECONDS = "5"
 BACKSTAY_CACHE_BYTES = "1073741824"
+# Six of them share this machine when both regions are active.
+BACKSTAY_MEMORY_BYTES = "{memory}"
 
 [traffic_manager]
 subscription = "{SUBSCRIPTION}"
@@ -78,6 +92,7 @@ cooldown_seconds = 10
 probe_interval_seconds = 1
 probe_timeout_seconds = 1
 "#,
+        memory = memory(options),
         interval = times.interval,
         tolerated = times.tolerated_failures,
         ttl = times.ttl,
@@ -87,7 +102,7 @@ probe_timeout_seconds = 1
     );
     for side in Side::BOTH {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n{}", region(place, store, pools, side));
+        let _ = write!(text, "\n{}", region(place, store, options.pools, side));
     }
     text
 }
@@ -142,3 +157,6 @@ kafka = 1
         https = https.port(),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,8 @@ pub struct LabOptions {
     pub store: Wanted,
     /// Whether an active region has pools of its own for searches and for events.
     pub pools: bool,
+    /// What the memory of all nodes of a new lab may come to, in bytes.
+    pub memory: u64,
     /// The times of a new lab.
     pub times: Times,
 }

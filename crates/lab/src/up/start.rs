@@ -210,7 +210,7 @@ async fn remember(options: &LabOptions, given: Place) -> Result<(Place, Store), 
 fn pair(options: &LabOptions, place: &Place, store: &Store) -> Result<Pair, LabError> {
     let path = place.pair();
     if !path.exists() {
-        let text = describe(place, store, options.pools, options.times);
+        let text = describe(place, store, options);
         std::fs::write(&path, text).map_err(|source| LabError::File {
             path: path.clone(),
             source,

@@ -176,7 +176,8 @@ impl Running {
 
     async fn source_journal(&self, bucket: u32) -> Result<Journal, FollowError> {
         let bucket = self.source_bucket(bucket).await?;
-        Ok(journal_over(&bucket, self.journal.writer_id().clone()))
+        let journal = journal_over(&bucket, self.journal.writer_id().clone());
+        Ok(journal.reading_as(self.journal.reading().clone()))
     }
 
     /// A bucket that the state names.

@@ -165,6 +165,7 @@ impl Running {
         for (recovery, bucket, tail) in &sources.pending {
             let bucket = self.source_bucket(*bucket).await?;
             let journal = journal_over(&bucket, self.journal.writer_id().clone());
+            let journal = journal.reading_as(self.journal.reading().clone());
             let index = read_index(&bucket, partition, tail.window.as_ref()).await?;
             let from = tail.floor.max(index.upto);
             let slots = Slots {

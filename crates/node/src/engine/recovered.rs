@@ -98,6 +98,7 @@ impl Running {
             None => {
                 let bucket = self.source_bucket(tail.bucket).await?;
                 let journal = journal_over(&bucket, self.journal.writer_id().clone());
+                let journal = journal.reading_as(self.journal.reading().clone());
                 let memory = self.recovered.memory.clone();
                 let new = Follower::recovered(journal, tail.partition, tail.to, memory);
                 let mut followers = self.recovered.followers.write();

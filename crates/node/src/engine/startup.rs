@@ -177,6 +177,7 @@ async fn assemble(
         }
     };
     let known = loaded.log.state();
+    let journal = loaded.journal.reading_as(memory.reading().clone());
     let given = config.recover_from.clone();
     let buckets = Buckets::new(own, bucket.clone(), given, &known.buckets);
     Ok(Running {
@@ -184,10 +185,10 @@ async fn assemble(
         metrics: Arc::clone(metrics),
         bucket,
         buckets,
-        tails: Tails::new(loaded.journal.clone(), memory.clone()),
+        tails: Tails::new(journal.clone(), memory.clone()),
         recovered: RecoveredTails::new(memory.clone()),
         memory: memory.clone(),
-        journal: loaded.journal,
+        journal,
         global: loaded.log,
         host,
         incarnation,

@@ -16,11 +16,12 @@
 //! than fits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use backstay_journal::{Entry, Journal, StoreError, StreamId, Tail, TailError};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use parking_lot::{Mutex, RwLock};
 
 use super::packed::LiveBatch;
@@ -30,7 +31,8 @@ use crate::memory::{Kind, MemoryBudget, MemoryPermit, allocated};
 /// How far behind its seal a dead entry can be: a writer never has more slots on their way.
 const LOOK_BACK: u64 = backstay_journal::MAX_IN_FLIGHT as u64 + 1;
 
-/// Entries read at the same time when only their keys are wanted.
+/// Entries read at the same time when only their keys are wanted; see [`backstay_journal::Reading`] for
+/// what they take.
 const PARALLEL_KEYS: usize = 32;
 
 /// Where a partition stands, as the state says.
@@ -427,18 +429,8 @@ impl Follower {
 /// The highest term begun below `seq`, as far as it matters for judging entries from `seq` on: a
 /// dead entry lies at most [`LOOK_BACK`] slots behind its seal, and seals are never trimmed.
 async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
-    let entries = stream::iter(seq.saturating_sub(LOOK_BACK)..seq)
-        .map(|seq| read(journal, stream, seq))
-        .buffered(PARALLEL_KEYS)
-        .try_collect::<Vec<_>>()
-        .await?;
-    Ok(entries
-        .into_iter()
-        .flatten()
-        .filter(Entry::is_seal)
-        .map(|seal| seal.term)
-        .max()
-        .unwrap_or(0))
+    let from = seq.saturating_sub(LOOK_BACK);
+    journal.term_begun_within(stream, from, seq).await
 }
 
 /// The same where the state may know it; then no entry below is needed, however damaged.
@@ -454,24 +446,14 @@ pub(crate) async fn term_below(
     }
 }
 
-async fn read(journal: &Journal, stream: StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
-    let object = stream.key(seq);
-    let Some(bytes) = journal.store().read(&object).await? else {
-        return Ok(None);
-    };
-    match Entry::decode_at(stream, seq, &bytes) {
-        Ok(entry) => Ok(Some(entry)),
-        Err(source) => Err(StoreError::Unreadable { object, source }),
-    }
-}
-
 /// Whether the slot holds a seal.
 pub(crate) async fn is_sealed_at(
     journal: &Journal,
     stream: StreamId,
     seq: u64,
 ) -> Result<bool, FollowError> {
-    let entry = read(journal, stream, seq).await?;
+    let mut slot = pin!(journal.slots(stream, seq, seq + 1, 1));
+    let entry = slot.try_next().await?.flatten();
     Ok(entry.is_some_and(|entry| entry.is_seal()))
 }
 
@@ -496,9 +478,7 @@ pub(crate) async fn keys(
     let mut highest = term_below(journal, stream, from, below).await?;
     let mut found = Vec::new();
     let mut at = from;
-    let mut entries = stream::iter(from..to)
-        .map(|seq| read(journal, stream, seq))
-        .buffered(PARALLEL_KEYS);
+    let mut entries = pin!(journal.slots(stream, from, to, PARALLEL_KEYS));
     while let Some(entry) = entries.next().await {
         let seq = at;
         at += 1;

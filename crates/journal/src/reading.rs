@@ -1,0 +1,105 @@
+//! What a process reads of its journals: how much may be read ahead, and how much was read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Only objects that are not larger are read ahead of their turn: 1 MiB. Of a larger one hardly more
+/// than so much has come when that is known.
+pub(crate) const SMALL: usize = 1 << 20;
+
+/// What may be read ahead where nobody says otherwise: 32 MiB.
+const DEFAULT: usize = 32 << 20;
+
+/// Bounds and counts what is read through all journals that share it. Cheap to clone.
+///
+/// What is read *ahead*, that is before it is asked for, takes no more memory than the bound, over all
+/// streams together; it is kept as it was stored. Where the bound does not allow more, entries are read
+/// one at a time, so nobody ever waits for it.
+#[derive(Clone, Debug)]
+pub struct Reading(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    held: AtomicUsize,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::within(DEFAULT)
+    }
+}
+
+impl Reading {
+    /// Reads ahead so many bytes at the most.
+    pub fn within(bytes: usize) -> Self {
+        Self(Arc::new(Shared {
+            limit: bytes,
+            held: AtomicUsize::new(0),
+            objects: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }))
+    }
+
+    /// How many objects were asked for, whole or only for who wrote them; also in vain.
+    pub fn objects(&self) -> u64 {
+        self.0.objects.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of all payloads that were decoded.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are read ahead now, or being read.
+    pub fn ahead(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn asked(&self) {
+        self.0.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn decoded(&self, payload: usize) {
+        self.0.bytes.fetch_add(payload as u64, Ordering::Relaxed);
+    }
+
+    /// Room for an object that is not larger than [`SMALL`], if there is some.
+    pub(crate) fn hold(&self) -> Option<Ahead> {
+        let limit = self.0.limit;
+        let more = |held: usize| Some(held + SMALL).filter(|held| *held <= limit);
+        let held = &self.0.held;
+        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Ahead {
+            reading: self.clone(),
+            bytes: SMALL,
+        })
+    }
+}
+
+/// Room for what is read ahead; given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    reading: Reading,
+    bytes: usize,
+}
+
+impl Ahead {
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.reading.0.held.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests;
