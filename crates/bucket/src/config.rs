@@ -17,6 +17,10 @@ use std::time::Duration;
 
 use crate::{Error, Result, Secret};
 
+/// A new cluster's key has so many characters at least. Whoever can read the bucket may try keys for
+/// as long as they like.
+const SHORTEST_KEY: usize = 16;
+
 /// How long a call is repeated when nothing else is configured.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -130,6 +134,24 @@ impl BucketConfig {
     /// [`Error::Config`], naming the variable, when one is missing, empty, contradictory or wrong.
     pub fn from_env(role: Role, vars: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>> {
         from_env::read(role, vars)
+    }
+
+    /// The names of all variables that [`Self::from_env`] may ask for, of every provider, but for
+    /// `BACKSTAY_SOURCE_ADDRESS`.
+    pub fn variables(role: Role) -> Vec<String> {
+        from_env::names(role)
+    }
+
+    /// What is to be said of an encryption key that is so short that it can be guessed. What was
+    /// written with it can only be read with it, so this is for whoever begins a new cluster.
+    pub fn guessable_key(&self) -> Option<Error> {
+        let characters = self.encryption_key.expose().chars().count();
+        (characters < SHORTEST_KEY).then(|| Error::Config {
+            variable: self.encryption_key_variable(),
+            problem: format!(
+                "it has {characters} characters and can be guessed; the key of a new cluster must have {SHORTEST_KEY} at least: set it to a generated secret, for example from `openssl rand -hex 32`"
+            ),
+        })
     }
 
     /// `azure`, `s3`, `gcp` or `local`.

@@ -18,10 +18,12 @@ mod part;
 mod runbook;
 mod status;
 mod traffic;
+mod variables;
 mod verify;
 mod watch;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,6 +107,14 @@ fn run(arguments: Arguments) -> Exit {
     };
     if arguments.output == Output::Prometheus && !arguments.command.has_metrics() {
         complain("--output prometheus: this command has no metrics; use text or json");
+        return Exit::Usage;
+    }
+    let flags = match &arguments.command {
+        Command::Node(flags) => node::variables(flags).into_keys().collect(),
+        _ => BTreeSet::new(),
+    };
+    if let Err(error) = variables::look(&arguments.command, &flags) {
+        complain(&error);
         return Exit::Usage;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()

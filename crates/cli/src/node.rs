@@ -41,7 +41,7 @@ pub async fn run(flags: &NodeFlags) -> Exit {
 }
 
 /// The variables that the flags stand for.
-fn variables(flags: &NodeFlags) -> BTreeMap<&'static str, String> {
+pub fn variables(flags: &NodeFlags) -> BTreeMap<&'static str, String> {
     let path =
         |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     [

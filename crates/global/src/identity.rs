@@ -52,11 +52,24 @@ pub async fn read(bucket: &Bucket) -> Result<Option<String>, IdentityError> {
 /// The id of the cluster whose bucket it is. If none has begun on it, one begins now: with the
 /// proposed id, unless another node is faster.
 ///
+/// A new cluster must not have an encryption key that can be guessed. One that has such a key goes
+/// on with it, since what it has written can be read with no other.
+///
 /// # Errors
 /// See [`IdentityError`].
 pub async fn establish(bucket: &Bucket, propose: &str) -> Result<String, IdentityError> {
+    let guessable = bucket.config().guessable_key();
     if let Some(known) = read(bucket).await? {
+        if guessable.is_some() {
+            tracing::warn!(
+                variable = bucket.config().encryption_key_variable(),
+                "this cluster's encryption key is so short that it can be guessed; let a cluster on a new bucket, with a generated key, recover from it"
+            );
+        }
         return Ok(known);
+    }
+    if let Some(error) = guessable {
+        return Err(error.into());
     }
     let identity = Identity {
         cluster_id: propose.to_owned(),

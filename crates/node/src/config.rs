@@ -52,6 +52,8 @@ use backstay_bucket::{BucketConfig, Role};
 use backstay_global::recovery::Replace;
 use url::Url;
 
+pub use variables::{deciding_variables, variables};
+
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -473,6 +475,8 @@ impl Reader<'_> {
         }
     }
 }
+
+mod variables;
 
 #[cfg(test)]
 mod tests;

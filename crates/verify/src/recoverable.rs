@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_bucket::{Bucket, BucketConfig, Role};
+use backstay_bucket::{Bucket, BucketConfig, Error, Role};
 use backstay_cluster::Region;
 use backstay_global::recovery::{LoadError, NotAReplacement, RecoverFrom, Replace, outside};
 use backstay_global::{State, identity, snapshot};
@@ -209,8 +209,18 @@ pub(crate) async fn own_bucket(
         ..config
     };
     let opened = async {
-        let bucket = Bucket::open_to_read(config).await?;
+        let guessable = config.guessable_key();
+        let bucket = match (Bucket::open_to_read(config).await, guessable) {
+            // A node would not begin a cluster in it.
+            (Err(Error::NoContainer { .. }), Some(error)) => return Err(error),
+            (opened, _) => opened?,
+        };
         let id = match identity::read(&bucket).await {
+            // A node would not begin a cluster with it.
+            Ok(None) => match bucket.config().guessable_key() {
+                Some(error) => return Err(error),
+                None => None,
+            },
             Ok(id) => id,
             Err(identity::IdentityError::Bucket(error)) => return Err(error),
             // It is told by whoever needs it.
@@ -347,7 +357,7 @@ async fn of_segments(
         }
         Ok(counted)
     };
-    let counted: Result<Counted, backstay_bucket::Error> = counted.await;
+    let counted: Result<Counted, Error> = counted.await;
     let mut findings = vec![recovery::segments(into, &counted, &elsewhere, &done.lost)];
     let mut figures = figures(done);
     match &counted {

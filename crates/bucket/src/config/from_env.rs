@@ -8,10 +8,6 @@ use super::{
     Secret, folder_name,
 };
 
-/// A cluster's own key has so many characters at least. Whoever can read the bucket may try keys for
-/// as long as they like.
-const SHORTEST_KEY: usize = 16;
-
 /// One provider's variables of one role.
 struct Vars<'a> {
     /// For example `AZURE_STORAGE_`.
@@ -57,16 +53,6 @@ impl Vars<'_> {
                 name,
                 "objects are always encrypted, `off` is no key; set it to a generated secret",
             )),
-            // What another cluster has written can only be read with the key that it had.
-            Some(value) if self.prefix.ends_with("_STORAGE_") && value.len() < SHORTEST_KEY => {
-                Err(self.wrong(
-                    name,
-                    format!(
-                        "it has {} characters and can be guessed; it must have {SHORTEST_KEY} at least: set it to a generated secret, for example from `openssl rand -hex 32`",
-                        value.len()
-                    ),
-                ))
-            }
             Some(value) => Ok(Secret::new(value)),
             None => Err(self.wrong(
                 name,
@@ -137,6 +123,30 @@ const MARKS: [&str; 8] = [
     "ENDPOINT_BASE",
     "OBJECT_KEY_PREFIX",
 ];
+
+/// What each provider's variables are called behind their prefix.
+const NAMES: [(&str, &[&str]); 4] = [
+    ("AZURE", &["BUCKET", "ACCOUNTNAME", "ACCOUNTKEY"]),
+    ("S3", &["BUCKET", "REGION", "ACCESSKEY", "SECRETKEY"]),
+    ("GCP", &["BUCKET", "ACCOUNT_JSON_FILE", "WORKLOAD_IDENTITY"]),
+    ("LOCAL", &["BUCKET", "PATH"]),
+];
+
+/// Every name that may be asked for, of all providers.
+pub(super) fn names(role: Role) -> Vec<String> {
+    let kind = match role {
+        Role::Own => "STORAGE",
+        Role::RecoverFrom => "RECOVER_FROM",
+    };
+    let mut names = vec![];
+    for (provider, own) in NAMES {
+        let all = own.iter().chain(&MARKS);
+        names.extend(all.map(|name| format!("{provider}_{kind}_{name}")));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
 
 type Reader = fn(&Vars<'_>) -> Result<(Provider, String)>;
 

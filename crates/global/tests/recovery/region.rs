@@ -25,7 +25,11 @@ impl Region {
     pub fn config(&self, role: Role) -> BucketConfig {
         let path = self.folder.path().join(self.name);
         std::fs::create_dir_all(&path).unwrap();
-        BucketConfig::local(path, format!("key of {}", self.name).into(), role)
+        BucketConfig::local(
+            path,
+            format!("the encryption key of {}", self.name).into(),
+            role,
+        )
     }
 
     pub async fn bucket(&self) -> Bucket {

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use backstay_bucket::{Bucket, BucketConfig, Role};
 use backstay_node::Phase;
 
 use crate::host::{Batch, Host, Region, assert_exactly, segments, send_until_acknowledged};
@@ -77,4 +78,44 @@ fn a_node_that_drains_takes_nothing_more_and_says_so() {
     assert!(host.send(&Batch::plain("late")).is_err());
     let status = host.engine.status();
     assert!(!status.ok && status.reason.is_some());
+}
+
+/// A cluster that was begun with a key that is refused now, as by an older version.
+#[test]
+fn a_short_key_is_refused_for_a_new_cluster_and_goes_on_for_one_that_has_it() {
+    let region = Region::new();
+    let key = "short";
+    let vars = region.node("a").with("LOCAL_STORAGE_ENCRYPTION_KEY", key);
+    let host = Host::begin(&vars);
+    host.until("it is refused", |engine| {
+        matches!(engine.phase(), Phase::Failed(_))
+    });
+    let Phase::Failed(why) = host.engine.phase() else {
+        panic!("it has started")
+    };
+    assert!(why.contains("LOCAL_STORAGE_ENCRYPTION_KEY"), "{why}");
+    assert!(!why.contains(key), "{why}");
+    host.kill();
+
+    let config = BucketConfig::local(
+        region.folder.path().join("bucket"),
+        key.to_owned().into(),
+        Role::Own,
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let bucket = Bucket::open(config).await.unwrap();
+        let identity = br#"{"clusterId":"old"}"#;
+        bucket
+            .put_if_absent("cluster.json", identity.to_vec().into())
+            .await
+            .unwrap();
+    });
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..2 {
+        let host = Host::start(&vars);
+        send_some(&host, round, &mut acknowledged);
+        host.kill();
+    }
+    assert_exactly(&Host::start(&vars), &acknowledged);
 }

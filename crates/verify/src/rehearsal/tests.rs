@@ -14,6 +14,8 @@ use crate::finding::{Check, Outcome};
 use crate::recovery::{self, CHAIN};
 use crate::stage::repository;
 
+const KEY: &str = "the key of the primary";
+
 /// A primary's bucket in a folder: two repositories, of which the second is in the journal only.
 struct Primary {
     folder: TempDir,
@@ -42,7 +44,7 @@ impl Primary {
     }
 
     async fn bucket(&self) -> Bucket {
-        Bucket::open(self.config("k", Role::Own)).await.unwrap()
+        Bucket::open(self.config(KEY, Role::Own)).await.unwrap()
     }
 
     async fn log(&self) -> GlobalLog {
@@ -118,7 +120,7 @@ fn failing(why: &Unrehearsed) -> (Check, String) {
 async fn snapshot_and_journal_are_loaded_and_nothing_is_written() {
     let primary = Primary::new().await;
     let before = contents(&primary.path());
-    let done = rehearse(&primary.from("k"), None)
+    let done = rehearse(&primary.from(KEY), None)
         .await
         .unwrap_or_else(|why| panic!("{why:?}"));
     assert_eq!(contents(&primary.path()), before);
@@ -139,7 +141,7 @@ async fn snapshot_and_journal_are_loaded_and_nothing_is_written() {
     assert!(done.expected >= done.took);
     // The primary goes on as if nothing had been.
     commit(&primary.log().await, "later").await;
-    let done = rehearse(&primary.from("k"), None)
+    let done = rehearse(&primary.from(KEY), None)
         .await
         .unwrap_or_else(|why| panic!("{why:?}"));
     assert_eq!(done.state.repositories.len(), 3);
@@ -149,7 +151,7 @@ async fn snapshot_and_journal_are_loaded_and_nothing_is_written() {
 async fn a_primary_without_a_snapshot_is_loaded_from_its_journal() {
     let primary = Primary::new().await;
     std::fs::remove_dir_all(primary.path().join("globalsnapshots")).unwrap();
-    let done = rehearse(&primary.from("k"), None)
+    let done = rehearse(&primary.from(KEY), None)
         .await
         .unwrap_or_else(|why| panic!("{why:?}"));
     assert_eq!((done.snapshot, done.state.repositories.len()), (None, 2));
@@ -175,7 +177,7 @@ async fn damage_is_no_wrong_key() {
     let last = bytes.last_mut().unwrap();
     *last ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let why = rehearse(&primary.from("k"), None).await.err().unwrap();
+    let why = rehearse(&primary.from(KEY), None).await.err().unwrap();
     let (check, said) = failing(&why);
     assert_eq!(check, Check::Snapshot, "{said}");
     assert!(said.contains("global-snapshot.json"), "{said}");
@@ -194,7 +196,7 @@ async fn a_damaged_journal_is_named() {
         b"BACKSTAY and then nothing of it",
     )
     .unwrap();
-    let why = rehearse(&primary.from("k"), None).await.err().unwrap();
+    let why = rehearse(&primary.from(KEY), None).await.err().unwrap();
     let (check, said) = failing(&why);
     assert_eq!(check, Check::Journal, "{said}");
     assert!(said.contains(last.as_str()), "{said}");
@@ -204,10 +206,10 @@ async fn a_damaged_journal_is_named() {
 async fn an_empty_bucket_has_nothing_to_recover_and_none_is_not_reached() {
     let primary = Primary::new().await;
     std::fs::remove_dir_all(primary.path()).unwrap();
-    let why = rehearse(&primary.from("k"), None).await.err().unwrap();
+    let why = rehearse(&primary.from(KEY), None).await.err().unwrap();
     assert_eq!(failing(&why).0, Check::RecoverySource);
     std::fs::create_dir_all(primary.path()).unwrap();
-    let why = rehearse(&primary.from("k"), None).await.err().unwrap();
+    let why = rehearse(&primary.from(KEY), None).await.err().unwrap();
     assert_eq!(failing(&why).0, Check::Snapshot);
     assert!(contents(&primary.path()).is_empty());
 }
@@ -217,17 +219,17 @@ async fn an_empty_bucket_has_nothing_to_recover_and_none_is_not_reached() {
 async fn a_seal_of_our_own_is_no_obstacle() {
     let primary = Primary::new().await;
     let folder = tempfile::tempdir().unwrap();
-    let config = BucketConfig::local(folder.path(), Secret::new("own"), Role::Own);
+    let config = BucketConfig::local(folder.path(), Secret::new("a generated secret"), Role::Own);
     let own = Bucket::open(config).await.unwrap();
     let id = end_source(&primary.bucket().await, &own, &Warrant::free())
         .await
         .unwrap();
     let before = contents(&primary.path());
-    let done = rehearse(&primary.from("k"), Some(&id))
+    let done = rehearse(&primary.from(KEY), Some(&id))
         .await
         .unwrap_or_else(|why| panic!("{why:?}"));
     assert_eq!(done.state.repositories.len(), 2);
-    let why = rehearse(&primary.from("k"), None).await.err().unwrap();
+    let why = rehearse(&primary.from(KEY), None).await.err().unwrap();
     assert_eq!(failing(&why).0, Check::Journal);
     assert_eq!(contents(&primary.path()), before);
 }
