@@ -68,7 +68,7 @@ impl Known {
             return Verdict::Foreign;
         }
         // Beyond that, a resemblance is an accident.
-        let alike = distance <= spelt.len() / 4;
+        let alike = distance <= spelt.len().saturating_sub(OURS.len()) / 3;
         Verdict::Unknown {
             nearest: alike.then(|| nearest.to_owned()),
         }
