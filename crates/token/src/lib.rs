@@ -3,15 +3,20 @@
 //!
 //! The node's administrator and the traffic manager's Resource Manager API are let in by one.
 
+mod followed;
+
 use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{Digest, SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+
+pub use followed::Followed;
 
 /// A token has so many characters at least.
 const SHORTEST: usize = 16;
@@ -28,6 +33,15 @@ pub enum TokenError {
         path: PathBuf,
         /// The flag or variable that names it.
         named_by: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be read any more.
+    #[error("{path}: the token cannot be read: {source}; put it back, readable for this process")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -49,9 +63,10 @@ pub enum TokenError {
 }
 
 /// What is needed to recognise the token: its hash, so that comparing takes the same time for
-/// every wrong token and a dump of memory shows none.
+/// every wrong token and a dump of memory shows none. A token that replaces it in its file counts from
+/// then on, within a second.
 #[derive(Clone)]
-pub struct FileToken(Digest);
+pub struct FileToken(Arc<Followed<Digest, TokenError>>);
 
 impl FileToken {
     /// Reads the token from `path`, or makes a new one there with mode 0600. `named_by` is the
@@ -71,27 +86,39 @@ impl FileToken {
         if !path.exists() {
             make(path).map_err(file)?;
         }
-        let text = std::fs::read_to_string(path).map_err(file)?;
-        match text.trim() {
-            "" => Err(TokenError::Empty {
-                path: path.to_owned(),
-            }),
-            token if token.len() < SHORTEST => Err(TokenError::Weak {
-                path: path.to_owned(),
-            }),
-            token => Ok(Self(digest(&SHA256, token.as_bytes()))),
+        match Followed::new(path, read) {
+            Ok(followed) => Ok(Self(Arc::new(followed))),
+            Err(TokenError::Unreadable { source, .. }) => Err(file(source)),
+            Err(error) => Err(error),
         }
     }
 
     /// Whether it is this one.
     pub fn matches(&self, token: &str) -> bool {
-        digest(&SHA256, token.as_bytes()).as_ref() == self.0.as_ref()
+        digest(&SHA256, token.as_bytes()).as_ref() == (*self.0.get()).as_ref()
     }
 }
 
 impl fmt::Debug for FileToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FileToken(***)")
+    }
+}
+
+/// The hash of the token in a file.
+fn read(path: &Path) -> Result<Digest, TokenError> {
+    let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    match text.trim() {
+        "" => Err(TokenError::Empty {
+            path: path.to_owned(),
+        }),
+        token if token.len() < SHORTEST => Err(TokenError::Weak {
+            path: path.to_owned(),
+        }),
+        token => Ok(digest(&SHA256, token.as_bytes())),
     }
 }
 

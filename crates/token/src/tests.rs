@@ -58,3 +58,44 @@ fn debug_shows_nothing() {
     let token = FileToken::at(&folder.path().join("t"), "--here").unwrap();
     assert_eq!(format!("{token:?}"), "FileToken(***)");
 }
+
+/// What a file says, followed without a pause.
+fn followed(path: &Path) -> FileToken {
+    let followed = Followed::every(path, read, std::time::Duration::ZERO);
+    FileToken(Arc::new(followed.unwrap()))
+}
+
+#[test]
+fn a_token_that_replaces_another_counts_and_the_old_one_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let (first, second) = ("the-first-secret-1", "the-other-secret-2");
+    std::fs::write(&path, first).unwrap();
+    let token = followed(&path);
+    assert!(token.matches(first) && !token.matches(second));
+    // In its place, as Kubernetes and editors do; and in the file itself.
+    std::fs::write(folder.path().join("new"), second).unwrap();
+    std::fs::rename(folder.path().join("new"), &path).unwrap();
+    assert!(token.matches(second) && !token.matches(first));
+    std::fs::write(&path, format!("{first}\n")).unwrap();
+    assert!(token.matches(first) && !token.matches(second));
+}
+
+#[test]
+fn while_its_file_is_not_good_the_last_one_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let (first, second) = ("the-first-secret-1", "the-other-secret-2");
+    std::fs::write(&path, first).unwrap();
+    let token = followed(&path);
+    for bad in ["", "short", "\n"] {
+        std::fs::write(&path, bad).unwrap();
+        assert!(token.matches(first), "{bad:?}");
+        assert!(!token.matches(bad), "{bad:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(token.matches(first));
+    assert!(!path.exists(), "none is made");
+    std::fs::write(&path, second).unwrap();
+    assert!(token.matches(second) && !token.matches(first));
+}

@@ -25,7 +25,7 @@ use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::state::{StateError, StateFile};
-use crate::storage::{StorageAccounts, StorageError};
+use crate::storage::{Accounts, StorageError};
 use crate::{arm, dns, observe, prober};
 
 /// File descriptors that are not probes': connections, listeners, files.
@@ -129,8 +129,8 @@ impl TrafficManager {
         };
         let probes = Prober::new().map_err(TrafficError::Probes)?;
         let accounts = match &config.storage_accounts {
-            None => StorageAccounts::default(),
-            Some(path) => StorageAccounts::read(path)?,
+            None => Accounts::default(),
+            Some(path) => Accounts::at(path)?,
         };
         let (file, saved) = StateFile::open(&config.state)?;
         let metrics = Arc::new(Metrics::new());
@@ -184,7 +184,7 @@ impl TrafficManager {
         let router = arm::router(Arm {
             manager: Arc::clone(&manager),
             alerts: Arc::clone(&alerts),
-            accounts: Arc::new(accounts),
+            accounts,
             token: Arc::new(token),
         });
         let refusals = [

@@ -8,7 +8,9 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use backstay_token::Followed;
 use serde::Deserialize;
 
 use crate::resource::{Kind, ResourceId};
@@ -89,6 +91,26 @@ struct ReadAccount {
     location: String,
     blob_endpoint: Option<String>,
     keys: Vec<Key>,
+}
+
+/// The storage accounts of a file, as it is now; none without a file.
+#[derive(Clone, Default)]
+pub(crate) struct Accounts(Option<Arc<Followed<StorageAccounts, StorageError>>>);
+
+impl Accounts {
+    /// Those of this file.
+    pub(crate) fn at(path: &Path) -> Result<Self, StorageError> {
+        let followed = Followed::new(path, StorageAccounts::read)?;
+        Ok(Self(Some(Arc::new(followed))))
+    }
+
+    /// What the file says now.
+    pub(crate) fn now(&self) -> Arc<StorageAccounts> {
+        match &self.0 {
+            None => Arc::default(),
+            Some(file) => file.get(),
+        }
+    }
 }
 
 impl StorageAccounts {

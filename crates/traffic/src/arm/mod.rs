@@ -38,7 +38,7 @@ use crate::alerts::{ActionGroup, Alerts, MetricAlert};
 use crate::manager::Manager;
 use crate::profile::shown;
 use crate::resource::{Kind, Scope};
-use crate::storage::StorageAccounts;
+use crate::storage::Accounts;
 use error::ArmError;
 use frame::{Done, on};
 use path::{Place, parse};
@@ -51,7 +51,7 @@ const BODY: usize = 8 << 20;
 pub(crate) struct Arm {
     pub(crate) manager: Arc<Manager>,
     pub(crate) alerts: Arc<Alerts>,
-    pub(crate) accounts: Arc<StorageAccounts>,
+    pub(crate) accounts: Accounts,
     pub(crate) token: Arc<FileToken>,
 }
 
@@ -88,10 +88,12 @@ async fn answer(arm: &Arm, request: Request) -> Result<Done, ArmError> {
         Place::Resource(Kind::ActionGroup, id) => {
             on(configured::At::<ActionGroup>::new(id), arm, request).await
         }
-        Place::Resource(Kind::StorageAccount, id) => {
-            only(&method, Method::GET, || storage::get(&arm.accounts, &id))
-        }
-        Place::ListKeys(id) => only(&method, Method::POST, || storage::keys(&arm.accounts, &id)),
+        Place::Resource(Kind::StorageAccount, id) => only(&method, Method::GET, || {
+            storage::get(&arm.accounts.now(), &id)
+        }),
+        Place::ListKeys(id) => only(&method, Method::POST, || {
+            storage::keys(&arm.accounts.now(), &id)
+        }),
         Place::Notify(id) if method == Method::POST => {
             notify::send(&arm.alerts, id, request.into_body(), &query).await
         }
@@ -130,11 +132,11 @@ fn subscriptions(arm: &Arm) -> Done {
             .iter()
             .map(|(it, _)| it.subscription.to_ascii_lowercase()),
     );
-    let state = arm.alerts.state();
+    let (state, accounts) = (arm.alerts.state(), arm.accounts.now());
     let rules = state.rules.values().map(|it| &it.id);
     let configured = rules
         .chain(state.groups.values().map(|it| &it.id))
-        .chain(arm.accounts.all().map(|it| &it.id));
+        .chain(accounts.all().map(|it| &it.id));
     ids.extend(configured.map(|it| it.subscription.to_ascii_lowercase()));
     let shown = ids.iter().map(|id| {
         json!({
@@ -152,7 +154,7 @@ fn list(arm: &Arm, kind: Kind, scope: &Scope) -> Done {
         Kind::Profile => profiles::list(&arm.manager, scope),
         Kind::MetricAlert => configured::list::<MetricAlert>(&arm.alerts, scope),
         Kind::ActionGroup => configured::list::<ActionGroup>(&arm.alerts, scope),
-        Kind::StorageAccount => storage::list(&arm.accounts, scope),
+        Kind::StorageAccount => storage::list(&arm.accounts.now(), scope),
     }
 }
 
