@@ -21,6 +21,7 @@ use crate::{BucketConfig, Error, ObjectWriter, Result, Role};
 mod list;
 mod probe;
 mod read;
+mod staging;
 
 /// An object that is replaced while it is read is read so many times before that is an error.
 const READS: usize = 5;

@@ -14,6 +14,7 @@ use super::keeper::{Keeper, RoundError};
 use super::owned::Owned;
 use super::publish::PUBLISH;
 use super::running::{GlobalError, Running};
+use super::staging::clean_loop;
 use super::status::{BUCKET, REASONS};
 use super::{Engine, Inner, import, startup, view};
 use crate::metrics::ReasonLabel;
@@ -142,6 +143,8 @@ impl Engine {
         self.spawn(async move { engine.snapshot_loop(&of).await });
         let of = Arc::clone(&running);
         self.spawn(async move { renew_loop(&of).await });
+        let of = Arc::clone(&running);
+        self.spawn(async move { clean_loop(&of).await });
         let engine = self.clone();
         self.spawn(async move { engine.tell_loop().await });
         if self.inner.config.roles.searches() {

@@ -40,6 +40,7 @@ mod running;
 mod search;
 mod snapshots;
 mod sources;
+mod staging;
 mod startup;
 mod status;
 mod tails;

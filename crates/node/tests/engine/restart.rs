@@ -119,3 +119,23 @@ fn a_short_key_is_refused_for_a_new_cluster_and_goes_on_for_one_that_has_it() {
     }
     assert_exactly(&Host::start(&vars), &acknowledged);
 }
+
+/// What a writer that was killed in the middle of an object has left beside its place.
+#[test]
+fn what_a_crash_left_beside_an_object_is_removed_when_it_is_old() {
+    let region = Region::new();
+    let vars = region.node("a");
+    Host::start(&vars).kill();
+    let journal = region.folder.path().join("bucket/journal/0");
+    let (old, young) = (journal.join("7#1"), journal.join("8#1"));
+    std::fs::create_dir_all(&journal).unwrap();
+    for path in [&old, &young] {
+        std::fs::write(path, "half").unwrap();
+    }
+    let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    let file = std::fs::File::options().write(true).open(&old).unwrap();
+    file.set_modified(hours_ago).unwrap();
+    let host = Host::start(&vars);
+    host.until("it is gone", |_| !old.exists());
+    assert!(young.exists());
+}
