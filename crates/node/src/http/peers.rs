@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER,
-    USER_AGENT,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Response as HttpResponse, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
@@ -26,19 +26,28 @@ const PASSED_ON: HeaderName = HeaderName::from_static("backstay-passed-on");
 const UNTAKEN: HeaderName = HeaderName::from_static("backstay-untaken");
 /// Likewise: it is refused, and no other node, nor another try soon, would do better.
 const LASTING: HeaderName = HeaderName::from_static("backstay-lasting");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Elasticsearch's clients take no answer without it.
 pub(super) const ELASTIC_PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 
-/// What the other node gets of the request's headers.
-const KEPT: [HeaderName; 6] = [
-    ACCEPT,
-    AUTHORIZATION,
-    CONTENT_ENCODING,
-    CONTENT_TYPE,
-    IDEMPOTENCY_KEY,
-    USER_AGENT,
+/// Headers of one connection (RFC 9110, 7.6.1), and those that are written for each anew. All others
+/// are for whoever answers: each protocol has some of its own, such as Splunk's channel.
+const OF_THE_CONNECTION: [HeaderName; 15] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PASSED_ON,
+    UNTAKEN,
+    LASTING,
 ];
 
 /// Longest time for a connection to another node.
@@ -113,10 +122,8 @@ impl Peers {
             .map_err(NotAnswered::Untaken)?
             .request(parts.method.clone(), target)
             .header(PASSED_ON, "1");
-        for name in KEPT {
-            if let Some(value) = parts.headers.get(&name) {
-                request = request.header(name, value);
-            }
+        for (name, value) in end_to_end(&parts.headers) {
+            request = request.header(name, value);
         }
         let answer = request.body(body).send().await.map_err(|error| {
             let was_sent = !error.is_connect();
@@ -140,10 +147,11 @@ impl Peers {
             });
         }
         let mut response = HttpResponse::builder().status(answer.status());
-        for name in [CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, ELASTIC_PRODUCT] {
-            if let Some(value) = answer.headers().get(&name) {
-                response = response.header(name, HeaderValue::clone(value));
-            }
+        for (name, value) in end_to_end(answer.headers()) {
+            response = response.header(name, HeaderValue::clone(value));
+        }
+        if let Some(length) = answer.headers().get(CONTENT_LENGTH) {
+            response = response.header(CONTENT_LENGTH, HeaderValue::clone(length));
         }
         response
             .body(Body::from_stream(answer.bytes_stream()))
@@ -151,8 +159,25 @@ impl Peers {
     }
 }
 
+/// The headers that are for the other end.
+fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    headers.iter().filter(move |(name, _)| {
+        !OF_THE_CONNECTION.contains(name) && !named.iter().any(|it| it == name.as_str())
+    })
+}
+
 /// What another node's refusal says.
 fn said(text: &str) -> String {
     let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     document["error"].as_str().unwrap_or(text).to_owned()
 }
+
+#[cfg(test)]
+mod tests;
