@@ -61,6 +61,15 @@ pub fn shown(picture: &Picture) -> String {
                 lines.push(format!("             {what}: {said}"));
             }
         }
+        for it in &region.degraded {
+            lines.push(format!(
+                "             degraded: {} [{}]: {} (by {})",
+                it.what,
+                it.reason,
+                it.detail,
+                it.nodes.join(", ")
+            ));
+        }
     }
     let name: Vec<String> = picture.name.iter().map(ToString::to_string).collect();
     lines.push(format!("global name  {}", or_unknown(&name.join(", "))));

@@ -62,5 +62,44 @@ fn well(picture: &Picture) -> bool {
         }
         _ => false,
     };
-    settled && picture.shortcomings.is_empty() && picture.wounds.is_empty()
+    let whole = picture.regions.iter().all(|it| it.degraded.is_empty());
+    settled && whole && picture.shortcomings.is_empty() && picture.wounds.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use backstay_watch::{Degraded, RegionView};
+
+    use super::*;
+
+    #[test]
+    fn a_degraded_region_is_shown_and_is_not_as_it_should_be() {
+        let region = |degraded: Vec<Degraded>| RegionView {
+            region: "westus".to_owned(),
+            answers: Some("answers".to_owned()),
+            degraded,
+            ..RegionView::default()
+        };
+        let mut picture = Picture {
+            endpoint: Some(Endpoint::Enabled),
+            regions: vec![region(vec![]), region(vec![])],
+            ..Picture::default()
+        };
+        assert!(well(&picture), "{picture:?}");
+        picture.regions[0].degraded = vec![Degraded {
+            reason: "partition".to_owned(),
+            what: "partition 3".to_owned(),
+            detail: "restore journal/3/7".to_owned(),
+            nodes: vec!["node-0".to_owned(), "node-1".to_owned()],
+        }];
+        assert!(!well(&picture));
+        let text = control::shown(&picture);
+        let line = "degraded: partition 3 [partition]: restore journal/3/7 (by node-0, node-1)";
+        assert!(text.contains(line), "{text}");
+        let json = serde_json::to_value(&picture).unwrap();
+        assert_eq!(json["regions"][0]["degraded"][0]["reason"], "partition");
+        assert_eq!(json["regions"][1]["degraded"], serde_json::json!([]));
+    }
 }

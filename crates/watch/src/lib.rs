@@ -15,6 +15,7 @@
 
 mod act;
 mod clock;
+mod degraded;
 mod endpoint;
 mod evidence;
 mod journal;
@@ -32,6 +33,7 @@ mod warrant;
 mod world;
 
 pub use clock::Clock;
+pub use degraded::Degraded;
 pub use journal::Held;
 pub use picture::{Picture, RegionView, RunView, StepView};
 pub use recovery::Recoveries;

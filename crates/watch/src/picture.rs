@@ -12,6 +12,8 @@ use backstay_failover::sight::{Known, Side, Sighting};
 use backstay_failover::verdict::{Decision, Endpoint, Look, State};
 use serde::{Deserialize, Serialize};
 
+use crate::degraded::Degraded;
+
 /// One of the two regions, as it is seen from here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionView {
@@ -28,6 +30,9 @@ pub struct RegionView {
     /// Its operator's replicas, and its nodes.
     #[serde(default)]
     pub cluster: Option<String>,
+    /// What its nodes say is not as it should be, although they take events.
+    #[serde(default)]
+    pub degraded: Vec<Degraded>,
 }
 
 /// A step of the act, and what is known of it.

@@ -17,6 +17,7 @@ use backstay_traffic::probe::{Outcome, Prober, Spec};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::degraded;
 use crate::journal::{Held, Journals};
 use crate::lookout;
 use crate::picture::{Picture, RegionView};
@@ -174,11 +175,13 @@ impl World {
         let (primary, secondary) =
             tokio::join!(self.region(Side::Primary), self.region(Side::Secondary));
         for (view, found) in picture.regions.iter_mut().zip([primary, secondary]) {
-            (view.answers, view.endpoint, view.cluster) = found;
+            (view.answers, view.endpoint, view.cluster) =
+                (found.answers, found.endpoint, found.cluster);
+            view.degraded = found.degraded;
         }
     }
 
-    async fn region(&self, side: Side) -> (Option<String>, Option<String>, Option<String>) {
+    async fn region(&self, side: Side) -> RegionView {
         let deadline = Deadline::after(INSPECT);
         let (id, region) = match side {
             Side::Primary => (&self.primary_endpoint, self.primary.as_ref()),
@@ -187,7 +190,7 @@ impl World {
         let cluster = async {
             let region = match region {
                 Some(region) => region,
-                None => return "no context in the kubeconfig".to_owned(),
+                None => return ("no context in the kubeconfig".to_owned(), Vec::new()),
             };
             let (operator, nodes) = (&self.settings.place.deployment, self.nodes());
             let read = tokio::try_join!(
@@ -197,13 +200,14 @@ impl World {
             match read {
                 Ok((operator, pods)) => {
                     let ready = pods.iter().filter(|pod| pod.ready).count();
-                    format!(
+                    let nodes = format!(
                         "operator at {}, {ready} of {} nodes ready",
                         operator.replicas,
                         pods.len()
-                    )
+                    );
+                    (nodes, degraded::of(region, &pods, deadline).await)
                 }
-                Err(error) => error.to_string(),
+                Err(error) => (error.to_string(), Vec::new()),
             }
         };
         let endpoint = async {
@@ -212,13 +216,20 @@ impl World {
                 Err(error) => error.to_string(),
             }
         };
-        let (probe, endpoint, cluster) = tokio::join!(self.probe(side), endpoint, cluster);
+        let (probe, endpoint, (cluster, degraded)) =
+            tokio::join!(self.probe(side), endpoint, cluster);
         let answers = match probe {
             Outcome::Healthy => "answers".to_owned(),
             Outcome::Failed(error) => error.to_string(),
             Outcome::Void(why) => format!("not known: {why}"),
         };
-        (Some(answers), Some(endpoint), Some(cluster))
+        RegionView {
+            answers: Some(answers),
+            endpoint: Some(endpoint),
+            cluster: Some(cluster),
+            degraded,
+            ..RegionView::default()
+        }
     }
 
     pub(crate) fn soon() -> Deadline {
