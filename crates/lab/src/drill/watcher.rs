@@ -38,7 +38,7 @@ pub(super) struct Watch {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Timing {
     /// When the run began, by the wall clock.
-    began_ms: i64,
+    pub(super) began_ms: i64,
     report: Report,
 }
 

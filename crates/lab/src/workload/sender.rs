@@ -11,7 +11,6 @@ use backstay_pair::Side;
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::RunName;
 use super::feed::{Batch, Feed};
@@ -25,8 +24,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// Longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// A client that has no answer for so long asks again: the region that it has asked may be frozen, and
-/// another serve.
+/// A client that has no answer for so long asks again, once the name points elsewhere: the region that
+/// it has asked may be frozen, and another serve. While it does not, whoever is asked may be slow.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the name points.
@@ -120,7 +119,11 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
         let asked = address
             .node
             .ingest(&sending.token, &key, batch.body.clone());
-        let told = match timeout(PATIENCE, asked).await {
+        let answer = tokio::select! {
+            answer = asked => Ok(answer),
+            () = elsewhere(sending.name.clone()) => Err(()),
+        };
+        let told = match answer {
             Ok(Ok(())) => {
                 request.acknowledged(address.side);
                 return Ok(());
@@ -134,11 +137,10 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
                     _ => None,
                 }
             }
-            Err(_) => {
+            Err(()) => {
                 tracing::debug!(batch = batch.number, "no answer");
-                sending
-                    .ledger
-                    .why(format!("no answer in {} s", PATIENCE.as_secs()));
+                let why = format!("no answer in {} s, and another serves", PATIENCE.as_secs());
+                sending.ledger.why(why);
                 None
             }
         };
@@ -153,6 +155,15 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+}
+
+/// Resolves when the name that `name` has seen last has pointed elsewhere since, not before the
+/// client's patience is at its end.
+async fn elsewhere(mut name: watch::Receiver<Address>) {
+    tokio::time::sleep(PATIENCE).await;
+    if name.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

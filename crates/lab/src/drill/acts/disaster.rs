@@ -4,7 +4,7 @@ use backstay_pair::Side;
 
 use super::Play;
 use crate::drill::DrillError;
-use crate::drill::clients::{BEFORE_DISASTER, FAILOVER, HISTORY, TRICKLE};
+use crate::drill::clients::{BEFORE_DISASTER, FAILOVER, HISTORY, PROMOTION, TRICKLE};
 use crate::drill::clock::{SLOW_TICK, TICK, Wait};
 use crate::drill::stage::PARTITIONS;
 
@@ -65,6 +65,12 @@ impl Play<'_> {
                 self.scene.strike(self.options.fault).await?;
                 self.measured.acknowledged_before_kill = ledger.acknowledged_events();
                 return Ok(());
+            }
+            // They were faster than this loop, and wait: it strikes in the middle of something.
+            let allowed = self.clients.allowed();
+            if ledger.acknowledged_events() >= allowed {
+                let more = allowed + ledger.batch_size();
+                self.clients.allow(more.min(self.clients.part(PROMOTION)));
             }
             self.clock.progress.at(ledger.acknowledged_events());
             wait.tick(TICK, || self.known()).await?;
