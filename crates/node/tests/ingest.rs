@@ -18,6 +18,8 @@ mod idempotency;
 mod parsers;
 #[path = "ingest/probes.rs"]
 mod probes;
+#[path = "../../../tests/promtool.rs"]
+mod promtool;
 #[path = "query/python.rs"]
 mod python;
 #[path = "ingest/refusals.rs"]

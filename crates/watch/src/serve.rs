@@ -221,3 +221,6 @@ async fn health(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 async fn status(State(shown): State<Shown>) -> Json<Picture> {
     Json(shown.picture.borrow().clone())
 }
+
+#[cfg(test)]
+mod tests;

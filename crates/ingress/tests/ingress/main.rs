@@ -8,6 +8,8 @@ mod failures;
 mod load;
 mod malformed;
 mod pod;
+#[path = "../../../../tests/promtool.rs"]
+mod promtool;
 mod proxy;
 mod region;
 mod routing;

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../../tests/promtool.rs"]
+mod promtool;
+
 use super::*;
 use crate::finding::Check;
 
@@ -85,6 +88,7 @@ fn metrics_have_what_is_known() {
         assert!(text.lines().any(|it| it == line), "{line}: {text}");
     }
     assert!(!text.contains("load_seconds"), "{text}");
+    promtool::check(&text);
 }
 
 #[test]
