@@ -4,10 +4,15 @@
 //! and which reads the offset from a file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use backstay_lab::supervisor::{NodeProcess, NodeSpec};
+use bytes::Bytes;
+use futures::TryStreamExt;
 
-use crate::world::{Clients, World, log, metric, ready, set_up, until, with};
+use crate::world::{
+    Clients, PATIENCE, REPOSITORY, World, log, metric, ready, recovering, set_up, until, with,
+};
 
 /// The library; `None`, after saying so, where there is none. On CI there must be one.
 fn library() -> Option<PathBuf> {
@@ -136,4 +141,98 @@ async fn a_wall_clock_that_jumps_a_day_costs_nothing_and_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_monotonic_clock_that_jumps_a_day_costs_nothing() {
     jumps(&["+1d"], true).await;
+}
+
+/// Keyed batches of one event each.
+const BATCHES: u32 = 40;
+
+/// Sends all batches until each is acknowledged. With every call they are the same.
+async fn send_all(node: &NodeProcess, token: &str) {
+    for n in 0..BATCHES {
+        let at = "2026-01-01T00:00:00Z";
+        let body = format!(
+            r#"[{{"tags":{{}},"events":[{{"timestamp":"{at}","attributes":{{"clocked":"{n}"}}}}]}}]"#
+        );
+        let key = format!("clocked-{n}");
+        until("it is acknowledged", || {
+            node.client().ingest(token, &key, Bytes::from(body.clone()))
+        })
+        .await;
+    }
+}
+
+/// How many events there are of each batch.
+async fn stored(node: &NodeProcess) -> Vec<String> {
+    let admin = node.admin_token().unwrap();
+    let query = "clocked=* | groupBy(clocked, limit=1000)";
+    let rows = node
+        .client()
+        .query(&admin, REPOSITORY, query)
+        .await
+        .unwrap();
+    let rows: Vec<_> = rows.try_collect().await.unwrap();
+    rows.iter()
+        .map(|row| row["_count"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A region whose clock is off by `primary` dies; the standby, whose clock is off by `standby`, dies in
+/// the middle of its recovery and again and again, and serves only when its clock says `late`. Then all
+/// that was acknowledged is sent again.
+async fn wrong(primary: &str, standby: &str, late: &str) {
+    let Some(library) = library() else {
+        return;
+    };
+    let mut world = World::folders();
+    let (east, west) = (world.region("east").await, world.region("west").await);
+    let under = |name: &str, env, clock: &Clock| {
+        let node = with(&world.node(name, env), "BACKSTAY_TRIM_SECONDS", "600");
+        with(
+            &clock.of(&node, &library),
+            "FAKETIME_DONT_FAKE_MONOTONIC",
+            "1",
+        )
+    };
+    let clock = Clock::new(world.path("east-offset"));
+    clock.set(primary);
+    let mut node = ready(&under("east", east.own(), &clock)).await;
+    let token = set_up(&node).await;
+    send_all(&node, &token).await;
+    node.kill().await.unwrap();
+    let clock = Clock::new(world.path("west-offset"));
+    clock.set(standby);
+    let spec = under("west", recovering(&east, &west), &clock);
+    for millis in [300, 900, 0] {
+        let mut node = NodeProcess::start(&spec).unwrap();
+        if millis == 0 {
+            node.ready(PATIENCE).await.unwrap();
+        } else {
+            // Somewhere on its way, wherever that is.
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+        node.kill().await.unwrap();
+    }
+    clock.set(late);
+    let mut node = ready(&spec).await;
+    send_all(&node, &token).await;
+    assert_eq!(stored(&node).await, vec!["1"; BATCHES as usize]);
+    // And after one more life.
+    node.kill().await.unwrap();
+    let node = ready(&spec).await;
+    send_all(&node, &token).await;
+    assert_eq!(stored(&node).await, vec!["1"; BATCHES as usize]);
+    world.end().await;
+}
+
+/// Keys are known however wrong the clocks of both regions are, and however late a standby is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_known_to_a_standby_whatever_the_clocks_say() {
+    for (primary, standby, late) in [
+        ("+15m", "-15m", "-15m"),
+        ("-15m", "+15m", "+15m"),
+        ("-15m", "-15m", "+7d"),
+        ("+15m", "+0", "-7d"),
+    ] {
+        wrong(primary, standby, late).await;
+    }
 }
