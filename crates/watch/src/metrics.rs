@@ -1,6 +1,8 @@
 //! What a watch counts, for Prometheus. All names begin with `backstay_failover_`.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use backstay_failover::sight::Side;
 use backstay_failover::verdict::{Endpoint, State};
@@ -36,7 +38,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     state: Family<StateLabel, Gauge>,
     rounds: Counter,
-    holdoff_left: Gauge,
+    holdoff_left: Gauge<f64, AtomicU64>,
     wounds: Gauge,
     shortcomings: Gauge,
     secondary_holds_term: Gauge,
@@ -58,7 +60,7 @@ impl Metrics {
         registry.register("state", "1 for the state it is in", metrics.state.clone());
         registry.register("rounds", "Looks taken", metrics.rounds.clone());
         registry.register(
-            "holdoff_left_milliseconds",
+            "holdoff_left_seconds",
             "What is left of the holdoff; 0 if none runs",
             metrics.holdoff_left.clone(),
         );
@@ -92,9 +94,8 @@ impl Metrics {
             let is = i64::from(state == picture.state);
             self.state.get_or_create(&label).set(is);
         }
-        let left = picture.holdoff_left_ms.unwrap_or(0);
-        self.holdoff_left
-            .set(i64::try_from(left).unwrap_or(i64::MAX));
+        let left = Duration::from_millis(picture.holdoff_left_ms.unwrap_or(0));
+        self.holdoff_left.set(left.as_secs_f64());
         let count = |it: usize| i64::try_from(it).unwrap_or(i64::MAX);
         self.wounds.set(count(picture.wounds.len()));
         self.shortcomings.set(count(picture.shortcomings.len()));
