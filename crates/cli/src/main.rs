@@ -36,6 +36,11 @@ use args::{Arguments, Command, Output};
 use backstay_lab::leash::parent_gone;
 use backstay_runbook::{Choices, Command as Run};
 
+/// Gives freed memory back to the system, from a thread of its own, whichever thread had it. See
+/// ARCHITECTURE.md for what others keep.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
