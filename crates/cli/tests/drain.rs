@@ -3,8 +3,14 @@
 //! is sent at once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "drain/budget.rs"]
+mod budget;
 #[path = "drain/crowd.rs"]
 mod crowd;
+#[path = "drain/floods.rs"]
+mod floods;
+#[path = "../../node/tests/ingest/hostile.rs"]
+mod hostile;
 #[path = "drain/process.rs"]
 mod process;
 

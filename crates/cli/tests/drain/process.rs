@@ -161,7 +161,8 @@ impl Process {
             .unwrap()
             .write_all(body.unwrap_or_default());
         let output = curl.wait_with_output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        // Some answers are no text.
+        let text = String::from_utf8_lossy(&output.stdout);
         let (body, status) = text.rsplit_once('\n').unwrap();
         Answer {
             // 000 when there was no answer.
@@ -184,6 +185,12 @@ impl Process {
     }
 
     fn admin(&self, path: &str, body: &Value) -> Answer {
+        let answer = self.ask(path, body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer
+    }
+
+    fn ask(&self, path: &str, body: &Value) -> Answer {
         let kinds = [
             "-H",
             "Content-Type: application/json",
@@ -191,9 +198,7 @@ impl Process {
             "Accept: application/x-ndjson",
         ];
         let body = body.to_string();
-        let answer = self.curl(path, &self.admin_token(), &kinds, body.as_bytes());
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer
+        self.curl(path, &self.admin_token(), &kinds, body.as_bytes())
     }
 
     pub fn graphql(&self, query: &str) -> Value {
@@ -204,9 +209,13 @@ impl Process {
     }
 
     pub fn ingest_token(&self) -> String {
-        let made = self.graphql(
-            r#"mutation { addIngestTokenV3(input: {repositoryName: "humio", name: "t"}) { token } }"#,
-        );
+        self.ingest_token_of("humio")
+    }
+
+    pub fn ingest_token_of(&self, repository: &str) -> String {
+        let made = self.graphql(&format!(
+            r#"mutation {{ addIngestTokenV3(input: {{repositoryName: "{repository}", name: "t"}}) {{ token }} }}"#
+        ));
         made["addIngestTokenV3"]["token"]
             .as_str()
             .unwrap()
@@ -215,8 +224,23 @@ impl Process {
 
     /// All events of the repository `humio` that a query finds.
     pub fn find(&self, query: &str) -> Vec<Value> {
+        self.find_in("humio", query)
+    }
+
+    /// All events of a repository that a query finds. A node that has no room for what is in no segment
+    /// yet is asked again.
+    pub fn find_in(&self, repository: &str, query: &str) -> Vec<Value> {
         let body = json!({ "queryString": query, "start": 0, "end": 9_000_000_000_000_i64 });
-        let answer = self.admin("/api/v1/repositories/humio/query", &body);
+        let path = format!("/api/v1/repositories/{repository}/query");
+        let begun = Instant::now();
+        let answer = loop {
+            let answer = self.ask(&path, &body);
+            if answer.status != 503 || begun.elapsed() > HANGS {
+                break answer;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        assert_eq!(answer.status, 200, "{answer:?}");
         let lines = answer.body.lines();
         lines
             .map(|line| serde_json::from_str(line).unwrap())
