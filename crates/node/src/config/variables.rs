@@ -3,7 +3,7 @@
 use backstay_bucket::{BucketConfig, Role};
 
 /// Those beside the buckets' own.
-const VARIABLES: [&str; 31] = [
+const VARIABLES: [&str; 34] = [
     "BACKSTAY_ACK_TIMEOUT_MS",
     "BACKSTAY_ADMIN_TOKEN_FILE",
     "BACKSTAY_BACKLOG_BYTES",
@@ -18,6 +18,9 @@ const VARIABLES: [&str; 31] = [
     "BACKSTAY_LAME_DUCK_MS",
     "BACKSTAY_LEASE_MS",
     "BACKSTAY_MEMORY_BYTES",
+    "BACKSTAY_SEARCHES",
+    "BACKSTAY_SEARCH_SECONDS",
+    "BACKSTAY_SEARCH_WAIT_MS",
     "BACKSTAY_SEGMENT_BYTES",
     "BACKSTAY_SEGMENT_SECONDS",
     "BACKSTAY_SNAPSHOTS_KEPT",

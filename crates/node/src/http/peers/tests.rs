@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use axum::http::Request;
+use backstay_bucket::{Bucket, BucketConfig, Role};
 
 use super::*;
 
@@ -11,6 +12,11 @@ use super::*;
 /// belongs to a connection.
 #[tokio::test]
 async fn all_headers_but_those_of_the_connection_go_both_ways() {
+    // As in a node, whose bucket is open before it has a client: that chooses the provider of TLS.
+    let folder = tempfile::tempdir().unwrap();
+    let key = "a generated secret".to_owned().into();
+    let config = BucketConfig::local(folder.path(), key, Role::Own);
+    Bucket::open(config).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let other = std::thread::spawn(move || {
