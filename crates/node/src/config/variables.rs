@@ -3,7 +3,7 @@
 use backstay_bucket::{BucketConfig, Role};
 
 /// Those beside the buckets' own.
-const VARIABLES: [&str; 34] = [
+const VARIABLES: [&str; 35] = [
     "BACKSTAY_ACK_TIMEOUT_MS",
     "BACKSTAY_ADMIN_TOKEN_FILE",
     "BACKSTAY_BACKLOG_BYTES",
@@ -37,6 +37,7 @@ const VARIABLES: [&str; 34] = [
     "NODE_ROLES",
     "PORT",
     "PUBLIC_URL",
+    "QUERY_EXECUTOR_CORES",
     RECOVER_WITHOUT_SEAL,
 ];
 

@@ -110,7 +110,7 @@ fn slow(server: &Server, token: &str, sent: &[u8]) -> TcpStream {
 #[test]
 fn bodies_on_their_way_have_a_bounded_room() {
     // 24 MiB of it are for bodies.
-    let server = Server::with(&[("BACKSTAY_MEMORY_BYTES", "67108864")]);
+    let server = Server::with(&[("BACKSTAY_MEMORY_BYTES", "80740352")]);
     let token = server.ingest_token("t", None);
     let large = vec![b' '; 7 << 20];
     // What is only announced takes nothing.

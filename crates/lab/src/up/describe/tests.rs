@@ -19,7 +19,7 @@ fn options(pools: bool, memory: u64) -> LabOptions {
 #[test]
 fn all_nodes_together_have_what_they_may_have() {
     for (pools, memory, each) in [
-        (true, 6 << 30, 1 << 30),
+        (true, 6 << 30, 1_u64 << 30),
         (false, 6 << 30, 3 << 30),
         (true, 7, 64 << 20),
         (true, 600 << 20, 100 << 20),
