@@ -242,7 +242,7 @@ async fn what_the_secondary_has_not_imported_is_looked_for_where_it_lies() {
         said.contains(&format!("{carried} entries are only in")),
         "{said}"
     );
-    assert!(said.contains("container primary-bucket"), "{said}");
+    assert!(said.contains("container bucket"), "{said}");
     let object = StreamId::Partition(partition).key(at);
     std::fs::remove_file(able.stage.path(Side::Primary).join(&object)).unwrap();
     able.fails(Check::Journal, &object, "backup").await;
