@@ -394,7 +394,23 @@ entity! {
     }
 }
 
+impl TermBelow {
+    /// That `term` is the highest one begun below `seq`.
+    pub fn at(seq: u64, term: u64) -> Self {
+        Self {
+            seq,
+            term,
+            extra: Default::default(),
+        }
+    }
+}
+
 impl RecoveredTail {
+    /// The entries that are left to import.
+    pub fn left(&self) -> u64 {
+        self.to.saturating_sub(self.imported)
+    }
+
     /// The highest term begun in the source's stream below `seq`, where the state knows it; see
     /// [`Partition::term_below`].
     pub fn term_below(&self, seq: u64) -> Option<u64> {

@@ -25,6 +25,15 @@ fn backend(error: backstay_bucket::Error) -> StoreError {
     }
 }
 
+/// `None` where there is no such object.
+fn found<T>(read: backstay_bucket::Result<T>) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(it) => Ok(Some(it)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(backend(error)),
+    }
+}
+
 #[async_trait]
 impl EntryStore for BucketStore {
     async fn create(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
@@ -33,28 +42,19 @@ impl EntryStore for BucketStore {
     }
 
     async fn read(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        match self.0.get(key).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(backend(error)),
-        }
+        found(self.0.get(key).await)
     }
 
     async fn read_start(&self, key: &str, bytes: u64) -> Result<Option<Bytes>, StoreError> {
-        match self.0.get_start(key, bytes).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(backend(error)),
-        }
+        found(self.0.get_start(key, bytes).await)
     }
 
     async fn read_small(&self, key: &str, limit: usize) -> Result<Small, StoreError> {
-        match self.0.get_small(key, limit as u64).await {
-            Ok(Some(bytes)) => Ok(Small::Whole(bytes)),
-            Ok(None) => Ok(Small::Larger),
-            Err(error) if error.is_missing() => Ok(Small::Absent),
-            Err(error) => Err(backend(error)),
-        }
+        Ok(match found(self.0.get_small(key, limit as u64).await)? {
+            None => Small::Absent,
+            Some(None) => Small::Larger,
+            Some(Some(bytes)) => Small::Whole(bytes),
+        })
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {

@@ -95,11 +95,7 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
         // Its object is in the source's bucket; the record of the recovery names it.
         partition.window = None;
         // What is read from there on begins with that seal.
-        partition.below = begin.map(|begin| TermBelow {
-            seq: begin.start,
-            term: begin.term,
-            extra: Default::default(),
-        });
+        partition.below = begin.map(|begin| TermBelow::at(begin.start, begin.term));
     }
     let mut losses = Losses::default();
     state.segments.retain_mut(|segment| {

@@ -52,13 +52,23 @@ pub(super) async fn seal(
     journal: &Journal,
     stream: StreamId,
     from: u64,
-    mut term: u64,
+    term: u64,
     by: &str,
     allowed: impl Fn(&str, u64) -> Result<(), LoadError>,
 ) -> Result<Sealed, LoadError> {
+    with_free_term(term, allowed, |term| journal.seal(stream, from, term, by)).await
+}
+
+/// Seals, as `with` does it, with the first term from `term` on that nobody has used; `allowed` is
+/// asked about whoever has used one.
+async fn with_free_term<T, F: Future<Output = Result<T, SealError>>>(
+    mut term: u64,
+    allowed: impl Fn(&str, u64) -> Result<(), LoadError>,
+    with: impl Fn(u64) -> F,
+) -> Result<T, LoadError> {
     let mut tries = 0;
     loop {
-        match journal.seal(stream, from, term, by).await {
+        match with(term).await {
             Err(SealError::Superseded { by, term: held, .. }) if tries < TERMS => {
                 allowed(&by, held)?;
                 tries += 1;
@@ -76,29 +86,20 @@ async fn end_past_damage(
     journal: &Journal,
     stream: StreamId,
     from: u64,
-    mut term: u64,
+    term: u64,
     by: &str,
 ) -> Result<Sealed, LoadError> {
-    let mut tries = 0;
-    loop {
-        match journal.seal_past_damage(stream, from, term, by).await {
-            Ok((sealed, past)) => {
-                for object in past {
-                    tracing::error!(
-                        object,
-                        "damaged or missing in the source's journal, in no segment yet; restore it \
-                         from a backup: until then nothing of this partition is imported from there on"
-                    );
-                }
-                return Ok(sealed);
-            }
-            Err(SealError::Superseded { term: held, .. }) if tries < TERMS => {
-                tries += 1;
-                term = held.saturating_add(1);
-            }
-            Err(error) => return Err(error.into()),
-        }
+    let anybody = |_: &str, _| Ok(());
+    let seal = |term| journal.seal_past_damage(stream, from, term, by);
+    let (sealed, past) = with_free_term(term, anybody, seal).await?;
+    for object in past {
+        tracing::error!(
+            object,
+            "damaged or missing in the source's journal, in no segment yet; restore it \
+             from a backup: until then nothing of this partition is imported from there on"
+        );
     }
+    Ok(sealed)
 }
 
 /// What may be given up, the seal, is offered only where the source refuses to be written to. What

@@ -231,11 +231,7 @@ fn new_partition(id: u32) -> Partition {
 
 /// What is known of a position that was moved to `seq`: of an earlier one it would be wrong.
 fn below(seq: u64, term: Option<u64>) -> Option<TermBelow> {
-    term.map(|term| TermBelow {
-        seq,
-        term,
-        extra: Default::default(),
-    })
+    term.map(|term| TermBelow::at(seq, term))
 }
 
 /// Replaces the one that `same` says it is, keeping its place, or adds it.
