@@ -32,7 +32,9 @@ pub use derive::{
 };
 pub use environment::{EnvSource, EnvVar, merge_environment};
 pub use error::{Origin, PairError, Problem};
-pub use manifests::{HUMIO_OPERATOR, INGRESS_CONTROLLER, Manifest, STRIMZI_OPERATOR, manifests};
+pub use manifests::{
+    HTTP, HUMIO_OPERATOR, INGRESS_CONTROLLER, Manifest, STRIMZI_OPERATOR, manifests,
+};
 pub use pair::{
     Failover, IngressAddress, Limits, Pair, Place, Protocol, Region, SecretKey, Sizes, Storage,
     TrafficManager,

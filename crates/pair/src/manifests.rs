@@ -18,8 +18,8 @@ pub const STRIMZI_OPERATOR: &str = "strimzi-cluster-operator";
 /// The Deployment of the ingress.
 pub const INGRESS_CONTROLLER: &str = "ingress-nginx-controller";
 
-/// LogScale's internal port.
-const HTTP: u16 = 8080;
+/// LogScale's internal port, in its pods.
+pub const HTTP: u16 = 8080;
 /// Where the ingress controller answers `/healthz`, as ingress-nginx has it.
 const INGRESS_HEALTH: u16 = 10_254;
 

@@ -2,13 +2,12 @@
 //! It is for people: nothing is decided by it, since whoever takes events is alive.
 
 use backstay_cluster::{Pod, Region};
+use backstay_pair::HTTP;
 use backstay_retry::Deadline;
 use futures::future::join_all;
 use http::Request;
 use serde::{Deserialize, Serialize};
 
-/// The nodes' own HTTP port, in their pods.
-const HTTP: u16 = 8080;
 const STATUS: &str = "/api/v1/status";
 
 /// One thing that is not as it should be.

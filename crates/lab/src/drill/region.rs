@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
-use backstay_pair::Side;
+use backstay_pair::{HTTP, Side};
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, ListParams};
@@ -12,9 +12,6 @@ use super::DrillError;
 use crate::client::{ClientError, NodeClient};
 use crate::up::view::HUMIO_PODS;
 use crate::up::{Lab, LabError};
-
-/// LogScale's port in a pod.
-const HTTP: u16 = 8080;
 
 pub(super) fn call(side: Side) -> impl Fn(ClientError) -> DrillError {
     move |source| DrillError::Call { side, source }

@@ -3,7 +3,7 @@
 use backstay_cluster::loader::Stage;
 use backstay_failover::marks::PAUSED;
 use backstay_global::recovery::outside::{gained, take_back};
-use backstay_pair::{HUMIO_OPERATOR, Side, reverse_recovery};
+use backstay_pair::{HTTP, HUMIO_OPERATOR, Side, reverse_recovery};
 use backstay_traffic::probe::Outcome;
 use backstay_verify::recoverable;
 use backstay_watch::Held;
@@ -17,8 +17,6 @@ use crate::record::Record;
 use crate::spec::with_environment;
 use crate::step::Answer;
 
-/// LogScale's internal port.
-const HTTP: u16 = 8080;
 /// The dynamic configuration that makes a node write everything down when it stops.
 const FLUSH: &str = "FlushSegmentsAndGlobalOnShutdown";
 

@@ -349,11 +349,11 @@ pub(super) async fn passing(
     let covered = is_covered(plan, about);
     let fetched = open.fetch(group, places.clone()).await?;
     let bytes = fetched.bytes;
-    let (this, plan_) = (open.clone(), plan.clone());
+    let (this, context) = (open.clone(), plan.context.clone());
+    let plan = plan.clone();
     let work = move || {
-        let (open, plan) = (this, plan_);
-        let columns = open.decode(fetched, None)?;
-        let own_texts = open.groups().get(group).map_or(&[][..], |g| &g.own_texts);
+        let columns = this.decode(fetched, None)?;
+        let own_texts = this.groups().get(group).map_or(&[][..], |g| &g.own_texts);
         let mut hits = if covered {
             vec![true; columns.rows()]
         } else {
@@ -371,7 +371,7 @@ pub(super) async fn passing(
         let mask = BooleanArray::from(hits);
         Ok((columns.only(&mask)?, mask))
     };
-    let (columns, mask) = plan.context.decode(open.id(), work).await?;
+    let (columns, mask) = context.decode(open.id(), work).await?;
     Ok((columns.rows() > 0).then_some(Passing {
         columns,
         places,
