@@ -34,5 +34,5 @@ pub use event::Event;
 pub use log::{CommitError, Committed, GlobalLog};
 pub use raw::Extra;
 pub use segment::{NO_BUCKET, Segment, SegmentId, SegmentRef, SegmentRest, SegmentSet};
-pub use state::{EpochOffset, Reject, State};
+pub use state::{EpochOffset, Pending, Reject, State};
 pub use store::journal_over;

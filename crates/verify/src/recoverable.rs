@@ -13,7 +13,7 @@ use std::time::Duration;
 use backstay_bucket::{Bucket, BucketConfig, Error, Role};
 use backstay_cluster::Region;
 use backstay_global::recovery::{LoadError, NotAReplacement, RecoverFrom, Replace, outside};
-use backstay_global::{State, identity, snapshot};
+use backstay_global::{Pending, State, identity, snapshot};
 use backstay_pair::{Derived, Dr, Pair, Side, derive};
 use backstay_retry::Deadline;
 use chrono::{DateTime, Utc};
@@ -25,7 +25,7 @@ use crate::contents;
 use crate::environment::{Environment, EnvironmentError, effective};
 use crate::fact::Fact;
 use crate::finding::{Check, Finding, Outcome};
-use crate::pending::Pending;
+use crate::pending;
 use crate::recovery::{self, Carried, OwnBucket, seconds};
 use crate::rehearsal::{Rehearsed, rehearse};
 use crate::report::{Figures, Report};
@@ -308,7 +308,7 @@ impl<'a> Places<'a> {
 async fn carried(places: &Places<'_>) -> Carried {
     let mut found = Carried::default();
     for pending in &places.done.elsewhere {
-        let sentence = pending.described();
+        let sentence = pending::described(pending);
         let Some(bucket) = places.open(pending.bucket) else {
             let why = places.done.chain.get(&pending.bucket);
             let why = why.and_then(|it| it.as_ref().err().cloned());
@@ -316,7 +316,7 @@ async fn carried(places: &Places<'_>) -> Carried {
             found.unknown.push(format!("{sentence}; {why}"));
             continue;
         };
-        match pending.missing(bucket).await {
+        match pending::missing(pending, bucket).await {
             Ok(missing) => found.missing.extend(missing),
             Err(error) => found.unknown.push(format!("{sentence}; {error}")),
         }

@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::loader;
 use backstay_global::recovery::{LoadError, LoadOptions, RecoverFrom, load};
-use backstay_global::{EpochOffset, RecoveryRecord, State, credentials, identity, snapshot};
+use backstay_global::{
+    EpochOffset, Pending, RecoveryRecord, State, credentials, identity, snapshot,
+};
 use backstay_journal::{Entry, EntryKind, StreamId, WriterId};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream};
 use uuid::Uuid;
-
-use crate::pending::{self, Pending};
 
 /// Streams that a recovery seals at the same time.
 const SEALED_AT_ONCE: u32 = 8;
@@ -188,7 +188,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         false => record.loss.to_string(),
     };
     let pending = state.pending_tails();
-    let unread = pending.map(|(_, tail)| tail.to.saturating_sub(tail.imported));
+    let unread = pending.map(|(_, tail)| tail.left());
     Ok(Rehearsed {
         source_id: record.bucket,
         chain,
@@ -199,7 +199,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
             offset: record.from_offset,
         },
         unread: unread.sum(),
-        elsewhere: pending::pending(&state, Some(&record.id)),
+        elsewhere: state.pending_by_bucket(Some(&record.id)),
         newest,
         took,
         expected: expected(took, round_trip, state.partitions.len()),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::census;
 use crate::contents;
 use crate::finding::{Check, Finding, Outcome};
-use crate::pending::pending;
+use crate::pending;
 use crate::report::lines;
 use crate::verification::Options;
 
@@ -81,15 +81,15 @@ pub async fn whole(bucket: &Bucket, options: Options) -> Whole {
     // What lies in other buckets is theirs to be asked for; it is said that it does.
     let mut elsewhere = String::new();
     let own = state.writable_bucket().map(|own| own.id);
-    for pending in pending(&state, None) {
+    for pending in state.pending_by_bucket(None) {
         if Some(pending.bucket) == own {
-            match pending.missing(bucket).await {
+            match pending::missing(&pending, bucket).await {
                 Ok(missing) => wrong.extend(missing.iter().map(|it| format!("{it} is missing"))),
                 Err(error) => wrong.push(error.to_string()),
             }
         } else {
             elsewhere.push_str("; ");
-            elsewhere.push_str(&pending.described());
+            elsewhere.push_str(&pending::described(&pending));
         }
     }
     checks.push(if wrong.is_empty() {

@@ -9,6 +9,9 @@ mod apply;
 #[allow(clippy::unwrap_used)]
 pub(crate) mod arbitrary;
 mod check;
+mod pending;
+
+pub use pending::Pending;
 
 use std::collections::BTreeMap;
 

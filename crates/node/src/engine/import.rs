@@ -18,36 +18,44 @@ use backstay_journal::{Journal, StreamId, TailError};
 use tokio::sync::Semaphore;
 
 use super::cut::{Thresholds, cut};
-use super::plan::importer;
+use super::plan::{importer, next_wait};
 use super::publish::{Origin, PublishError};
 use super::running::Running;
 use super::tails::{self, FollowError, LiveEntry, weight};
 use super::view::{self, PendingTail};
 use crate::memory::Kind;
 
+/// The step, as troubles name it.
+pub(crate) const IMPORT: &str = "import";
+
 /// Pieces of one recovery that are imported at the same time.
 pub(crate) const PARALLEL: usize = 4;
 
-/// The waits between tries of one that does not succeed: the first, and the longest.
-const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The wait after the first failure of one that does not succeed; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait for the next try.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Running {
     /// What is pending and this node's to import.
     pub(crate) fn to_import(&self) -> Vec<PendingTail> {
+        let mut pending = self.global.read(view::pending_tails);
+        pending.retain(|tail| self.imports(tail.partition));
+        pending
+    }
+
+    /// Whether what a recovered cluster left in a partition is this node's to import.
+    fn imports(&self, partition: u32) -> bool {
         if self.ended.load(Ordering::Acquire) {
-            return Vec::new();
+            return false;
         }
         let alive = self.alive.read();
         let ingesting = alive.iter().filter(|(_, peer)| peer.ingests);
         let ingesting = ingesting.map(|(host, _)| host.as_str());
         self.global.read(|state| {
-            let ours = |tail: &PendingTail| {
-                let partition = state.partition(tail.partition);
-                let owner = partition.and_then(|it| it.owner.as_deref());
-                importer(owner, ingesting.clone()) == Some(self.host.as_str())
-            };
-            let pending = view::pending_tails(state);
-            pending.into_iter().filter(ours).collect()
+            let partition = state.partition(partition);
+            let owner = partition.and_then(|it| it.owner.as_deref());
+            importer(owner, ingesting) == Some(self.host.as_str())
         })
     }
 
@@ -55,7 +63,7 @@ impl Running {
     /// takes one of the `turns`, which all of its recovery share: where a bucket answers slowly, it
     /// keeps nobody waiting but those that need it, too.
     pub(crate) async fn import(&self, mut tail: PendingTail, turns: &Semaphore) {
-        let mut wait = WAITS.0;
+        let mut wait = None;
         loop {
             let result = {
                 let Ok(_turn) = turns.acquire().await else {
@@ -64,26 +72,25 @@ impl Running {
                 hit("node.import.before_read");
                 self.import_some(&tail).await
             };
-            self.note_in("import", Some(tail.partition), &result);
+            self.note_in(IMPORT, Some(tail.partition), &result);
             match result {
-                Ok(()) => wait = WAITS.0,
+                Ok(()) => wait = None,
                 Err(_) => {
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(WAITS.1);
+                    let now = next_wait(wait, FIRST_WAIT, LONGEST_WAIT);
+                    tokio::time::sleep(now).await;
+                    wait = Some(now);
                 }
             }
-            let same =
-                |it: &PendingTail| (&it.recovery, it.partition) == (&tail.recovery, tail.partition);
-            match self.to_import().into_iter().find(same) {
-                Some(left) => tail = left,
-                None => return,
+            match self.global.read(|state| view::still_pending(state, &tail)) {
+                Some(left) if self.imports(left.partition) => tail = left,
+                _ => return,
             }
         }
     }
 
     /// Imports as much of a tail as makes segments of the usual size.
     async fn import_some(&self, tail: &PendingTail) -> Result<(), PublishError> {
-        let source = self.source_journal(tail.bucket).await?;
+        let source = self.journal_in(&self.source_bucket(tail.bucket).await?);
         let stream = StreamId::Partition(tail.partition);
         let term = tails::term_below(&source, stream, tail.imported, tail.below)
             .await
@@ -174,10 +181,10 @@ impl Running {
         Ok(())
     }
 
-    async fn source_journal(&self, bucket: u32) -> Result<Journal, FollowError> {
-        let bucket = self.source_bucket(bucket).await?;
-        let journal = journal_over(&bucket, self.journal.writer_id().clone());
-        Ok(journal.reading_as(self.journal.reading().clone()))
+    /// The journal in another cluster's bucket, read within the bounds of this node.
+    pub(crate) fn journal_in(&self, bucket: &Bucket) -> Journal {
+        let journal = journal_over(bucket, self.journal.writer_id().clone());
+        journal.reading_as(self.journal.reading().clone())
     }
 
     /// A bucket that the state names.

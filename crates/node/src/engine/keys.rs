@@ -22,7 +22,7 @@
 
 use backstay_bucket::{Bucket, Created};
 use backstay_failpoint::hit;
-use backstay_global::{Event, RecoveredTail, WindowIndex, journal_over};
+use backstay_global::{Event, RecoveredTail, WindowIndex};
 use backstay_journal::StreamId;
 use futures::TryStreamExt;
 
@@ -164,8 +164,7 @@ impl Running {
         let mut foreign = Vec::new();
         for (recovery, bucket, tail) in &sources.pending {
             let bucket = self.source_bucket(*bucket).await?;
-            let journal = journal_over(&bucket, self.journal.writer_id().clone());
-            let journal = journal.reading_as(self.journal.reading().clone());
+            let journal = self.journal_in(&bucket);
             let index = read_index(&bucket, partition, tail.window.as_ref()).await?;
             let from = tail.floor.max(index.upto);
             let slots = Slots {

@@ -10,13 +10,15 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{EngineError, Phase};
+use super::import::{IMPORT, PARALLEL};
 use super::keeper::{Keeper, RoundError};
 use super::owned::Owned;
 use super::publish::PUBLISH;
 use super::running::{GlobalError, Running};
 use super::staging::clean_loop;
 use super::status::{BUCKET, REASONS};
-use super::{Engine, Inner, import, startup, view};
+use super::tasks::Tasks;
+use super::{Engine, Inner, startup, view};
 use crate::metrics::ReasonLabel;
 
 /// How often the own partitions are looked at for segments that are due.
@@ -202,18 +204,16 @@ impl Engine {
         let trim_every = TRIM_EVERY.min(self.inner.config.tuning.trim_after / 4);
         let began = Instant::now();
         let mut trimmed: BTreeMap<u32, Instant> = BTreeMap::new();
-        let mut under_way: HashMap<u32, JoinHandle<()>> = HashMap::new();
+        let mut under_way = Tasks::new();
         loop {
             ticks.tick().await;
-            for (partition, task) in under_way.extract_if(|_, task| task.is_finished()) {
-                // A bug in it, which is tried again like any other failure, and shown until then.
-                if let Err(error) = task.await {
-                    running.note_in(PUBLISH, Some(partition), &Err::<(), _>(error));
-                }
-            }
+            let failed = |partition: &u32, error| {
+                running.note_in(PUBLISH, Some(*partition), &Err::<(), _>(error));
+            };
+            under_way.forget_ended(failed).await;
             for owned in running.all_owned() {
                 running.show_backlog(&owned);
-                if under_way.contains_key(&owned.id) {
+                if under_way.has(&owned.id) {
                     continue;
                 }
                 let last = trimmed.entry(owned.id).or_insert(began);
@@ -223,7 +223,7 @@ impl Engine {
                 }
                 let (id, of) = (owned.id, Arc::clone(running));
                 let task = self.spawn(async move { of.publish_and_trim(&owned, trims).await });
-                under_way.insert(id, task);
+                under_way.add(id, task);
             }
         }
     }
@@ -233,27 +233,25 @@ impl Engine {
         let mut ticks = interval(IMPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut turns: HashMap<String, Arc<Semaphore>> = HashMap::new();
-        let mut under_way: HashMap<(String, u32), JoinHandle<()>> = HashMap::new();
+        let mut under_way = Tasks::new();
         loop {
             ticks.tick().await;
-            for ((_, partition), task) in under_way.extract_if(|_, task| task.is_finished()) {
-                // A bug in it, which is tried again like any other failure, and shown until then.
-                if let Err(error) = task.await {
-                    running.note_in("import", Some(partition), &Err::<(), _>(error));
-                }
-            }
+            let failed = |(_, partition): &(String, u32), error| {
+                running.note_in(IMPORT, Some(*partition), &Err::<(), _>(error));
+            };
+            under_way.forget_ended(failed).await;
             running.show_pending();
             for tail in running.to_import() {
                 let key = (tail.recovery.clone(), tail.partition);
-                if under_way.contains_key(&key) {
+                if under_way.has(&key) {
                     continue;
                 }
                 let turns = turns
                     .entry(tail.recovery.clone())
-                    .or_insert_with(|| Arc::new(Semaphore::new(import::PARALLEL)));
+                    .or_insert_with(|| Arc::new(Semaphore::new(PARALLEL)));
                 let (of, turns) = (Arc::clone(running), Arc::clone(turns));
                 let task = self.spawn(async move { of.import(tail, &turns).await });
-                under_way.insert(key, task);
+                under_way.add(key, task);
             }
         }
     }
@@ -328,8 +326,9 @@ impl Running {
     }
 
     fn show_pending(&self) {
-        let pending = self.global.read(view::pending_tails);
-        let entries: u64 = pending.iter().map(view::PendingTail::entries).sum();
+        let entries: u64 = self
+            .global
+            .read(|state| state.pending_tails().map(|(_, tail)| tail.left()).sum());
         let left = i64::try_from(entries).unwrap_or(i64::MAX);
         self.metrics.recovered_pending_entries.set(left);
     }

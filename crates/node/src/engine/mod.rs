@@ -46,6 +46,7 @@ mod status;
 mod tails;
 mod takeover;
 mod taking;
+mod tasks;
 mod troubles;
 mod turns;
 mod view;

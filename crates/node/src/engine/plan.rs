@@ -115,6 +115,12 @@ pub(crate) fn importer<'a>(
     ingesting.clone().find(owns).or_else(|| ingesting.next())
 }
 
+/// How long to wait after one more failure of the same: `first`, and twice as long each time, `most`
+/// at the longest.
+pub(crate) fn next_wait(before: Option<Duration>, first: Duration, most: Duration) -> Duration {
+    before.map_or(first, |before| before * 2).min(most)
+}
+
 /// The wait between two heartbeats. All hosts write to one stream, one slot after the other: when
 /// that is slow, they would only be in each other's way. So half of the time at most is spent on
 /// heartbeats.

@@ -9,12 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use backstay_global::journal_over;
 use parking_lot::RwLock;
 
 use super::packed::LiveBatch;
 use super::running::Running;
-use super::tails::{FollowError, Follower, Witness};
+use super::tails::{FollowError, Follower, Witness, totals};
 use super::view::{self, PendingTail};
 use crate::memory::MemoryBudget;
 
@@ -54,10 +53,7 @@ impl RecoveredTails {
         let mut found = Vec::new();
         for tail in pending {
             // It is thrown away only when a newer state has all of it in segments.
-            let (entries, _) = self.known(tail)?.entries(tail.imported)?;
-            let batches = entries.iter().flat_map(|entry| &entry.batches);
-            let ours = batches.filter(|batch| &*batch.repository == repository);
-            found.extend(ours.map(Arc::clone));
+            found.extend(self.known(tail)?.batches(tail.imported, repository)?);
         }
         Some(found)
     }
@@ -78,11 +74,7 @@ impl RecoveredTails {
 
     /// Events and raw bytes that are held.
     pub(crate) fn totals(&self) -> (usize, usize) {
-        let followers: Vec<_> = self.followers.read().values().cloned().collect();
-        followers.iter().fold((0, 0), |(events, bytes), follower| {
-            let (more_events, more_bytes) = follower.totals();
-            (events + more_events, bytes + more_bytes)
-        })
+        totals(self.followers.read().values().cloned().collect())
     }
 }
 
@@ -97,8 +89,7 @@ impl Running {
             Some(follower) => follower,
             None => {
                 let bucket = self.source_bucket(tail.bucket).await?;
-                let journal = journal_over(&bucket, self.journal.writer_id().clone());
-                let journal = journal.reading_as(self.journal.reading().clone());
+                let journal = self.journal_in(&bucket);
                 let memory = self.recovered.memory.clone();
                 let new = Follower::recovered(journal, tail.partition, tail.to, memory);
                 let mut followers = self.recovered.followers.write();

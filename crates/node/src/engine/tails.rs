@@ -418,7 +418,15 @@ impl Follower {
         Some((entries, live.end.max(covered)))
     }
 
-    pub(crate) fn totals(&self) -> (usize, usize) {
+    /// The batches of a repository at or above `covered`; `None` as with [`Self::entries`].
+    pub(crate) fn batches(&self, covered: u64, repository: &str) -> Option<Vec<Arc<LiveBatch>>> {
+        let (entries, _) = self.entries(covered)?;
+        let batches = entries.iter().flat_map(|entry| &entry.batches);
+        let ours = batches.filter(|batch| &*batch.repository == repository);
+        Some(ours.map(Arc::clone).collect())
+    }
+
+    fn totals(&self) -> (usize, usize) {
         let live = self.live.lock();
         live.entries.iter().fold((0, 0), |(events, bytes), entry| {
             (events + entry.events(), bytes + entry.raw_bytes)
@@ -560,13 +568,7 @@ impl Tails {
     ) -> Option<Vec<Arc<LiveBatch>>> {
         let mut found = Vec::new();
         for (partition, covered) in covered {
-            let (entries, _) = self.follower(*partition).entries(*covered)?;
-            let batches = entries.iter().flat_map(|entry| &entry.batches);
-            found.extend(
-                batches
-                    .filter(|batch| &*batch.repository == repository)
-                    .map(Arc::clone),
-            );
+            found.extend(self.follower(*partition).batches(*covered, repository)?);
         }
         Some(found)
     }
@@ -583,12 +585,16 @@ impl Tails {
 
     /// Events and raw bytes that are held.
     pub(crate) fn totals(&self) -> (usize, usize) {
-        let followers: Vec<_> = self.followers.read().values().cloned().collect();
-        followers.iter().fold((0, 0), |(events, bytes), follower| {
-            let (more_events, more_bytes) = follower.totals();
-            (events + more_events, bytes + more_bytes)
-        })
+        totals(self.followers.read().values().cloned().collect())
     }
+}
+
+/// Events and raw bytes that these hold.
+pub(crate) fn totals(followers: Vec<Arc<Follower>>) -> (usize, usize) {
+    followers.iter().fold((0, 0), |(events, bytes), follower| {
+        let (more_events, more_bytes) = follower.totals();
+        (events + more_events, bytes + more_bytes)
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::keys::KeysError;
+use super::plan::next_wait;
 use super::running::Running;
 use super::takeover::TakeoverError;
 
@@ -106,17 +107,12 @@ impl Taking {
             }
             Outcome::Again(most) => {
                 let before = self.waits.get(&partition).map(|wait| wait.length);
-                let length = next_wait(before, most);
+                let length = next_wait(before, FIRST_WAIT, most);
                 let until = Instant::now() + length;
                 self.waits.insert(partition, Wait { until, length });
             }
         }
     }
-}
-
-/// How long to wait after one more failure.
-fn next_wait(before: Option<Duration>, most: Duration) -> Duration {
-    before.map_or(FIRST_WAIT, |before| before * 2).min(most)
 }
 
 impl Running {
@@ -163,12 +159,13 @@ mod tests {
     fn waits_double_up_to_their_bound() {
         let mut waits = Vec::new();
         for _ in 0..12 {
-            waits.push(next_wait(waits.last().copied(), KEYS_WAIT));
+            waits.push(next_wait(waits.last().copied(), FIRST_WAIT, KEYS_WAIT));
         }
         let seconds: Vec<u64> = waits.iter().map(Duration::as_secs).collect();
         assert_eq!(waits[0], FIRST_WAIT);
         assert_eq!(seconds, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
         // What is now about another step has another bound.
-        assert_eq!(next_wait(waits.last().copied(), TAKE_WAIT), TAKE_WAIT);
+        let bounded = next_wait(waits.last().copied(), FIRST_WAIT, TAKE_WAIT);
+        assert_eq!(bounded, TAKE_WAIT);
     }
 }

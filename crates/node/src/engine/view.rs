@@ -204,17 +204,13 @@ pub(crate) struct PendingTail {
     pub(crate) below: Option<u64>,
 }
 
-impl PendingTail {
-    /// Its slots.
-    pub(crate) fn entries(&self) -> u64 {
-        self.to.saturating_sub(self.imported)
-    }
-}
-
 /// The tails of recovered clusters that are not imported yet, of the oldest recovery first.
 pub(crate) fn pending_tails(state: &State) -> Vec<PendingTail> {
-    let pending = state.pending_tails();
-    let of = |(record, tail): (&RecoveryRecord, &RecoveredTail)| PendingTail {
+    state.pending_tails().map(pending_tail).collect()
+}
+
+fn pending_tail((record, tail): (&RecoveryRecord, &RecoveredTail)) -> PendingTail {
+    PendingTail {
         recovery: record.id.clone(),
         from_cluster: record.from_cluster.clone(),
         bucket: record.bucket,
@@ -222,39 +218,34 @@ pub(crate) fn pending_tails(state: &State) -> Vec<PendingTail> {
         imported: tail.imported,
         to: tail.to,
         below: tail.term_below(tail.imported),
-    };
-    pending.map(of).collect()
+    }
 }
 
-/// The same for people: by recovered cluster and bucket.
+/// The same for people, by the bucket that it lies in.
 pub(crate) fn not_imported(state: &State) -> Vec<NotImported> {
-    let mut all: BTreeMap<(u32, String), NotImported> = BTreeMap::new();
-    for tail in pending_tails(state) {
-        let entries = tail.entries();
-        let key = (tail.bucket, tail.from_cluster.clone());
-        let it = all.entry(key).or_insert_with(|| NotImported {
-            container: state
-                .bucket(tail.bucket)
-                .map_or_else(String::new, |bucket| bucket.container.clone()),
-            from_cluster: tail.from_cluster,
-            bucket: tail.bucket,
-            partitions: 0,
-            entries: 0,
-        });
-        it.partitions += 1;
-        it.entries += entries;
-    }
-    all.into_values().collect()
+    let pending = state.pending_by_bucket(None).into_iter();
+    let shown = pending.map(|it| NotImported {
+        entries: it.entries(),
+        partitions: it.tails.len(),
+        from_cluster: it.cluster,
+        bucket: it.bucket,
+        container: it.container,
+    });
+    shown.collect()
+}
+
+/// What is left of a tail that was pending in this state or an earlier one.
+pub(crate) fn still_pending(state: &State, tail: &PendingTail) -> Option<PendingTail> {
+    let mut pending = state.pending_tails();
+    let found =
+        pending.find(|(record, it)| record.id == tail.recovery && it.partition == tail.partition);
+    found.map(pending_tail)
 }
 
 /// Where a tail stands that was pending in this state or an earlier one.
 pub(crate) fn standing_of_tail(state: &State, tail: &PendingTail) -> Standing {
-    let mut pending = state.pending_tails();
-    let found =
-        pending.find(|(record, it)| record.id == tail.recovery && it.partition == tail.partition);
-    let (covered, below) = found.map_or((tail.to, None), |(_, it)| {
-        (it.imported, it.term_below(it.imported))
-    });
+    let left = still_pending(state, tail);
+    let (covered, below) = left.map_or((tail.to, None), |it| (it.imported, it.below));
     Standing {
         covered,
         floor: 0,
