@@ -1,7 +1,7 @@
 //! From a batch to an acknowledgement.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,9 +13,6 @@ use super::record::KeyHash;
 use super::running::Running;
 use super::view;
 use crate::memory::{Kind, NoMemory};
-
-/// Which partition is tried first, so that batches without a key spread over all.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// When to come back to a partition whose keys cannot be read.
 const DAMAGE_RETRY: Duration = Duration::from_secs(30);
@@ -162,7 +159,7 @@ impl Running {
         if partitions.is_empty() {
             return Err(self.elsewhere(None));
         }
-        let first = NEXT.fetch_add(1, Ordering::Relaxed) % partitions.len();
+        let first = self.next_partition.next(partitions.len());
         partitions.rotate_left(first);
         let deadline = Instant::now() + self.config.tuning.ack_timeout;
         let mut error = None;

@@ -6,16 +6,12 @@
 //! asked sees none of it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::api::IngestError;
 use super::plan::assign;
 use super::running::{Peer, Running};
 use super::view;
-
-/// Which one is asked first, so that all get their share.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// How often the keeper is asked to look, at the most: its round is a write.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -41,7 +37,7 @@ impl Running {
             .into_iter()
             .map(|(_, peer)| peer.url)
             .collect();
-        let first = NEXT.fetch_add(1, Ordering::Relaxed) % urls.len().max(1);
+        let first = self.next_peer.next(urls.len());
         urls.rotate_left(first);
         urls
     }
@@ -68,7 +64,7 @@ impl Running {
                 let owner = self.due_owner(id, &others);
                 owner.and_then(|owner| others.iter().find(|(host, _)| *host == owner))
             }
-            None => others.get(NEXT.fetch_add(1, Ordering::Relaxed) % others.len().max(1)),
+            None => others.get(self.next_peer.next(others.len())),
         };
         match peer {
             Some((_, peer)) => IngestError::Elsewhere {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use backstay_bucket::Bucket;
@@ -75,8 +75,23 @@ pub(crate) struct Running {
     pub(crate) started_ms: i64,
     /// What does not succeed now.
     pub(crate) troubles: Troubles,
+    /// Which partition a batch without a key is offered first, so that they spread over all.
+    pub(crate) next_partition: Rotation,
+    /// Which of the other nodes is asked first, so that all get their share.
+    pub(crate) next_peer: Rotation,
     /// Leave to build a segment: each holds the events of its cut in memory.
     pub(crate) building: Semaphore,
+}
+
+/// Round robin.
+#[derive(Debug, Default)]
+pub(crate) struct Rotation(AtomicUsize);
+
+impl Rotation {
+    /// The next of so many; 0 where there is none.
+    pub(crate) fn next(&self, of: usize) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed) % of.max(1)
+    }
 }
 
 /// The name that a start of a host writes entries and signs seals with.

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::buckets::Buckets;
 use super::recovered::RecoveredTails;
-use super::running::{GlobalError, Running, signature};
+use super::running::{GlobalError, Rotation, Running, signature};
 use super::snapshots::SnapshotError;
 use super::tails::Tails;
 use super::troubles::Troubles;
@@ -205,6 +205,8 @@ async fn assemble(
         look: Notify::new(),
         started_ms: chrono::Utc::now().timestamp_millis(),
         troubles: Troubles::default(),
+        next_partition: Rotation::default(),
+        next_peer: Rotation::default(),
         building: Semaphore::new(super::publish::PARALLEL),
     })
 }
