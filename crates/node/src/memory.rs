@@ -39,6 +39,8 @@ pub enum Kind {
     Import,
     /// Segments in the making.
     Segments,
+    /// Requests of administration: what the control half asks of a node does not wait for searches.
+    Administration,
     /// Rows and groups of searches, their answers as long as somebody may fetch them, their requests.
     Searches,
     /// Row groups of segments while searches look at them.
@@ -49,12 +51,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ingest,
         Self::Tails,
         Self::Recovered,
         Self::Import,
         Self::Segments,
+        Self::Administration,
         Self::Searches,
         Self::Columns,
         Self::Exports,
@@ -68,6 +71,7 @@ impl Kind {
             Self::Recovered => "recovered-tails",
             Self::Import => "import",
             Self::Segments => "segments",
+            Self::Administration => "administration",
             Self::Searches => "searches",
             Self::Columns => "columns",
             Self::Exports => "exports",
@@ -77,17 +81,18 @@ impl Kind {
     /// Its share of the budget, in parts of [`PARTS`]. What is left is for the rest of the process.
     fn parts(self) -> u64 {
         match self {
-            Self::Ingest => 10,
-            Self::Segments => 6,
-            Self::Tails => 4,
-            Self::Recovered | Self::Import | Self::Searches => 2,
-            Self::Columns | Self::Exports => 1,
+            Self::Ingest => 19,
+            Self::Segments => 12,
+            Self::Tails => 8,
+            Self::Recovered | Self::Import | Self::Searches => 4,
+            Self::Columns | Self::Exports => 2,
+            Self::Administration => 1,
         }
     }
 }
 
 /// Parts of the budget.
-const PARTS: u64 = 32;
+const PARTS: u64 = 64;
 
 /// Why memory is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +123,7 @@ pub enum NoMemory {
 pub struct MemoryBudget {
     bytes: u64,
     reading: Reading,
-    pools: Arc<[Pool; 8]>,
+    pools: Arc<[Pool; 9]>,
 }
 
 #[derive(Debug)]
@@ -165,6 +170,7 @@ impl MemoryBudget {
             recovered,
             import,
             segments,
+            administration,
             searches,
             columns,
             exports,
@@ -175,6 +181,7 @@ impl MemoryBudget {
             Kind::Recovered => recovered,
             Kind::Import => import,
             Kind::Segments => segments,
+            Kind::Administration => administration,
             Kind::Searches => searches,
             Kind::Columns => columns,
             Kind::Exports => exports,

@@ -4,6 +4,7 @@
 #[path = "query/server.rs"]
 mod server;
 
+use backstay_node::memory::Kind;
 use serde_json::{Value, json};
 use server::Server;
 
@@ -208,6 +209,35 @@ fn only_the_administrator_administers() {
     assert_eq!(answer.status, 400, "{answer:?}");
     let (_, message) = refusal(&server, "{ nothing }", &Value::Null);
     assert!(message.contains("nothing"), "{message}");
+}
+
+#[test]
+fn bodies_are_read_of_the_administrator_only_and_within_bounds() {
+    let server = Server::start();
+    let ingest = server.ingest_token("shipper", None);
+    for path in ["/graphql", "/api/v1/users"] {
+        assert_eq!(server.status_without_body(path, None), 401, "{path}");
+        assert_eq!(
+            server.status_without_body(path, Some(&ingest)),
+            403,
+            "{path}"
+        );
+    }
+    // As long as the bound, and a byte more.
+    for (length, status) in [(512 << 10, 200), ((512 << 10) + 1, 413)] {
+        let query = json!({ "query": "{ meta { version } }" }).to_string();
+        let padded = query.clone() + &" ".repeat(length - query.len());
+        let path = "/graphql";
+        let answer = server.call("POST", path, Some(&server.admin), "*/*", &padded);
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    let memory = server.engine().memory();
+    assert_eq!(memory.refused(Kind::Administration), 0);
+    assert_eq!(memory.used(Kind::Administration), 0);
+    // What others do with the node's memory keeps no administrator out.
+    let searches = memory.share(Kind::Searches);
+    let _all = memory.try_take(Kind::Searches, searches).unwrap();
+    server.data("{ meta { version } }", &Value::Null);
 }
 
 #[test]

@@ -14,8 +14,8 @@ mod types;
 mod users;
 
 use async_graphql::{EmptySubscription, Schema};
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
@@ -23,7 +23,9 @@ use bytes::Bytes;
 
 use super::error::ApiError;
 use super::query::access;
+use super::small;
 use crate::Engine;
+use crate::memory::Kind;
 use mutations::Mutation;
 use queries::Query;
 
@@ -35,13 +37,29 @@ const MAX_COMPLEXITY: usize = 1000;
 
 type Administration = Schema<Query, Mutation, EmptySubscription>;
 
+/// Longest request of administration.
+const LONGEST: usize = 512 << 10;
+
 /// The routes of this part.
-pub(super) fn routes() -> Router<Engine> {
+pub(super) fn routes(engine: &Engine) -> Router<Engine> {
     Router::new()
         .route("/graphql", post(graphql))
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{id}", delete(users::remove))
         .layer(Extension(schema()))
+        .layer(from_fn_with_state(engine.clone(), administered))
+}
+
+/// Lets the administrator pass, and reads what that one sends: of others, nothing is read.
+async fn administered(
+    State(engine): State<Engine>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    access::require_admin(&engine, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let (body, _held) = small::read(&engine, Kind::Administration, LONGEST, body).await?;
+    Ok(next.run(Request::from_parts(parts, body.into())).await)
 }
 
 fn schema() -> Administration {
@@ -54,10 +72,8 @@ fn schema() -> Administration {
 async fn graphql(
     State(engine): State<Engine>,
     Extension(schema): Extension<Administration>,
-    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    access::require_admin(&engine, &headers)?;
     let global = access::ready(&engine)?;
     let mut request: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
         ApiError::bad_request(format!(

@@ -5,6 +5,7 @@
 //!   into fields;
 //! - `query`: searches, streamed or as jobs that are polled;
 //! - `graphql`: administration;
+//! - `small`: reads the bodies of what is no events;
 //! - `peers`: passes on what another node answers.
 
 mod auth;
@@ -14,6 +15,7 @@ mod ingest;
 mod parse;
 mod peers;
 mod query;
+mod small;
 mod status;
 
 use axum::Router;
@@ -30,7 +32,7 @@ pub fn router(engine: Engine) -> Router {
     Router::new()
         .merge(ingest::routes())
         .merge(query::routes(&engine))
-        .merge(graphql::routes())
+        .merge(graphql::routes(&engine))
         // Only what is before it: a probe is not somebody who still sends.
         .layer(from_fn_with_state(engine.clone(), noted))
         .merge(status::routes())

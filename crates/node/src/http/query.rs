@@ -16,7 +16,6 @@ mod ticket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -25,11 +24,11 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use backstay_search::Limits;
 use bytes::Bytes;
-use futures::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
+use crate::http::{auth, small};
 use crate::memory::{Kind, MemoryPermit};
 use crate::{Engine, Phase, RepositoryName};
 use jobs::{Jobs, NewJob};
@@ -97,13 +96,17 @@ async fn here_or_elsewhere(
         .and_then(|ticket| engine.home(&ticket.host));
     let starts = matches!(engine.phase(), Phase::Starting(_) | Phase::Failed(_));
     let is_here = engine.searches() && home.is_none();
-    if is_here || starts || peers::is_passed_on(&parts) {
+    let is_answered_here = is_here || starts || peers::is_passed_on(&parts);
+    // Another node knows its own administrator. Whoever has no token at all is refused anywhere, and
+    // nobody has to read what such a one sends.
+    if is_answered_here || auth::token(&parts.headers).is_none() {
         access::require_admin(&engine, &parts.headers)?;
-        let (body, _held) = read(&engine, body).await?;
+    }
+    let (body, _held) = small::read(&engine, Kind::Searches, LONGEST, body).await?;
+    if is_answered_here {
         let request = axum::extract::Request::from_parts(parts, body.into());
         return Ok(next.run(request).await);
     }
-    let (body, _held) = read(&engine, body).await?;
     if let Some(url) = home {
         match peers.pass_on(&url, &parts, body.clone()).await {
             Ok(answer) => return Ok(answer),
@@ -133,28 +136,6 @@ async fn here_or_elsewhere(
         engine.look_again().await;
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// Reads a request; takes memory for what has come of it.
-async fn read(engine: &Engine, body: Body) -> Result<(Bytes, MemoryPermit), ApiError> {
-    let mut held = engine.memory().nothing(Kind::Searches);
-    let mut read = Vec::new();
-    let mut pieces = body.into_data_stream();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| {
-            ApiError::bad_request(format!("the request cannot be read: {error}"))
-        })?;
-        if read.len() + piece.len() > LONGEST {
-            return Err(ApiError::too_large(format!(
-                "the request is longer than {LONGEST} bytes; a query has {} bytes at most",
-                256 << 10
-            )));
-        }
-        // A vector that grows is there twice for a moment.
-        held.grow(2 * piece.len())?;
-        read.extend_from_slice(&piece);
-    }
-    Ok((read.into(), held))
 }
 
 /// Does what compiles a query, off the threads that serve.

@@ -80,6 +80,7 @@ fn what_a_node_does_not_do_by_its_role_another_one_does() {
     });
     assert_eq!(send(&ingest, "late").status, 200);
     for server in [&ui, &ingest] {
+        assert_eq!(server.status_without_body(QUERY, None), 401);
         assert_eq!(rows(&ndjson(server, QUERY, &all_time("*"))).len(), 2);
         let wrong = ndjson(server, QUERY, &all_time("|||"));
         assert_eq!(wrong.status, 400, "{wrong:?}");

@@ -191,6 +191,23 @@ impl Server {
         parse(&all)
     }
 
+    /// What a request is answered of which only the head comes, and a body is announced.
+    pub fn status_without_body(&self, path: &str, token: Option<&str>) -> u16 {
+        let authorization = token.map_or_else(String::new, |token| {
+            format!("Authorization: Bearer {token}\r\n")
+        });
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: test\r\n{authorization}Content-Length: 400000\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(HANGS)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).unwrap();
+        let start = std::str::from_utf8(&start).unwrap();
+        start.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
     /// A request of the administrator.
     pub fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() {
