@@ -122,6 +122,23 @@ impl Journal {
         ))
     }
 
+    /// Where [`Journal::seal_past_damage`] would put its seal, without one: of a stream that this
+    /// cluster may not write to. Whoever still writes there may do so behind it.
+    ///
+    /// # Errors
+    /// [`SealError::Store`] only.
+    pub async fn end_past_damage(
+        &self,
+        stream: StreamId,
+        from: u64,
+    ) -> Result<(u64, Vec<String>), SealError> {
+        let mut past = BTreeSet::new();
+        let mut see = |_| Ok(());
+        let end = self.find_end(stream, from, Some(&mut past), &mut see);
+        let end = end.await?;
+        Ok((end, past.into_iter().map(|seq| stream.key(seq)).collect()))
+    }
+
     /// `past`: the slots that were passed over, where that is allowed.
     async fn seal_beside(
         &self,

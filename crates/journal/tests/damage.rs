@@ -65,7 +65,9 @@ async fn check(records: u64, damages: Vec<(u64, Damage)>) {
         let named = damaged.iter().any(|seq| error.contains(&STREAM.key(*seq)));
         assert!(named, "{error}: {damaged:?}");
     }
+    let unsealed = west.end_past_damage(STREAM, 0).await.unwrap();
     let (sealed, past) = west.seal_past_damage(STREAM, 0, 2, "west").await.unwrap();
+    assert_eq!(unsealed, (sealed.seq, past.clone()));
     assert_eq!(sealed.seq, end, "behind all that is there");
     let named: Vec<String> = damaged.iter().map(|seq| STREAM.key(*seq)).collect();
     assert_eq!(past, named);

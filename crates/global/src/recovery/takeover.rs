@@ -92,14 +92,18 @@ async fn end_past_damage(
     let anybody = |_: &str, _| Ok(());
     let seal = |term| journal.seal_past_damage(stream, from, term, by);
     let (sealed, past) = with_free_term(term, anybody, seal).await?;
-    for object in past {
+    tell_damage(past);
+    Ok(sealed)
+}
+
+fn tell_damage(objects: Vec<String>) {
+    for object in objects {
         tracing::error!(
             object,
             "damaged or missing in the source's journal, in no segment yet; restore it \
              from a backup: until then nothing of this partition is imported from there on"
         );
     }
-    Ok(sealed)
 }
 
 /// What may be given up, the seal, is offered only where the source refuses to be written to. What
@@ -237,9 +241,10 @@ impl Source<'_> {
                 .map_err(cannot_seal)?
                 .seq
         } else {
-            let mut tail = self.journal.tail(stream, partition.covered, 0);
-            while tail.next().await?.is_some() {}
-            tail.position()
+            let end = self.journal.end_past_damage(stream, partition.covered);
+            let (end, past) = end.await?;
+            tell_damage(past);
+            end
         };
         let from = partition.covered;
         let term = partition.term_below(from);

@@ -169,13 +169,16 @@ mod damage {
             partitions: vec![partition(0), partition(1)],
             ..State::default()
         };
-        let source = Source {
+        let source = |seal| Source {
             journal: &west,
-            seal: true,
+            seal,
         };
+        let unsealed = source(false).end_partitions(&state, "west").await.unwrap();
+        let ends: Vec<u64> = unsealed.iter().map(|tail| tail.to).collect();
+        assert_eq!(ends, [7, 7]);
         // As often as it is begun.
         for _ in 0..2 {
-            let tails = source.end_partitions(&state, "west").await.unwrap();
+            let tails = source(true).end_partitions(&state, "west").await.unwrap();
             for tail in tails {
                 assert_eq!((tail.from, tail.imported, tail.to), (2, 2, 7));
                 assert_eq!(tail.term_below(2), Some(3), "nobody has to look back");
