@@ -9,6 +9,7 @@ use crate::clients::{Curl, code, has};
 use crate::server::{Server, config};
 
 const VERSION: &str = "2023-01-01";
+const ROTATED: &str = "c2Vjb25kLWtleS1vZi10aGUtcHJpbWFyeQ==";
 const SECRET: &str = "c2VjcmV0LWtleS1vZi10aGUtcHJpbWFyeQ==";
 
 fn file(folder: &std::path::Path, mode: u32) -> std::path::PathBuf {
@@ -34,6 +35,7 @@ async fn curl_lists_keys() {
     }
     let folder = tempfile::tempdir().unwrap();
     let accounts = file(folder.path(), 0o600);
+    let path = accounts.clone();
     let server = Server::with(|config| config.storage_accounts = Some(accounts)).await;
     let mut curl = Curl {
         base: server.api.addresses.arm.clone(),
@@ -72,6 +74,30 @@ async fn curl_lists_keys() {
         .call("POST", &keys.replace("primaryacct", "nobody"), None, &[])
         .await;
     assert_eq!((status, code(&answer)), (404, "ResourceNotFound"));
+    // A key that was rotated is handed out without a restart.
+    let rotated = std::fs::read_to_string(&path).unwrap();
+    let new = folder.path().join("new.json");
+    std::fs::write(&new, rotated.replace(SECRET, ROTATED)).unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    loop {
+        let (status, _, answer) = curl.call("POST", &keys, None, &[]).await;
+        assert_eq!(status, 200);
+        match answer["keys"][0]["value"].as_str() {
+            Some(ROTATED) => break,
+            before => assert_eq!(before, Some(SECRET)),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // One that is no longer good, or that others can read, changes nothing.
+    std::fs::write(&path, "{").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    let (status, _, answer) = curl.call("POST", &keys, None, &[]).await;
+    assert_eq!(
+        (status, &answer["keys"][0]["value"]),
+        (200, &json!(ROTATED))
+    );
+
     curl.token = "wrong".to_owned();
     let (status, _, answer) = curl.call("POST", &keys, None, &[]).await;
     assert_eq!((status, code(&answer)), (401, "InvalidAuthenticationToken"));
@@ -81,7 +107,7 @@ async fn curl_lists_keys() {
     let kept = server.stop().await;
     for entry in std::fs::read_dir(kept.path()).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        assert!(!text.contains(SECRET));
+        assert!(!text.contains(SECRET) && !text.contains(ROTATED));
     }
 }
 

@@ -202,6 +202,19 @@ async fn a_primary_recovers_from_the_secondary() {
     each_fault_is_named(able).await;
 }
 
+/// A node refuses to begin a cluster with such a key, so a recovery would fail there.
+#[tokio::test]
+async fn a_new_cluster_needs_a_key_that_cannot_be_guessed() {
+    let able = Able::usual().await;
+    let pair = &able.stage.pair;
+    able.cluster.set_key(pair, able.into, "short").await;
+    able.fails(Check::OwnBucket, "can be guessed", "").await;
+    able.cluster
+        .set_key(pair, able.into, "long enough to be one")
+        .await;
+    able.is_able().await;
+}
+
 /// History of before the failover is in the primary's own bucket.
 #[tokio::test]
 async fn what_the_primary_has_itself_counts() {
