@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backstay_listen::{Limits as Connections, Server as Listener, Tls, share_of_files};
 use tokio::net::TcpListener;
@@ -20,6 +21,9 @@ use crate::tls::{self, TlsError};
 
 /// More connections than this wait until others end.
 const MAX_CONNECTIONS: usize = 1024;
+/// How long a handshake and the head of a request may take: what kube-apiserver gives them
+/// (`ReadHeaderTimeout` in its `secure_serving.go`), as a whole region may connect at once.
+const HEAD: Duration = Duration::from_secs(32);
 /// Files that are not connections of clients: objects, and what is passed on to pods.
 const OTHER_FILES: u64 = 256 + Listener::MORE_FILES;
 
@@ -139,6 +143,8 @@ impl Server {
         let limits = Connections {
             connections,
             per_address: connections,
+            handshake: HEAD,
+            head: HEAD,
             ..Connections::default()
         };
         let server =
