@@ -1,11 +1,14 @@
 //! A standby that meets a damaged source: it says what is damaged and what to do, it has lost
-//! nothing by trying, and once that is done the same standby recovers everything.
+//! nothing by trying, and once that is done the same standby recovers everything. Only what the
+//! state itself needs keeps it from serving.
+
+use std::collections::BTreeMap;
 
 use backstay_lab::supervisor::{NodeProcess, NodeSpec};
 use bytes::Bytes;
 
 use crate::world::{
-    Clients, Objects, PATIENCE, World, log, ready, recovering, set_up, until, with,
+    Clients, Objects, PATIENCE, World, get, log, ready, recovering, set_up, until, with,
 };
 
 /// Starts a node that must give up, and say all this on its log.
@@ -34,25 +37,24 @@ async fn swap(objects: &Objects, one: &str, other: &str) {
     objects.write(other, first).await;
 }
 
-/// The entries of the longest stream below a prefix.
-async fn longest(objects: &Objects, prefix: &str, not: &str) -> Vec<String> {
-    let names = objects.names(prefix).await;
-    let of = |name: &str| name.rsplit_once('/').unwrap().0.to_owned();
-    let streams: Vec<String> = names.iter().map(|name| of(name)).collect();
-    let count = |stream: &String| streams.iter().filter(|other| *other == stream).count();
-    let longest = streams
-        .iter()
-        .filter(|stream| not.is_empty() || !stream.contains(not))
-        .max_by_key(|stream| count(stream))
-        .unwrap();
-    let entries = names.iter().filter(|name| of(name) == *longest);
-    entries.cloned().collect()
+/// The entries of the partitions, of the longest one first.
+async fn partitions(objects: &Objects) -> Vec<Vec<String>> {
+    let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in objects.names("journal").await {
+        let stream = name.rsplit_once('/').unwrap().0.to_owned();
+        streams.entry(stream).or_default().push(name);
+    }
+    streams.retain(|stream, _| !stream.contains("global"));
+    let mut streams: Vec<Vec<String>> = streams.into_values().collect();
+    streams.sort_by_key(|entries| std::cmp::Reverse(entries.len()));
+    streams
 }
 
-async fn last_two(objects: &Objects, prefix: &str, not: &str) -> (String, String) {
-    let mut entries = longest(objects, prefix, not).await;
-    let last = entries.pop().unwrap();
-    (entries.pop().unwrap(), last)
+fn last_two(entries: &[String]) -> (&str, &str) {
+    let [.., one, other] = entries else {
+        panic!("only {entries:?}");
+    };
+    (one, other)
 }
 
 async fn every_damage_is_named_and_repaired(mut world: World) {
@@ -123,27 +125,57 @@ async fn every_damage_is_named_and_repaired(mut world: World) {
     // Nobody can restore it: without it, the one before and the journal lead to the same state.
     objects.remove(newest).await;
 
-    let (one, other) = last_two(&objects, "journal/global", "").await;
-    swap(&objects, &one, &other).await;
-    gives_up(&standby, &[&one, "restore"]).await;
-    swap(&objects, &one, &other).await;
+    let global = objects.names("journal/global").await;
+    let (one, other) = last_two(&global);
+    swap(&objects, one, other).await;
+    gives_up(&standby, &[one, "restore"]).await;
+    swap(&objects, one, other).await;
 
-    let (one, other) = last_two(&objects, "journal", "global").await;
-    swap(&objects, &one, &other).await;
-    gives_up(&standby, &[&one, "restore"]).await;
-    swap(&objects, &one, &other).await;
+    // What is behind it says that it was there.
+    let stored = objects.read(one).await;
+    objects.remove(one).await;
+    gives_up(&standby, &[one, "missing", "restore"]).await;
+    objects.write(one, stored).await;
 
-    // So far from the end that what is behind it says that it was there.
-    let global = last_two(&objects, "journal/global", "").await.0;
-    let partition = longest(&objects, "journal", "global").await;
-    let partition = partition[partition.len() - 6].clone();
-    for gone in [global, partition] {
-        let stored = objects.read(&gone).await;
-        objects.remove(&gone).await;
-        gives_up(&standby, &[&gone, "missing", "restore"]).await;
-        objects.write(&gone, stored).await;
-    }
+    // Events are another matter: those of one partition that cannot be read keep nobody from all
+    // others. They are missed by every search until they are back, and then nothing is.
+    let partitions = partitions(&objects).await;
+    let (one, other) = last_two(&partitions[0]);
+    swap(&objects, one, other).await;
+    let gone = &partitions[1][partitions[1].len() - 6];
+    let stored = objects.read(gone).await;
+    objects.remove(gone).await;
     let node = ready(&standby).await;
+    let damaged = [one, gone.as_str()];
+    until("both are told", || async {
+        let (code, status) = get(&node, "api/v1/status").await;
+        match code == 200 && damaged.iter().all(|object| status.contains(object)) {
+            true => Ok(()),
+            false => Err((code, status)),
+        }
+    })
+    .await;
+    let said = log(node.log_file());
+    for object in damaged {
+        let named = |line: &str| line.contains(object) && line.contains("restore it from a backup");
+        assert!(said.lines().any(named), "{object}:\n{said}");
+    }
+    let verdict = clients.verdict(&node).await.unwrap_err();
+    let named = damaged.iter().any(|object| verdict.contains(object));
+    assert!(named && !verdict.contains("Verdict"), "{verdict}");
+    swap(&objects, one, other).await;
+    objects.write(gone, stored).await;
+    // That a search has failed is told for some minutes.
+    until("only the searches of before are told", || async {
+        let (code, status) = get(&node, "api/v1/status").await;
+        let told: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+        let mut told = told["degraded"].as_array().into_iter().flatten();
+        match code == 200 && told.all(|it| it["reason"] == "search") {
+            true => Ok(()),
+            false => Err((code, status)),
+        }
+    })
+    .await;
 
     // Segments of the source are read when they are searched.
     let segments = objects.names("segments").await;
