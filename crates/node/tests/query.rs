@@ -5,6 +5,8 @@
 mod limits;
 #[path = "query/others.rs"]
 mod others;
+#[path = "query/repositories.rs"]
+mod repositories;
 #[path = "query/server.rs"]
 mod server;
 
@@ -64,7 +66,7 @@ fn what_is_acknowledged_is_found_at_once_and_again_in_segments() {
         found,
         [json!({
             "@timestamp": 1000, "@rawstring": "first error", "@id": "humio-first error",
-            "#kind": "test", "length": "11"
+            "#repo": "humio", "#kind": "test", "length": "11"
         })]
     );
     let many: Vec<String> = (0..50).map(|n| format!("line {n} with an error")).collect();
@@ -247,4 +249,92 @@ fn only_the_administrator_searches_and_no_answer_shows_a_token() {
         }
     }
     assert_eq!(server.admin("GET", &job, &Value::Null).status, 200);
+}
+
+/// `#type` is the parser, `#repo` the repository: of events in segments and of those that are in none
+/// yet, streamed and as a job.
+#[test]
+fn parser_and_repository_are_searched_and_grouped() {
+    let server = Server::with(&[("BACKSTAY_SEGMENT_BYTES", "200")]);
+    let send = |parser: &str, lines: &[String]| {
+        let token = server.ingest_token(parser, Some(parser));
+        let body = json!([{ "messages": lines }]).to_string();
+        let path = "/api/v1/ingest/humio-unstructured";
+        let answer = server.call("POST", path, Some(&token), "*/*", &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let json: Vec<String> = (0..30).map(|n| format!(r#"{{"n":{n}}}"#)).collect();
+    let kv: Vec<String> = (0..20).map(|n| format!("n={n}")).collect();
+    send("json", &json);
+    send("kv", &kv);
+    server.wait_for_segments();
+    // Too little for a segment.
+    send("accesslog", &["what is no such line".to_owned()]);
+    let types = "(#type=json or #type=kv or #type=accesslog)";
+    let all = json!({ "_count": "51" });
+    for (query, expected) in [
+        ("#type=json | count()", vec![json!({ "_count": "30" })]),
+        (
+            "#type=k* #repo=humio | count()",
+            vec![json!({ "_count": "20" })],
+        ),
+        (
+            "n < 25 | groupBy(#type)",
+            vec![
+                json!({ "#type": "json", "_count": "25" }),
+                json!({ "#type": "kv", "_count": "20" }),
+            ],
+        ),
+        (
+            &format!("{types} | groupBy(#repo)"),
+            vec![json!({ "#repo": "humio", "_count": "51" })],
+        ),
+        (
+            &format!("{types} | groupBy([#repo, #type], limit=1)"),
+            vec![json!({ "#repo": "humio", "#type": "json", "_count": "30" })],
+        ),
+        (
+            &format!("{types} | #repo=humio | count(#repo)"),
+            vec![all.clone()],
+        ),
+        (
+            &format!("{types} | tail(100) | #repo=humio | count()"),
+            vec![all],
+        ),
+        ("#repo=other | count()", vec![json!({ "_count": "0" })]),
+        ("#repo!=humio | count()", vec![json!({ "_count": "0" })]),
+    ] {
+        let found = rows(&ndjson(&server, QUERY, &all_time(query)));
+        assert_eq!(found, expected, "{query}");
+        let id = create(&server, &all_time(query));
+        let job = done(&server, &format!("{JOBS}/{id}"));
+        assert_eq!(job["events"], json!(expected), "{query}");
+    }
+    let seventh = "#repo=humio #type=kv n=7";
+    for query in [seventh, "#type=kv n=7", "#type=kv n=7 | tail(1)"] {
+        let found = rows(&ndjson(&server, QUERY, &all_time(query)));
+        let [event] = found.as_slice() else {
+            panic!("{query}: {found:?}")
+        };
+        for (name, value) in [("#repo", "humio"), ("#type", "kv"), ("n", "7")] {
+            assert_eq!(event[name], value, "{query}: {event}");
+        }
+    }
+    let selected = all_time(&format!("{seventh} | select([#type, #repo])"));
+    let formats = [
+        ("text/plain", "#repo->humio, #type->kv\n"),
+        (
+            "application/x-ndjson",
+            "{\"#repo\":\"humio\",\"#type\":\"kv\"}\n",
+        ),
+        (
+            "application/json",
+            "[{\"#repo\":\"humio\",\"#type\":\"kv\"}\n]\n",
+        ),
+    ];
+    for (format, expected) in formats {
+        let (token, body) = (Some(server.admin.as_str()), selected.to_string());
+        let answer = server.call("POST", QUERY, token, format, &body);
+        assert_eq!(answer.body, expected, "{format}");
+    }
 }

@@ -152,4 +152,8 @@ impl SegmentSource for Cached {
             None => self.source.read(range).await,
         }
     }
+
+    fn repository(&self) -> Option<Arc<str>> {
+        self.source.repository()
+    }
 }

@@ -1,5 +1,7 @@
 //! Events that are in no segment yet, however somebody keeps them.
 
+use std::sync::Arc;
+
 use crate::{Event, SearchError};
 
 /// Events of a vector that are looked at on one thread without a pause.
@@ -26,6 +28,11 @@ pub trait LiveEvents: Send + Sync {
         piece: usize,
         see: &mut dyn FnMut(&Event) -> Result<(), SearchError>,
     ) -> Result<(), SearchError>;
+
+    /// The name of the repository that they are in, where there is one; see [`crate::live_of`].
+    fn repository(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 impl LiveEvents for Vec<Event> {

@@ -1,6 +1,7 @@
 //! Where the bytes of a segment come from.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -51,6 +52,11 @@ pub trait SegmentSource: Send + Sync {
     /// # Errors
     /// When the storage does not have or does not give them.
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError>;
+
+    /// The name of the repository that its events are in, where there is one; see [`crate::segment_of`].
+    fn repository(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// A segment in memory, for tests and for segments that were just written.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backstay_global::{BucketEntity, RepositoryId, Segment};
-use backstay_search::{Execution, Limits, LiveEvents, Query, SourceError, TimeRange};
+use backstay_search::{
+    Execution, Limits, LiveEvents, Query, SourceError, TimeRange, live_of, segment_of,
+};
 use futures::future::{try_join, try_join_all};
 
 use super::api::{RepositoryName, SearchError};
@@ -18,11 +20,26 @@ const TRIES: u32 = 100;
 
 /// What a search takes from one state.
 struct Chosen {
-    repositories: Vec<RepositoryId>,
+    /// With their names.
+    repositories: BTreeMap<RepositoryId, Arc<str>>,
     covered: Vec<(u32, u64)>,
     pending: Vec<PendingTail>,
     segments: Vec<Segment>,
     buckets: BTreeMap<u32, BucketEntity>,
+}
+
+impl Chosen {
+    /// Leaves out repositories in which nothing can be found: the buckets of their segments need not
+    /// even be there.
+    fn leave_out(&mut self, query: &Query) {
+        let all = self.repositories.len();
+        self.repositories.retain(|_, name| query.may_find_in(name));
+        if self.repositories.len() < all {
+            let searched = &self.repositories;
+            self.segments
+                .retain(|it| searched.contains_key(&it.repository));
+        }
+    }
 }
 
 impl Running {
@@ -36,7 +53,8 @@ impl Running {
     ) -> Result<Execution, SearchError> {
         self.catch_up().await?;
         for _ in 0..TRIES {
-            let chosen = self.choose(repository, range)?;
+            let mut chosen = self.choose(repository, range)?;
+            chosen.leave_out(&query);
             let live = self.live(&chosen);
             let Some(live) = live else {
                 continue;
@@ -58,8 +76,12 @@ impl Running {
                     }
                 };
                 let source = BucketSegment::source(segment, bucket.clone());
-                sources.push(match &self.cache {
+                let source = match &self.cache {
                     Some(cache) => cache.wrap(source),
+                    None => source,
+                };
+                sources.push(match chosen.repositories.get(&segment.repository) {
+                    Some(name) => segment_of(name.clone(), source),
                     None => source,
                 });
             }
@@ -74,12 +96,12 @@ impl Running {
     /// What of the tails belongs to a state; `None` when it is too old.
     fn live(&self, chosen: &Chosen) -> Option<Vec<Arc<dyn LiveEvents>>> {
         let mut live: Vec<Arc<dyn LiveEvents>> = Vec::new();
-        for repository in &chosen.repositories {
+        for (repository, name) in &chosen.repositories {
             let id = repository.as_str();
             let own = self.tails.batches(&chosen.covered, id)?;
             let recovered = self.recovered.batches(&chosen.pending, id)?;
             let batches = own.into_iter().chain(recovered);
-            live.extend(batches.map(|batch| batch as Arc<dyn LiveEvents>));
+            live.extend(batches.map(|batch| live_of(name.clone(), batch)));
         }
         Some(live)
     }
@@ -120,7 +142,7 @@ impl Running {
             Ok(Chosen {
                 covered: view::covered(state),
                 pending: view::pending_tails(state),
-                segments: view::segments(state, &repositories, range),
+                segments: view::segments(state, repositories.keys(), range),
                 buckets: view::buckets(state),
                 repositories,
             })

@@ -1,6 +1,7 @@
 //! What the engine asks of the state, in its own terms.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_global::{
@@ -101,13 +102,17 @@ pub(crate) fn repository_id(state: &State, name: &str) -> Option<RepositoryId> {
     state.repository_named(name).map(|it| it.id.clone())
 }
 
-/// The repositories that a search in a repository or view of that name reads.
+/// The repositories that a search in a repository or view of that name reads, each once, with their
+/// names.
 ///
 /// # Errors
 /// Where there is none of that name, or a view of it that filters: its searchers must not see more.
-pub(crate) fn searched(state: &State, name: &str) -> Result<Vec<RepositoryId>, SearchError> {
+pub(crate) fn searched(
+    state: &State,
+    name: &str,
+) -> Result<BTreeMap<RepositoryId, Arc<str>>, SearchError> {
     if let Some(id) = repository_id(state, name) {
-        return Ok(vec![id]);
+        return Ok(BTreeMap::from([(id, name.into())]));
     }
     let view = state.view_named(name);
     let view = view.ok_or_else(|| SearchError::NoRepository {
@@ -121,19 +126,23 @@ pub(crate) fn searched(state: &State, name: &str) -> Result<Vec<RepositoryId>, S
             repository: repository.map_or_else(String::new, |it| it.name.clone()),
         });
     }
-    let connections = view.connections.iter();
-    Ok(connections.map(|it| it.repository.clone()).collect())
+    let connected = view.connections.iter().map(|it| {
+        // The state has every repository that a view shows.
+        let repository = state.repository(&it.repository);
+        let name = repository.map_or("", |it| it.name.as_str());
+        (it.repository.clone(), name.into())
+    });
+    Ok(connected.collect())
 }
 
 /// The segments that a search may have to read. Those that are in no bucket were lost with their
 /// hosts; the recovery has listed them.
-pub(crate) fn segments(
+pub(crate) fn segments<'a>(
     state: &State,
-    repositories: &[RepositoryId],
+    repositories: impl Iterator<Item = &'a RepositoryId>,
     range: TimeRange,
 ) -> Vec<Segment> {
     repositories
-        .iter()
         .flat_map(|repository| {
             let all = &state.segments;
             all.overlapping(repository, range.start_ms, range.end_ms)

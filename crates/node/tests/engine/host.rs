@@ -172,7 +172,13 @@ impl Host {
 
     /// How often each event is found.
     pub fn find(&self) -> Result<BTreeMap<String, usize>, SearchError> {
+        self.find_by("*")
+    }
+
+    /// How often each event is found that a query asks for.
+    pub fn find_by(&self, query: &str) -> Result<BTreeMap<String, usize>, SearchError> {
         let engine = self.engine.clone();
+        let query = Query::parse(query).unwrap();
         self.run(async move {
             let repository = RepositoryName::new("humio");
             let limits = Limits {
@@ -180,7 +186,6 @@ impl Host {
                 rows: 1_000_000,
                 ..Limits::default()
             };
-            let query = Query::parse("*").unwrap();
             let result = engine
                 .search(&repository, query, TimeRange::ALL, limits)
                 .await?;

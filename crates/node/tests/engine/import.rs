@@ -56,6 +56,11 @@ fn it_is_searched_in_the_source_until_it_is_imported() {
         let host = Host::start(&vars);
         assert_exactly(&host, &acknowledged);
         assert_eq!(segments(&west), 0, "nobody imports");
+        let all = host.find();
+        assert_eq!(host.find_by("#repo=humio").unwrap(), all.unwrap());
+        for nothing in ["#repo=other", "#repo!=humio"] {
+            assert!(host.find_by(nothing).unwrap().is_empty(), "{nothing}");
+        }
         let status = host.engine.status();
         assert!(status.ok, "{status:?}");
         let [pending] = &status.not_imported[..] else {

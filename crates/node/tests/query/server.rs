@@ -166,6 +166,11 @@ impl Server {
         lost
     }
 
+    /// Waits for a future that needs the node's runtime.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
     /// A request with a token, if there is one.
     pub fn call(
         &self,

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::Stats;
 use super::accumulate::Accumulator;
 use super::plan::{Plan, Reduce};
+use super::plans::Planned;
 use crate::context::Context;
 use crate::filter::Fields;
 use crate::segment::{Columns, Group, Open};
@@ -79,16 +80,16 @@ pub(super) fn extent(
         .reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
 }
 
-/// Does all the work of a plan. The parts come in an order that does not depend on which is ready
+/// Does all the work of plans. The parts come in an order that does not depend on which is ready
 /// first, so that a query gives the same answer twice.
 pub(super) fn parts(
-    plan: Arc<Plan>,
-    segments: Vec<Arc<dyn SegmentSource>>,
-    live: Vec<Arc<dyn LiveEvents>>,
+    reduce: &Reduce,
+    segments: Planned<dyn SegmentSource>,
+    live: Planned<dyn LiveEvents>,
     cutoff: Arc<Cutoff>,
 ) -> BoxStream<'static, Result<Part, SearchError>> {
-    tasks(plan.clone(), segments, live, cutoff.clone())
-        .map_ok(move |task| Context::on_its_own(perform(plan.clone(), cutoff.clone(), task)))
+    tasks(reduce, segments, live, cutoff.clone())
+        .map_ok(move |(plan, task)| Context::on_its_own(perform(plan, cutoff.clone(), task)))
         .try_buffered(at_once())
         .boxed()
 }
@@ -98,34 +99,39 @@ pub(super) fn at_once() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from) + 1
 }
 
-/// What there is to do.
+/// What there is to do, and the plan that it is a part of.
 pub(super) fn tasks(
-    plan: Arc<Plan>,
-    mut segments: Vec<Arc<dyn SegmentSource>>,
-    live: Vec<Arc<dyn LiveEvents>>,
+    reduce: &Reduce,
+    mut segments: Planned<dyn SegmentSource>,
+    live: Planned<dyn LiveEvents>,
     cutoff: Arc<Cutoff>,
-) -> BoxStream<'static, Result<Task, SearchError>> {
-    let newest_first = matches!(plan.reduce, Reduce::Ends { newest: true, .. });
+) -> BoxStream<'static, Result<(Arc<Plan>, Task), SearchError>> {
+    let newest_first = matches!(reduce, Reduce::Ends { newest: true, .. });
     if newest_first {
-        segments.sort_by(|a, b| (b.end_ms(), b.id()).cmp(&(a.end_ms(), a.id())));
+        segments.sort_by(|(_, a), (_, b)| (b.end_ms(), b.id()).cmp(&(a.end_ms(), a.id())));
     } else {
-        segments.sort_by(|a, b| (a.start_ms(), a.id()).cmp(&(b.start_ms(), b.id())));
+        segments.sort_by(|(_, a), (_, b)| (a.start_ms(), a.id()).cmp(&(b.start_ms(), b.id())));
     }
     let of_segments = stream::iter(segments)
-        .map(move |source| {
-            Context::on_its_own(open(plan.clone(), source, cutoff.clone(), newest_first))
+        .map(move |(plan, source)| {
+            let opened = open(plan.clone(), source, cutoff.clone(), newest_first);
+            let opened = Context::on_its_own(opened);
+            async move { opened.await.map(|tasks| (plan, tasks)) }
         })
         .buffered(OPENING)
-        .map_ok(|tasks| stream::iter(tasks.into_iter().map(Ok)))
+        .map_ok(|(plan, tasks)| {
+            stream::iter(tasks.into_iter().map(move |task| Ok((plan.clone(), task))))
+        })
         .try_flatten();
-    let of_live = stream::iter(live.into_iter().flat_map(|events| {
+    let of_live = stream::iter(live.into_iter().flat_map(|(plan, events)| {
         let pieces = events.pieces().max(1);
         (0..pieces).map(move |piece| {
-            Ok(Task::Live {
+            let task = Task::Live {
                 events: events.clone(),
                 piece,
                 done: u64::from(piece + 1 == pieces),
-            })
+            };
+            Ok((plan.clone(), task))
         })
     }));
     // Live events are the newest.
@@ -258,12 +264,14 @@ pub(super) fn each_live(
 ) -> Result<u64, SearchError> {
     let mut scratch = Vec::new();
     let mut scanned = 0;
+    let repository = events.repository();
+    let repository = repository.as_deref();
     let mut look = |event: &Event| {
         plan.context.stop.check_at(scanned)?;
         scanned += 1;
         if plan.range.contains(event.timestamp_ms) && plan.filter.matches(event, &mut scratch) {
             let position = (event.timestamp_ms, event.id.as_str());
-            Plan::step(&plan.steps, event, &mut scratch, &mut |row| {
+            plan.take(event, repository, &mut scratch, &mut |row| {
                 see(row, position)
             })?;
         }
@@ -426,11 +434,13 @@ async fn row_group(
         };
         Ok((|| {
             let mut scratch = Vec::new();
+            let repository = this.repository();
+            let repository = repository.as_deref();
             for index in 0..columns.rows() {
                 plan.context.stop.check_at(index)?;
                 let row = columns.row(index);
                 let position = row.position();
-                Plan::step(&plan.steps, &row, &mut scratch, &mut |row| {
+                plan.take(&row, repository, &mut scratch, &mut |row| {
                     accumulator.add(row, position)
                 })?;
             }

@@ -13,7 +13,8 @@ use futures::{StreamExt, TryStreamExt};
 use super::Row;
 use super::accumulate::row_bytes;
 use super::drive::{self, Cutoff, Task};
-use super::plan::Plan;
+use super::plan::{Plan, Reduce};
+use super::plans::Planned;
 use crate::context::Context;
 use crate::filter::Fields;
 use crate::memory::Held;
@@ -37,18 +38,19 @@ enum Found {
     },
 }
 
-/// All rows that the plan gives.
+/// All rows that the plans give.
 pub(super) fn rows(
-    plan: Arc<Plan>,
-    segments: Vec<Arc<dyn SegmentSource>>,
-    live: Vec<Arc<dyn LiveEvents>>,
+    segments: Planned<dyn SegmentSource>,
+    live: Planned<dyn LiveEvents>,
 ) -> BoxStream<'static, Result<Row, SearchError>> {
-    let ahead = plan.clone();
-    drive::tasks(plan.clone(), segments, live, Arc::new(Cutoff::default()))
-        .map_ok(move |task| Context::on_its_own(look(ahead.clone(), task)))
+    drive::tasks(&Reduce::All, segments, live, Arc::new(Cutoff::default()))
+        .map_ok(|(plan, task)| {
+            let found = Context::on_its_own(look(plan.clone(), task));
+            async move { found.await.map(|found| Some((plan, found?))) }
+        })
         .try_buffered(drive::at_once())
         .try_filter_map(|found| async { Ok(found) })
-        .and_then(move |found| give(plan.clone(), found))
+        .and_then(|(plan, found)| give(plan, found))
         .map_ok(|rows| stream::iter(rows.map(Ok)))
         .try_flatten()
         .boxed()
@@ -88,6 +90,7 @@ async fn of_row_group(
 ) -> Result<Rows, SearchError> {
     let places = open.wanted_columns(&plan.wanted, &[]);
     let memory = open.memory(group, &places);
+    let repository = open.repository();
     let mut held = plan.context.export(memory).await;
     let this = plan.clone();
     let (columns, passing) = Context::on_its_own(async move {
@@ -97,7 +100,7 @@ async fn of_row_group(
         let (here, plan) = (open.clone(), this.clone());
         let work = move || {
             let columns = here.decode(fetched, mask.as_ref())?;
-            let passing = stepped(&plan, &columns);
+            let passing = stepped(&plan, &columns, here.repository().as_deref());
             Ok(passing.map(|passing| (columns, passing)))
         };
         this.context.decode(open.id(), work).await?
@@ -106,6 +109,7 @@ async fn of_row_group(
     held.shrink_to(columns.memory() + passing.len() * size_of::<usize>());
     Ok(Rows::Columns {
         plan,
+        repository,
         columns,
         passing: passing.into_iter(),
         _held: held,
@@ -114,7 +118,11 @@ async fn of_row_group(
 
 /// The rows that pass the steps. What is behind this makes rows of them, and never looks for the
 /// next one for long.
-fn stepped(plan: &Plan, columns: &Columns) -> Result<Vec<usize>, SearchError> {
+fn stepped(
+    plan: &Plan,
+    columns: &Columns,
+    repository: Option<&str>,
+) -> Result<Vec<usize>, SearchError> {
     let all = 0..columns.rows();
     if plan.passes_all() {
         return Ok(all.collect());
@@ -123,7 +131,8 @@ fn stepped(plan: &Plan, columns: &Columns) -> Result<Vec<usize>, SearchError> {
     let mut passing = Vec::new();
     for index in all {
         plan.context.stop.check_at(index)?;
-        Plan::step(&plan.steps, &columns.row(index), &mut scratch, &mut |_| {
+        let row = columns.row(index);
+        plan.take(&row, repository, &mut scratch, &mut |_| {
             passing.push(index);
             Ok(())
         })?;
@@ -161,6 +170,7 @@ async fn of_live(
 enum Rows {
     Columns {
         plan: Arc<Plan>,
+        repository: Option<Arc<str>>,
         columns: Columns,
         passing: std::vec::IntoIter<usize>,
         _held: Held,
@@ -179,6 +189,7 @@ impl Iterator for Rows {
             Self::Ready { rows, .. } => rows.next(),
             Self::Columns {
                 plan,
+                repository,
                 columns,
                 passing,
                 ..
@@ -186,7 +197,7 @@ impl Iterator for Rows {
                 let row = columns.row(passing.next()?);
                 let mut made = None;
                 let mut scratch = Vec::new();
-                let passed = Plan::step(&plan.steps, &row, &mut scratch, &mut |row| {
+                let passed = plan.take(&row, repository.as_deref(), &mut scratch, &mut |row| {
                     made = Some(row.to_row());
                     Ok(())
                 });

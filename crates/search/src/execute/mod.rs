@@ -12,6 +12,7 @@ mod drive;
 mod export;
 mod list;
 mod plan;
+mod plans;
 
 #[cfg(test)]
 mod reference;
@@ -29,6 +30,7 @@ use crate::context::Context;
 use crate::{AnswerMemory, LiveEvents, Query, Resources, SearchError, SegmentSource, TimeRange};
 use accumulate::Accumulator;
 use plan::Plan;
+use plans::Plans;
 
 /// One row of a result. `@timestamp` is a number (ms since 1970), everything else a text, also
 /// `_count` and `_bucket`, as in LogScale's answers.
@@ -151,28 +153,44 @@ impl Execution {
         within(limit, limit, self.unlimited(progress)).await?
     }
 
-    fn plan(&self) -> Plan {
+    /// The plans for its repositories, each as `finish` makes it.
+    fn plans(&self, finish: impl Fn(Plan) -> Plan) -> Result<Plans, SearchError> {
         let extent = drive::extent(&self.segments, &self.live, &self.range);
         let context = Context::new(self.resources.clone());
-        Plan::new(&self.query, self.range, extent, self.limits, context)
+        let of_segments = self.segments.iter().filter_map(|it| it.repository());
+        let names = of_segments.chain(self.live.iter().filter_map(|it| it.repository()));
+        let (query, range, limits) = (&self.query, self.range, self.limits);
+        Plans::new(query, names, &context, |filter| {
+            finish(Plan::new(
+                query,
+                filter,
+                range,
+                extent,
+                limits,
+                context.clone(),
+            ))
+        })
     }
 
     async fn unlimited(
         self,
         progress: watch::Sender<Progress>,
     ) -> Result<QueryResult, SearchError> {
-        let plan = Arc::new(self.plan());
+        let plans = self.plans(|plan| plan)?;
+        let segments = plans.segments(self.segments);
+        let live = plans.live(self.live);
+        let plan = plans.any.clone();
         let context = plan.context.clone();
         let _stop = context.stop.at_end();
         let mut state = Progress {
-            total: (self.segments.len() + self.live.len()) as u64,
+            total: (segments.len() + live.len()) as u64,
             ..Progress::default()
         };
         // Nobody may be watching.
         let _ = progress.send(state);
         let mut merged = Accumulator::new(&plan);
         let cutoff = Arc::new(drive::Cutoff::default());
-        let mut parts = drive::parts(plan.clone(), self.segments, self.live, cutoff.clone());
+        let mut parts = drive::parts(&plan.reduce, segments, live, cutoff.clone());
         while let Some(part) = parts.try_next().await? {
             let more = part.accumulator;
             if more.is_small() {
@@ -197,9 +215,8 @@ impl Execution {
     /// order but roughly from old to new; those of any other query at its end. Dropping the
     /// stream stops it.
     pub fn stream(self) -> BoxStream<'static, Result<Row, SearchError>> {
-        let plan = self.plan();
         let limit = self.limits.time;
-        let Some(plan) = plan.into_unbounded() else {
+        if self.query.needs_all_rows() {
             let (progress, _) = watch::channel(Progress::default());
             return stream::once(self.run(progress))
                 .map_ok(|result| {
@@ -211,18 +228,22 @@ impl Execution {
                 })
                 .try_flatten()
                 .boxed();
+        }
+        let plans = match self.plans(Plan::unbounded) {
+            Ok(plans) => plans,
+            Err(error) => return stream::once(async { Err(error) }).boxed(),
         };
-        let stop = plan.context.stop.at_end();
-        let rows = export::rows(Arc::new(plan), self.segments, self.live);
+        let stop = plans.any.context.stop.at_end();
+        let rows = export::rows(plans.segments(self.segments), plans.live(self.live));
         // Only while it is asked for a row does the search take its time.
-        let state = Some((rows, limit, stop));
+        let state = Some((rows, limit, (stop, plans)));
         stream::unfold(state, move |state| async move {
-            let (mut rows, left, stop) = state?;
+            let (mut rows, left, held) = state?;
             let begun = Instant::now();
             match within(left, limit, rows.next()).await {
                 Ok(Some(Ok(row))) => {
                     let left = left.saturating_sub(begun.elapsed());
-                    Some((Ok(row), Some((rows, left, stop))))
+                    Some((Ok(row), Some((rows, left, held))))
                 }
                 Ok(Some(Err(error))) | Err(error) => Some((Err(error), None)),
                 Ok(None) => None,

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::event::TIMESTAMP;
 use crate::filter::{Fields, Filter, Need};
 use crate::query::{Count, Expr, Query, Stage};
+use crate::repository::Within;
 use crate::segment::Wanted;
 
 /// A query, split at the first stage that needs all rows.
@@ -24,8 +25,6 @@ pub(crate) struct Plan {
     /// What happens to its result.
     pub(crate) rest: Vec<Stage>,
     pub(crate) wanted: Wanted,
-    /// Whether no stage needs all rows, but for the limit of the result.
-    only_filters: bool,
     /// Span of time charts that do not name one.
     pub(crate) auto_span_ms: i64,
 }
@@ -69,28 +68,23 @@ pub(crate) enum Reduce {
 const AUTO_BUCKETS: i64 = 100;
 
 impl Plan {
-    /// `extent` is the first and last ms of anything that could be read.
+    /// `filter` is what is left of the query's first filters ([`Query::leading`]); `extent` the first
+    /// and last ms of anything that could be read.
     pub(crate) fn new(
         query: &Query,
+        filter: &Expr,
         range: TimeRange,
         extent: Option<(i64, i64)>,
         limits: Limits,
         context: Context,
     ) -> Self {
         let auto_span_ms = auto_span(extent);
-        let mut stages = query.stages.iter().peekable();
-        let mut filters = Vec::new();
-        while let Some(Stage::Filter(expr)) = stages.peek() {
-            filters.push(expr.clone());
-            stages.next();
-        }
-        let filter = Expr::And(filters);
+        let is_filter = |stage: &&Stage| matches!(stage, Stage::Filter(_));
+        let mut stages = query.stages.iter().skip_while(is_filter);
         let mut steps = Vec::new();
         let mut wanted = None;
-        let mut only_filters = false;
         let reduce = loop {
             let Some(stage) = stages.next() else {
-                only_filters = true;
                 break Reduce::Ends {
                     newest: true,
                     limit: limits.rows,
@@ -116,8 +110,8 @@ impl Plan {
             context,
             range,
             limits,
-            need: Need::new(&filter),
-            filter: Filter::new(&filter),
+            need: Need::new(filter),
+            filter: Filter::new(filter),
             steps,
             reduce,
             rest: stages.cloned().collect(),
@@ -125,18 +119,14 @@ impl Plan {
                 Some(names) => Wanted::These { names, position },
                 None => Wanted::All,
             },
-            only_filters,
             auto_span_ms,
         }
     }
 
-    /// The same for a stream: `None` when the query needs all rows at once.
-    pub(crate) fn into_unbounded(mut self) -> Option<Self> {
-        if !self.only_filters {
-            return None;
-        }
+    /// The same for a stream of all rows, of a query in which no stage needs them together.
+    pub(crate) fn unbounded(mut self) -> Self {
         self.reduce = Reduce::All;
-        Some(self)
+        self
     }
 
     /// How many rows at one end of a row group are enough, and whether it is the newer end.
@@ -153,8 +143,24 @@ impl Plan {
         !self.steps.iter().any(is_filter)
     }
 
-    /// Takes a row through the steps.
-    pub(crate) fn step(
+    /// Takes a row that has passed the filter, and is in this repository, through the steps.
+    pub(crate) fn take(
+        &self,
+        row: &dyn Fields,
+        repository: Option<&str>,
+        scratch: &mut Vec<u8>,
+        passed: &mut dyn FnMut(&dyn Fields) -> Result<(), crate::SearchError>,
+    ) -> Result<(), crate::SearchError> {
+        match repository {
+            None => Self::step(&self.steps, row, scratch, passed),
+            Some(repository) => {
+                let row = Within { row, repository };
+                Self::step(&self.steps, &row, scratch, passed)
+            }
+        }
+    }
+
+    fn step(
         steps: &[Step],
         row: &dyn Fields,
         scratch: &mut Vec<u8>,

@@ -6,6 +6,8 @@ use futures::TryStreamExt;
 use proptest::prelude::*;
 use tokio::sync::watch;
 
+mod repositories;
+
 use super::*;
 use crate::execute::reference::{Map, reference};
 use crate::query::Stage;
@@ -35,7 +37,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just("@more".to_owned()),
         1 => Just("@timestamp".to_owned()),
     ];
-    let tags = prop::sample::select(vec!["kind", "#type", "kind"]).prop_map(str::to_owned);
+    let tags = prop::sample::select(vec!["kind", "#type", "kind", "#repo"]).prop_map(str::to_owned);
     (
         0_i64..40,
         prop::collection::vec(word(), 0..6),

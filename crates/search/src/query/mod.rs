@@ -12,6 +12,7 @@
 //! | `field < 5`, `<=`, `>`, `>=` | both are numbers |
 //! | `#tag`, `@id`, `@timestamp`, `@rawstring` | names like any other |
 //! | `#type` | the parser that took the event apart |
+//! | `#repo` | the repository that the event is in, whatever the event says of it itself |
 //! | `a b`, `a and b`, `a or b`, `not a`, `!a`, `( )` | `not` binds before `or`, `or` before `and`, as in LogScale: `a b or c` is `a and (b or c)` |
 //! | `head(n)`, `tail(n)` | the first (oldest), the last (newest) n, 200 by default |
 //! | `sort(field, order=asc, limit=n)` | by `_count`, `desc`, 200 by default; numbers before texts when ascending, after them when descending, rows without the field last |
@@ -26,7 +27,7 @@
 //!
 //! `// text` to the end of the line is a comment, and so is `/* text */`. What LogScale has beyond
 //! this is refused by its name (`parse/forms.rs`): assignments (`:=`), `case`, `match`, `=~`, `like`,
-//! `in [ ]`, parameters (`?name`), named captures, subqueries, saved searches (`$name()`), `name[]`, `#repo`,
+//! `in [ ]`, parameters (`?name`), named captures, subqueries, saved searches (`$name()`), `name[]`,
 //! functions within filters and those that are not in the table. Such text in quotes is free text.
 //!
 //! A query has at most 256 KiB, 100 stages, 1,000 conditions, 50 regular expressions (4 MiB of them
@@ -89,6 +90,12 @@ impl Query {
     /// What it takes in memory, roughly, with its compiled regular expressions.
     pub fn memory(&self) -> usize {
         self.memory
+    }
+
+    /// Whether there is a stage that needs all rows together.
+    pub(crate) fn needs_all_rows(&self) -> bool {
+        let is_of_one = |stage: &Stage| matches!(stage, Stage::Filter(_) | Stage::Select(_));
+        !self.stages.iter().all(is_of_one)
     }
 
     /// Whether its rows are aggregates, not events.

@@ -347,7 +347,6 @@ impl<'a> Parser<'a> {
         }
         self.space();
         let field = token.name();
-        self.refuse_name(start, &field)?;
         let operator = self.operator()?;
         self.space();
         let value = self.value(operator)?;

@@ -6,12 +6,13 @@ use super::pattern::Flags;
 use super::*;
 
 /// Names and values that meet each other often in tests of the execution.
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 9] = [
     "level",
     "user",
     "status",
     "#kind",
     "#type",
+    "#repo",
     "@id",
     "@rawstring",
     "odd name*\"\\",
@@ -303,9 +304,6 @@ fn what_is_not_implemented_is_refused_by_its_name() {
         ("a < ?param", "a query parameter"),
         ("head(?n)", "a query parameter"),
         ("groupBy(?{field=a})", "a query parameter"),
-        ("#repo=web", "`#repo`"),
-        ("a | groupBy([b, \"#repo\"])", "`#repo`"),
-        ("select(#repo)", "`#repo`"),
         ("/user=(?<user>\\w+)/", "named capture `(?<user>"),
         ("a=/(?P<b>c)/i", "named capture `(?<b>"),
         ("regex(\"(?<a>b)\")", "`regex()`"),

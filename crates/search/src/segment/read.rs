@@ -20,6 +20,7 @@ use crate::SearchError;
 use crate::context::Context;
 use crate::filter::Filter;
 use crate::memory::Held;
+use crate::repository::REPOSITORY;
 use crate::source::SegmentSource;
 
 /// How much of the end is read at first; mostly the footer and the index are within.
@@ -183,6 +184,11 @@ impl Open {
         self.source.id()
     }
 
+    /// The name of the repository that its events are in, where there is one.
+    pub(crate) fn repository(&self) -> Option<Arc<str>> {
+        self.source.repository()
+    }
+
     /// Brings it nearer again, should a cache have dropped it meanwhile.
     pub(crate) async fn bring(&self) -> Result<(), SearchError> {
         bring(self.source.as_ref()).await
@@ -257,7 +263,10 @@ impl Open {
         let mut places: Vec<usize> = match wanted {
             Wanted::All => (0..self.layout.len()).collect(),
             Wanted::These { names, position } => {
-                let own = names.iter().map(|name| self.layout.place(name));
+                // That is in no column.
+                let named = self.source.repository().is_some();
+                let stored = names.iter().filter(|name| !named || *name != REPOSITORY);
+                let own = stored.map(|name| self.layout.place(name));
                 let order = [TIMESTAMP_COLUMN, ID_COLUMN];
                 own.chain(order.into_iter().filter(|_| *position)).collect()
             }

@@ -22,8 +22,10 @@ const ERROR_MESSAGE: &str = "@error_msg";
 const EXCESS: &str = "@excess";
 /// A time that is no time of an event, as it came.
 const GIVEN_TIME: &str = "@timestamp.given";
-/// Names that are members of the event itself.
-const OWN: [&str; 3] = ["@timestamp", "@rawstring", "@id"];
+/// Names that are members of the event itself, and the tag that says where it is.
+const OWN: [&str; 4] = ["@timestamp", "@rawstring", "@id", REPOSITORY];
+/// The repository that an event is in: nobody else says that.
+const REPOSITORY: &str = "#repo";
 /// Most problems of one event that it tells.
 const PROBLEMS: usize = 8;
 
@@ -108,7 +110,7 @@ impl Fields {
             }
             KeptOut::Deep => format!("fields are nested deeper than {DEPTH} levels; {place}"),
             KeptOut::Own => {
-                format!("a field cannot be called @timestamp, @rawstring or @id; {place}")
+                format!("a field cannot be called @timestamp, @rawstring, @id or #repo; {place}")
             }
         })
     }
@@ -181,7 +183,10 @@ impl Draft {
     /// A tag. There may be one of a name.
     pub(in crate::http) fn tag(&mut self, name: &str, value: &str) {
         let bare = |name: &str| name.strip_prefix('#').unwrap_or(name).to_owned();
-        if !self.tags.iter().any(|(known, _)| bare(known) == bare(name)) {
+        if bare(name) == bare(REPOSITORY) {
+            self.problem("a tag cannot be called #repo; it is in @excess");
+            self.keep(REPOSITORY, &serde_json::Value::from(value).to_string());
+        } else if !self.tags.iter().any(|(known, _)| bare(known) == bare(name)) {
             self.tags.push((name.to_owned(), value.to_owned()));
         }
     }

@@ -145,6 +145,46 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
+fn a_query_that_is_another_in_each_repository_takes_memory_for_each() {
+    let search = |text: &str, rows: usize| {
+        let in_each =
+            |n: i64| crate::live_of(format!("r{n}").into(), Arc::new(vec![plain(n, "x")]));
+        let query = Query::parse(text).unwrap();
+        let live = (0..1000).map(in_each).collect();
+        Execution::new(query, TimeRange::ALL, vec![], live, Limits::default())
+            .with(Pools::new(rows, 1 << 20, 1 << 20).resources())
+    };
+    let text: Vec<String> = (0..500)
+        .map(|n| format!("(#repo!=r{n} or @id={n})"))
+        .collect();
+    let text = text.join(" ");
+    runtime().block_on(async {
+        let refused = search(&text, 1 << 20).run(unwatched()).await;
+        assert!(
+            matches!(
+                refused,
+                Err(SearchError::NoMemory {
+                    what: "the query",
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+        let streamed: Result<Vec<Row>, _> = search(&text, 1 << 20).stream().try_collect().await;
+        assert!(streamed.is_err(), "{streamed:?}");
+        // What is left of it is the same in all of them.
+        let same = search(&text.replace(" or ", " and "), 1 << 20)
+            .run(unwatched())
+            .await;
+        assert_eq!(same.unwrap().events.len(), 0);
+        let same = search("#repo=r* number=7", 1 << 20).run(unwatched()).await;
+        assert_eq!(same.unwrap().events.len(), 1);
+        let enough = search(&text, 1 << 30).run(unwatched()).await;
+        assert_eq!(enough.unwrap().events.len(), 200);
+    });
+}
+
+#[test]
 fn searches_side_by_side_answer_whole_or_with_an_error_and_give_everything_back() {
     const COUNT: i64 = 400;
     runtime().block_on(async {

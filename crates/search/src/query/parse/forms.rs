@@ -41,15 +41,6 @@ impl Parser<'_> {
         Err(self.not_supported(self.at, form, instead))
     }
 
-    /// A name that LogScale gives a meaning which is not there yet.
-    pub(super) fn refuse_name(&self, at: usize, name: &str) -> Result<(), ParseError> {
-        if name != "#repo" {
-            return Ok(());
-        }
-        let instead = "a search is of one repository, or of a view's; leave it out";
-        Err(self.not_supported(at, "the tag `#repo`", instead))
-    }
-
     /// What begins with a brace.
     pub(super) fn refuse_block(&self) -> Result<(), ParseError> {
         if !matches!(self.peek(), Some('{' | '}')) {

@@ -143,7 +143,6 @@ impl Parser<'_> {
         let token = self.token(&[',', '[', ']'])?;
         let callable = matches!(token, Token::Bare(word) if !is_keyword(word));
         if !callable || self.peek() != Some('(') {
-            self.refuse_name(start, &token.name())?;
             return Ok(Passed::One(token.name()));
         }
         let function = token.text().to_owned();

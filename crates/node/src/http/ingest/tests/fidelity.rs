@@ -174,7 +174,7 @@ fn a_source_type_that_names_a_parser_does_not_spoil_an_object() {
 
 #[test]
 fn what_has_no_place_in_an_event_is_kept_beside_it() {
-    let cases: [(Decode, &str, &str); 4] = [
+    let cases: [(Decode, &str, &str); 6] = [
         (
             hec::decode,
             r#"{"event":"x","extra":{"a":1.0},"n":2}"#,
@@ -194,6 +194,16 @@ fn what_has_no_place_in_an_event_is_kept_beside_it() {
             hec::decode,
             r#"{"event":"x","fields":{"@id":"mine"}}"#,
             r#"{"fields":{"@id":"mine"}}"#,
+        ),
+        (
+            hec::decode,
+            r##"{"event":"x","fields":{"#repo":"mine"}}"##,
+            r##"{"fields":{"#repo":"mine"}}"##,
+        ),
+        (
+            structured::decode,
+            r#"[{"tags":{"repo":"mine"},"events":[{"timestamp":1795489200000,"rawstring":"x"}]}]"#,
+            r##"{"#repo":"mine"}"##,
         ),
     ];
     for (decode, body, excess) in cases {
