@@ -41,6 +41,7 @@
 //! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end beside other nodes, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
 //! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, beside other nodes, for answers under way |
 //! | `BACKSTAY_RECOVER_WITHOUT_SEAL` | `false` | recover although the source cannot be sealed (it can still be written to: only if it is surely dead) |
+//! | `BACKSTAY_FORGET_LOST_KEYS` | `false` | give up idempotency keys that cannot be read and that no backup has: a batch that was stored under one and is sent again is stored twice |
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -121,6 +122,8 @@ pub struct NodeConfig {
     pub multiple_endpoints: bool,
     /// `BACKSTAY_RECOVER_WITHOUT_SEAL`.
     pub recover_without_seal: bool,
+    /// `BACKSTAY_FORGET_LOST_KEYS`.
+    pub forget_lost_keys: bool,
     /// `ENABLE_ALERTS`.
     pub enable_alerts: bool,
     /// `PUBLIC_URL`.
@@ -296,6 +299,7 @@ impl NodeConfig {
             bucket,
             multiple_endpoints: read.flag("BUCKET_STORAGE_MULTIPLE_ENDPOINTS", false)?,
             recover_without_seal: read.flag("BACKSTAY_RECOVER_WITHOUT_SEAL", false)?,
+            forget_lost_keys: read.flag("BACKSTAY_FORGET_LOST_KEYS", false)?,
             enable_alerts: read.flag("ENABLE_ALERTS", true)?,
             public_url: read.parse("PUBLIC_URL", &public_url)?,
             external_url: match read.text("EXTERNAL_URL") {

@@ -68,6 +68,8 @@ pub struct Metrics {
     pub segments_published: Counter,
     /// Segments that have only the texts of their events, because their fields could not be written.
     pub segments_without_fields: Counter,
+    /// Sources of idempotency keys that were given up, as `BACKSTAY_FORGET_LOST_KEYS` says.
+    pub keys_forgotten: Counter,
     /// Bytes of segments uploaded.
     pub segment_bytes: Counter,
     /// Segments that the state names.
@@ -153,6 +155,10 @@ impl Metrics {
             segments_without_fields,
             "Segments without the fields of their events, which could not be written"
         );
+        let keys_forgotten: Counter = register!(
+            keys_forgotten,
+            "Objects and journals whose idempotency keys were given up"
+        );
         let segment_bytes: Counter = register!(segment_bytes, "Bytes of segments uploaded");
         let segments: Gauge = register!(segments, "Segments in the state");
         let snapshots: Counter = register!(snapshots, "Snapshots written");
@@ -198,6 +204,7 @@ impl Metrics {
             recovered_pending_entries,
             segments_published,
             segments_without_fields,
+            keys_forgotten,
             segment_bytes,
             segments,
             snapshots,

@@ -3,7 +3,7 @@
 use backstay_bucket::{BucketConfig, Role};
 
 /// Those beside the buckets' own.
-const VARIABLES: [&str; 35] = [
+const VARIABLES: [&str; 36] = [
     "BACKSTAY_ACK_TIMEOUT_MS",
     "BACKSTAY_ADMIN_TOKEN_FILE",
     "BACKSTAY_BACKLOG_BYTES",
@@ -13,6 +13,7 @@ const VARIABLES: [&str; 35] = [
     "BACKSTAY_COMMIT_LINGER_MS",
     "BACKSTAY_DRAIN_SECONDS",
     "BACKSTAY_ELASTIC_VERSION",
+    "BACKSTAY_FORGET_LOST_KEYS",
     "BACKSTAY_HEARTBEAT_MS",
     "BACKSTAY_INGEST_PARTITIONS",
     "BACKSTAY_LAME_DUCK_MS",

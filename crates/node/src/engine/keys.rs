@@ -18,12 +18,13 @@
 //!
 //! While one of these cannot be read (it is damaged, or a source is away), it is unknown which
 //! batches are stored: the partition takes batches without a key, and refuses those with one (see
-//! [`super::known`]). Nothing is passed over, and no index says more than what was read.
+//! [`super::known`]). Nothing is passed over, and no index says more than what was read, unless the
+//! operator gives up what no backup has (`BACKSTAY_FORGET_LOST_KEYS`): then what could be read is all.
 
 use backstay_bucket::{Bucket, Created};
 use backstay_failpoint::hit;
 use backstay_global::{Event, RecoveredTail, WindowIndex};
-use backstay_journal::StreamId;
+use backstay_journal::{StoreError, StreamId, TailError};
 use futures::TryStreamExt;
 
 use super::dedupe::Window;
@@ -91,6 +92,21 @@ impl KeysError {
             Self::Read(error) => error.is_lasting(),
             Self::Bucket(error) => !error.is_retryable(),
             Self::Index { .. } | Self::Missing { .. } | Self::Taken { .. } => true,
+        }
+    }
+}
+
+impl KeysError {
+    /// Whether an object is damaged or gone. What is only out of reach is not lost.
+    fn is_loss(&self) -> bool {
+        match self {
+            Self::Index { .. } | Self::Missing { .. } => true,
+            Self::Bucket(error) => matches!(error, backstay_bucket::Error::Corrupt { .. }),
+            Self::Read(FollowError::Record { .. }) => true,
+            Self::Read(FollowError::Tail(TailError::Store(error))) => {
+                error.is_damage() || matches!(error, StoreError::Missing { .. })
+            }
+            Self::Read(_) | Self::Global(_) | Self::Overtaken | Self::Taken { .. } => false,
         }
     }
 }
@@ -165,7 +181,8 @@ impl Running {
         for (recovery, bucket, tail) in &sources.pending {
             let bucket = self.source_bucket(*bucket).await?;
             let journal = self.journal_in(&bucket);
-            let index = read_index(&bucket, partition, tail.window.as_ref()).await?;
+            let index = read_index(&bucket, partition, tail.window.as_ref()).await;
+            let index = self.or_forget(partition, index)?;
             let from = tail.floor.max(index.upto);
             let slots = Slots {
                 from,
@@ -174,11 +191,15 @@ impl Running {
             };
             let stream = StreamId::Partition(partition);
             // What was not sealed may still be trimmed by its living owner.
-            let sealed = tails::is_sealed_at(&journal, stream, tail.to).await?;
-            let found = tails::keys(&journal, stream, slots, sealed).await?;
+            let sealed = tails::is_sealed_at(&journal, stream, tail.to).await;
+            let sealed = self.or_forget(partition, sealed)?;
+            let mut found = Vec::new();
+            let read = tails::keys(&journal, stream, slots, sealed, &mut found).await;
+            self.or_forget(partition, read)?;
             foreign.extend(of_source(recovery, tail, sources.ran_ms, index, found));
         }
-        let index = read_index(&self.bucket, partition, sources.own.as_ref()).await?;
+        let index = read_index(&self.bucket, partition, sources.own.as_ref()).await;
+        let index = self.or_forget(partition, index)?;
         let slots = Slots {
             from: sources.from,
             // What this owner has written until now has no keys, and may be in segments already.
@@ -186,10 +207,37 @@ impl Running {
             below: sources.below,
         };
         let stream = StreamId::Partition(partition);
-        let found = tails::keys(&self.journal, stream, slots, true).await?;
+        let mut found = Vec::new();
+        let read = tails::keys(&self.journal, stream, slots, true, &mut found).await;
+        self.or_forget(partition, read)?;
         let window = window_of(&sources, foreign, index, found);
         let adopted = sources.pending.into_iter().map(|(id, ..)| id);
         Ok((window, adopted.collect()))
+    }
+
+    /// What was read of a partition's keys. Where that cannot be read, and the operator has said that
+    /// no backup has it, nothing: keys that are behind what is damaged in a journal are not looked
+    /// for, since one that is not seen may be the seal that ends the writer of those.
+    fn or_forget<T: Default, E: Into<KeysError>>(
+        &self,
+        partition: u32,
+        read: Result<T, E>,
+    ) -> Result<T, KeysError> {
+        let error = match read {
+            Ok(read) => return Ok(read),
+            Err(error) => error.into(),
+        };
+        if !self.config.forget_lost_keys || !error.is_loss() {
+            return Err(error);
+        }
+        self.metrics.keys_forgotten.inc();
+        tracing::error!(
+            partition,
+            %error,
+            "these idempotency keys are given up, because BACKSTAY_FORGET_LOST_KEYS says so: a batch that \
+             was stored under one and is sent again is stored twice"
+        );
+        Ok(T::default())
     }
 
     /// Writes an index object and has the state name it; answers with its name, or with `None` when
@@ -248,7 +296,8 @@ impl Running {
             // They were published by a call that ended before it knew.
             let stream = StreamId::Partition(owned.id);
             let slots = Slots { from, to, below };
-            let found = tails::keys(&self.journal, stream, slots, true).await?;
+            let mut found = Vec::new();
+            tails::keys(&self.journal, stream, slots, true, &mut found).await?;
             let (keys, _) = split(found, to);
             let entries = Origin {
                 partition: owned.id,

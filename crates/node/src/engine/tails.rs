@@ -476,15 +476,15 @@ pub(crate) struct Slots {
 
 /// The idempotency keys in the live entries of `[from, to)`, each with its slot. With `whole` all
 /// slots must be there, as they are from a partition's floor to its seal; without, absent ones
-/// are trimmed ones.
+/// are trimmed ones. What was `found` before an error are all keys up to there.
 pub(crate) async fn keys(
     journal: &Journal,
     stream: StreamId,
     Slots { from, to, below }: Slots,
     whole: bool,
-) -> Result<Vec<(u64, KeyHash)>, FollowError> {
+    found: &mut Vec<(u64, KeyHash)>,
+) -> Result<(), FollowError> {
     let mut highest = term_below(journal, stream, from, below).await?;
-    let mut found = Vec::new();
     let mut at = from;
     let mut entries = pin!(journal.slots(stream, from, to, PARALLEL_KEYS));
     while let Some(entry) = entries.next().await {
@@ -522,7 +522,7 @@ pub(crate) async fn keys(
             });
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The tails of all partitions that a node follows.

@@ -175,6 +175,32 @@ impl Case<'_> {
         (known, refused)
     }
 
+    /// The operator gives up what no backup has: then every batch is taken, some a second time, and
+    /// what was given up is settled for the next owner too.
+    fn run_forgetting(&self) {
+        let region = copied(&root(&self.fixture.region), self.objects);
+        damage(&root(&region), self.objects, &self.object, self.how);
+        let vars = |node: &str| vars(&region, node, 100_000_000);
+        let host = Host::start(&vars("c").with("BACKSTAY_FORGET_LOST_KEYS", "true"));
+        let send = |host: &Host| {
+            let batches = self.fixture.batches.iter().map(|name| Batch::keyed(name));
+            batches
+                .filter(|it| send_until_acknowledged(&[host], it))
+                .count()
+        };
+        let (all, known) = (self.fixture.batches.len(), send(&host));
+        assert!((1..all).contains(&known), "{self:?}: {known} of {all}");
+        assert_eq!(send(&host), all, "{self:?}");
+        assert!(host.engine.metrics().keys_forgotten.get() > 0);
+        host.kill();
+        let next = Host::start(&vars("d"));
+        assert_eq!(send(&next), all, "{self:?}");
+        next.until("nothing is degraded", |engine| {
+            engine.status().degraded.is_empty()
+        });
+        next.kill();
+    }
+
     fn run(&self) {
         let region = copied(&root(&self.fixture.region), self.objects);
         let path: PathBuf = root(&region).join(&self.object);
@@ -264,11 +290,13 @@ fn what_is_damaged_keeps_a_partition_from_what_needs_it_and_from_nothing_else() 
             effect,
         }));
     }
-    // Two at a time: most of it is waiting.
+    // Some at a time: most of it is waiting.
     std::thread::scope(|scope| {
         for half in 0..2 {
             let cases = &cases;
             scope.spawn(move || cases.iter().skip(half).step_by(2).for_each(Case::run));
+            let lost = cases.iter().filter(|it| it.effect == Effect::Keys);
+            scope.spawn(move || lost.skip(half).step_by(2).for_each(Case::run_forgetting));
         }
     });
 }

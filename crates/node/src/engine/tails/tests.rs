@@ -201,9 +201,19 @@ async fn dead_entries_behind_a_covered_seal_are_not_found() {
             to: end,
             below: Some(2),
         };
-        let keys = keys(&taker, STREAM, slots, true).await.unwrap();
+        let keys = all_keys(&taker, slots, true).await.unwrap();
         assert_eq!(keys, [(covered + 1, KeyHash::new("r", "after"))]);
     }
+}
+
+async fn all_keys(
+    journal: &Journal,
+    slots: Slots,
+    whole: bool,
+) -> Result<Vec<(u64, KeyHash)>, FollowError> {
+    let mut found = Vec::new();
+    keys(journal, STREAM, slots, whole, &mut found).await?;
+    Ok(found)
 }
 
 #[tokio::test]
@@ -223,7 +233,7 @@ async fn keys_are_read_back_with_their_slots() {
         to: second + 1,
         below: None,
     };
-    let found = |whole| keys(&writing, STREAM, slots, whole);
+    let found = |whole| all_keys(&writing, slots, whole);
     assert_eq!(found(true).await.unwrap(), expected);
     EntryStore::delete(&store, vec![STREAM.key(first)])
         .await
