@@ -41,8 +41,8 @@ impl Journal {
     /// # Errors
     /// When the store does not answer, or what is there is not an entry of that slot.
     pub async fn is_there(&self, stream: StreamId, seq: u64) -> Result<bool, StoreError> {
-        let store = &*self.store;
-        let header = slot::with_retry(|| slot::read_header(store, stream, seq)).await?;
+        let (store, reading) = (&*self.store, &self.reading);
+        let header = slot::with_retry(|| slot::read_header(store, reading, stream, seq)).await?;
         let trimmed = || slot::with_retry(|| is_trimmed(store, seq));
         Ok(header.is_some() || (stream == StreamId::Global && trimmed().await?))
     }
@@ -66,7 +66,7 @@ impl Journal {
         at: u64,
         damaged: bool,
     ) -> Result<(), StoreError> {
-        let store = &*self.store;
+        let (store, reading) = (&*self.store, &self.reading);
         let prefix = stream.prefix();
         let keys = slot::with_retry(|| store.list(&prefix)).await?;
         let behind = keys
@@ -76,13 +76,13 @@ impl Journal {
             // Of so many, one at least must say so.
             .take(MAX_IN_FLIGHT + 1);
         for seq in behind {
-            match slot::with_retry(|| slot::read_header(store, stream, seq)).await {
+            match slot::with_retry(|| slot::read_header(store, reading, stream, seq)).await {
                 Ok(header) if header.as_ref().is_none_or(|it| it.settled <= at) => continue,
                 Err(error) if !(damaged && error.is_damage()) => return Err(error),
                 Ok(_) | Err(_) => {}
             }
             // It was there when that entry was made, which may have been after we looked.
-            match slot::with_retry(|| slot::read_header(store, stream, at)).await {
+            match slot::with_retry(|| slot::read_header(store, reading, stream, at)).await {
                 Ok(Some(_)) => return Ok(()),
                 Err(error) if damaged && error.is_damage() => return Ok(()),
                 Err(error) => return Err(error),

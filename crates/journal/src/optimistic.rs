@@ -62,7 +62,8 @@ impl Journal {
             backstay_failpoint::hit("journal.append.after_put");
             let mut lost = None;
             if !created {
-                let Some(occupant) = slot::read_with_retry(store, stream, entry.seq).await? else {
+                let found = slot::read_with_retry(store, &self.reading, stream, entry.seq).await?;
+                let Some(occupant) = found else {
                     // It was there and is gone, and only trimming deletes; in `global` it says so
                     // first. Where it has not, the store has answered what is not so: it is asked
                     // again, as by a partition's writer.

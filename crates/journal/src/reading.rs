@@ -16,14 +16,33 @@ const DEFAULT: usize = 32 << 20;
 /// streams together; it is kept as it was stored. Where the bound does not allow more, entries are read
 /// one at a time, so nobody ever waits for it.
 #[derive(Clone, Debug)]
-pub struct Reading(Arc<Shared>);
+pub struct Reading {
+    bound: Arc<Bound>,
+    counts: Arc<Counts>,
+}
 
 #[derive(Debug)]
-struct Shared {
+struct Bound {
     limit: usize,
     held: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     objects: AtomicU64,
     bytes: AtomicU64,
+    /// What these are a part of.
+    of: Option<Arc<Counts>>,
+}
+
+impl Counts {
+    fn add(&self, objects: u64, bytes: u64) {
+        self.objects.fetch_add(objects, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(of) = &self.of {
+            of.add(objects, bytes);
+        }
+    }
 }
 
 impl Default for Reading {
@@ -35,42 +54,54 @@ impl Default for Reading {
 impl Reading {
     /// Reads ahead so many bytes at the most.
     pub fn within(bytes: usize) -> Self {
-        Self(Arc::new(Shared {
-            limit: bytes,
-            held: AtomicUsize::new(0),
-            objects: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-        }))
+        Self {
+            bound: Arc::new(Bound {
+                limit: bytes,
+                held: AtomicUsize::new(0),
+            }),
+            counts: Arc::default(),
+        }
+    }
+
+    /// The same bound for some of the journals, whose counts are also a part of these.
+    pub fn part(&self) -> Self {
+        Self {
+            bound: Arc::clone(&self.bound),
+            counts: Arc::new(Counts {
+                of: Some(Arc::clone(&self.counts)),
+                ..Counts::default()
+            }),
+        }
     }
 
     /// How many objects were asked for, whole or only for who wrote them; also in vain.
     pub fn objects(&self) -> u64 {
-        self.0.objects.load(Ordering::Relaxed)
+        self.counts.objects.load(Ordering::Relaxed)
     }
 
     /// The bytes of all payloads that were decoded.
     pub fn bytes(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
+        self.counts.bytes.load(Ordering::Relaxed)
     }
 
     /// Bytes that are read ahead now, or being read.
     pub fn ahead(&self) -> usize {
-        self.0.held.load(Ordering::Relaxed)
+        self.bound.held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn asked(&self) {
-        self.0.objects.fetch_add(1, Ordering::Relaxed);
+        self.counts.add(1, 0);
     }
 
     pub(crate) fn decoded(&self, payload: usize) {
-        self.0.bytes.fetch_add(payload as u64, Ordering::Relaxed);
+        self.counts.add(0, payload as u64);
     }
 
     /// Room for an object that is not larger than [`SMALL`], if there is some.
     pub(crate) fn hold(&self) -> Option<Ahead> {
-        let limit = self.0.limit;
+        let limit = self.bound.limit;
         let more = |held: usize| Some(held + SMALL).filter(|held| *held <= limit);
-        let held = &self.0.held;
+        let held = &self.bound.held;
         held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .ok()?;
         Some(Ahead {
@@ -90,7 +121,7 @@ pub(crate) struct Ahead {
 impl Ahead {
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
-        self.reading.0.held.fetch_sub(less, Ordering::Relaxed);
+        self.reading.bound.held.fetch_sub(less, Ordering::Relaxed);
         self.bytes -= less;
     }
 }

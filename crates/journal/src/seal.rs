@@ -221,7 +221,7 @@ impl Journal {
     ) -> Result<u64, SealError> {
         loop {
             let mut entries = stream::iter(next..)
-                .map(|seq| slot::read_with_retry(&*self.store, stream, seq))
+                .map(|seq| slot::read_with_retry(&*self.store, &self.reading, stream, seq))
                 .buffered(READ_AHEAD);
             while let Some(entry) = entries.next().await {
                 match (entry, &mut past) {

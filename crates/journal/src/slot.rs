@@ -33,20 +33,14 @@ pub(crate) async fn doubt(
 /// Reads a slot; `None` when it is absent.
 pub(crate) async fn read(
     store: &dyn EntryStore,
+    reading: &Reading,
     stream: StreamId,
     seq: u64,
 ) -> Result<Option<Entry>, StoreError> {
-    let key = stream.key(seq);
-    let Some(bytes) = store.read(&key).await? else {
-        return Ok(None);
-    };
-    match Entry::decode_at(stream, seq, &bytes) {
-        Ok(entry) => Ok(Some(entry)),
-        Err(source) => Err(StoreError::Unreadable {
-            object: key,
-            source,
-        }),
-    }
+    let stored = read_stored(store, reading, stream, seq).await?;
+    stored
+        .map(|stored| stored.decode(stream, reading))
+        .transpose()
 }
 
 /// A slot that is read ahead of its turn.
@@ -162,10 +156,8 @@ impl Journal {
         from: u64,
         to: u64,
     ) -> Result<u64, StoreError> {
-        let headers = stream::iter(from..to).map(|seq| {
-            self.reading.asked();
-            read_header(&*self.store, stream, seq)
-        });
+        let headers =
+            stream::iter(from..to).map(|seq| read_header(&*self.store, &self.reading, stream, seq));
         let begun = headers
             .buffered(MAX_IN_FLIGHT + 1)
             .try_filter_map(async |header| {
@@ -181,9 +173,11 @@ impl Journal {
 /// Reads only who wrote a slot; `None` when it is absent.
 pub(crate) async fn read_header(
     store: &dyn EntryStore,
+    reading: &Reading,
     stream: StreamId,
     seq: u64,
 ) -> Result<Option<Header>, StoreError> {
+    reading.asked();
     let key = stream.key(seq);
     let Some(bytes) = store.read_start(&key, crate::entry::HEADER_BYTES).await? else {
         return Ok(None);
@@ -217,10 +211,11 @@ where
 
 pub(crate) async fn read_with_retry(
     store: &dyn EntryStore,
+    reading: &Reading,
     stream: StreamId,
     seq: u64,
 ) -> Result<Option<Entry>, StoreError> {
-    with_retry(|| read(store, stream, seq)).await
+    with_retry(|| read(store, reading, stream, seq)).await
 }
 
 /// Creates a slot; always with the same bytes. `false`: it exists, perhaps by an earlier try.

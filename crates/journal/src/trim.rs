@@ -118,7 +118,7 @@ impl Journal {
     ) -> Result<Vec<(u64, Header)>, StoreError> {
         let headers: Vec<Option<(u64, Header)>> = stream::iter(slots.iter().copied())
             .map(|seq| async move {
-                match slot::read_header(&*self.store, stream, seq).await {
+                match slot::read_header(&*self.store, &self.reading, stream, seq).await {
                     Ok(header) => Ok(header.map(|header| (seq, header))),
                     Err(error) if error.is_damage() => {
                         tracing::warn!(%error, "not trimmed");

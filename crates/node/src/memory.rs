@@ -123,6 +123,7 @@ pub enum NoMemory {
 pub struct MemoryBudget {
     bytes: u64,
     reading: Reading,
+    source_reading: Reading,
     pools: Arc<[Pool; 9]>,
 }
 
@@ -148,9 +149,11 @@ impl MemoryBudget {
     /// A budget of so many bytes for the whole process.
     pub fn new(bytes: u64) -> Self {
         let share = |kind: Kind| (bytes / PARTS).saturating_mul(kind.parts());
+        let reading = Reading::within(usize::try_from(bytes / 32).unwrap_or(usize::MAX));
         Self {
             bytes,
-            reading: Reading::within(usize::try_from(bytes / 32).unwrap_or(usize::MAX)),
+            source_reading: reading.part(),
+            reading,
             pools: Arc::new(
                 Kind::ALL.map(|kind| Pool::new(usize::try_from(share(kind)).unwrap_or(usize::MAX))),
             ),
@@ -161,6 +164,11 @@ impl MemoryBudget {
     /// read ahead.
     pub(crate) fn reading(&self) -> &Reading {
         &self.reading
+    }
+
+    /// The part of it that recovered clusters' journals are read within.
+    pub(crate) fn source_reading(&self) -> &Reading {
+        &self.source_reading
     }
 
     fn pool(&self, kind: Kind) -> &Pool {

@@ -102,6 +102,10 @@ pub struct Metrics {
     pub journal_read_objects: Counter,
     /// Bytes of their payloads that were decoded.
     pub journal_read_bytes: Counter,
+    /// Objects of recovered clusters' journals that were asked for.
+    pub source_read_objects: Counter,
+    /// Bytes of their payloads that were decoded.
+    pub source_read_bytes: Counter,
     /// Background steps that failed and are tried again, by which.
     pub retries: Family<ReasonLabel, Counter>,
 }
@@ -184,6 +188,14 @@ impl Metrics {
             journal_read_bytes,
             "Bytes of journal entries that were decoded"
         );
+        let source_read_objects: Counter = register!(
+            source_read_objects,
+            "Objects of recovered clusters' journals asked for"
+        );
+        let source_read_bytes: Counter = register!(
+            source_read_bytes,
+            "Bytes of recovered clusters' journal entries that were decoded"
+        );
         let retries: Family<ReasonLabel, Counter> =
             register!(retries, "Background steps tried again");
         Self {
@@ -221,16 +233,20 @@ impl Metrics {
             memory_refused,
             journal_read_objects,
             journal_read_bytes,
+            source_read_objects,
+            source_read_bytes,
             retries,
         }
     }
 
     /// Notes what the memory is taken for, and what was read.
     pub(crate) fn note(&self, memory: &MemoryBudget) {
-        let reading = memory.reading();
+        let (reading, source) = (memory.reading(), memory.source_reading());
         for (counter, now) in [
             (&self.journal_read_objects, reading.objects()),
             (&self.journal_read_bytes, reading.bytes()),
+            (&self.source_read_objects, source.objects()),
+            (&self.source_read_bytes, source.bytes()),
         ] {
             counter.inc_by(now.saturating_sub(counter.get()));
         }

@@ -8,19 +8,29 @@ mod chain;
 mod cluster;
 #[path = "engine/damage.rs"]
 mod damage;
+#[path = "engine/generators.rs"]
+mod generators;
 #[path = "engine/host.rs"]
 mod host;
+#[path = "ingest/hostile.rs"]
+mod hostile;
 #[path = "engine/import.rs"]
 mod import;
 #[path = "engine/isolation.rs"]
 mod isolation;
 #[path = "engine/older.rs"]
 mod older;
+#[path = "engine/reading.rs"]
+mod reading;
 #[path = "engine/recovery.rs"]
 mod recovery;
 #[path = "engine/restart.rs"]
 mod restart;
+#[path = "query/server.rs"]
+mod server;
 #[path = "engine/takeover.rs"]
 mod takeover;
 #[path = "engine/window.rs"]
 mod window;
+#[path = "engine/wire.rs"]
+mod wire;

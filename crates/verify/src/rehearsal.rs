@@ -20,7 +20,7 @@ use backstay_global::recovery::{LoadError, LoadOptions, RecoverFrom, load};
 use backstay_global::{
     EpochOffset, Pending, RecoveryRecord, State, credentials, identity, snapshot,
 };
-use backstay_journal::{Entry, EntryKind, StreamId, WriterId};
+use backstay_journal::{Entry, EntryKind, Reading, StreamId, WriterId};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream};
 use uuid::Uuid;
@@ -168,6 +168,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         partitions: 1,
         // The own bucket is a folder here; the real one is judged by its variables.
         multiple_endpoints: true,
+        source_reading: Reading::default(),
     };
     let began = Instant::now();
     let loaded = load(&options).await?;

@@ -10,7 +10,7 @@ use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::{Access, Region};
 use backstay_global::recovery::{LoadOptions, Loaded, RecoverFrom, load};
 use backstay_global::{Event, Host, Repository, Segment, SegmentId, snapshot};
-use backstay_journal::{CommitOptions, StreamId, WriterId};
+use backstay_journal::{CommitOptions, Reading, StreamId, WriterId};
 use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
 use backstay_pair::{EnvVar, Manifest, Pair, Place, Side, derive, manifests};
 use bytes::Bytes;
@@ -219,6 +219,7 @@ impl Stage {
             writer: WriterId(format!("{side}-{}", uuid::Uuid::new_v4().simple())),
             partitions: 1,
             multiple_endpoints: true,
+            source_reading: Reading::default(),
         };
         let loaded = load(&options).await.unwrap();
         Node { own, loaded }

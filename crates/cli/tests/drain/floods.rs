@@ -132,28 +132,11 @@ fn damaged(sender: &Sender<'_>, count: usize) -> Vec<Hostile> {
     batches.collect()
 }
 
-/// An event that has more of something than there may be.
-fn wide_event(number: usize, text: &str) -> serde_json::Value {
-    let attributes = match number % 4 {
-        0 => (0..20_000)
-            .map(|n| (format!("field{n}"), json!(n)))
-            .collect(),
-        1 => {
-            let deep = (0..300).fold(json!("x"), |inner, n| json!({ format!("n{n}"): inner }));
-            json!({ "deep": deep })
-        }
-        2 => json!({ "n".repeat(100_000): "x", "value": "v".repeat(500_000) }),
-        _ => (0..2000)
-            .map(|n| (format!("{n}{}", "n".repeat(900)), json!([n, n])))
-            .collect(),
-    };
-    json!({ "timestamp": 1_700_000_000_000_i64, "rawstring": text, "attributes": attributes })
-}
-
 fn wide(sender: &Sender<'_>, count: usize) -> Vec<String> {
     let texts = (0..count).map(|number| {
         let text = format!("wide {number}");
-        let body = json!([{ "tags": { "a": "b" }, "events": [wide_event(number, &text)] }]);
+        let body =
+            json!([{ "tags": { "a": "b" }, "events": [hostile::wide_event(number, &text)] }]);
         let path = "/api/v1/ingest/humio-structured";
         let answer = sender.send(path, &text, &JSON, body.to_string().as_bytes());
         assert_eq!(answer.status, 200, "{text}: {answer:?}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use backstay_bucket::{Bucket, BucketConfig, Provider};
-use backstay_journal::{Journal, StreamId, TryAppend, WriterId};
+use backstay_journal::{Journal, Reading, StreamId, TryAppend, WriterId};
 use rand::RngExt;
 use uuid::Uuid;
 
@@ -60,6 +60,8 @@ pub struct LoadOptions {
     pub partitions: u32,
     /// `BUCKET_STORAGE_MULTIPLE_ENDPOINTS`.
     pub multiple_endpoints: bool,
+    /// Bounds and counts what is read of the source's journal.
+    pub source_reading: Reading,
 }
 
 /// Where a state came from.
@@ -450,7 +452,8 @@ impl Loader<'_> {
             "Fetched a global snapshot as recovery source from bucket storage in {provider} and got snapshot with epochOffset={position} now patching..."
         ));
         self.select(vec![(position, provider)], found.first);
-        let source_journal = journal_over(&source, self.options.writer.clone());
+        let source_journal = journal_over(&source, self.options.writer.clone())
+            .reading_as(self.options.source_reading.clone());
         let ending = Source {
             journal: &source_journal,
             seal: !from.without_seal,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use backstay_bucket::{Bucket, BucketConfig, Role};
 use backstay_global::recovery::{LoadError, LoadOptions, Loaded, RecoverFrom, load};
 use backstay_global::{CommitError, Event, GlobalLog, Repository, RepositoryId, State, snapshot};
-use backstay_journal::WriterId;
+use backstay_journal::{Reading, WriterId};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -55,6 +55,7 @@ impl Region {
             writer: WriterId(Uuid::new_v4().to_string()),
             partitions: 2,
             multiple_endpoints: true,
+            source_reading: Reading::default(),
         }
     }
 

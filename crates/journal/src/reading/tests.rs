@@ -169,3 +169,30 @@ async fn an_entry_that_was_read_ahead_and_is_damaged_is_told_in_its_turn_until_i
         assert_eq!(tail.next().await.unwrap().unwrap().seq, seq);
     }
 }
+
+#[tokio::test]
+async fn a_part_has_counts_of_its_own_within_the_same_bound() {
+    let (store, all) = stream_of(|_| 10).await;
+    let whole = journal(&store, SMALL);
+    let part = whole.clone().reading_as(whole.reading().part());
+    let held = part.reading().hold().unwrap();
+    assert!(whole.reading().hold().is_none());
+    drop(held);
+    for journal in [&whole, &part] {
+        let mut tail = journal.tail(STREAM, 0, 0);
+        while tail.next().await.unwrap().is_some() {}
+    }
+    let (whole, part) = (whole.reading(), part.reading());
+    assert_eq!((whole.bytes(), part.bytes()), (2 * all, all));
+    assert_eq!(whole.objects(), 2 * part.objects());
+}
+
+/// Whoever looks for the end, too.
+#[tokio::test]
+async fn what_a_sealer_reads_is_counted() {
+    let (store, all) = stream_of(|_| 10).await;
+    let journal = journal(&store, SMALL);
+    journal.seal(STREAM, 0, 2, "r").await.unwrap();
+    assert_eq!(journal.reading().bytes(), all);
+    assert!(journal.reading().objects() > ENTRIES);
+}

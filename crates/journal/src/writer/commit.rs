@@ -307,7 +307,8 @@ impl Put {
         if store.create(key, encoded).await? {
             return Ok(Some(Occupied::Own));
         }
-        let found = slot::read_header(store, self.header.stream, self.header.seq).await?;
+        let reading = &self.journal.reading;
+        let found = slot::read_header(store, reading, self.header.stream, self.header.seq).await?;
         Ok(found.map(|found| judge(&found, self.header.term, self.header.nonce)))
     }
 

@@ -7,23 +7,22 @@
 //! so that one that is damaged, or lies in a bucket that cannot be reached, delays no other. The
 //! source's idempotency keys follow when a partition is taken over (see `keys`).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use backstay_bucket::Bucket;
 use backstay_failpoint::hit;
 use backstay_global::{Event, journal_over};
-use backstay_journal::{Journal, StreamId, TailError};
+use backstay_journal::Journal;
 use tokio::sync::Semaphore;
 
 use super::cut::{Thresholds, cut};
+use super::pieces::{Piece, Pieces};
 use super::plan::{importer, next_wait};
 use super::publish::{Origin, PublishError};
 use super::running::Running;
-use super::tails::{self, FollowError, LiveEntry, weight};
+use super::tails::FollowError;
 use super::view::{self, PendingTail};
-use crate::memory::Kind;
 
 /// The step, as troubles name it.
 pub(crate) const IMPORT: &str = "import";
@@ -59,23 +58,28 @@ impl Running {
         })
     }
 
-    /// Imports a tail to its end, piece by piece, or until it is another node's to do. Each piece
-    /// takes one of the `turns`, which all of its recovery share: where a bucket answers slowly, it
-    /// keeps nobody waiting but those that need it, too.
+    /// Imports a tail to its end, piece by piece, or until it is another node's to do. It takes one of
+    /// the `turns`, which all of its recovery share, and gives it back at the end and after a failure:
+    /// where a bucket answers slowly, it keeps nobody waiting but those that need it, too. Only who has
+    /// a turn keeps what is read ahead of the next piece.
     pub(crate) async fn import(&self, mut tail: PendingTail, turns: &Semaphore) {
         let mut wait = None;
+        let mut turn = None;
+        let mut pieces = None;
         loop {
-            let result = {
-                let Ok(_turn) = turns.acquire().await else {
+            if turn.is_none() {
+                let Ok(next) = turns.acquire().await else {
                     return;
                 };
-                hit("node.import.before_read");
-                self.import_some(&tail).await
-            };
+                turn = Some(next);
+            }
+            hit("node.import.before_read");
+            let result = self.import_some(&tail, &mut pieces).await;
             self.note_in(IMPORT, Some(tail.partition), &result);
             match result {
                 Ok(()) => wait = None,
                 Err(_) => {
+                    (turn, pieces) = (None, None);
                     let now = next_wait(wait, FIRST_WAIT, LONGEST_WAIT);
                     tokio::time::sleep(now).await;
                     wait = Some(now);
@@ -88,50 +92,25 @@ impl Running {
         }
     }
 
-    /// Imports as much of a tail as makes segments of the usual size.
-    async fn import_some(&self, tail: &PendingTail) -> Result<(), PublishError> {
+    /// Begins to read what is left of a tail.
+    async fn pieces(&self, tail: &PendingTail) -> Result<Pieces, FollowError> {
         let source = self.journal_in(&self.source_bucket(tail.bucket).await?);
-        let stream = StreamId::Partition(tail.partition);
-        let term = tails::term_below(&source, stream, tail.imported, tail.below)
-            .await
-            .map_err(FollowError::from)?;
-        let mut reader = source.tail(stream, tail.imported, term);
+        Pieces::of(&source, tail).await
+    }
+
+    /// Imports as much of a tail as makes segments of the usual size.
+    async fn import_some(
+        &self,
+        tail: &PendingTail,
+        pieces: &mut Option<Pieces>,
+    ) -> Result<(), PublishError> {
+        let pieces = match pieces {
+            Some(pieces) if pieces.position() == tail.imported => pieces,
+            // Nothing is read yet, or another node has imported some.
+            slot => slot.insert(self.pieces(tail).await?),
+        };
         let limit = self.config.tuning.segment_bytes;
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        let mut to = tail.to;
-        while let Some(entry) = reader.next().await.map_err(FollowError::from)? {
-            if entry.seq >= tail.to {
-                break;
-            }
-            // As many as fit; the first one in any case.
-            let needed = weight(&entry);
-            let held = match self.memory.try_take(Kind::Import, needed) {
-                Ok(held) => held,
-                // Nothing is held here while it waits.
-                Err(_) if entries.is_empty() => self.memory.take(Kind::Import, needed).await,
-                Err(_) => {
-                    to = entry.seq;
-                    break;
-                }
-            };
-            let decoded = LiveEntry::decode(&entry, held)?;
-            if bytes > 0 && bytes + decoded.raw_bytes > limit {
-                to = entry.seq;
-                break;
-            }
-            bytes += decoded.raw_bytes;
-            entries.push(Arc::new(decoded));
-        }
-        if to == tail.to && reader.position() < tail.to {
-            // The seal is at `to`, so everything below exists. Not to find it means that the
-            // source is being destroyed under us.
-            return Err(FollowError::Tail(TailError::Trimmed {
-                stream,
-                position: reader.position(),
-            })
-            .into());
-        }
+        let Piece { entries, to, below } = pieces.next(limit, &self.memory).await?;
         let everything = Thresholds {
             bytes: usize::MAX,
             memory: usize::MAX,
@@ -140,14 +119,13 @@ impl Running {
         let batches = cut(&entries, to, everything, Instant::now())
             .map(|cut| cut.batches)
             .unwrap_or_default();
-        let below = Some(entries.last().map_or(term, |last| last.term));
         drop(entries);
         let count: usize = batches.values().flatten().map(|it| it.events()).sum();
         let origin = Origin {
             partition: tail.partition,
             from: tail.imported,
             to,
-            below,
+            below: Some(below),
         };
         hit("node.import.before_upload");
         let mut segments = self.upload(batches, origin).await?;
@@ -163,7 +141,7 @@ impl Running {
                     from: tail.imported,
                     to,
                     segments: segments.clone(),
-                    term_below: below,
+                    term_below: origin.below,
                 }])
             })
             .await?;
@@ -184,7 +162,7 @@ impl Running {
     /// The journal in another cluster's bucket, read within the bounds of this node.
     pub(crate) fn journal_in(&self, bucket: &Bucket) -> Journal {
         let journal = journal_over(bucket, self.journal.writer_id().clone());
-        journal.reading_as(self.journal.reading().clone())
+        journal.reading_as(self.memory.source_reading().clone())
     }
 
     /// A bucket that the state names.

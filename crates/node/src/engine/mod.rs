@@ -32,6 +32,7 @@ mod owned;
 mod packed;
 pub(crate) mod parcel;
 mod peers;
+mod pieces;
 mod plan;
 mod publish;
 mod record;

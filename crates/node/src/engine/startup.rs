@@ -121,6 +121,7 @@ pub(crate) async fn start(
         writer: WriterId(signature(&host, &incarnation)),
         partitions: config.tuning.partitions,
         multiple_endpoints: config.multiple_endpoints,
+        source_reading: memory.source_reading().clone(),
     })
     .await?;
     hit("node.start.after_load");

@@ -34,7 +34,7 @@ impl Region {
         format!("key of the region {}", self.folder.path().display())
     }
 
-    fn bucket(&self, name: &str) -> String {
+    pub fn bucket(&self, name: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(&path).unwrap();
         path.to_str().unwrap().to_owned()

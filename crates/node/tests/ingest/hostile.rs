@@ -333,3 +333,21 @@ pub fn check_found(batch: &Hostile, texts: &[String]) {
         assert_eq!(texts.len(), batch.good.len() + kept, "{shown}: {texts:?}");
     }
 }
+
+/// An event that has more of something than there may be.
+pub fn wide_event(number: usize, text: &str) -> Value {
+    let attributes = match number % 4 {
+        0 => (0..20_000)
+            .map(|n| (format!("field{n}"), json!(n)))
+            .collect(),
+        1 => {
+            let deep = (0..300).fold(json!("x"), |inner, n| json!({ format!("n{n}"): inner }));
+            json!({ "deep": deep })
+        }
+        2 => json!({ "n".repeat(100_000): "x", "value": "v".repeat(500_000) }),
+        _ => (0..2000)
+            .map(|n| (format!("{n}{}", "n".repeat(900)), json!([n, n])))
+            .collect(),
+    };
+    json!({ "timestamp": 1_700_000_000_000_i64, "rawstring": text, "attributes": attributes })
+}

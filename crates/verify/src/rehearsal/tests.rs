@@ -55,6 +55,7 @@ impl Primary {
             writer: WriterId("primary".to_owned()),
             partitions: 2,
             multiple_endpoints: true,
+            source_reading: Reading::default(),
         };
         load(&options).await.unwrap().log
     }
