@@ -290,8 +290,11 @@ fn parser_and_repository_are_searched_and_grouped() {
             vec![json!({ "#repo": "humio", "_count": "51" })],
         ),
         (
-            &format!("{types} | groupBy([#repo, #type], limit=1)"),
-            vec![json!({ "#repo": "humio", "#type": "json", "_count": "30" })],
+            &format!("{types} | groupBy([#repo, #type]) | head(2)"),
+            vec![
+                json!({ "#repo": "humio", "#type": "json", "_count": "30" }),
+                json!({ "#repo": "humio", "#type": "kv", "_count": "20" }),
+            ],
         ),
         (
             &format!("{types} | #repo=humio | count(#repo)"),

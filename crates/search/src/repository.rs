@@ -121,16 +121,21 @@ impl Query {
     /// Whether anything of this repository can be in the result: where conditions on its name let
     /// nothing pass, whatever an event has else, nothing of it need be read.
     pub fn may_find_in(&self, repository: &str) -> bool {
-        decided(&self.leading(), repository) != never()
+        let passes =
+            |filter: &Expr| !is_asked_for(filter) || decided(filter, repository) != never();
+        self.first_filters().all(passes)
     }
 
     /// The filters that events have to pass before anything else is done with them.
     pub(crate) fn leading(&self) -> Expr {
-        let filters = self.stages.iter().map_while(|stage| match stage {
-            Stage::Filter(expr) => Some(expr.clone()),
+        Expr::And(self.first_filters().cloned().collect())
+    }
+
+    fn first_filters(&self) -> impl Iterator<Item = &Expr> {
+        self.stages.iter().map_while(|stage| match stage {
+            Stage::Filter(expr) => Some(expr),
             _ => None,
-        });
-        Expr::And(filters.collect())
+        })
     }
 }
 

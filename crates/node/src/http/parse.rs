@@ -52,7 +52,7 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// Takes an event's line apart, in place, and tags it with the parser's name (`#type`).
 pub(super) fn apply(name: &str, draft: &mut Draft) {
-    draft.tag("type", name);
+    draft.parsed_by(name);
     let mut parsed = Parsed {
         fields: draft.found.emptied(),
         time: None,

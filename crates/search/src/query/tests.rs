@@ -235,6 +235,10 @@ fn what_people_write() {
         "timeChart(#kind, span=3600000ms, function=count(as=_count), limit=10)"
     );
     assert_eq!(shown("\"50\\*\" *x*"), "\"50\\*\" and *x*");
+    assert_eq!(
+        shown("!#repo = web or \"#repo\" != \"w*\" | select([#repo, \"#repo\"]) | count(#repo)"),
+        "not #repo=web or #repo!=w* | select([#repo, #repo]) | count(#repo, as=_count)"
+    );
 }
 
 #[test]
@@ -298,6 +302,10 @@ fn what_is_not_implemented_is_refused_by_its_name() {
         ("x | in(field=a, values=[1])", "`in()`"),
         ("a=in(b)", "`in()`"),
         ("a=[b, c]", "a list"),
+        ("#repo := web", "an assignment"),
+        ("#repo in [web]", "`in [ … ]`"),
+        ("#repo like \"w*\"", "`like`"),
+        ("#repo=?repo", "a query parameter"),
         ("?param", "a query parameter"),
         ("a=?param", "a query parameter"),
         ("a=?{param=*}", "a query parameter"),

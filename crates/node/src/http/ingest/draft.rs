@@ -191,6 +191,19 @@ impl Draft {
         }
     }
 
+    /// The tag `#type`: which parser takes it apart, whatever the shipper says.
+    pub(in crate::http) fn parsed_by(&mut self, parser: &str) {
+        let is_type = |(name, _): &(String, String)| matches!(name.as_str(), "type" | "#type");
+        if let Some(at) = self.tags.iter().position(is_type) {
+            let (_, said) = self.tags.remove(at);
+            if said != parser {
+                self.problem("the tag #type is the parser's name; the other one is in @excess");
+                self.keep("#type", &serde_json::Value::from(said).to_string());
+            }
+        }
+        self.tag("type", parser);
+    }
+
     /// What the shipper says under a name, as JSON. What does not become fields is kept as it came.
     pub(super) fn say(&mut self, name: &str, json: &str, prefix: &str) {
         if !flatten(prefix, json, &mut self.said) {

@@ -173,6 +173,32 @@ fn a_source_type_that_names_a_parser_does_not_spoil_an_object() {
 }
 
 #[test]
+fn the_type_of_an_event_is_its_parser_whatever_the_shipper_says() {
+    for (tags, parser, kind, excess) in [
+        (
+            r##"{"#type":"mine"}"##,
+            Some("kv"),
+            "kv",
+            Some(r##"{"#type":"mine"}"##),
+        ),
+        (
+            r#"{"type":"mine"}"#,
+            Some("kv"),
+            "kv",
+            Some(r##"{"#type":"mine"}"##),
+        ),
+        (r#"{"type":"kv"}"#, Some("kv"), "kv", None),
+        (r#"{"host":"web1"}"#, Some("kv"), "kv", None),
+        (r#"{"type":"mine"}"#, None, "mine", None),
+    ] {
+        let body = format!(r#"[{{"tags":{tags},"messages":["n=1"]}}]"#);
+        let event = one(unstructured::decode, &body, parser);
+        assert_eq!(event.get("#type").as_deref(), Some(kind), "{body}");
+        assert_eq!(field(&event, "@excess"), excess, "{body}");
+    }
+}
+
+#[test]
 fn what_has_no_place_in_an_event_is_kept_beside_it() {
     let cases: [(Decode, &str, &str); 6] = [
         (
