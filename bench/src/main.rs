@@ -7,6 +7,7 @@
 //! | `ingest` | log lines over HTTP until they are acknowledged, and until they are in segments, on one core | `zstd -3` of the same bytes to a file, on that core |
 //! | `failover` | from SIGKILL of a primary until it is served again, with nobody's help | PostgreSQL under Patroni |
 //! | `standby` | from SIGKILL of a primary to the first complete search on a standby that is started at once | the same with 10 segments, and loading the snapshot |
+//! | `hostile` | recovering the worst that clients send | recovering plain log lines of as many bytes |
 //! | `recovery` | loading a snapshot of a million segments | decrypting, unpacking and parsing the same bytes to nothing |
 //! | `dns` | queries a second on one core; from a failed probe to another answer | gdnsd, pdns-server |
 //! | `search` | finding a rare text in 1 GB of log lines | `rg` over the raw file |
@@ -17,6 +18,7 @@
 
 mod dns;
 mod failover;
+mod hostile;
 mod ingest;
 mod lines;
 mod measure;
@@ -60,6 +62,8 @@ enum Bench {
     Failover(failover::Options),
     /// From the kill of a primary to a search on the standby, as the state grows.
     Standby(standby::Options),
+    /// Recovering the worst that clients send, against plain log lines.
+    Hostile(hostile::Options),
     /// DNS with health checks, against gdnsd and PowerDNS.
     Dns(dns::Options),
     /// Loading a large snapshot, against parsing the same bytes to nothing.
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
             Bench::Ingest(options) => ingest::run(&options).await,
             Bench::Failover(options) => failover::run(&options).await,
             Bench::Standby(options) => standby::run(&options).await,
+            Bench::Hostile(options) => hostile::run(&options).await,
             Bench::Dns(options) => dns::run(&options).await,
             Bench::Recovery(options) => recovery::run(&options).await,
             Bench::Search(options) => search::run(&options).await,

@@ -31,7 +31,7 @@ use crate::process::program;
 use crate::table::{Ratio, Report, Row};
 use crate::{Failure, note, recovery};
 
-const REPOSITORY: &str = "humio";
+pub(crate) const REPOSITORY: &str = "humio";
 /// Lines that are in real segments, and lines that are in the journal only.
 const OLD_LINES: u64 = 4_000;
 const LIVE_LINES: u64 = 1_000;
@@ -40,7 +40,7 @@ const BATCH: usize = 500;
 /// How often the standby is asked.
 const ASK: Duration = Duration::from_millis(5);
 /// Longest wait for anything; only a hang takes so long.
-const HANGS: Duration = Duration::from_secs(120);
+pub(crate) const HANGS: Duration = Duration::from_secs(120);
 /// What remains of the time without the snapshot may be at most this much of the same with the
 /// fewest segments.
 const LIMIT: f64 = 1.5;
@@ -304,7 +304,7 @@ impl Prepared {
 }
 
 /// Opens a region's bucket to write to it.
-async fn open(region: &Region) -> Result<Bucket, Failure> {
+pub(crate) async fn open(region: &Region) -> Result<Bucket, Failure> {
     let variables = region.own();
     let config = BucketConfig::from_env(Role::Own, &|name| variables.get(name).cloned())?;
     let config = config.ok_or_else(|| Failure::Failed("no bucket".to_owned()))?;
@@ -312,7 +312,7 @@ async fn open(region: &Region) -> Result<Bucket, Failure> {
 }
 
 /// Starts a node with a new data folder.
-fn start(
+pub(crate) fn start(
     program: &Path,
     work: &Path,
     name: &str,
@@ -357,7 +357,7 @@ async fn search(node: &NodeProcess) -> Option<u64> {
 }
 
 /// Copies a folder with all that is in it.
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
