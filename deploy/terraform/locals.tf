@@ -1,4 +1,4 @@
-# What follows from the pair. The same rules are in crates/pair (derive.rs), and a test compares
+# What follows from the pair. The same rules are in crates/control/pair (derive.rs), and a test compares
 # both value by value: change one with the other.
 #
 # Lists are built by `for … if`, never by `condition ? a : b`: a conditional makes its two branches
