@@ -23,7 +23,6 @@ mod manager;
 mod metrics;
 pub mod monitor;
 mod observe;
-pub mod probe;
 mod prober;
 pub mod profile;
 mod resource;
@@ -32,7 +31,6 @@ mod server;
 mod state;
 pub mod status;
 mod storage;
-mod tls;
 
 pub use backstay_token::TokenError;
 pub use config::{ConfigError, Limits, NameServer, TrafficConfig, VantagePoint};

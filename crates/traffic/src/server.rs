@@ -23,10 +23,10 @@ use crate::arm::Arm;
 use crate::config::{ConfigError, TrafficConfig};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
-use crate::probe::Prober;
 use crate::state::{StateError, StateFile};
 use crate::storage::{Accounts, StorageError};
 use crate::{arm, dns, observe, prober};
+use backstay_probe::Prober;
 
 /// File descriptors that are not probes': connections, listeners, files.
 const OTHER_FILES: u64 = 1_024;

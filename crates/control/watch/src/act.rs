@@ -9,8 +9,8 @@ use backstay_failover::act::{Fact, Facts, Step};
 use backstay_failover::edge::{Act, Traffic as _};
 use backstay_failover::sight::{self, Known};
 use backstay_pair::Side;
+use backstay_probe::Outcome;
 use backstay_retry::Deadline;
-use backstay_traffic::probe::Outcome;
 
 use crate::world::World;
 

@@ -12,8 +12,7 @@ use backstay_azure::{AzureError, Endpoint, EndpointMonitorStatus, EndpointStatus
 use backstay_failover::edge::LookOut;
 use backstay_failover::sight::{Control, OurSide, Ours, Saw, Sighting};
 use backstay_pair::{Pair, Protocol, Side};
-use backstay_traffic::probe::{Outcome, ProbeError, Spec};
-use backstay_traffic::profile;
+use backstay_probe::{Header, MonitorConfig, Outcome, ProbeError, Protocol as ProbeProtocol, Spec};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -31,33 +30,24 @@ const CONTROL: Duration = Duration::from_secs(2);
 /// How a region is probed.
 pub(crate) fn spec(pair: &Pair, side: Side) -> Spec {
     let manager = &pair.traffic_manager;
-    let monitor = profile::MonitorConfig {
+    let monitor = MonitorConfig {
         protocol: match manager.probe_protocol {
-            Protocol::Http => profile::Protocol::Http,
-            Protocol::Https => profile::Protocol::Https,
+            Protocol::Http => ProbeProtocol::Http,
+            Protocol::Https => ProbeProtocol::Https,
         },
         port: manager.probe_port,
         path: Some(manager.probe_path.clone()),
         interval: pair.failover.probe_interval_seconds,
         timeout: pair.failover.probe_timeout_seconds,
         tolerated: 0,
-        headers: vec![profile::Header {
+        headers: vec![Header {
             name: "host".to_owned(),
             value: pair.global_host.clone(),
         }],
         expected: Vec::new(),
     };
-    let endpoint = profile::Endpoint {
-        name: side.as_str().to_owned(),
-        target: pair.region(side).endpoint_target.clone().into(),
-        status: profile::Switch::Enabled,
-        priority: 1,
-        weight: 1,
-        location: None,
-        always_serve: profile::Switch::Disabled,
-        headers: Vec::new(),
-    };
-    Spec::new(&monitor, &endpoint)
+    let target = pair.region(side).endpoint_target.clone().into();
+    Spec::new(&monitor, &target, &[])
 }
 
 /// What a probe's outcome is to a vantage point.

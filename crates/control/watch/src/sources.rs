@@ -8,8 +8,8 @@ use backstay_cluster::Region;
 use backstay_failover::settings::{Place, Settings, SettingsError};
 use backstay_names::Names;
 use backstay_pair::{HUMIO_OPERATOR, Pair, Side};
+use backstay_probe::Prober;
 use backstay_retry::Policy;
-use backstay_traffic::probe::Prober;
 use backstay_verify::access;
 
 use crate::world::World;

@@ -12,8 +12,8 @@ use backstay_failover::sight::Known;
 use backstay_failover::verdict::Endpoint;
 use backstay_names::Names;
 use backstay_pair::{Pair, Side};
+use backstay_probe::{Outcome, Prober, Spec};
 use backstay_retry::{Deadline, Warrant};
-use backstay_traffic::probe::{Outcome, Prober, Spec};
 use parking_lot::Mutex;
 use uuid::Uuid;
 

@@ -12,9 +12,9 @@ use crate::answer::{Answer, answer};
 use crate::dns::Pointer;
 use crate::dns::zone::absolute;
 use crate::events::What;
-use crate::probe::Spec;
 use crate::profile::{Endpoint, Profile, Target};
 use crate::status::{EndpointFacts, EndpointMonitorStatus, Health, endpoint_status};
+use backstay_probe::Spec;
 
 impl Manager {
     /// Takes over a configuration: what to probe, statuses, answers.
@@ -87,7 +87,7 @@ impl Manager {
             let key = endpoint_key(&profile, &endpoint.name);
             let unknown = self.status(inner, &profile, endpoint, Health::Unknown);
             if unknown.monitored() {
-                let spec = Spec::new(&profile.monitor, endpoint);
+                let spec = Spec::new(&profile.monitor, &endpoint.target, &endpoint.headers);
                 let points = self.config.vantage_points.len();
                 inner.watches.keep(&key, id, spec, points, self.quorum);
             } else {

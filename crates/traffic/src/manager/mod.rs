@@ -23,10 +23,10 @@ use crate::dns::{Pointer, Zone, ZoneBuilder};
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::monitor::majority;
-use crate::probe::{Outcome, Spec};
 use crate::profile::Profile;
 use crate::state::{ChangeError, Saved, StateFile, save};
 use crate::status::{EndpointMonitorStatus, Health};
+use backstay_probe::{Outcome, Spec};
 
 pub(crate) use watch::{Sample, WatchId};
 use watch::{Watched, Watches};

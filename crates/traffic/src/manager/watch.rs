@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::monitor::{Agent, Monitor};
-use crate::probe::{Outcome, ProbeError, Spec};
 use crate::status::Health;
+use backstay_probe::{Outcome, ProbeError, Spec};
 
 /// Stands for an endpoint and the way in which it is probed. When that changes, it is given up:
 /// what is still under way for it counts for nothing.

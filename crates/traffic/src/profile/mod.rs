@@ -13,11 +13,10 @@ mod endpoints;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use backstay_probe::{Header, MonitorConfig, Protocol, StatusRange, Target};
 pub use check::{Context, Invalid, parse_profile};
 pub(crate) use check::{check_resource_name, read_resource, shown};
 pub use endpoints::{next_priority, parse_endpoint};
@@ -49,117 +48,6 @@ impl Switch {
         match self {
             Self::Enabled => "Enabled",
             Self::Disabled => "Disabled",
-        }
-    }
-}
-
-/// How an endpoint is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Protocol {
-    /// GET over HTTP.
-    Http,
-    /// GET over TLS; certificates are not verified, as in Azure.
-    Https,
-    /// A connection, no more.
-    Tcp,
-}
-
-impl Protocol {
-    /// As Azure writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "HTTP",
-            Self::Https => "HTTPS",
-            Self::Tcp => "TCP",
-        }
-    }
-}
-
-/// A header of a probe. Its value may be a credential, so it is not shown in logs.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-}
-
-impl fmt::Debug for Header {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ***", self.name)
-    }
-}
-
-/// Status codes, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusRange {
-    /// The least.
-    pub min: u16,
-    /// The greatest.
-    pub max: u16,
-}
-
-/// How the endpoints of a profile are probed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MonitorConfig {
-    /// `protocol`.
-    pub protocol: Protocol,
-    /// `port`.
-    pub port: u16,
-    /// `path`; none with TCP.
-    pub path: Option<String>,
-    /// `intervalInSeconds`.
-    pub interval: u32,
-    /// `timeoutInSeconds`.
-    pub timeout: u32,
-    /// `toleratedNumberOfFailures`.
-    pub tolerated: u32,
-    /// `customHeaders`.
-    pub headers: Vec<Header>,
-    /// `expectedStatusCodeRanges`; none is 200 alone.
-    pub expected: Vec<StatusRange>,
-}
-
-impl MonitorConfig {
-    /// Whether this status code means health.
-    pub fn expects(&self, code: u16) -> bool {
-        if self.expected.is_empty() {
-            return code == 200;
-        }
-        self.expected
-            .iter()
-            .any(|range| (range.min..=range.max).contains(&code))
-    }
-}
-
-/// What an endpoint is reached by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", from = "String")]
-pub enum Target {
-    /// An address: answered as A or AAAA.
-    Address(IpAddr),
-    /// A name: answered as CNAME.
-    Name(String),
-}
-
-impl From<String> for Target {
-    fn from(text: String) -> Self {
-        text.parse().map_or(Self::Name(text), Self::Address)
-    }
-}
-
-impl From<Target> for String {
-    fn from(target: Target) -> Self {
-        target.to_string()
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Name(name) => f.write_str(name),
         }
     }
 }

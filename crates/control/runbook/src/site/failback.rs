@@ -4,7 +4,7 @@ use backstay_cluster::loader::Stage;
 use backstay_failover::marks::PAUSED;
 use backstay_global::recovery::outside::{gained, take_back};
 use backstay_pair::{HTTP, HUMIO_OPERATOR, Side, reverse_recovery};
-use backstay_traffic::probe::Outcome;
+use backstay_probe::Outcome;
 use backstay_verify::recoverable;
 use backstay_watch::Held;
 use http::Request;

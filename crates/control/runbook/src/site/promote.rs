@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backstay_cluster::Pod;
 use backstay_failover::marks::{Marks, Stage};
 use backstay_pair::{EnvSource, HUMIO_OPERATOR, Side};
-use backstay_traffic::probe::Outcome;
+use backstay_probe::Outcome;
 use serde_json::Value;
 
 use super::{Site, told};

@@ -2,7 +2,7 @@
 
 use backstay_azure::{AzureError, EndpointMonitorStatus, EndpointStatus, ResourceId};
 use backstay_pair::Side;
-use backstay_traffic::probe::Outcome;
+use backstay_probe::Outcome;
 use backstay_watch::Held;
 
 use super::{Site, told};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_traffic::probe::Prober;
+use backstay_probe::Prober;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -64,8 +64,8 @@ async fn degraded_is_alive() {
             let _ = stream.read(&mut request).await.unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
-        let monitor = profile::MonitorConfig {
-            protocol: profile::Protocol::Http,
+        let monitor = MonitorConfig {
+            protocol: ProbeProtocol::Http,
             port,
             path: Some("/api/v1/status".to_owned()),
             interval: 10,
@@ -74,17 +74,8 @@ async fn degraded_is_alive() {
             headers: Vec::new(),
             expected: Vec::new(),
         };
-        let here = profile::Endpoint {
-            name: "here".to_owned(),
-            target: "127.0.0.1".to_owned().into(),
-            status: profile::Switch::Enabled,
-            priority: 1,
-            weight: 1,
-            location: None,
-            always_serve: profile::Switch::Disabled,
-            headers: Vec::new(),
-        };
-        let spec = Spec::new(&monitor, &here);
+        let here = "127.0.0.1".to_owned().into();
+        let spec = Spec::new(&monitor, &here, &[]);
         let prober = Prober::new().unwrap();
         let (outcome, _) = prober.probe(&spec, None).await;
         assert_eq!(seen(&outcome), expected, "{code} {body}");

@@ -22,7 +22,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::profile::{Endpoint, Header, MonitorConfig, Protocol, Target};
+use crate::monitor::{Header, MonitorConfig, Protocol, Target};
 
 /// The head of an answer is shorter.
 const HEAD: usize = 16 << 10;
@@ -47,14 +47,14 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// The probe of this endpoint.
-    pub fn new(monitor: &MonitorConfig, endpoint: &Endpoint) -> Self {
+    /// The probe of an endpoint, which may have custom headers of its own.
+    pub fn new(monitor: &MonitorConfig, target: &Target, headers: &[Header]) -> Self {
         Self {
             protocol: monitor.protocol,
-            target: endpoint.target.clone(),
+            target: target.clone(),
             port: monitor.port,
             timeout: Duration::from_secs(u64::from(monitor.timeout)),
-            request: request(monitor, endpoint),
+            request: request(monitor, target, headers),
             monitor: monitor.clone(),
         }
     }
@@ -241,7 +241,7 @@ impl std::fmt::Debug for Prober {
 ///
 /// A timer that goes off far too late says that this process or machine was stopped meanwhile, or
 /// had no time; the endpoint may have answered long ago.
-pub fn timed_out(timeout: Duration, took: Duration) -> Outcome {
+fn timed_out(timeout: Duration, took: Duration) -> Outcome {
     let grace = (timeout / 2).max(Duration::from_secs(1));
     if took > timeout + grace {
         Outcome::Void("the clock jumped")
@@ -332,11 +332,11 @@ fn status(head: &mut Vec<u8>) -> Result<Option<u16>, ProbeError> {
 }
 
 /// The request, with the endpoint's custom headers before the profile's and both before ours.
-fn request(monitor: &MonitorConfig, endpoint: &Endpoint) -> Vec<u8> {
+fn request(monitor: &MonitorConfig, target: &Target, headers: &[Header]) -> Vec<u8> {
     let Some(path) = &monitor.path else {
         return Vec::new();
     };
-    let host = match &endpoint.target {
+    let host = match target {
         Target::Address(IpAddr::V6(address)) => format!("[{address}]"),
         other => other.to_string(),
     };
@@ -344,11 +344,11 @@ fn request(monitor: &MonitorConfig, endpoint: &Endpoint) -> Vec<u8> {
         ("Host", host.as_str()),
         (
             "User-Agent",
-            concat!("backstay-traffic/", env!("CARGO_PKG_VERSION")),
+            concat!("backstay-probe/", env!("CARGO_PKG_VERSION")),
         ),
         ("Accept", "*/*"),
     ];
-    let custom = endpoint.headers.iter().chain(&monitor.headers);
+    let custom = headers.iter().chain(&monitor.headers);
     let custom = custom.map(|Header { name, value }| (name.as_str(), value.as_str()));
     let mut headers: Vec<(&str, &str)> = Vec::new();
     for (name, value) in custom.chain(own) {
