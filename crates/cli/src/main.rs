@@ -9,11 +9,14 @@ mod args;
 mod confirm;
 mod control;
 mod derive;
+#[cfg(feature = "lab")]
 mod drill;
 mod failover;
+#[cfg(feature = "lab")]
 mod lab;
 mod logging;
 mod node;
+#[cfg(feature = "lab")]
 mod part;
 mod runbook;
 mod status;
@@ -33,7 +36,6 @@ use clap::{CommandFactory, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Arguments, Command, Output};
-use backstay_lab::leash::parent_gone;
 use backstay_runbook::{Choices, Command as Run};
 
 /// Gives freed memory back to the system, from a thread of its own, whichever thread had it. See
@@ -143,8 +145,12 @@ fn run(arguments: Arguments) -> Exit {
         Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
         Command::Derive(flags) => derive::run(&flags, arguments.output),
         Command::Verify(flags) => runtime.block_on(verify::run(&flags, arguments.output)),
+        #[cfg(feature = "lab")]
         Command::Lab(flags) => runtime.block_on(lab::run(&flags, arguments.output)),
+        #[cfg(feature = "lab")]
         Command::Drill(flags) => runtime.block_on(drill::run(&flags, arguments.output)),
+        #[cfg(not(feature = "lab"))]
+        Command::Lab(_) | Command::Drill(_) => without_lab(),
         Command::Watch(flags) => runtime.block_on(watch::run(&flags, arguments.output)),
         Command::Failover(flags) => runtime.block_on(failover::run(&flags, arguments.output)),
         Command::Promote(flags) => {
@@ -172,6 +178,15 @@ fn run(arguments: Arguments) -> Exit {
     };
     drop(traces);
     exit
+}
+
+#[cfg(not(feature = "lab"))]
+fn without_lab() -> Exit {
+    complain(
+        "this binary was built without the lab, as for production; build one with the feature `lab`, \
+         which is on by default: cargo install --path crates/cli",
+    );
+    Exit::Usage
 }
 
 /// From now on SIGHUP does not end this process. Servers reload their certificates at it.
@@ -230,7 +245,8 @@ fn json(value: &impl serde::Serialize) -> Exit {
 /// end is gone, however it went. On a thread of its own: nothing that this process does may delay it.
 fn exit_with_parent() {
     std::thread::spawn(|| {
-        parent_gone();
+        // An error is an end too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         std::process::exit(Exit::Failed as i32);
     });
 }

@@ -2,21 +2,13 @@
 //! when the parent that holds the other end is gone, however it went.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Returns when standard input ends, which is when the parent that holds the other end is gone,
-/// however it went. Blocks its thread.
-pub fn parent_gone() {
-    let mut byte = [0];
-    let mut input = io::stdin().lock();
-    while matches!(input.read(&mut byte), Ok(1)) {}
-}
 
 /// Runs a program until it ends, or standard input does, or somebody says so.
 ///
@@ -36,7 +28,8 @@ pub async fn run(command: &[OsString]) -> io::Result<()> {
     let (gone, alone) = tokio::sync::oneshot::channel();
     // A thread of its own, because a read of standard input cannot be cancelled.
     std::thread::spawn(move || {
-        parent_gone();
+        // An error is an end too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         // Nobody waits any more when the program has ended.
         let _ = gone.send(());
     });
