@@ -144,13 +144,13 @@ fn target(text: &str, until: Act) -> Result<Target, String> {
     let mut known = Vec::new();
     for (command, _) in played.filter(|(it, _)| named.is_none_or(|name| name == it.as_str())) {
         let command_steps = steps(*command, Choices::default());
-        if command_steps.iter().any(|step| step.id == id) {
+        if command_steps.iter().any(|step| step.id.as_str() == id) {
             return Ok(Target {
                 command: command.as_str().to_owned(),
                 step: id.to_owned(),
             });
         }
-        let ids = command_steps.iter().map(|step| step.id);
+        let ids = command_steps.iter().map(|step| step.id.as_str());
         known.push(format!(
             "{}: {}",
             command.as_str(),

@@ -410,7 +410,7 @@ impl Progress {
                                 step.id
                             );
                         }
-                        false => tracing::debug!(step = step.id, detail, "waits"),
+                        false => tracing::debug!(step = step.id.as_str(), detail, "waits"),
                     }
                 }
             }

@@ -41,7 +41,7 @@ fn acts(command: Command) -> &'static [&'static str] {
 fn points(which: Command) -> Vec<String> {
     let mut points = Vec::new();
     for step in steps(which, Choices::default()) {
-        if acts(which).contains(&step.id) {
+        if acts(which).contains(&step.id.as_str()) {
             points.extend(["before", "after"].map(|it| format!("runbook.{}.{it}", step.id)));
         }
         points.push(format!("runbook.{}.recorded", step.id));

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
 
 use crate::record::{OtherVersion, Record, State, StepState};
-use crate::step::{Answer, Step};
+use crate::step::{Answer, Step, StepId};
 
 /// From one look to the next, at first.
 const SOON: Duration = Duration::from_millis(50);
@@ -74,7 +74,7 @@ pub enum Stopped {
     #[error("{step}: {why}")]
     Failed {
         /// Which.
-        step: &'static str,
+        step: StepId,
         /// Why.
         why: String,
     },
@@ -82,7 +82,7 @@ pub enum Stopped {
     #[error("{step}: {why}")]
     Refused {
         /// Which.
-        step: &'static str,
+        step: StepId,
         /// Why.
         why: String,
         /// What to do.
@@ -92,7 +92,7 @@ pub enum Stopped {
     #[error("{step}: {what}")]
     Person {
         /// Which.
-        step: &'static str,
+        step: StepId,
         /// What.
         what: String,
     },
@@ -180,7 +180,7 @@ async fn perform<W: Works, L: Log>(
     place: usize,
 ) -> Result<(), Stopped> {
     let until = Instant::now() + step.timeout;
-    let [before, after, recorded] = step.points;
+    let [before, after, recorded] = step.id.failpoints();
     let mut acted: Option<Instant> = None;
     let mut failure: Option<String> = None;
     let mut pause = SOON;

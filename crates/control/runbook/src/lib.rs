@@ -24,4 +24,4 @@ pub use plan::{Choices, Command, steps};
 pub use record::{Record, State, StepState};
 pub use report::Report;
 pub use site::{Count, Site};
-pub use step::{Answer, Step};
+pub use step::{Answer, Step, StepId};

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Choices, Command, steps};
-use crate::step::{Holds, Step};
+use crate::step::{Holds, Step, StepId};
 
 /// How a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +114,7 @@ impl Record {
         now_ms: u64,
     ) -> Self {
         let pending = |step: &&'static Step| StepRecord {
-            id: step.id.to_owned(),
+            id: step.id.as_str().to_owned(),
             state: StepState::Pending,
             detail: String::new(),
             began_ms: None,
@@ -143,7 +143,10 @@ impl Record {
     pub fn plan(&self) -> Result<Vec<&'static Step>, OtherVersion> {
         let plan = steps(self.command, self.choices);
         let same = plan.len() == self.steps.len()
-            && plan.iter().zip(&self.steps).all(|(a, b)| a.id == b.id);
+            && plan
+                .iter()
+                .zip(&self.steps)
+                .all(|(a, b)| a.id.as_str() == b.id);
         match same {
             true => Ok(plan),
             false => Err(OtherVersion {
@@ -167,9 +170,9 @@ impl Record {
         }
     }
 
-    /// A step by its id.
-    pub fn step(&self, id: &str) -> Option<&StepRecord> {
-        self.steps.iter().find(|step| step.id == id)
+    /// What is known of a step.
+    pub fn step(&self, id: StepId) -> Option<&StepRecord> {
+        self.steps.iter().find(|step| step.id == id.as_str())
     }
 
     /// The steps behind us that must still hold where we are. What a step ends that was begun already
@@ -179,9 +182,9 @@ impl Record {
         let Some(at) = self.position() else {
             return Vec::new();
         };
-        let ahead = |id: &str| {
+        let ahead = |id: StepId| {
             let mut left = self.steps.iter().skip(at);
-            left.any(|step| step.id == id && step.state == StepState::Pending)
+            left.any(|step| step.id == id.as_str() && step.state == StepState::Pending)
         };
         let behind = plan.iter().take(at).enumerate();
         let standing = behind.filter(|(_, step)| match step.holds {
@@ -205,15 +208,15 @@ impl Record {
     /// For how long no region took writes, in a failback: from the stop of the secondary to the
     /// primary's own answer. `None` while that is not over.
     pub fn no_writes_ms(&self) -> Option<u64> {
-        self.between("secondary-stopped", "primary-recovered")
+        self.between(StepId::SecondaryStopped, StepId::PrimaryRecovered)
     }
 
     /// For how long no client got through by the global name: to where it leads to the primary.
     pub fn no_service_ms(&self) -> Option<u64> {
-        self.between("secondary-stopped", "global-name")
+        self.between(StepId::SecondaryStopped, StepId::GlobalName)
     }
 
-    fn between(&self, from: &str, to: &str) -> Option<u64> {
+    fn between(&self, from: StepId, to: StepId) -> Option<u64> {
         let from = self.step(from)?;
         // Who did not stop anything here has no gap.
         let began = from.began_ms.filter(|_| from.attempts > 0)?;

@@ -70,7 +70,7 @@ pub struct Report {
 
 fn step(plan: &Step, state: String, detail: &str) -> StepReport {
     StepReport {
-        id: plan.id.to_owned(),
+        id: plan.id.as_str().to_owned(),
         phase: plan.phase,
         manual: plan.manual,
         name: plan.name,
@@ -99,7 +99,7 @@ impl Report {
     /// Of a run.
     pub fn of(record: &Record) -> Self {
         let plan = steps(record.command, record.choices);
-        let known = |id: &str| plan.iter().find(|it| it.id == id);
+        let known = |id: &str| plan.iter().find(|it| it.id.as_str() == id);
         let each = record.steps.iter().filter_map(|it| {
             let told = step(known(&it.id)?, word(it.state).to_owned(), &it.detail);
             let spent = it.began_ms.zip(it.ended_ms);

@@ -1,21 +1,117 @@
 //! A step as data: what is printed before anything happens, and what the engine goes by.
 
+use std::fmt;
 use std::time::Duration;
+
+/// Names the steps. Whoever looks at one or acts matches over all of them, so that a step for which
+/// nothing is done does not compile.
+macro_rules! step_ids {
+    ($($variant:ident $text:literal,)*) => {
+        /// A step of one of the commands.
+        #[allow(missing_docs)] // What each one is stands in its plan.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum StepId {
+            $($variant,)*
+        }
+
+        impl StepId {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in records, on the command line and in JSON.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+
+            /// Where a test can end the process: before it acts, behind that, and once it is written
+            /// down.
+            pub const fn failpoints(self) -> [&'static str; 3] {
+                match self {
+                    $(Self::$variant => [
+                        concat!("runbook.", $text, ".before"),
+                        concat!("runbook.", $text, ".after"),
+                        concat!("runbook.", $text, ".recorded"),
+                    ],)*
+                }
+            }
+        }
+    };
+}
+
+step_ids! {
+    SecondaryServes "secondary-serves",
+    EndpointKept "endpoint-kept",
+    PrimaryDisabled "primary-disabled",
+    SharedRouting "shared-routing",
+    RollingUpdates "rolling-updates",
+    Pools "pools",
+    PoolsReady "pools-ready",
+    Environment "environment",
+    EnvironmentReady "environment-ready",
+    Sizes "sizes",
+    DedicatedRouting "dedicated-routing",
+    Serves "serves",
+    FailedOver "failed-over",
+    AlertOff "alert-off",
+    Paused "paused",
+    PrimaryReachable "primary-reachable",
+    PrimaryIngress "primary-ingress",
+    PrimaryStopped "primary-stopped",
+    SecondaryStopped "secondary-stopped",
+    ReverseEnvironment "reverse-environment",
+    SecondaryRehearsed "secondary-rehearsed",
+    FlushOnShutdown "flush-on-shutdown",
+    SecondarySnapshot "secondary-snapshot",
+    PrimarySnapshotsDeleted "primary-snapshots-deleted",
+    PrimaryTopicReset "primary-topic-reset",
+    LeftBehind "left-behind",
+    TakenBack "taken-back",
+    PrimaryStarted "primary-started",
+    PrimaryRecovered "primary-recovered",
+    FailoverClosed "failover-closed",
+    EndpointOn "endpoint-on",
+    EndpointOnline "endpoint-online",
+    GlobalName "global-name",
+    AlertsClosed "alerts-closed",
+    AlertOn "alert-on",
+    Quiet "quiet",
+    Unpaused "unpaused",
+    PrimaryHealthy "primary-healthy",
+    PrimaryRehearsed "primary-rehearsed",
+    SecondaryAsleep "secondary-asleep",
+    StrimziStopped "strimzi-stopped",
+    KafkaGone "kafka-gone",
+    KafkaStateDeleted "kafka-state-deleted",
+    StrimziStarted "strimzi-started",
+    KafkaReady "kafka-ready",
+    TopicReset "topic-reset",
+    StandbyShape "standby-shape",
+    SnapshotsDeleted "snapshots-deleted",
+    Verified "verified",
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// For how long what a step has brought about must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// It was true at its place, and a later step may change it.
     Once,
-    /// Until the step of this id is done: a run that is resumed looks at it again before that.
-    Until(&'static str),
+    /// Until that step is done: a run that is resumed looks at it again before that.
+    Until(StepId),
 }
 
 /// A step of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its name in records, on the command line and in JSON.
-    pub id: &'static str,
+    /// Which one it is.
+    pub id: StepId,
     /// The phase of the manual that it belongs to.
     pub phase: u8,
     /// Its number in the manual; empty for what the manual does not have.
@@ -33,8 +129,6 @@ pub struct Step {
     pub destroys: bool,
     /// For how long it must hold.
     pub holds: Holds,
-    /// Where a test can end the process: before it acts, behind that, and once it is written down.
-    pub points: [&'static str; 3],
 }
 
 /// What a check finds.
@@ -87,12 +181,12 @@ impl Answer {
     }
 }
 
-/// Makes a step; its failpoints are named after it.
+/// Makes a step.
 macro_rules! step {
-    ($id:literal, phase $phase:literal, manual $manual:literal, $name:literal,
+    ($id:ident, phase $phase:literal, manual $manual:literal, $name:literal,
      undo $undo:literal, waits $waits:literal, seconds $seconds:literal $(, holds $holds:expr)? $(, destroys $destroys:literal)?) => {
         $crate::step::Step {
-            id: $id,
+            id: $crate::step::StepId::$id,
             phase: $phase,
             manual: $manual,
             name: $name,
@@ -101,11 +195,6 @@ macro_rules! step {
             timeout: std::time::Duration::from_secs($seconds),
             destroys: false $(|| $destroys)?,
             holds: { let _holds = $crate::step::Holds::Once; $(let _holds = $holds;)? _holds },
-            points: [
-                concat!("runbook.", $id, ".before"),
-                concat!("runbook.", $id, ".after"),
-                concat!("runbook.", $id, ".recorded"),
-            ],
         }
     };
 }

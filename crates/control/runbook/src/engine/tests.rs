@@ -9,19 +9,19 @@ use proptest::prelude::*;
 use super::{Event, Log, LogError, Stopped, Works, run};
 use crate::plan::{Choices, Command, steps};
 use crate::record::{Record, State, StepState};
-use crate::step::{Answer, Holds, Step};
+use crate::step::{Answer, Holds, Step, StepId};
 
 /// What holds. A later step ends what an earlier one has brought about, as starting a region ends
 /// that it is stopped.
 #[derive(Debug, Default)]
 struct Switches {
-    on: Mutex<BTreeSet<&'static str>>,
-    acts: Mutex<Vec<&'static str>>,
+    on: Mutex<BTreeSet<StepId>>,
+    acts: Mutex<Vec<StepId>>,
     /// Calls that are still answered; then whoever runs it dies.
     left: Mutex<Option<usize>>,
-    refuses: Option<&'static str>,
-    person: Option<&'static str>,
-    stubborn: Option<&'static str>,
+    refuses: Option<StepId>,
+    person: Option<StepId>,
+    stubborn: Option<StepId>,
     plan: Vec<&'static Step>,
 }
 
@@ -56,12 +56,12 @@ impl Switches {
         }
     }
 
-    fn switch(&self, id: &'static str) {
+    fn switch(&self, id: StepId) {
         let mut on = self.on.lock();
         on.insert(id);
         for step in &self.plan {
-            if step.holds == Holds::Until(id) && step.id.ends_with("stopped") {
-                on.remove(step.id);
+            if step.holds == Holds::Until(id) && step.id.as_str().ends_with("stopped") {
+                on.remove(&step.id);
             }
         }
     }
@@ -78,7 +78,7 @@ impl Works for Switches {
                 what: "do that".to_owned(),
             };
         }
-        Answer::of(self.on.lock().contains(step.id), "seen")
+        Answer::of(self.on.lock().contains(&step.id), "seen")
     }
 
     async fn act(&self, step: &Step, record: &Record) -> Result<(), String> {
@@ -93,7 +93,7 @@ impl Works for Switches {
                     .any(|it| it.id == id)
             {
                 assert!(
-                    self.on.lock().contains(earlier.id),
+                    self.on.lock().contains(&earlier.id),
                     "{} without {}",
                     step.id,
                     earlier.id
@@ -159,7 +159,7 @@ async fn each_step_acts_once_in_its_order_and_all_is_written_down() {
         let (ended, record, log) = whole(command, &works).await;
         assert_eq!(ended, Ok(()));
         assert_eq!(record.state, State::Done);
-        let ids: Vec<&str> = works.plan.iter().map(|it| it.id).collect();
+        let ids: Vec<StepId> = works.plan.iter().map(|it| it.id).collect();
         assert_eq!(*works.acts.lock(), ids);
         let written: Record = serde_json::from_str(&log.written.unwrap()).unwrap();
         assert_eq!(written, record);
@@ -175,17 +175,20 @@ async fn each_step_acts_once_in_its_order_and_all_is_written_down() {
 #[tokio::test(start_paused = true)]
 async fn what_holds_already_is_not_done() {
     let works = Switches::of(Command::Promote);
-    works.switch("pools");
+    works.switch(StepId::Pools);
     let (ended, record, _) = whole(Command::Promote, &works).await;
     assert_eq!(ended, Ok(()));
-    assert!(!works.acts.lock().contains(&"pools"));
-    assert_eq!(record.step("pools").unwrap().state, StepState::Already);
+    assert!(!works.acts.lock().contains(&StepId::Pools));
+    assert_eq!(
+        record.step(StepId::Pools).unwrap().state,
+        StepState::Already
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_stops_it_and_says_what_to_do() {
     let works = Switches {
-        refuses: Some("primary-reachable"),
+        refuses: Some(StepId::PrimaryReachable),
         ..Switches::of(Command::Failback)
     };
     let (ended, record, log) = whole(Command::Failback, &works).await;
@@ -193,7 +196,7 @@ async fn a_refusal_stops_it_and_says_what_to_do() {
         matches!(
             ended,
             Err(Stopped::Refused {
-                step: "primary-reachable",
+                step: StepId::PrimaryReachable,
                 ..
             })
         ),
@@ -202,13 +205,13 @@ async fn a_refusal_stops_it_and_says_what_to_do() {
     assert_eq!(record.state, State::Refused);
     let written: Record = serde_json::from_str(&log.written.unwrap()).unwrap();
     assert_eq!(written.next.as_deref(), Some("do this"));
-    assert_eq!(works.acts.lock().last(), Some(&"paused"));
+    assert_eq!(works.acts.lock().last(), Some(&StepId::Paused));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_person_is_waited_for_and_it_goes_on() {
     let mut works = Switches {
-        person: Some("topic-reset"),
+        person: Some(StepId::TopicReset),
         ..Switches::of(Command::CleanSecondary)
     };
     let (ended, mut record, mut log) = whole(Command::CleanSecondary, &works).await;
@@ -216,7 +219,7 @@ async fn a_person_is_waited_for_and_it_goes_on() {
         matches!(
             ended,
             Err(Stopped::Person {
-                step: "topic-reset",
+                step: StepId::TopicReset,
                 ..
             })
         ),
@@ -230,19 +233,19 @@ async fn a_person_is_waited_for_and_it_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn what_fails_is_tried_again_to_its_end_and_can_be_resumed() {
     let mut works = Switches {
-        stubborn: Some("paused"),
+        stubborn: Some(StepId::Paused),
         ..Switches::of(Command::Failback)
     };
     let (ended, mut record, mut log) = whole(Command::Failback, &works).await;
     let Err(Stopped::Failed {
-        step: "paused",
+        step: StepId::Paused,
         why,
     }) = ended
     else {
         panic!("{ended:?}")
     };
     assert!(why.contains("does not want to"), "{why}");
-    assert!(record.step("paused").unwrap().attempts > 10);
+    assert!(record.step(StepId::Paused).unwrap().attempts > 10);
     assert_eq!(record.state, State::Failed);
     works.stubborn = None;
     assert_eq!(run(&works, &mut log, &mut record, &quietly).await, Ok(()));
@@ -347,15 +350,15 @@ async fn what_has_stopped_to_hold_meanwhile_is_done_again() {
     assert!(tokio::time::timeout(day, going).await.is_err());
     let mut again: Record = serde_json::from_str(paper.written.as_ref().unwrap()).unwrap();
     assert!(
-        again.step("primary-stopped").unwrap().is_done(),
+        again.step(StepId::PrimaryStopped).unwrap().is_done(),
         "cut off too early"
     );
     assert!(
-        !again.step("primary-started").unwrap().is_done(),
+        !again.step(StepId::PrimaryStarted).unwrap().is_done(),
         "cut off too late"
     );
     // Somebody has started the primary's operator while nobody went on.
-    works.on.lock().remove("primary-stopped");
+    works.on.lock().remove(&StepId::PrimaryStopped);
     works.acts.lock().clear();
     *works.left.lock() = None;
     let reopened = Mutex::new(Vec::new());
@@ -365,6 +368,6 @@ async fn what_has_stopped_to_hold_meanwhile_is_done_again() {
         }
     };
     assert_eq!(run(&works, &mut paper, &mut again, &tell).await, Ok(()));
-    assert_eq!(*reopened.lock(), ["primary-stopped"]);
-    assert_eq!(works.acts.lock().first(), Some(&"primary-stopped"));
+    assert_eq!(*reopened.lock(), [StepId::PrimaryStopped]);
+    assert_eq!(works.acts.lock().first(), Some(&StepId::PrimaryStopped));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Choices, Command, steps};
-use crate::step::{Holds, Step};
+use crate::step::{Holds, Step, StepId};
 
 fn plans() -> Vec<(Command, Vec<&'static Step>)> {
     let skip = Choices {
@@ -28,16 +28,25 @@ fn plans() -> Vec<(Command, Vec<&'static Step>)> {
 }
 
 fn place(plan: &[&Step], id: &str) -> usize {
-    let found = plan.iter().position(|it| it.id == id);
+    let found = plan.iter().position(|it| it.id.as_str() == id);
     found.unwrap_or_else(|| panic!("no step {id}"))
 }
 
 #[test]
 fn no_plan_has_a_step_twice() {
     for (command, plan) in plans() {
-        let ids: BTreeSet<&str> = plan.iter().map(|it| it.id).collect();
+        let ids: BTreeSet<&str> = plan.iter().map(|it| it.id.as_str()).collect();
         assert_eq!(ids.len(), plan.len(), "{command:?}");
     }
+}
+
+#[test]
+fn every_step_is_in_a_plan() {
+    let planned: BTreeSet<StepId> = plans()
+        .iter()
+        .flat_map(|it| it.1.iter().map(|it| it.id))
+        .collect();
+    assert_eq!(planned, StepId::ALL.iter().copied().collect());
 }
 
 #[test]
@@ -45,7 +54,11 @@ fn what_must_hold_until_a_step_comes_before_it() {
     for (command, plan) in plans() {
         for (at, step) in plan.iter().enumerate() {
             if let Holds::Until(id) = step.holds {
-                assert!(place(&plan, id) > at, "{command:?}: {} until {id}", step.id);
+                assert!(
+                    place(&plan, id.as_str()) > at,
+                    "{command:?}: {} until {id}",
+                    step.id
+                );
             }
             assert!(
                 !step.undo.is_empty() && !step.name.is_empty(),
@@ -92,7 +105,7 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
     ] {
         let mut somewhere = false;
         for (_, plan) in plans() {
-            let Some(at) = plan.iter().position(|it| it.id == id) else {
+            let Some(at) = plan.iter().position(|it| it.id.as_str() == id) else {
                 continue;
             };
             somewhere = true;
@@ -113,7 +126,11 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
     ];
     for (_, plan) in plans() {
         for step in plan.iter().filter(|it| it.destroys) {
-            assert!(known.contains(&step.id), "{} has no proofs here", step.id);
+            assert!(
+                known.contains(&step.id.as_str()),
+                "{} has no proofs here",
+                step.id
+            );
         }
     }
 }
@@ -141,7 +158,7 @@ fn the_gap_has_only_what_needs_the_secondary_stopped() {
         place(&plan, "secondary-stopped"),
         place(&plan, "primary-recovered"),
     );
-    let between: Vec<&str> = plan[from + 1..to].iter().map(|it| it.id).collect();
+    let between: Vec<&str> = plan[from + 1..to].iter().map(|it| it.id.as_str()).collect();
     assert_eq!(
         between,
         [

@@ -10,7 +10,7 @@ fn a_plan_names_every_step_and_what_destroys() {
     let report = Report::planned(Command::Failback, Choices::default(), &[]);
     let text = report.text();
     for step in steps(Command::Failback, Choices::default()) {
-        assert!(text.contains(step.id), "{}: {text}", step.id);
+        assert!(text.contains(step.id.as_str()), "{}: {text}", step.id);
     }
     assert_eq!(text.matches("[destroys]").count(), 1);
     assert!(report.ok && report.dry_run);

@@ -15,7 +15,7 @@ use super::{Site, thorough, told};
 use crate::engine::now_ms;
 use crate::record::Record;
 use crate::spec::with_environment;
-use crate::step::Answer;
+use crate::step::{Answer, StepId};
 
 /// The dynamic configuration that makes a node write everything down when it stops.
 const FLUSH: &str = "FlushSegmentsAndGlobalOnShutdown";
@@ -30,7 +30,7 @@ impl Site {
     ) -> Result<Answer, String> {
         let from = into.other();
         if !self.world.has_journal().await {
-            let before = stopped.and_then(|it| it.step("secondary-rehearsed"));
+            let before = stopped.and_then(|it| it.step(StepId::SecondaryRehearsed));
             return self
                 .has_snapshot(from, before.map(|it| it.detail.as_str()))
                 .await;
@@ -124,7 +124,7 @@ impl Site {
 
     /// Whether the secondary's nodes flush on shutdown; once they are stopped, they have.
     pub(super) async fn flushes(&self, record: &Record) -> Result<Answer, String> {
-        let stopping = record.step("secondary-stopped");
+        let stopping = record.step(StepId::SecondaryStopped);
         if stopping.is_some_and(|it| it.attempts > 0) {
             return Ok(Answer::Holds("they are being stopped".to_owned()));
         }
@@ -246,7 +246,7 @@ impl Site {
                 ),
             ));
         }
-        let since = record.step("alert-on").and_then(|it| it.ended_ms);
+        let since = record.step(StepId::AlertOn).and_then(|it| it.ended_ms);
         let quiet = now_ms().saturating_sub(since.unwrap_or_else(now_ms)) / 1000;
         let wanted = record.choices.quiet_seconds;
         Ok(Answer::of(

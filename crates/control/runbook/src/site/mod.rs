@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 use crate::engine::{Works, now_ms};
 use crate::record::Record;
-use crate::step::{Answer, Step};
+use crate::step::{Answer, Step, StepId};
 
 /// Longest wait for what a check or an act asks of one server.
 const CALL: Duration = Duration::from_secs(20);
@@ -136,93 +136,112 @@ impl Works for Site {
     async fn check(&self, step: &Step, record: &Record) -> Answer {
         known(match step.id {
             // Of a promotion.
-            "secondary-serves" => self.secondary_serves().await,
-            "endpoint-kept" => self.endpoint_is(Side::Secondary, Enabled).await,
-            "primary-disabled" => self.endpoint_is(Side::Primary, Disabled).await,
-            "shared-routing" => self.routes_to_any().await,
-            "rolling-updates" => self.rolls().await,
-            "pools" => self.has_pools().await,
-            "pools-ready" => self.pods_ready(false).await,
-            "environment" => self.has_environment().await,
-            "environment-ready" => self.pods_ready(true).await,
-            "sizes" => self.has_sizes().await,
-            "dedicated-routing" => self.routes_to_pools().await,
-            "serves" => self.serves(Side::Secondary).await,
+            StepId::SecondaryServes => self.secondary_serves().await,
+            StepId::EndpointKept => self.endpoint_is(Side::Secondary, Enabled).await,
+            StepId::PrimaryDisabled => self.endpoint_is(Side::Primary, Disabled).await,
+            StepId::SharedRouting => self.routes_to_any().await,
+            StepId::RollingUpdates => self.rolls().await,
+            StepId::Pools => self.has_pools().await,
+            StepId::PoolsReady => self.pods_ready(false).await,
+            StepId::Environment => self.has_environment().await,
+            StepId::EnvironmentReady => self.pods_ready(true).await,
+            StepId::Sizes => self.has_sizes().await,
+            StepId::DedicatedRouting => self.routes_to_pools().await,
+            StepId::Serves => self.serves(Side::Secondary).await,
             // Of a failback.
-            "failed-over" => self.is_failed_over().await,
-            "alert-off" => self.alert_is(false).await,
-            "alert-on" => self.alert_is(true).await,
-            "paused" => self.is_paused().await,
-            "unpaused" => self.is_unpaused().await,
-            "primary-reachable" => self.is_reachable().await,
-            "primary-ingress" => self.ingress_runs().await,
-            "primary-stopped" => self.is_stopped(Side::Primary).await,
-            "reverse-environment" => self.is_reversed().await,
-            "secondary-rehearsed" => self.can_recover(Side::Primary, None).await,
-            "secondary-snapshot" => self.can_recover(Side::Primary, Some(record)).await,
-            "flush-on-shutdown" => self.flushes(record).await,
-            "secondary-stopped" | "secondary-asleep" => self.is_stopped(Side::Secondary).await,
-            "primary-snapshots-deleted" => self.without_snapshots(Side::Primary).await,
-            "primary-topic-reset" => self.topic_reset(Side::Primary, record).await,
-            "left-behind" => self.left_behind().await,
-            "taken-back" => self.is_taken_back().await,
-            "primary-started" => self.operator_runs(Side::Primary).await,
-            "primary-recovered" => self.primary_recovered().await,
-            "failover-closed" => self.is_closed().await,
-            "endpoint-on" => self.endpoint_is(Side::Primary, Enabled).await,
-            "endpoint-online" => self.endpoint_online(Side::Primary).await,
-            "global-name" => self.serves(Side::Primary).await,
-            "alerts-closed" => self.no_alerts().await,
-            "quiet" => self.is_quiet(record).await,
+            StepId::FailedOver => self.is_failed_over().await,
+            StepId::AlertOff => self.alert_is(false).await,
+            StepId::AlertOn => self.alert_is(true).await,
+            StepId::Paused => self.is_paused().await,
+            StepId::Unpaused => self.is_unpaused().await,
+            StepId::PrimaryReachable => self.is_reachable().await,
+            StepId::PrimaryIngress => self.ingress_runs().await,
+            StepId::PrimaryStopped => self.is_stopped(Side::Primary).await,
+            StepId::ReverseEnvironment => self.is_reversed().await,
+            StepId::SecondaryRehearsed => self.can_recover(Side::Primary, None).await,
+            StepId::SecondarySnapshot => self.can_recover(Side::Primary, Some(record)).await,
+            StepId::FlushOnShutdown => self.flushes(record).await,
+            StepId::SecondaryStopped | StepId::SecondaryAsleep => {
+                self.is_stopped(Side::Secondary).await
+            }
+            StepId::PrimarySnapshotsDeleted => self.without_snapshots(Side::Primary).await,
+            StepId::PrimaryTopicReset => self.topic_reset(Side::Primary, record).await,
+            StepId::LeftBehind => self.left_behind().await,
+            StepId::TakenBack => self.is_taken_back().await,
+            StepId::PrimaryStarted => self.operator_runs(Side::Primary).await,
+            StepId::PrimaryRecovered => self.primary_recovered().await,
+            StepId::FailoverClosed => self.is_closed().await,
+            StepId::EndpointOn => self.endpoint_is(Side::Primary, Enabled).await,
+            StepId::EndpointOnline => self.endpoint_online(Side::Primary).await,
+            StepId::GlobalName => self.serves(Side::Primary).await,
+            StepId::AlertsClosed => self.no_alerts().await,
+            StepId::Quiet => self.is_quiet(record).await,
             // Of a clean-up.
-            "primary-healthy" => self.primary_healthy().await,
-            "primary-rehearsed" => self.can_recover(Side::Secondary, None).await,
-            "strimzi-stopped" => self.strimzi_is(false).await,
-            "kafka-gone" => self.kafka_gone().await,
-            "kafka-state-deleted" => self.kafka_state_gone().await,
-            "strimzi-started" => self.strimzi_is(true).await,
-            "kafka-ready" => self.kafka_ready().await,
-            "topic-reset" => self.topic_reset(Side::Secondary, record).await,
-            "standby-shape" => self.is_a_standby().await,
-            "snapshots-deleted" => self.without_snapshots(Side::Secondary).await,
-            "verified" => self.is_verified().await,
-            other => Err(format!("nobody knows how to look at {other}")),
+            StepId::PrimaryHealthy => self.primary_healthy().await,
+            StepId::PrimaryRehearsed => self.can_recover(Side::Secondary, None).await,
+            StepId::StrimziStopped => self.strimzi_is(false).await,
+            StepId::KafkaGone => self.kafka_gone().await,
+            StepId::KafkaStateDeleted => self.kafka_state_gone().await,
+            StepId::StrimziStarted => self.strimzi_is(true).await,
+            StepId::KafkaReady => self.kafka_ready().await,
+            StepId::TopicReset => self.topic_reset(Side::Secondary, record).await,
+            StepId::StandbyShape => self.is_a_standby().await,
+            StepId::SnapshotsDeleted => self.without_snapshots(Side::Secondary).await,
+            StepId::Verified => self.is_verified().await,
         })
     }
 
     async fn act(&self, step: &Step, record: &Record) -> Result<(), String> {
         match step.id {
-            "endpoint-kept" => self.set_endpoint(Side::Secondary, Enabled).await,
-            "primary-disabled" => self.set_endpoint(Side::Primary, Disabled).await,
-            "shared-routing" => self.select(&self.sharing()).await,
-            "rolling-updates" => self.roll().await,
-            "pools" => self.grow().await,
-            "environment" => self.tell_environment().await,
-            "sizes" => self.resize().await,
-            "dedicated-routing" => self.route_to_pools().await,
-            "alert-off" => self.set_alert(false).await,
-            "alert-on" => self.set_alert(true).await,
-            "paused" => self.pause(record).await,
-            "unpaused" => self.unpause().await,
-            "primary-ingress" => self.start_ingress().await,
-            "primary-stopped" => self.stop(Side::Primary).await,
-            "reverse-environment" => self.reverse().await,
-            "flush-on-shutdown" => self.set_flush().await,
-            "secondary-stopped" | "secondary-asleep" => self.stop(Side::Secondary).await,
-            "primary-snapshots-deleted" => self.delete_primarys_snapshots(record).await,
-            "taken-back" => self.take_back().await,
-            "primary-started" => self.start_operator(Side::Primary).await,
-            "failover-closed" => self.close().await,
-            "endpoint-on" => self.open_primary().await,
-            "alerts-closed" => self.close_alerts().await,
-            "strimzi-stopped" => self.scale_strimzi(0).await,
-            "kafka-gone" => self.delete_kafka_pods().await,
-            "kafka-state-deleted" => self.delete_kafka_state().await,
-            "strimzi-started" => self.scale_strimzi(1).await,
-            "standby-shape" => self.make_a_standby().await,
-            "snapshots-deleted" => self.delete_secondarys_snapshots().await,
-            // All others only wait.
-            _ => Ok(()),
+            StepId::EndpointKept => self.set_endpoint(Side::Secondary, Enabled).await,
+            StepId::PrimaryDisabled => self.set_endpoint(Side::Primary, Disabled).await,
+            StepId::SharedRouting => self.select(&self.sharing()).await,
+            StepId::RollingUpdates => self.roll().await,
+            StepId::Pools => self.grow().await,
+            StepId::Environment => self.tell_environment().await,
+            StepId::Sizes => self.resize().await,
+            StepId::DedicatedRouting => self.route_to_pools().await,
+            StepId::AlertOff => self.set_alert(false).await,
+            StepId::AlertOn => self.set_alert(true).await,
+            StepId::Paused => self.pause(record).await,
+            StepId::Unpaused => self.unpause().await,
+            StepId::PrimaryIngress => self.start_ingress().await,
+            StepId::PrimaryStopped => self.stop(Side::Primary).await,
+            StepId::ReverseEnvironment => self.reverse().await,
+            StepId::FlushOnShutdown => self.set_flush().await,
+            StepId::SecondaryStopped | StepId::SecondaryAsleep => self.stop(Side::Secondary).await,
+            StepId::PrimarySnapshotsDeleted => self.delete_primarys_snapshots(record).await,
+            StepId::TakenBack => self.take_back().await,
+            StepId::PrimaryStarted => self.start_operator(Side::Primary).await,
+            StepId::FailoverClosed => self.close().await,
+            StepId::EndpointOn => self.open_primary().await,
+            StepId::AlertsClosed => self.close_alerts().await,
+            StepId::StrimziStopped => self.scale_strimzi(0).await,
+            StepId::KafkaGone => self.delete_kafka_pods().await,
+            StepId::KafkaStateDeleted => self.delete_kafka_state().await,
+            StepId::StrimziStarted => self.scale_strimzi(1).await,
+            StepId::StandbyShape => self.make_a_standby().await,
+            StepId::SnapshotsDeleted => self.delete_secondarys_snapshots().await,
+            // These only look and wait.
+            StepId::SecondaryServes
+            | StepId::PoolsReady
+            | StepId::EnvironmentReady
+            | StepId::Serves
+            | StepId::FailedOver
+            | StepId::PrimaryReachable
+            | StepId::SecondaryRehearsed
+            | StepId::SecondarySnapshot
+            | StepId::PrimaryTopicReset
+            | StepId::LeftBehind
+            | StepId::PrimaryRecovered
+            | StepId::EndpointOnline
+            | StepId::GlobalName
+            | StepId::Quiet
+            | StepId::PrimaryHealthy
+            | StepId::PrimaryRehearsed
+            | StepId::KafkaReady
+            | StepId::TopicReset
+            | StepId::Verified => Ok(()),
         }
     }
 }

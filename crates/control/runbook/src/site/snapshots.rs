@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 
 use super::{Site, told};
 use crate::record::Record;
-use crate::step::Answer;
+use crate::step::{Answer, StepId};
 
 async fn keys(bucket: &Bucket) -> Result<Vec<String>, String> {
     let listed = bucket.list(PREFIX, None);
@@ -56,7 +56,7 @@ impl Site {
 
     /// Deletes the primary's, once more sure of what makes that safe.
     pub(super) async fn delete_primarys_snapshots(&self, record: &Record) -> Result<(), String> {
-        let proven = record.step("secondary-snapshot");
+        let proven = record.step(StepId::SecondarySnapshot);
         if !proven.is_some_and(|it| it.is_done()) {
             return Err("not deleted: what replaces them was not loaded on trial".to_owned());
         }
