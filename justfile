@@ -1,0 +1,37 @@
+# The tasks of the project; `just` lists them. Each calls what CI calls.
+
+# What there is
+default:
+    @just --list
+
+# The main job: two regions on this machine, a disaster, and the way back
+drill *flags:
+    cargo run --release -- drill {{flags}}
+
+# Every check, as CI runs them
+test:
+    bash tests/run
+
+# Types and lints only, of everything: the quickest answer
+check:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# One crate's unit tests: just unit journal
+unit crate filter="":
+    cargo test --package backstay-{{crate}} --lib {{filter}}
+
+# One test program of the whole workspace: just one regions damage
+one program filter="":
+    cargo test --workspace --test {{program}} {{filter}}
+
+# All benchmarks, or one: just bench ingest
+bench *names:
+    cargo run --release --package backstay-bench -- {{names}}
+
+# Longer on parsers and decoders than the tests are
+fuzz seconds="60" filter="":
+    BACKSTAY_FUZZ_SECONDS={{seconds}} cargo test --workspace --lib {{filter}}
+
+# Layout of the sources
+fmt:
+    cargo fmt --all
