@@ -5,8 +5,9 @@
 //! lies below; and the old writer can never again settle the sealed slot, nor anything above it.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 
 use crate::backoff::Backoff;
 use crate::entry::{Entry, EntryKind, StreamId};
@@ -220,9 +221,8 @@ impl Journal {
         see: &mut (dyn FnMut(Entry) -> Result<(), SealError> + Send),
     ) -> Result<u64, SealError> {
         loop {
-            let mut entries = stream::iter(next..)
-                .map(|seq| slot::read_with_retry(&*self.store, &self.reading, stream, seq))
-                .buffered(READ_AHEAD);
+            // Within the bound of all readers: whoever recovers looks for many ends at once.
+            let mut entries = pin!(self.slots_from(stream, next, READ_AHEAD));
             while let Some(entry) = entries.next().await {
                 match (entry, &mut past) {
                     (Ok(Some(entry)), _) => see(entry)?,
@@ -234,7 +234,6 @@ impl Journal {
                 }
                 next += 1;
             }
-            drop(entries);
             let looked = self.expect_end_beside(stream, next, past.is_some()).await;
             match (looked, &mut past) {
                 (Ok(()), _) => return Ok(next),

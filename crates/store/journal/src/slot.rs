@@ -142,6 +142,27 @@ impl Journal {
                     .transpose()
             })
     }
+
+    /// The same from `from` on without an end; each read is tried again as by [`with_retry`].
+    pub(crate) fn slots_from(
+        &self,
+        stream: StreamId,
+        from: u64,
+        parallel: usize,
+    ) -> impl Stream<Item = Result<Option<Entry>, StoreError>> + Send + '_ {
+        let (store, reading) = (&*self.store, &self.reading);
+        stream::iter(from..)
+            .map(move |seq| with_retry(move || read_ahead(store, reading, stream, seq)))
+            .buffered(parallel)
+            .then(move |slot| async move {
+                let stored = match slot? {
+                    Slot::Absent => return Ok(None),
+                    Slot::Later(seq) => return read_with_retry(store, reading, stream, seq).await,
+                    Slot::Stored(stored) => stored,
+                };
+                stored.decode(stream, reading).map(Some)
+            })
+    }
 }
 
 impl Journal {
