@@ -90,6 +90,8 @@ impl World {
             .args(["-o", "pipefail", "-c", line])
             .env("KUBECONFIG", self.place.kubeconfig())
             .env("HOME", self.folder.path())
+            // What the manual writes into the folder where it is typed.
+            .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
     }
