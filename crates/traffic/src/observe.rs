@@ -101,7 +101,7 @@ fn follow(
 fn as_sse(event: &Event) -> SseEvent {
     let kind = event.what.kind();
     let id = event.sequence.to_string();
-    // An event has nothing in it that is no JSON.
+    // An event has nothing in it that is not JSON.
     let data = serde_json::to_string(event).unwrap_or_default();
     SseEvent::default().event(kind).id(id).data(data)
 }

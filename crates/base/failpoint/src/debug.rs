@@ -96,7 +96,7 @@ fn record(mut log: &File, name: &'static str) {
 fn die() -> ! {
     #[cfg(unix)]
     let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
-    // Reached only where there is no SIGKILL.
+    // Reached only where SIGKILL does not exist.
     std::process::abort()
 }
 

@@ -32,7 +32,7 @@ pub enum NameError {
     },
 }
 
-/// Asks one server, each time anew.
+/// Asks one server, each time again.
 #[derive(Clone, Debug)]
 pub struct Names {
     server: Option<SocketAddr>,

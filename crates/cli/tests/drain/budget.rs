@@ -1,4 +1,4 @@
-//! A node under all that clients can send, killed in the midst of it, and the standby that recovers it:
+//! A node under all that clients can send, killed in the middle of it, and the standby that recovers it:
 //! neither takes more memory than it is given, and what was acknowledged is there once.
 
 use std::path::Path;

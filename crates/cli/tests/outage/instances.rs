@@ -94,7 +94,7 @@ fn a_watch_that_restarts_keeps_the_holdoff_and_an_answer_ends_it() {
     assert_eq!(events(&world, "HoldoffEnded").len(), 1);
     first.end();
 
-    // One that stays dead, while the watch dies in the midst of the holdoff.
+    // One that stays dead, while the watch dies in the middle of the holdoff.
     let second = watch(&world, "second", &[(HOLDOFF, "6")]);
     second.until("an answer", |picture| {
         picture["state"] == "resolved" || picture["state"] == "healthy"

@@ -18,7 +18,7 @@ type Meanwhile = Option<fn(&World)>;
 /// Where each watch dies, the first one first.
 type Deaths = [(&'static str, Meanwhile)];
 
-/// Until the run is on record, and in the midst of the seal.
+/// Until the run is on record, and in the middle of the seal.
 const BEGINNING: &Deaths = &[
     ("failover.marks.before_write", None),
     ("failover.marks.after_write", None),

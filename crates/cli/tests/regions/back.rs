@@ -67,7 +67,7 @@ async fn home_without_the_others(mut world: World, standby: Standby) {
     clients.flow(200).await;
     clients.pause().await;
     clients.all_found(&home).await;
-    // A failover anew has all of it, and nothing of what the west had taken in before.
+    // Another failover has all of it, and nothing of what the west had taken in before.
     home.kill().await.unwrap();
     away.kill().await.unwrap();
     Objects::of(&west).remove_all("globalsnapshots").await;

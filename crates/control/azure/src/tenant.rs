@@ -130,7 +130,7 @@ impl Tenant {
         &self.issuers
     }
 
-    /// The keys by which its tokens are signed now, read anew.
+    /// The keys by which its tokens are signed now, read again.
     ///
     /// # Errors
     /// When the login service does not answer within 5 s, or without any key.

@@ -1,6 +1,6 @@
 //! What a Kafka leaves behind in a region: the claims of its volumes, and the sets from which
 //! strimzi-cluster-operator makes its pods. A standby that is cleaned loses both, so that its Kafka
-//! begins anew.
+//! starts over.
 
 use backstay_retry::Deadline;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;

@@ -17,7 +17,7 @@ use crate::{ClusterError, Region};
 const LOGS: &str = "pods/log";
 /// Longer lines are cut off.
 const LINE: u64 = 64 << 10;
-/// A connection on which nothing has come for so long is made anew: it may be dead without anybody
+/// A connection on which nothing has come for so long is made again: it may be dead without anybody
 /// having said so.
 const SILENCE: Duration = Duration::from_secs(30);
 

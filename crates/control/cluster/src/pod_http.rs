@@ -34,7 +34,7 @@ impl Region {
     ///
     /// # Errors
     /// See [`ClusterError`]: [`Answer`](ClusterError::Answer) when the pod does not take the
-    /// connection, breaks it off or says what is no HTTP, [`NotYet`](ClusterError::NotYet) when it
+    /// connection, breaks it off or says what is not HTTP, [`NotYet`](ClusterError::NotYet) when it
     /// has not answered at the deadline; after either the request may have taken effect. What the
     /// pod answers, with whatever status, is no error.
     pub async fn ask_pod(

@@ -15,7 +15,7 @@ use crate::error::{self, Attempt};
 use crate::{ClusterError, Region};
 
 const PODS: &str = "pods";
-/// A watch on which nothing has come for so long is begun anew: its connection may be dead without
+/// A watch on which nothing has come for so long is begun again: its connection may be dead without
 /// anybody having said so.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -164,7 +164,7 @@ impl Region {
         Ok(())
     }
 
-    /// Watches pods until they are as wanted. A watch that breaks is begun anew, from a new list.
+    /// Watches pods until they are as wanted. A watch that breaks is begun again, from a new list.
     ///
     /// # Errors
     /// [`ClusterError::NotYet`] at the deadline; a refusal at once.
@@ -234,7 +234,7 @@ impl Region {
         }
     }
 
-    /// What broke a watch, if it is begun anew; an error if that would be of no use.
+    /// What broke a watch, if it is begun again; an error if that would be of no use.
     fn watch_failed(&self, selector: &str, error: watcher::Error) -> Result<String, ClusterError> {
         use backstay_retry::{Classify as _, Verdict};
         let said = error::excerpt(&error.to_string());

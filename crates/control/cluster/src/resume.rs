@@ -17,7 +17,7 @@ pub(crate) struct Resume {
 }
 
 impl Resume {
-    /// From where to ask anew; from the beginning if nothing has come yet. Whole seconds, because
+    /// From where to ask again; from the beginning if nothing has come yet. Whole seconds, because
     /// Kubernetes takes no others.
     pub(crate) fn begin(&mut self) -> Option<Timestamp> {
         self.passing = self.last.map(|_| self.at_last);

@@ -6,7 +6,7 @@
 //! not trust those that have new ones. The vendor's function deletes them before it starts the
 //! operator, which makes new ones.
 //!
-//! What may be deleted is therefore only what the operator makes anew: certificates that it, or
+//! What may be deleted is therefore only what the operator makes again: certificates that it, or
 //! cert-manager on its behalf, has issued for this cluster. The certificate for the global name is
 //! never among them; nor is one that a pod mounts, since that pod would not start again.
 //!
@@ -41,7 +41,7 @@ pub struct TlsSecret {
 /// What is to become of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is not one that the operator makes anew.
+    /// It is not one that the operator makes again.
     NotOurs,
     /// It is the authority itself.
     Authority,

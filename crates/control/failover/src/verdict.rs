@@ -380,7 +380,7 @@ impl Memory {
         Aged::follow(&mut self.last_failover, marks.last_failover, now, mono);
     }
 
-    /// Settles what is owed to the marks, or owes anew. Without a reading, all is owed.
+    /// Settles what is owed to the marks, or owes it again. Without a reading, all is owed.
     fn owe(&mut self, view: &View, recovered: bool, reading: Option<&Reading>) {
         let answers = matches!(view, View::Answers(_));
         let marks = reading.map(|it| &it.marks);

@@ -37,7 +37,7 @@ pub enum PairError {
         /// Where it ceases to be text.
         byte: usize,
     },
-    /// It is no TOML, or describes no pair.
+    /// It is not TOML, or does not describe a pair.
     #[error("{}", list(path, problems))]
     Invalid {
         /// Which.
@@ -63,7 +63,7 @@ pub enum Origin {
 pub struct Problem {
     /// Where.
     pub origin: Origin,
-    /// The key, dotted; empty where the text is no TOML.
+    /// The key, dotted; empty where the text is not TOML.
     pub key: String,
     /// What is wrong and what to do.
     pub message: String,

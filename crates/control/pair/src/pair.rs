@@ -19,7 +19,7 @@ pub struct Pair {
     pub ingress_namespace: String,
     /// The HumioCluster's name, in both regions.
     pub cluster: String,
-    /// The certificate for the global name, in both regions; without one there is no HTTPS.
+    /// The certificate for the global name, in both regions; without one, HTTPS is not served.
     pub tls_secret: Option<String>,
     /// Variables for every node, besides the derived ones.
     pub environment: BTreeMap<String, String>,

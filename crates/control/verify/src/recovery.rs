@@ -384,7 +384,7 @@ pub(crate) fn own_bucket(pair: &Pair, into: Side, opened: Result<(), OwnBucket<'
     }
 }
 
-/// The own bucket of a region that is to begin anew from the other one's: that region must have
+/// The own bucket of a region that is to start over from the other one's: that region must have
 /// ended its journal, or what was acknowledged here since would be lost with the snapshots.
 ///
 /// A journal of its own without a snapshot is that of a recovery that is under way.

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 
 /// Keys are as good as new for so long.
 const FRESH: Duration = Duration::from_secs(60 * 60);
-/// And are used for so long when they cannot be read anew.
+/// And are used for so long when they cannot be read again.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// They are not read more often.
 const AGAIN: Duration = Duration::from_secs(30);

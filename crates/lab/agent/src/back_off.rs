@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The kubelet's rule: the first restart is at once, the next after `base`, each further one after
-/// twice as long, up to `cap`; whoever ran for `reset` begins anew.
+/// twice as long, up to `cap`; whoever ran for `reset` starts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {
     /// The wait before the second restart.

@@ -1,7 +1,7 @@
 //! Paths within a container, replaced by those of this machine: there are no mount namespaces.
 //!
 //! A mount path is replaced wherever it stands at a path's boundary in a text: in the value of a
-//! variable, an argument, or in the midst of a line for `sh -c`. What only looks like it is left
+//! variable, an argument, or in the middle of a line for `sh -c`. What only looks like it is left
 //! alone: the path of a URL, a longer name, a path that continues another.
 
 /// What may come before a path. A letter, a digit or a closing quote of an expansion may not: the

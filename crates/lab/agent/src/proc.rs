@@ -58,7 +58,7 @@ pub fn visit(mut look: impl FnMut(i32)) {
     }
 }
 
-/// Whether a process is in the midst of `execve`: it has memory, and no environment in it yet. Until
+/// Whether a process is in the middle of `execve`: it has memory, and no environment in it yet. Until
 /// then `/proc` shows an empty one (Linux, `fs/proc/base.c`, `environ_read`: "Ensure the process
 /// spawned far enough to have an environment"). What was started without any has a place for it.
 pub(crate) fn begins(pid: i32) -> bool {

@@ -111,9 +111,9 @@ impl HttpBody for Lent {
     }
 }
 
-/// An endpoint was silent for too long in the midst of its answer.
+/// An endpoint was silent for too long in the middle of its answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the endpoint was silent for {0:?} in the midst of its answer")]
+#[error("the endpoint was silent for {0:?} in the middle of its answer")]
 pub(crate) struct Silent(Duration);
 
 /// An answer's body. The endpoint counts as busy until it is dropped.

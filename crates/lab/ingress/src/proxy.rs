@@ -92,7 +92,7 @@ impl Proxy {
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut last = None;
         loop {
-            // Looked up anew each time: pods may have come and gone.
+            // Looked up each time: pods may have come and gone.
             let backend = self.backend(wanted)?;
             backend.name.clone_into(name);
             let Some(endpoint) = backend.choose(&tried) else {

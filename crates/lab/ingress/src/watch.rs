@@ -22,7 +22,7 @@ use crate::endpoint::Endpoints;
 use crate::proxy::Proxy;
 use crate::table::{Objects, Table, ours};
 
-/// A watch is asked for anew after so long, so that one whose server has gone without a word is
+/// A watch is asked for again after so long, so that one whose server has gone without a word is
 /// found out.
 const WATCH: u32 = 60;
 /// Between two attempts to reach the API.

@@ -63,7 +63,7 @@ pub(crate) struct Wanted {
     pub force: bool,
 }
 
-/// How often a generated name that is taken is generated anew.
+/// How often a generated name that is taken is generated again.
 const NAME_TRIES: usize = 8;
 
 /// Makes a document.

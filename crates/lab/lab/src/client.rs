@@ -107,7 +107,7 @@ impl NodeClient {
     /// A client of the node at this base URL.
     ///
     /// # Errors
-    /// When it is no URL.
+    /// When it is not a URL.
     pub fn new(base: &str) -> Result<Self, ClientError> {
         let wrong = |problem: String| ClientError::Url {
             url: base.to_owned(),
@@ -126,7 +126,7 @@ impl NodeClient {
     /// The same, where its host name is at this address and nowhere else.
     ///
     /// # Errors
-    /// When it is no URL with a host.
+    /// When it is not a URL with a host.
     pub fn at_address(base: &str, address: IpAddr) -> Result<Self, ClientError> {
         Self::at_address_trusting(base, address, None)
     }
@@ -134,7 +134,7 @@ impl NodeClient {
     /// The same, where this certificate (PEM) is trusted besides those that authorities have signed.
     ///
     /// # Errors
-    /// When it is no URL with a host, or the certificate is none.
+    /// When it is not a URL with a host, or the certificate is none.
     pub fn at_address_trusting(
         base: &str,
         address: IpAddr,

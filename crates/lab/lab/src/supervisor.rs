@@ -126,7 +126,7 @@ pub enum SupervisorError {
         #[source]
         source: io::Error,
     },
-    /// Its URL is no URL, or no client can be made.
+    /// Its URL is not valid, or no client can be made.
     #[error(transparent)]
     Client(#[from] ClientError),
 }

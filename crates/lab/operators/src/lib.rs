@@ -9,7 +9,7 @@
 //! # How they work
 //! What to do is a pure function of what is wanted and what is there (`plan` in each room), tried
 //! by tables and property tests. Around it is a kube-rs controller that waits for changes; nothing
-//! polls. A run reads the API anew instead of its own cache, does one thing at a time, and reads
+//! polls. A run reads the API again instead of its own cache, does one thing at a time, and reads
 //! again, so it never acts upon a world from before its own last write.
 //!
 //! Nothing is remembered outside the API: a controller may be killed between any two writes, or

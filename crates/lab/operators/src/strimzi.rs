@@ -3,7 +3,7 @@
 //! As the real one (<https://strimzi.io>) where the runbook can see it: names, labels, claims that
 //! outlive their pods, the pod set, conditions. There is no broker in the pods: they stand for
 //! Kafka's place in the runbook. The certificate in `<kafka>-cluster-ca-cert` is a real one, but
-//! its key is thrown away, for nothing is ever signed by it; there is no PKCS #12 store.
+//! its key is thrown away, for nothing is ever signed by it; a PKCS #12 store is not made.
 //!
 //! Left out: ZooKeeper and node pools, listeners, users and topics, the entity operator, JBOD.
 

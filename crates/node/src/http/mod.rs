@@ -39,7 +39,7 @@ pub fn router(engine: Engine) -> Router {
         .with_state(engine)
 }
 
-/// Notes that a client asks something. One that asks a node that ends is told to connect anew, and
+/// Notes that a client asks something. One that asks a node that ends is told to connect again, and
 /// so finds another one.
 async fn noted(State(engine): State<Engine>, request: Request, next: Next) -> Response {
     engine.note_request();

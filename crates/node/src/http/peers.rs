@@ -30,7 +30,7 @@ const LASTING: HeaderName = HeaderName::from_static("backstay-lasting");
 /// Elasticsearch's clients take no answer without it.
 pub(super) const ELASTIC_PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 
-/// Headers of one connection (RFC 9110, 7.6.1), and those that are written for each anew. All others
+/// Headers of one connection (RFC 9110, 7.6.1), and those that are written for each of them. All others
 /// are for whoever answers: each protocol has some of its own, such as Splunk's channel.
 const OF_THE_CONNECTION: [HeaderName; 15] = [
     CONNECTION,

@@ -135,7 +135,7 @@ fn after_a_failback_it_lies_in_the_own_bucket() {
     assert_exactly(&host, &acknowledged);
 }
 
-/// Killed again and again in the midst of it, nothing is taken in twice or left out.
+/// Killed again and again in the middle of it, nothing is taken in twice or left out.
 #[test]
 fn a_node_that_is_killed_while_it_imports_goes_on_where_it_was() {
     let mut acknowledged = BTreeSet::new();

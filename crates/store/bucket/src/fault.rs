@@ -100,7 +100,7 @@ pub(crate) fn judge(config: &BucketConfig, object: &str, error: object_store::Er
 fn judge_service(config: &BucketConfig, object: &str, service: ServiceError) -> Verdict {
     match (service.status, service.code.as_str()) {
         // Both mean "not now": a rival request is under way, or the container is on its way out
-        // and may be made anew.
+        // and may be made again.
         (409, "ConditionalRequestConflict" | "OperationAborted" | "ContainerBeingDeleted")
         | (408 | 429, _) => Verdict::Again(service.into()),
         (404, "ContainerNotFound" | "NoSuchBucket") => stop(no_container(config)),

@@ -62,7 +62,7 @@ pub enum CommitError {
         /// The term that it began.
         term: u64,
     },
-    /// The state is too old: the log behind it was trimmed, or begins anew after a recovery.
+    /// The state is too old: the log behind it was trimmed, or starts over after a recovery.
     #[error(
         "the state at {at} cannot follow the log: {detail}; start again from the newest snapshot"
     )]

@@ -321,7 +321,7 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
         matches!(&held, Holder::Other { cluster_id, .. } if *cluster_id == ended),
         "{held:?}"
     );
-    // It is begun anew, which is refused; and ended again, which adds nothing.
+    // It is begun again, which is refused; and ended again, which adds nothing.
     drop(primary);
     east.forget_data();
     assert!(east.start(None).await.is_err());

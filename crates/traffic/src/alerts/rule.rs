@@ -34,7 +34,7 @@ pub(crate) struct MetricAlert {
     pub(super) window: Period,
     pub(super) style: Style,
     pub(super) criteria: Vec<Criterion>,
-    /// Whether an alert resolves by itself. One that does not is fired anew at each evaluation.
+    /// Whether an alert resolves by itself. One that does not is fired again at each evaluation.
     pub(super) auto_mitigate: bool,
     pub(super) actions: Vec<Action>,
     pub(super) target_type: Option<String>,

@@ -352,7 +352,7 @@ async fn curl_drives_the_api_as_az_rest_would() {
         .await;
     assert_eq!((status, code(&answer)), (400, "BadRequest"));
 
-    // What is not offered, and what is no JSON.
+    // What is not offered, and what is not JSON.
     let mut weighted = body.clone();
     weighted["properties"]["trafficRoutingMethod"] = json!("Weighted");
     let (status, _, answer) = curl.call("PUT", &at("/w"), Some(&weighted), &[]).await;

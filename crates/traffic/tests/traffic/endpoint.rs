@@ -27,7 +27,7 @@ pub enum Way {
     Reset,
     /// Closes it without a word.
     Close,
-    /// Answers what is no HTTP.
+    /// Answers what is not HTTP.
     Noise,
     /// Answers a head that does not end.
     Head,

@@ -18,7 +18,7 @@ use crate::{Cloud, Environment};
 /// By what the application shows who it is.
 enum Proof {
     Secret(SecretString),
-    /// Read anew each time: the cluster exchanges it every hour.
+    /// Read again each time: the cluster exchanges it every hour.
     FederatedToken(PathBuf),
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{SourceError, Token};
 
-/// The file is read anew so often, in case that the server got another token.
+/// The file is read again this often, in case that the server got another token.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 pub(super) struct TokenFile(PathBuf);

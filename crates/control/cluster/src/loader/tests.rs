@@ -142,7 +142,7 @@ fn other_courses() {
         (own.stage(), own.own_snapshot(), own.snapshot()),
         (Stage::Begun, Some(AT), None)
     );
-    // Started again in the midst of it.
+    // Started again in the middle of it.
     let again = taken(&[0, 1, 2, 3, 4, 5, 6, 0]);
     assert_eq!((again.stage(), again.snapshot()), (Stage::Begun, None));
     // On Azure no bucket is renamed.

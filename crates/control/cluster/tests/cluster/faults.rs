@@ -1,4 +1,4 @@
-//! Against a server that is no Kubernetes API, or one in trouble.
+//! Against a server that is not a Kubernetes API, or one in trouble.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

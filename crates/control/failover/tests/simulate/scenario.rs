@@ -135,7 +135,7 @@ pub struct Scenario {
     pub freezes: Vec<(usize, Span)>,
     pub alerts: Vec<(u64, usize)>,
     pub terraform: Vec<u64>,
-    /// Somebody makes the operator's Deployment anew: the marks are lost.
+    /// Somebody makes the operator's Deployment again: the marks are lost.
     pub losses: Vec<u64>,
     pub unable: Vec<Span>,
     pub pauses: Vec<Span>,

@@ -176,7 +176,7 @@ impl World {
                         .primary_acknowledges(at, self.pod == Pod::Serving);
                 }
             }
-            // A process that starts anew is patient anew; one that thaws goes on where it was.
+            // A process that starts again is patient again; one that thaws goes on where it was.
             Health::Killed | Health::Silent | Health::Frozen => self.last_contact = at,
             _ => {}
         }

@@ -307,7 +307,7 @@ async fn every_hop_is_counted() {
     let (report, _) = recoverable(&stage.pair, Side::Secondary, region, OPTIONS, None).await;
     assert!(report.able, "{report:#?}");
     assert_eq!(report.figures.segments_read, Some(3));
-    // Now the primary has it all, and would lose what is new if it began anew once more.
+    // Now the primary has it all, and would lose what is new if it started over once more.
     able.fails(
         Check::OwnBucket,
         "the primary holds its own journal",

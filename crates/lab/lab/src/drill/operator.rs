@@ -1,4 +1,4 @@
-//! Whoever types the runbook's commands; and, where it is told, dies of SIGKILL in the midst of one
+//! Whoever types the runbook's commands; and, where it is told, dies of SIGKILL during one
 //! and goes on with `backstay runs resume`.
 
 use std::fs::OpenOptions;

@@ -51,7 +51,7 @@ pub async fn run(
         })?;
     let ended = play(options, progress, work.path(), stop).await;
     progress.end();
-    // The lab went with the play; what ended in the midst of starting one is swept up.
+    // The lab went with the play; what ended in the middle of starting one is swept up.
     sweep(&work.path().canonicalize().unwrap_or_default().join("lab"));
     // One that was not begun, or was ended by a person, has nothing to be looked into.
     let begun = !matches!(ended, Err(DrillError::NotAble(_)));

@@ -41,7 +41,7 @@ impl Lookup {
     /// region acknowledged what is told by the address, not by how often it changed.
     ///
     /// # Errors
-    /// When `base` is no URL.
+    /// When `base` is not a URL.
     pub fn start(
         names: &Names,
         base: &str,
@@ -57,7 +57,7 @@ impl Lookup {
     /// The same, where there is more to say about how a region is reached.
     ///
     /// # Errors
-    /// When there is no URL in it, or no certificate.
+    /// When it has no URL, or no certificate.
     pub fn follow(
         names: &Names,
         reach: &Reach,

@@ -85,7 +85,7 @@ impl Azurite {
     /// The Azurite at this URL, with or without the account in its path. Makes no call.
     ///
     /// # Errors
-    /// When it is no URL.
+    /// When it is not a URL.
     pub fn new(url: &str) -> Result<Self, AzuriteError> {
         Self::with_account(url, ACCOUNT, KEY)
     }
@@ -93,7 +93,7 @@ impl Azurite {
     /// The same with another account than Azurite's own, such as `AZURITE_ACCOUNTS` names.
     ///
     /// # Errors
-    /// When it is no URL.
+    /// When it is not a URL.
     pub fn with_account(url: &str, account: &str, key: &str) -> Result<Self, AzuriteError> {
         let wrong = |problem: String| AzuriteError::Url {
             url: url.to_owned(),
@@ -123,7 +123,7 @@ impl Azurite {
     /// saying so, where there is none and the test is to be left out.
     ///
     /// # Errors
-    /// When it is no URL; or when there is none but `CI` is set.
+    /// When it is not a URL; or when there is none but `CI` is set.
     pub fn for_tests() -> Result<Option<Self>, AzuriteError> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         match set(TESTED) {

@@ -18,7 +18,7 @@ pub enum Disaster {
     Kill,
     /// It lives, but the world and the other region's bucket neither see it nor are seen.
     Partition,
-    /// All its processes are stopped in the midst of what they do (SIGSTOP), and do not know it.
+    /// All its processes are stopped in the middle of what they do (SIGSTOP), and do not know it.
     Freeze,
     /// Its bucket takes so many milliseconds longer for each piece, for whoever asks.
     SlowBucket(u64),

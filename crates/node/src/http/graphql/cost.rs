@@ -45,7 +45,7 @@ pub(super) enum TooCostly {
     },
 }
 
-/// Refuses a request that costs too much. What is no GraphQL passes: executing it says why.
+/// Refuses a request that costs too much. What is not GraphQL passes: executing it says why.
 pub(super) fn check(request: &mut Request) -> Result<(), TooCostly> {
     if request.query.len() > MAX_BYTES {
         return Err(TooCostly::Long {

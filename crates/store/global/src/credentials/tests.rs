@@ -188,7 +188,7 @@ async fn what_is_wrong_names_bucket_object_and_remedy() {
         }
         assert!(!error.is_retryable());
     }
-    // Whatever was there, it is kept anew.
+    // Whatever was there, it is kept again.
     assert!(keep(&own, &entity, &credential).await.unwrap());
     assert_eq!(read(&own, &entity).await.unwrap(), credential);
 }

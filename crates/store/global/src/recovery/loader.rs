@@ -329,7 +329,7 @@ impl Loader<'_> {
             Err(error) => return Err(error.into()),
         };
         // The log goes on from a later snapshot: what lies between is trimmed, or the cluster was
-        // recovered anew.
+        // recovered again.
         let state = log.state();
         if self.newer_than(&state).await? {
             return Ok(None);
@@ -361,7 +361,7 @@ impl Loader<'_> {
     }
 
     /// Gives another node time for the snapshot of a recovery that it has begun; `false` when it
-    /// did not come. To begin anew at once would be safe, but two nodes that start together would
+    /// did not come. To start over at once would be safe, but two nodes that start together would
     /// undo each other's recoveries for ever.
     async fn finished_by_another(&mut self, before: Option<&State>) -> Result<bool, LoadError> {
         let longest = PATIENCE.saturating_mul(1 << self.waits.min(5));
@@ -511,7 +511,7 @@ impl Loader<'_> {
         snapshot::mirror(&self.options.data_dir, &state).await?;
         backstay_failpoint::hit("recovery.after_snapshot");
         let log = GlobalLog::open(self.journal.clone(), state);
-        // Another node may have begun a term meanwhile; if it has recovered anew, this state is
+        // Another node may have begun a term meanwhile; if it has recovered again, this state is
         // not the cluster's.
         match log.refresh().await {
             Ok(()) => Ok(Some((log, Origin::Recovered { recovery, loss }))),

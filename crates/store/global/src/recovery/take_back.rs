@@ -9,8 +9,8 @@
 //! 1. It is found first that the cluster can start from what it has; else nothing is ended.
 //! 2. The other's streams are ended. From then on it acknowledges nothing.
 //! 3. The own `global` is sealed in a name that is neither cluster's. A node of the other that was
-//!    in the midst of a recovery looks there before it serves, and finds itself out (step 5 of
-//!    [`super::takeover`]); a recovery that began later ends the own streams anew.
+//!    in the middle of a recovery looks there before it serves, and finds itself out (step 5 of
+//!    [`super::takeover`]); a recovery that began later ends the own streams again.
 //! 4. The other's `global` is looked at again: it must still be ended. Whoever recovered through
 //!    the second step is found here, and all begins again.
 //! 5. New terms begin in the own partitions.
@@ -37,7 +37,7 @@ use crate::snapshot;
 use crate::state::State;
 use crate::store::journal_over;
 
-/// How often all begins again because somebody of the other cluster was in the midst of a recovery.
+/// How often all begins again because somebody of the other cluster was in the middle of a recovery.
 const ROUNDS: u32 = 5;
 /// Partitions sealed at the same time.
 const PARALLEL: usize = 8;
@@ -154,7 +154,7 @@ async fn end_other(
         ) => error,
         Err(error) => return Err(error),
     };
-    // A recovery without its snapshot. Its streams begin anew with it, and nobody owns one of them
+    // A recovery without its snapshot. Its streams start over with it, and nobody owns one of them
     // who has not spoken in `global` since: to end that is enough.
     let was_ended = found.sealed_by.as_deref() == Some(cluster_id);
     let (global, term) = (StreamId::Global, found.term.saturating_add(1));

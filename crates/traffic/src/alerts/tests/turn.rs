@@ -153,7 +153,7 @@ fn nothing_fires_twice_and_a_rule_that_has_changed_is_not_heard() {
     }
     let alert = state.alerts.values().next().unwrap();
     assert_eq!(alert.condition, MonitorCondition::Fired);
-    // Deleted and made again, it is another rule, and fires anew.
+    // Deleted and made again, it is another rule, and fires again.
     let key = rule.key();
     state.rules.remove(&key);
     MetricAlert::forgotten(&key, &mut state);

@@ -453,7 +453,7 @@ proptest! {
         check_end(&wanted, &world)?;
     }
 
-    /// Two operators, each of which may look, write once, or be killed and start anew, in any
+    /// Two operators, each of which may look, write once, or be killed and start again, in any
     /// order, with the node and somebody who deletes pods in between.
     #[test]
     fn two_at_once_and_kills_between_writes_end_the_same(

@@ -13,7 +13,7 @@ fn a_node_goes_when_no_pod_has_needed_it_for_so_long() {
         (true, "2026-01-01T00:00:00Z", Idle::Needed),
         (false, "", Idle::Mark(now)),
         (false, "yesterday", Idle::Mark(now)),
-        // The clock was set back: counted anew, rather than removed too early.
+        // The clock was set back: counted from the start, rather than removed too early.
         (false, "2026-01-01T00:10:30Z", Idle::Mark(now)),
         (
             false,
