@@ -29,7 +29,7 @@ pub use runbook::{
     CleanFlags, FailbackFlags, PromoteFlags, RunFlags, RunsCommand, RunsFlags, WhoFlags,
 };
 #[cfg(not(feature = "lab"))]
-pub use without_lab::{DrillFlags, LabFlags};
+pub use without_lab::{NeedsLab as DrillFlags, NeedsLab as LabFlags};
 
 /// Keeps a log platform alive when its region dies.
 #[derive(Debug, Parser)]

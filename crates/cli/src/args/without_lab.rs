@@ -5,25 +5,17 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-/// What `lab` is given.
+/// What either of them is given.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
-pub struct LabFlags {
+pub struct NeedsLab {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     arguments: Vec<OsString>,
 }
 
-impl LabFlags {
+impl NeedsLab {
     /// It does nothing.
     pub fn serves(&self) -> bool {
         false
     }
-}
-
-/// What `drill` is given.
-#[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
-pub struct DrillFlags {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    arguments: Vec<OsString>,
 }

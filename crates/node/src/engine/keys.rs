@@ -21,10 +21,12 @@
 //! [`super::known`]). Nothing is passed over, and no index says more than what was read, unless the
 //! operator gives up what no backup has (`BACKSTAY_FORGET_LOST_KEYS`): then what could be read is all.
 
+pub(super) mod scan;
+
 use backstay_bucket::{Bucket, Created};
 use backstay_failpoint::hit;
 use backstay_global::{Event, RecoveredTail, WindowIndex};
-use backstay_journal::{StoreError, StreamId, TailError};
+use backstay_journal::{Journal, StoreError, StreamId, TailError};
 use futures::TryStreamExt;
 
 use super::dedupe::Window;
@@ -33,8 +35,9 @@ use super::owned::Owned;
 use super::publish::Origin;
 use super::record::KeyHash;
 use super::running::{GlobalError, Running};
-use super::tails::{self, FollowError, Slots};
+use super::tails::{self, FollowError};
 use super::view;
+use scan::Slots;
 
 /// Names that are tried for one object. One is taken only by an earlier try of this very owner whose
 /// answer was lost.
@@ -94,9 +97,7 @@ impl KeysError {
             Self::Index { .. } | Self::Missing { .. } | Self::Taken { .. } => true,
         }
     }
-}
 
-impl KeysError {
     /// Whether an object is damaged or gone. What is only out of reach is not lost.
     fn is_loss(&self) -> bool {
         match self {
@@ -181,8 +182,7 @@ impl Running {
         for (recovery, bucket, tail) in &sources.pending {
             let bucket = self.source_bucket(*bucket).await?;
             let journal = self.journal_in(&bucket);
-            let index = read_index(&bucket, partition, tail.window.as_ref()).await;
-            let index = self.or_forget(partition, index)?;
+            let index = self.index(&bucket, partition, tail.window.as_ref()).await?;
             let from = tail.floor.max(index.upto);
             let slots = Slots {
                 from,
@@ -191,28 +191,49 @@ impl Running {
             };
             let stream = StreamId::Partition(partition);
             // What was not sealed may still be trimmed by its living owner.
-            let sealed = tails::is_sealed_at(&journal, stream, tail.to).await;
+            let sealed = scan::is_sealed_at(&journal, stream, tail.to).await;
             let sealed = self.or_forget(partition, sealed)?;
-            let mut found = Vec::new();
-            let read = tails::keys(&journal, stream, slots, sealed, &mut found).await;
-            self.or_forget(partition, read)?;
+            let found = self.keys_in(&journal, partition, slots, sealed).await?;
             foreign.extend(of_source(recovery, tail, sources.ran_ms, index, found));
         }
-        let index = read_index(&self.bucket, partition, sources.own.as_ref()).await;
-        let index = self.or_forget(partition, index)?;
+        let own = sources.own.as_ref();
+        let index = self.index(&self.bucket, partition, own).await?;
         let slots = Slots {
             from: sources.from,
             // What this owner has written until now has no keys, and may be in segments already.
             to: owned.seal.max(sources.standing.covered),
             below: sources.below,
         };
-        let stream = StreamId::Partition(partition);
-        let mut found = Vec::new();
-        let read = tails::keys(&self.journal, stream, slots, true, &mut found).await;
-        self.or_forget(partition, read)?;
+        let journal = &self.journal;
+        let found = self.keys_in(journal, partition, slots, true).await?;
         let window = window_of(&sources, foreign, index, found);
         let adopted = sources.pending.into_iter().map(|(id, ..)| id);
         Ok((window, adopted.collect()))
+    }
+
+    /// The index that a state names, as far as it can be read; see [`Self::or_forget`].
+    async fn index(
+        &self,
+        bucket: &Bucket,
+        partition: u32,
+        named: Option<&WindowIndex>,
+    ) -> Result<Index, KeysError> {
+        self.or_forget(partition, read_index(bucket, partition, named).await)
+    }
+
+    /// The keys in a journal, as far as they can be read; see [`scan::keys`], [`Self::or_forget`].
+    async fn keys_in(
+        &self,
+        journal: &Journal,
+        partition: u32,
+        slots: Slots,
+        whole: bool,
+    ) -> Result<Vec<(u64, KeyHash)>, KeysError> {
+        let mut found = Vec::new();
+        let stream = StreamId::Partition(partition);
+        let read = scan::keys(journal, stream, slots, whole, &mut found).await;
+        self.or_forget(partition, read)?;
+        Ok(found)
     }
 
     /// What was read of a partition's keys. Where that cannot be read, and the operator has said that
@@ -297,7 +318,7 @@ impl Running {
             let stream = StreamId::Partition(owned.id);
             let slots = Slots { from, to, below };
             let mut found = Vec::new();
-            tails::keys(&self.journal, stream, slots, true, &mut found).await?;
+            scan::keys(&self.journal, stream, slots, true, &mut found).await?;
             let (keys, _) = split(found, to);
             let entries = Origin {
                 partition: owned.id,

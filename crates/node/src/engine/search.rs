@@ -28,20 +28,6 @@ struct Chosen {
     buckets: BTreeMap<u32, BucketEntity>,
 }
 
-impl Chosen {
-    /// Leaves out repositories in which nothing can be found: the buckets of their segments need not
-    /// even be there.
-    fn leave_out(&mut self, query: &Query) {
-        let all = self.repositories.len();
-        self.repositories.retain(|_, name| query.may_find_in(name));
-        if self.repositories.len() < all {
-            let searched = &self.repositories;
-            self.segments
-                .retain(|it| searched.contains_key(&it.repository));
-        }
-    }
-}
-
 impl Running {
     /// Prepares a search; see [`super::Engine::search`].
     pub(crate) async fn prepare(
@@ -53,8 +39,7 @@ impl Running {
     ) -> Result<Execution, SearchError> {
         self.catch_up().await?;
         for _ in 0..TRIES {
-            let mut chosen = self.choose(repository, range)?;
-            chosen.leave_out(&query);
+            let chosen = self.choose(repository, &query, range)?;
             let live = self.live(&chosen);
             let Some(live) = live else {
                 continue;
@@ -136,9 +121,16 @@ impl Running {
         }
     }
 
-    fn choose(&self, repository: &RepositoryName, range: TimeRange) -> Result<Chosen, SearchError> {
+    fn choose(
+        &self,
+        repository: &RepositoryName,
+        query: &Query,
+        range: TimeRange,
+    ) -> Result<Chosen, SearchError> {
         self.global.read(|state| {
-            let repositories = view::searched(state, repository.as_str())?;
+            let mut repositories = view::searched(state, repository.as_str())?;
+            // Where nothing can be found, the buckets of the segments need not even be there.
+            repositories.retain(|_, name| query.may_find_in(name));
             Ok(Chosen {
                 covered: view::covered(state),
                 pending: view::pending_tails(state),

@@ -1,13 +1,12 @@
 //! A host's HTTP API, for what is to come as clients send it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::host::Host;
-use crate::server::{Answer, parse};
+use crate::server::{Answer, exchange};
 
 /// The API of one host, served for as long as the host runs.
 pub struct Api(SocketAddr);
@@ -34,16 +33,7 @@ impl Api {
     }
 
     fn call(&self, line: &str, headers: &str, body: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.0).unwrap();
-        let head = format!(
-            "{line} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all).unwrap();
-        parse(&all)
+        exchange(self.0, line, headers, body)
     }
 
     /// A new ingest token for the repository `humio`.

@@ -180,27 +180,16 @@ impl Server {
         accept: &str,
         body: &str,
     ) -> Answer {
-        let authorization = token.map_or_else(String::new, |token| {
-            format!("Authorization: Bearer {token}\r\n")
-        });
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAccept: {accept}\r\n\
-             Content-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(HANGS)).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all).unwrap();
-        parse(&all)
+        let authorization = bearer(token);
+        let headers =
+            format!("Accept: {accept}\r\nContent-Type: application/json\r\n{authorization}");
+        let line = format!("{method} {path}");
+        exchange(self.address, &line, &headers, body.as_bytes())
     }
 
     /// What a request is answered of which only the head comes, and a body is announced.
     pub fn status_without_body(&self, path: &str, token: Option<&str>) -> u16 {
-        let authorization = token.map_or_else(String::new, |token| {
-            format!("Authorization: Bearer {token}\r\n")
-        });
+        let authorization = bearer(token);
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: test\r\n{authorization}Content-Length: 400000\r\n\r\n"
         );
@@ -265,6 +254,27 @@ fn has_file(path: &std::path::Path) -> bool {
     entries
         .map(|entry| entry.unwrap().path())
         .any(|path| path.is_file() || has_file(&path))
+}
+
+/// The answer to a request: `line` is its method and path.
+pub fn exchange(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(HANGS)).unwrap();
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    parse(&all)
+}
+
+/// The header of a token, if there is one.
+fn bearer(token: Option<&str>) -> String {
+    token.map_or_else(String::new, |token| {
+        format!("Authorization: Bearer {token}\r\n")
+    })
 }
 
 /// An answer as it came over the socket.

@@ -76,6 +76,22 @@ impl Stored {
     }
 }
 
+impl Slot {
+    /// What is in it, now that it is its turn: read now, if that was put off.
+    async fn entry(
+        self,
+        store: &dyn EntryStore,
+        reading: &Reading,
+        stream: StreamId,
+    ) -> Result<Option<Entry>, StoreError> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Later(seq) => read(store, reading, stream, seq).await,
+            Self::Stored(stored) => stored.decode(stream, reading).map(Some),
+        }
+    }
+}
+
 /// Reads a slot whose turn it is, whatever it takes.
 pub(crate) async fn read_stored(
     store: &dyn EntryStore,
@@ -131,16 +147,7 @@ impl Journal {
         stream::iter(from..to)
             .map(move |seq| read_ahead(store, reading, stream, seq))
             .buffered(parallel)
-            .then(move |slot| async move {
-                let stored = match slot? {
-                    Slot::Absent => None,
-                    Slot::Later(seq) => read_stored(store, reading, stream, seq).await?,
-                    Slot::Stored(stored) => Some(stored),
-                };
-                stored
-                    .map(|stored| stored.decode(stream, reading))
-                    .transpose()
-            })
+            .then(move |slot| async move { slot?.entry(store, reading, stream).await })
     }
 
     /// The same from `from` on without an end; each read is tried again as by [`with_retry`].
@@ -155,12 +162,10 @@ impl Journal {
             .map(move |seq| with_retry(move || read_ahead(store, reading, stream, seq)))
             .buffered(parallel)
             .then(move |slot| async move {
-                let stored = match slot? {
-                    Slot::Absent => return Ok(None),
-                    Slot::Later(seq) => return read_with_retry(store, reading, stream, seq).await,
-                    Slot::Stored(stored) => stored,
-                };
-                stored.decode(stream, reading).map(Some)
+                match slot? {
+                    Slot::Later(seq) => read_with_retry(store, reading, stream, seq).await,
+                    slot => slot.entry(store, reading, stream).await,
+                }
             })
     }
 }

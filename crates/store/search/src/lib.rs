@@ -37,5 +37,5 @@ pub use live::LiveEvents;
 pub use memory::{AnswerMemory, MemoryPermit, MemoryPool, Resources, Unbounded};
 pub use query::{ParseError, Query};
 pub use range::{RangeError, TimeRange};
-pub use repository::{live_of, segment_of};
+pub use repository::{REPOSITORY, live_of, segment_of};
 pub use source::{MemorySource, SegmentSource, SourceError};

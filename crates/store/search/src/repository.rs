@@ -15,8 +15,8 @@ use crate::filter::{Fields, Filter};
 use crate::query::{Expr, Query, Stage};
 use crate::{Event, LiveEvents, SearchError, SegmentSource, SourceError};
 
-/// The field's name.
-pub(crate) const REPOSITORY: &str = "#repo";
+/// The tag's name.
+pub const REPOSITORY: &str = "#repo";
 
 /// What it wraps, as of a repository of this name.
 struct Named<T: ?Sized> {

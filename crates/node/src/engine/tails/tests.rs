@@ -7,7 +7,8 @@ use backstay_journal::{CommitOptions, EntryStore, Writer, WriterId};
 
 use backstay_search::{Event, LiveEvents};
 
-use super::super::record::{encode_batch, encode_keys};
+use super::super::keys::scan::{Slots, keys};
+use super::super::record::{KeyHash, encode_batch, encode_keys};
 use super::*;
 
 const STREAM: StreamId = StreamId::Partition(0);

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use backstay_search::Event;
+use backstay_search::{Event, REPOSITORY};
 
 use super::json::flatten::{DEPTH, flatten};
 use super::times;
@@ -22,10 +22,9 @@ const ERROR_MESSAGE: &str = "@error_msg";
 const EXCESS: &str = "@excess";
 /// A time that is no time of an event, as it came.
 const GIVEN_TIME: &str = "@timestamp.given";
-/// Names that are members of the event itself, and the tag that says where it is.
+/// Names that are members of the event itself, and the tag that says where it is, which nobody else
+/// does.
 const OWN: [&str; 4] = ["@timestamp", "@rawstring", "@id", REPOSITORY];
-/// The repository that an event is in: nobody else says that.
-const REPOSITORY: &str = "#repo";
 /// Most problems of one event that it tells.
 const PROBLEMS: usize = 8;
 
@@ -182,7 +181,6 @@ impl Draft {
 
     /// A tag. There may be one of a name.
     pub(in crate::http) fn tag(&mut self, name: &str, value: &str) {
-        let bare = |name: &str| name.strip_prefix('#').unwrap_or(name).to_owned();
         if bare(name) == bare(REPOSITORY) {
             self.problem("a tag cannot be called #repo; it is in @excess");
             self.keep(REPOSITORY, &serde_json::Value::from(value).to_string());
@@ -193,8 +191,7 @@ impl Draft {
 
     /// The tag `#type`: which parser takes it apart, whatever the shipper says.
     pub(in crate::http) fn parsed_by(&mut self, parser: &str) {
-        let is_type = |(name, _): &(String, String)| matches!(name.as_str(), "type" | "#type");
-        if let Some(at) = self.tags.iter().position(is_type) {
+        if let Some(at) = self.tags.iter().position(|(name, _)| bare(name) == "type") {
             let (_, said) = self.tags.remove(at);
             if said != parser {
                 self.problem("the tag #type is the parser's name; the other one is in @excess");
@@ -301,6 +298,11 @@ fn object(members: &[(String, String)]) -> String {
     }
     json.push('}');
     json
+}
+
+/// A tag's name without the sign that tags begin with.
+fn bare(name: &str) -> &str {
+    name.strip_prefix('#').unwrap_or(name)
 }
 
 /// Enough of a value to find it in one's own data.

@@ -75,15 +75,21 @@ impl Plans {
 
     /// Segments that must be read.
     pub(crate) fn segments(&self, all: Vec<Arc<dyn SegmentSource>>) -> Planned<dyn SegmentSource> {
-        let read = all.into_iter();
-        read.filter_map(|it| Some((self.of(it.repository())?, it)))
-            .collect()
+        self.planned(all, |it| it.repository())
     }
 
     /// Live events that must be read.
     pub(crate) fn live(&self, all: Vec<Arc<dyn LiveEvents>>) -> Planned<dyn LiveEvents> {
+        self.planned(all, |it| it.repository())
+    }
+
+    fn planned<T: ?Sized>(
+        &self,
+        all: Vec<Arc<T>>,
+        repository: impl Fn(&T) -> Option<Arc<str>>,
+    ) -> Planned<T> {
         let read = all.into_iter();
-        read.filter_map(|it| Some((self.of(it.repository())?, it)))
+        read.filter_map(|it| Some((self.of(repository(&it))?, it)))
             .collect()
     }
 }
