@@ -9,7 +9,7 @@ use backstay_cluster::Region;
 use backstay_failover::act::Barrier;
 use backstay_failover::sight::{self, Known};
 use backstay_global::identity;
-use backstay_global::recovery::outside::{Holder, end_source, holder};
+use backstay_global::recovery::outside::{Holder, HolderWatch, end_source};
 use backstay_pair::{Dr, Pair, Side, derive};
 use backstay_retry::{Deadline, Warrant};
 use backstay_verify::{Environment, declared, effective};
@@ -42,8 +42,8 @@ pub enum Held {
 pub(crate) struct Journals {
     standby: Region,
     pair: Pair,
-    source: OnceCell<Bucket>,
-    own: OnceCell<Bucket>,
+    source: OnceCell<HolderWatch>,
+    own: OnceCell<HolderWatch>,
     sealed: AtomicBool,
     /// Whether there is a journal of ours in the source at all.
     ours: OnceCell<bool>,
@@ -66,12 +66,11 @@ impl Journals {
     }
 
     async fn source(&self) -> Result<&Bucket, String> {
-        let open = || self.open(Role::RecoverFrom);
-        self.source.get_or_try_init(open).await
+        self.bucket(Side::Primary).await
     }
 
     async fn own(&self) -> Result<&Bucket, String> {
-        self.own.get_or_try_init(|| self.open(Role::Own)).await
+        self.bucket(Side::Secondary).await
     }
 
     /// Opens the bucket in this role. What the standby's HumioCluster declares wins over what it
@@ -123,10 +122,16 @@ impl Journals {
 
     /// A region's bucket.
     pub(crate) async fn bucket(&self, side: Side) -> Result<&Bucket, String> {
-        match side {
-            Side::Primary => self.source().await,
-            Side::Secondary => self.own().await,
-        }
+        Ok(self.watched(side).await?.bucket())
+    }
+
+    async fn watched(&self, side: Side) -> Result<&HolderWatch, String> {
+        let (cell, role) = match side {
+            Side::Primary => (&self.source, Role::RecoverFrom),
+            Side::Secondary => (&self.own, Role::Own),
+        };
+        let open = async || Ok(HolderWatch::new(self.open(role).await?));
+        cell.get_or_try_init(open).await
     }
 
     /// Who holds the journal in a region's bucket.
@@ -137,7 +142,7 @@ impl Journals {
     }
 
     async fn holder(&self, side: Side) -> Result<Held, String> {
-        let holder = holder(self.bucket(side).await?).await.map_err(told)?;
+        let holder = self.watched(side).await?.look().await.map_err(told)?;
         if side == Side::Primary && holder != Holder::Nobody {
             // Whoever is told otherwise has told it already.
             let _ = self.ours.set(true);

@@ -7,7 +7,7 @@ mod region;
 mod take_back;
 
 use backstay_bucket::{Bucket, BucketConfig, Provider, Role};
-use backstay_global::recovery::outside::{Holder, end_source, holder};
+use backstay_global::recovery::outside::{Holder, HolderWatch, end_source, holder};
 use backstay_global::recovery::{LoadError, LoadOptions, Origin, RecoverFrom, load};
 use backstay_global::{
     CommitError, NO_BUCKET, RepositoryId, Segment, SegmentId, State, credentials, snapshot,
@@ -345,6 +345,39 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
     end_source(&source, &own, &Warrant::free()).await.unwrap();
     create(&standby.log, "b").await.unwrap();
     assert_eq!(holder(&own).await.unwrap(), Holder::Itself);
+}
+
+/// Replaces the newest entry of the region's log by what is no entry.
+fn damage_newest(region: &Region) {
+    let folder = region.folder.path().join(region.name);
+    let entries = std::fs::read_dir(folder.join("journal/global")).unwrap();
+    let newest = entries.map(|entry| entry.unwrap().path()).max().unwrap();
+    std::fs::write(newest, "damaged").unwrap();
+}
+
+#[tokio::test]
+async fn who_looks_again_reads_only_what_is_new() {
+    let (east, west) = (Region::new("east"), Region::new("west"));
+    let watch = HolderWatch::new(east.bucket().await);
+    assert_eq!(watch.look().await.unwrap(), Holder::Nobody);
+    let primary = east.start(None).await.unwrap();
+    for number in 0..40 {
+        create(&primary.log, &format!("{number}")).await.unwrap();
+    }
+    assert_eq!(watch.look().await.unwrap(), Holder::Itself);
+    let source = Bucket::open(east.config(Role::RecoverFrom)).await.unwrap();
+    let own = west.bucket().await;
+    let ended = end_source(&source, &own, &Warrant::free()).await.unwrap();
+    let held = watch.look().await.unwrap();
+    let term = match &held {
+        Holder::Other { cluster_id, term } if *cluster_id == ended => *term,
+        held => panic!("{held:?}"),
+    };
+    assert!(term > 1, "{term}");
+    // What it has read says nothing new, so that it is damaged by now is for others to see.
+    damage_newest(&east);
+    assert!(holder(&source).await.is_err());
+    assert_eq!(watch.look().await.unwrap(), held);
 }
 
 /// What the third region keeps of the first one, without its secrets.

@@ -143,8 +143,21 @@ impl Journal {
         to: u64,
         parallel: usize,
     ) -> impl Stream<Item = Result<Option<Entry>, StoreError>> + Send + '_ {
+        self.slots_at(stream, from..to, parallel)
+    }
+
+    /// The same for these slots, in their order.
+    pub fn slots_at<I>(
+        &self,
+        stream: StreamId,
+        seqs: I,
+        parallel: usize,
+    ) -> impl Stream<Item = Result<Option<Entry>, StoreError>> + Send + use<'_, I>
+    where
+        I: IntoIterator<Item = u64, IntoIter: Send>,
+    {
         let (store, reading) = (&*self.store, &self.reading);
-        stream::iter(from..to)
+        stream::iter(seqs)
             .map(move |seq| read_ahead(store, reading, stream, seq))
             .buffered(parallel)
             .then(move |slot| async move { slot?.entry(store, reading, stream).await })

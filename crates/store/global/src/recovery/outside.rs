@@ -3,11 +3,12 @@
 //! It is done in the standby's own name, so that the node's recovery finds the seals that it would
 //! have made itself and goes on from there. A repetition makes no second seal.
 //!
-//! [`take_back`] is the way back without a recovery, and [`gained`] says what that would lose.
+//! [`HolderWatch`] is how a watch knows who writes. [`take_back`] is the way back without a recovery, and [`gained`] says what that would lose.
 
 use backstay_bucket::Bucket;
-use backstay_journal::WriterId;
+use backstay_journal::{Journal, StreamId, WriterId};
 use backstay_retry::Warrant;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::identity;
@@ -46,18 +47,73 @@ pub(super) fn writer() -> WriterId {
 /// # Errors
 /// See [`LoadError`].
 pub async fn holder(bucket: &Bucket) -> Result<Holder, LoadError> {
-    let Some(own) = identity::read(bucket).await? else {
-        return Ok(Holder::Nobody);
-    };
-    let found = probe::probe(&journal_over(bucket, writer()), &own).await?;
-    Ok(match (found.first, found.sealed_by) {
-        (None, _) => Holder::Nobody,
-        (Some(_), None) => Holder::Itself,
-        (Some(_), Some(cluster_id)) => Holder::Other {
-            cluster_id,
-            term: found.term,
-        },
-    })
+    HolderWatch::new(bucket.clone()).look().await
+}
+
+/// For whoever asks again and again who holds the journal in a bucket: entries never change, so those
+/// that were there when it last looked are not read again.
+#[derive(Debug)]
+pub struct HolderWatch {
+    bucket: Bucket,
+    journal: Journal,
+    last: Mutex<Option<Look>>,
+}
+
+/// What was found, and all that it depends on.
+#[derive(Debug)]
+struct Look {
+    cluster_id: String,
+    slots: Vec<u64>,
+    holder: Holder,
+}
+
+impl HolderWatch {
+    /// Looks into this bucket.
+    pub fn new(bucket: Bucket) -> Self {
+        Self {
+            journal: journal_over(&bucket, writer()),
+            bucket,
+            last: Mutex::default(),
+        }
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Who holds it now.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub async fn look(&self) -> Result<Holder, LoadError> {
+        let Some(own) = identity::read(&self.bucket).await? else {
+            return Ok(Holder::Nobody);
+        };
+        let slots = probe::slots(&self.journal, StreamId::Global).await?;
+        let decisive = probe::last(&slots);
+        if let Some(last) = &*self.last.lock()
+            && last.cluster_id == own
+            && last.slots == decisive
+        {
+            return Ok(last.holder.clone());
+        }
+        let found = probe::probe_at(&self.journal, &own, &slots).await?;
+        let holder = match (found.first, found.sealed_by) {
+            (None, _) => Holder::Nobody,
+            (Some(_), None) => Holder::Itself,
+            (Some(_), Some(cluster_id)) => Holder::Other {
+                cluster_id,
+                term: found.term,
+            },
+        };
+        *self.last.lock() = Some(Look {
+            cluster_id: own,
+            slots: decisive.to_vec(),
+            holder: holder.clone(),
+        });
+        Ok(holder)
+    }
 }
 
 /// Seals every stream of the source in the name of the cluster whose bucket `own` is (one begins

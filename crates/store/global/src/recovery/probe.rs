@@ -1,6 +1,7 @@
 //! What our own journal says before there is a state.
 
 use backstay_journal::{Entry, EntryKind, Journal, MAX_IN_FLIGHT, StoreError, StreamId};
+use futures::TryStreamExt;
 
 use crate::event::Event;
 use crate::log::{CommitError, decode};
@@ -33,10 +34,22 @@ pub(super) struct Probe {
 /// Looks at the own stream `global`.
 pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, CommitError> {
     let slots = slots(journal, StreamId::Global).await?;
-    let mut last = Vec::new();
-    for seq in slots.iter().rev().take(LAST) {
-        last.extend(read(journal, StreamId::Global, *seq).await?);
-    }
+    probe_at(journal, cluster_id, &slots).await
+}
+
+/// The same where it is known which slots are there.
+pub(super) async fn probe_at(
+    journal: &Journal,
+    cluster_id: &str,
+    slots: &[u64],
+) -> Result<Probe, CommitError> {
+    let newest = last(slots).iter().rev().copied();
+    // At the same time: in another region each takes its round trip, and a watch has few seconds.
+    let entries = journal.slots_at(StreamId::Global, newest, LAST);
+    let last: Vec<Entry> = entries
+        .try_filter_map(async |entry| Ok(entry))
+        .try_collect()
+        .await?;
     let term = last.iter().map(|entry| entry.term).max().unwrap_or(0);
     // A term begins with its seal, so data of the newest term is from whoever sealed it; and no
     // other cluster writes data here.
@@ -70,6 +83,11 @@ pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, 
         recovered_last,
         says_anything: said.is_some(),
     })
+}
+
+/// The slots on which alone it depends, beside which one is the first, what is found.
+pub(super) fn last(slots: &[u64]) -> &[u64] {
+    slots.last_chunk::<LAST>().map_or(slots, |last| last)
 }
 
 /// The slot behind the last one of any stream of ours.
@@ -138,7 +156,8 @@ fn has_recovered(entry: &Entry) -> Result<bool, CommitError> {
     Ok(events.any(|it| matches!(it, Event::Recovered { .. })))
 }
 
-async fn slots(journal: &Journal, stream: StreamId) -> Result<Vec<u64>, StoreError> {
+/// The slots of a stream that are there, in order.
+pub(super) async fn slots(journal: &Journal, stream: StreamId) -> Result<Vec<u64>, StoreError> {
     let keys = journal.store().list(&stream.prefix()).await?;
     Ok(keys.iter().filter_map(|key| stream.seq_of(key)).collect())
 }
