@@ -232,8 +232,8 @@ impl Watch {
                 return false;
             };
             let list = |name: &str| picture[name].as_array().map_or(0, Vec::len);
-            let answers = picture["sightings"].to_string().contains("\"answers\"");
-            picture["state"] == "healthy" && answers && list("shortcomings") == 0
+            let answers = picture["observations"].to_string().contains("\"answers\"");
+            picture["state"] == "healthy" && answers && list("readiness_blockers") == 0
         })
         .await
     }

@@ -73,10 +73,10 @@ pub fn shown(picture: &Picture) -> String {
     }
     let name: Vec<String> = picture.name.iter().map(ToString::to_string).collect();
     lines.push(format!("global name  {}", or_unknown(&name.join(", "))));
-    for sighting in &picture.sightings {
+    for observation in &picture.observations {
         lines.push(format!(
             "seen         by {}: {}",
-            sighting.from, sighting.saw
+            observation.from, observation.saw
         ));
     }
     let term = picture.term.map(|it| word(&it)).unwrap_or_default();
@@ -100,14 +100,14 @@ pub fn shown(picture: &Picture) -> String {
     if let Some(lock) = &picture.lock {
         lines.push(format!("lock         {lock}"));
     }
-    for what in &picture.shortcomings {
+    for what in &picture.readiness_blockers {
         lines.push(format!("standby      {what}"));
     }
-    for wound in &picture.wounds {
+    for pending_failure in &picture.pending_failures {
         lines.push(format!(
-            "open wound   {}: {}",
-            wound.step.words(),
-            wound.why
+            "not done     {}: {}",
+            pending_failure.step.words(),
+            pending_failure.why
         ));
     }
     lines.push(String::new());

@@ -47,25 +47,25 @@ pub async fn run(flags: &LabFlags, output: Output) -> Exit {
         LabCommand::Status => status(&folder, output).await,
         LabCommand::Kubeconfig => kubeconfig(&folder, output),
         LabCommand::KillRegion(on) => {
-            befall(&folder, on.region, Disaster::Kill, on.dry_run, output).await
+            inject(&folder, on.region, Disaster::Kill, on.dry_run, output).await
         }
         LabCommand::Partition(on) => {
-            befall(&folder, on.region, Disaster::Partition, on.dry_run, output).await
+            inject(&folder, on.region, Disaster::Partition, on.dry_run, output).await
         }
         LabCommand::Freeze(on) => {
-            befall(&folder, on.region, Disaster::Freeze, on.dry_run, output).await
+            inject(&folder, on.region, Disaster::Freeze, on.dry_run, output).await
         }
         LabCommand::SlowBucket(SlowFlags { on, millis }) => {
             let slow = Disaster::SlowBucket(*millis);
-            befall(&folder, on.region, slow, on.dry_run, output).await
+            inject(&folder, on.region, slow, on.dry_run, output).await
         }
         LabCommand::DenyBucket(on) => {
-            befall(&folder, on.region, Disaster::DenyBucket, on.dry_run, output).await
+            inject(&folder, on.region, Disaster::DenyBucket, on.dry_run, output).await
         }
         LabCommand::Restore { region, dry_run } => {
             let what = match region {
-                Some(side) => format!("whatever befell the {side} region is over"),
-                None => "whatever befell either region is over".to_owned(),
+                Some(side) => format!("the fault of the {side} region is over"),
+                None => "the fault of either region is over".to_owned(),
             };
             change(&folder, &Request::Restore(*region), &what, *dry_run, output).await
         }
@@ -288,7 +288,7 @@ fn kubeconfig(folder: &Path, output: Output) -> Exit {
     }
 }
 
-async fn befall(
+async fn inject(
     folder: &Path,
     side: Side,
     disaster: Disaster,
@@ -298,7 +298,7 @@ async fn befall(
     let what = format!("the {side} region: {disaster}");
     change(
         folder,
-        &Request::Befall(side, disaster),
+        &Request::Inject(side, disaster),
         &what,
         dry_run,
         output,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use backstay_ingress::IngressOptions;
 use backstay_lab::cluster;
-use backstay_lab::leash;
 use backstay_lab::place::Place;
+use backstay_lab::watchdog;
 use backstay_operators::{humio, strimzi};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,8 @@ use crate::{Exit, complain, exit_with_parent, stopped};
 
 /// Runs a part until it is told to stop.
 pub async fn run(folder: &Path, part: &LabPart) -> Exit {
-    // What a leash runs has to end before it does.
-    if !matches!(part, LabPart::Leash { .. }) {
+    // What a watchdog runs has to end before it does.
+    if !matches!(part, LabPart::Watchdog { .. }) {
         exit_with_parent();
     }
     match part {
@@ -51,7 +51,9 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
             stopped().await;
             Exit::Done
         }
-        LabPart::Leash { command } => ended(leash::run(command).await.map_err(|it| it.to_string())),
+        LabPart::Watchdog { command } => {
+            ended(watchdog::run(command).await.map_err(|it| it.to_string()))
+        }
     }
 }
 

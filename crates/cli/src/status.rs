@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use backstay_failover::sight::Side;
+use backstay_failover::observation::Side;
 use backstay_failover::verdict::{Demand, Endpoint, State};
 use backstay_watch::{Picture, Watcher};
 
@@ -63,7 +63,7 @@ fn well(picture: &Picture) -> bool {
         _ => false,
     };
     let whole = picture.regions.iter().all(|it| it.degraded.is_empty());
-    settled && whole && picture.shortcomings.is_empty() && picture.wounds.is_empty()
+    settled && whole && picture.readiness_blockers.is_empty() && picture.pending_failures.is_empty()
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ fn a_drill_in_azurite_loses_nothing() {
 
 /// Every fault but the default one, as far as it makes a difference.
 #[test]
-fn whatever_befalls_the_primary_nothing_is_lost() {
+fn whatever_hits_the_primary_nothing_is_lost() {
     let azurite = Azurite::for_tests().unwrap();
     for fault in ["freeze", "partition", "deny-bucket", "slow-bucket"] {
         let mut arguments = vec!["--events", "2000", "--until", "failover", "--fault", fault];
@@ -380,7 +380,7 @@ fn completions_are_a_script() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// The last leash of a child: when the parent's end of the pipe closes, it ends.
+/// The last watchdog of a child: when the parent's end of the pipe closes, it ends.
 #[test]
 fn a_node_ends_when_its_parent_is_gone() {
     let folder = tempfile::tempdir().unwrap();

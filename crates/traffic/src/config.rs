@@ -39,7 +39,7 @@ pub enum ConfigError {
     #[error("'{0}' is not NAME or NAME=ADDRESS, such as west=192.0.2.7")]
     NameAndAddress(String),
     /// Not a DNS name.
-    #[error("'{0}' is no DNS name; give one such as tm.example.net")]
+    #[error("'{0}' is not a valid DNS name; give one such as tm.example.net")]
     Name(String),
     /// Two vantage points of one name.
     #[error("two vantage points are called '{0}'; give each a name of its own")]

@@ -35,7 +35,7 @@ pub struct DrillFlags {
     /// Clients that send at the same time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub senders: u16,
-    /// What befalls the primary
+    /// Which fault hits the primary
     #[arg(long, value_enum, default_value_t = FaultFlag::Kill)]
     pub fault: FaultFlag,
     /// The last act: everything is searched in the end of each
@@ -64,7 +64,7 @@ pub struct DrillFlags {
     pub dry_run: bool,
 }
 
-/// What befalls the primary in a drill.
+/// Which fault hits the primary in a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FaultFlag {
     /// All of it dies of SIGKILL

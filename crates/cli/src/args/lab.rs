@@ -58,7 +58,7 @@ pub enum LabCommand {
     SlowBucket(SlowFlags),
     /// Makes a region's bucket answer it, and nobody else, with 403
     DenyBucket(OnRegion),
-    /// Ends whatever befell a region, or both
+    /// Ends whatever fault was injected into a region, or both
     Restore {
         /// Which [default: both]
         region: Option<Side>,
@@ -103,7 +103,7 @@ pub enum LabPart {
     Pause,
     /// A program that ends when standard input ends
     #[command(hide = true)]
-    Leash {
+    Watchdog {
         /// The program and its arguments
         #[arg(required = true, last = true)]
         command: Vec<std::ffi::OsString>,

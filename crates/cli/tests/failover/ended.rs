@@ -33,7 +33,11 @@ pub fn is_failed_over(world: &World, picture: &Value) {
     assert_eq!(picture["term"], "secondary", "{picture:#}");
     assert_eq!(picture["endpoint"], "disabled", "{picture:#}");
     assert_eq!(picture["run"]["done"], true, "{picture:#}");
-    assert_eq!(picture["wounds"], Value::Array(vec![]), "{picture:#}");
+    assert_eq!(
+        picture["pending_failures"],
+        Value::Array(vec![]),
+        "{picture:#}"
+    );
     world.until_status(|status| {
         let address = status["name_resolves_to"].as_str().unwrap_or("nowhere");
         let ingress = region(status, Secondary)["ingress"].as_str();

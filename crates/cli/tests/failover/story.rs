@@ -35,7 +35,7 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
         "backstay_failover_state{state=\"failed-over\"} 1",
         "backstay_failover_secondary_holds_term 1",
         "backstay_failover_primary_endpoint_enabled 0",
-        "backstay_failover_open_wounds 0",
+        "backstay_failover_pending_failures 0",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }

@@ -12,14 +12,14 @@ use crate::ended::{disabled, is_failed_over, operator};
 use crate::marks::watch;
 use crate::world::{Logs, World, no_kubectl};
 
-fn has_wound(picture: &Value, step: &str) -> bool {
-    let wounds = picture["wounds"].as_array();
-    wounds.is_some_and(|all| all.iter().any(|it| it["step"] == step))
+fn has_pending_failure(picture: &Value, step: &str) -> bool {
+    let pending_failures = picture["pending_failures"].as_array();
+    pending_failures.is_some_and(|all| all.iter().any(|it| it["step"] == step))
 }
 
 /// Throttled, broken, then silent: what needs it waits, and nothing else does.
 #[test]
-fn without_the_resource_manager_the_standby_recovers_and_the_endpoint_is_an_open_wound() {
+fn without_the_resource_manager_the_standby_recovers_and_the_endpoint_is_a_pending_failure() {
     if no_kubectl() {
         return;
     }
@@ -49,7 +49,9 @@ fn without_the_resource_manager_the_standby_recovers_and_the_endpoint_is_an_open
         ),
         |code| code == "200",
     );
-    let picture = watch.until("the wound", |picture| has_wound(picture, "disable"));
+    let picture = watch.until("the pending failure", |picture| {
+        has_pending_failure(picture, "disable")
+    });
     assert_eq!(picture["state"], "failing-over", "{picture:#}");
     assert_eq!(picture["run"]["done"], false, "{picture:#}");
     assert!(!disabled(&world));

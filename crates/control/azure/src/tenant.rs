@@ -156,7 +156,7 @@ impl Tenant {
             .take(MAX_KEYS)
             .collect();
         if keys.is_empty() {
-            return Err(failed("there is no RSA key in the answer".to_owned()));
+            return Err(failed("the answer has no RSA key".to_owned()));
         }
         Ok(keys)
     }

@@ -144,7 +144,7 @@ impl LogFollower {
 
     /// What has come of a line comes again with the next connection.
     fn broken(&mut self, why: &str) {
-        tracing::debug!(pod = self.pod, why, "a log is followed anew");
+        tracing::debug!(pod = self.pod, why, "a log is followed again");
         self.trouble = Some(error::excerpt(why));
         self.stream = None;
         self.line.clear();

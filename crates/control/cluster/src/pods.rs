@@ -181,7 +181,7 @@ impl Region {
         };
         let mut events = watch();
         let mut pods: BTreeMap<String, Pod> = BTreeMap::new();
-        let mut anew: BTreeMap<String, Pod> = BTreeMap::new();
+        let mut fresh: BTreeMap<String, Pod> = BTreeMap::new();
         // Before the first whole list nothing is known, not even that there are none.
         let mut listed = false;
         let mut failures: u32 = 0;
@@ -199,13 +199,13 @@ impl Region {
                 }
             };
             match event {
-                Some(Ok(watcher::Event::Init)) => anew.clear(),
+                Some(Ok(watcher::Event::Init)) => fresh.clear(),
                 Some(Ok(watcher::Event::InitApply(pod))) => {
-                    anew.insert(pod.uid().unwrap_or_default(), Pod::from(&pod));
+                    fresh.insert(pod.uid().unwrap_or_default(), Pod::from(&pod));
                     continue;
                 }
                 Some(Ok(watcher::Event::InitDone)) => {
-                    pods = std::mem::take(&mut anew);
+                    pods = std::mem::take(&mut fresh);
                     listed = true;
                     failures = 0;
                     trouble = None;

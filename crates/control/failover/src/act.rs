@@ -13,7 +13,7 @@
 //! for the barrier that keeps two regions from writing, see [`Barrier`].
 //!
 //! Sealing and disabling are never skipped: the run does not end before both hold, and what keeps
-//! one of them from holding is an open [`Wound`] that is tried again each time.
+//! one of them from holding is an open [`PendingFailure`] that is tried again each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,7 +141,7 @@ impl Facts {
 /// Something that should hold and could not be brought about: it stays open, and is tried again,
 /// until it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wound {
+pub struct PendingFailure {
     /// Which step.
     pub step: Step,
     /// Why it does not hold.
@@ -156,7 +156,7 @@ pub struct Plan {
     /// These wait for others.
     pub waiting: BTreeMap<Step, BTreeSet<Step>>,
     /// What could not be brought about.
-    pub wounds: Vec<Wound>,
+    pub pending_failures: Vec<PendingFailure>,
 }
 
 impl Plan {
@@ -214,7 +214,7 @@ fn applies(step: Step, facts: &Facts, barrier: Barrier) -> bool {
     }
 }
 
-/// What may be done now, what waits for what, and which wounds are open.
+/// What may be done now, what waits for what, and which pending failures are open.
 ///
 /// [`Step::Finish`] holds when the run is marked as done. While it does not, everything else is
 /// looked at each time, so that what has come undone (the endpoint enabled again, the pod gone) is
@@ -223,7 +223,7 @@ pub fn plan(facts: &Facts, barrier: Barrier) -> Plan {
     let mut plan = Plan {
         now: BTreeSet::new(),
         waiting: BTreeMap::new(),
-        wounds: Vec::new(),
+        pending_failures: Vec::new(),
     };
     if facts.holds(Step::Finish) {
         return plan;
@@ -234,7 +234,7 @@ pub fn plan(facts: &Facts, barrier: Barrier) -> Plan {
         }
         if let Fact::Failed(why) = facts.of(step) {
             let why = why.clone();
-            plan.wounds.push(Wound { step, why });
+            plan.pending_failures.push(PendingFailure { step, why });
         }
         let mut open = needs(step, facts, barrier);
         open.retain(|it| !facts.holds(*it));

@@ -8,7 +8,7 @@ use std::future::Future;
 use crate::act::{Fact, Facts, Step};
 use crate::lock::Lease;
 use crate::marks::{Persist, Reading, Revision};
-use crate::sight::{Known, OurSide, Side, Sighting};
+use crate::observation::{Known, Observation, OurSide, Side};
 use crate::verdict::Endpoint;
 
 /// How a conditional write ended.
@@ -24,12 +24,12 @@ pub enum Written {
 
 /// Looks at the primary, from all vantage points, and at ourselves.
 ///
-/// A certificate that we do not trust and a 401 or 403 are [`Ours::Identity`](crate::sight::Ours),
-/// a name that does not resolve is [`Ours::Dns`](crate::sight::Ours). A vantage point that does not
+/// A certificate that we do not trust and a 401 or 403 are [`Ours::Identity`](crate::observation::Ours),
+/// a name that does not resolve is [`Ours::Dns`](crate::observation::Ours). A vantage point that does not
 /// look (a monitor whose endpoint is disabled) is left out.
 pub trait LookOut {
     /// Asks all of them at once, each with its own timeout.
-    fn look(&self) -> impl Future<Output = (Vec<Sighting>, OurSide)> + Send;
+    fn look(&self) -> impl Future<Output = (Vec<Observation>, OurSide)> + Send;
 }
 
 /// The marks on the standby's operator Deployment.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::marks::{PAUSED, RUN};
+use crate::observation::{Observation, Ours, Saw};
 use crate::settings::Place;
-use crate::sight::{Ours, Saw, Sighting};
 
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,17 +158,17 @@ pub(crate) fn unreadable_time(place: &Place, name: &str, text: &str) -> Reason {
 }
 
 /// What each vantage point saw, in one line.
-pub fn down(sightings: &[Sighting]) -> String {
-    let each = sightings
+pub fn down(observations: &[Observation]) -> String {
+    let each = observations
         .iter()
         .map(|it| format!("{}: {}", it.from, it.saw));
     each.collect::<Vec<_>>().join(", ")
 }
 
 /// Why the blind are blind.
-pub(crate) fn blind(sightings: &[Sighting], witnesses: usize) -> Vec<Reason> {
-    let ours = |which: Ours| sightings.iter().any(|it| it.saw == Saw::Nothing(which));
-    let what = down(sightings);
+pub(crate) fn blind(observations: &[Observation], witnesses: usize) -> Vec<Reason> {
+    let ours = |which: Ours| observations.iter().any(|it| it.saw == Saw::Nothing(which));
+    let what = down(observations);
     let mut reasons = Vec::new();
     if ours(Ours::Dns) {
         let text = format!("names do not resolve here, so the primary may be well ({what})");
@@ -183,7 +183,7 @@ pub(crate) fn blind(sightings: &[Sighting], witnesses: usize) -> Vec<Reason> {
         reasons.push(Reason::new(Code::OurNetwork, text).then("ip route"));
     }
     if reasons.is_empty() {
-        let text = if sightings.is_empty() {
+        let text = if observations.is_empty() {
             "no vantage point has reported".to_owned()
         } else {
             format!("at least {witnesses} vantage points must see it down ({what})")

@@ -42,9 +42,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Aged, Epoch};
 use crate::lock::Lock;
 use crate::marks::{LAST_FAILOVER, Marks, Persist, RUN, Reading, Revision, Stage};
+use crate::observation::{self, Known, Observation, OurSide, Side, View};
 use crate::reason::{self, Code, Reason};
 use crate::settings::Settings;
-use crate::sight::{self, Known, OurSide, Side, Sighting, View};
 
 /// Where the failover stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub enum Endpoint {
 
 /// Something that keeps the standby from taking over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shortcoming {
+pub struct ReadinessBlocker {
     /// What is wrong, and where.
     pub what: String,
     /// The next command to type.
@@ -106,7 +106,7 @@ pub struct Look {
     /// Our own monotonic clock, now.
     pub mono: Duration,
     /// What each vantage point saw of the primary.
-    pub sightings: Vec<Sighting>,
+    pub observations: Vec<Observation>,
     /// How we are ourselves.
     pub ours: OurSide,
     /// The marks, read after the sights were in.
@@ -114,7 +114,7 @@ pub struct Look {
     /// The run lock, as [`LeaseWatch::judge`](crate::lock::LeaseWatch::judge) says.
     pub lock: Known<Lock>,
     /// What keeps the standby from taking over; nothing, if it is able.
-    pub standby: Known<Vec<Shortcoming>>,
+    pub standby: Known<Vec<ReadinessBlocker>>,
     /// The primary's endpoint.
     pub endpoint: Known<Endpoint>,
     /// Who holds the journal's term.
@@ -247,7 +247,7 @@ pub fn decide(settings: &Settings, memory: &mut Memory, look: &Look) -> Decision
         holdoff: None,
         valid_until: look.began.saturating_add(settings.look),
     };
-    let seen = sight::put_together(&look.sightings, look.ours, settings.witnesses);
+    let seen = observation::put_together(&look.observations, look.ours, settings.witnesses);
     // An answer stays an answer, however late it is heard of.
     let fresh = decision.still_valid(look.mono);
     let answers = matches!(seen.view, View::Answers(_));
@@ -334,7 +334,7 @@ struct Context<'a> {
     settings: &'a Settings,
     look: &'a Look,
     reading: &'a Reading,
-    seen: &'a sight::Seen,
+    seen: &'a observation::Seen,
 }
 
 impl Memory {

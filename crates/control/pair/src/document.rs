@@ -55,7 +55,7 @@ impl Document {
                 Origin::Line(lines.number(span.start))
             }),
             key: String::new(),
-            message: format!("this is no TOML: {}", error.message().replace('\n', ", ")),
+            message: format!("not valid TOML: {}", error.message().replace('\n', ", ")),
         })?;
         let mut document = Self::default();
         document.add(table.get_ref(), "", &lines);

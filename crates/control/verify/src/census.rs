@@ -34,9 +34,9 @@ pub(crate) struct Counted {
     /// So many of them were not looked for, because they were found before.
     pub(crate) before: u64,
     /// Those that are not there.
-    pub(crate) missing: Shortcomings,
+    pub(crate) missing: Mismatches,
     /// Those of another size.
-    pub(crate) resized: Shortcomings,
+    pub(crate) resized: Mismatches,
     /// Which of them are not as they should be, for whoever reads contents.
     pub(crate) bad: BTreeSet<SegmentId>,
     /// When the newest of them was written, by the store's clock.
@@ -57,12 +57,12 @@ impl Counted {
 
 /// How many, and the names of the first ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shortcomings {
+pub(crate) struct Mismatches {
     pub(crate) count: u64,
     pub(crate) named: Vec<String>,
 }
 
-impl Shortcomings {
+impl Mismatches {
     fn note(&mut self, what: impl FnOnce() -> String) {
         self.count += 1;
         if self.named.len() < NAMED {

@@ -27,7 +27,7 @@ const LATE: &str = "it has not answered in time";
 /// a second where everything answers.
 ///
 /// A recovery source that cannot be reached is [`Outcome::Unknown`] and, unlike what is unknown of
-/// the standby itself, no shortcoming: the primary's region may be dark, and its bucket with it,
+/// the standby itself, no readiness blocker: the primary's region may be dark, and its bucket with it,
 /// while the failover is under way. See [`keeps_from_failover`].
 pub async fn readiness(pair: &Pair, standby: &Region, deadline: Deadline) -> Vec<Finding> {
     let derived = derive(pair, Side::Secondary, Dr::Standby, false);

@@ -7,7 +7,7 @@ use backstay_cluster::loader::Stage;
 use backstay_cluster::{Pod, Region};
 use backstay_failover::act::{Fact, Facts, Step};
 use backstay_failover::edge::{Act, Traffic as _};
-use backstay_failover::sight::{self, Known};
+use backstay_failover::observation::{self, Known};
 use backstay_pair::Side;
 use backstay_probe::Outcome;
 use backstay_retry::Deadline;
@@ -45,10 +45,10 @@ fn failpoints(step: Step) -> Option<(&'static str, &'static str)> {
 impl World {
     /// Whether the standby's nodes have recovered: by their log; or, where a pod has been started
     /// again since and its log says nothing, by the term that only a recovery begins.
-    fn recovered(&self, pods: &[Pod], term: &Known<sight::Side>) -> bool {
+    fn recovered(&self, pods: &[Pod], term: &Known<observation::Side>) -> bool {
         let recovery = self.recoveries.follow(pods);
         let again = recovery.own_snapshot().is_some() && pods.iter().any(|pod| pod.ready);
-        let begun = *term == Known::Is(sight::Side::Secondary);
+        let begun = *term == Known::Is(observation::Side::Secondary);
         recovery.stage() == Stage::Patched || (again && begun)
     }
 
@@ -112,7 +112,7 @@ impl Act for World {
         let pods = pods.unwrap_or_default();
         // While the primary holds the term, nothing of this run has recovered or sealed it, whatever
         // the log of a pod from an earlier one says.
-        let earlier = term == Known::Is(sight::Side::Primary);
+        let earlier = term == Known::Is(observation::Side::Primary);
         let recovered = !earlier && self.recovered(&pods, &term);
         // The recovery's own lines say that it has sealed: it does not get there without.
         let sealed = !earlier && (self.journals.sealed() || recovered);

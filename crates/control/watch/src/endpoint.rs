@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use backstay_azure::{AzureError, Client, EndpointStatus};
 use backstay_failover::edge::Traffic;
-use backstay_failover::sight::{Known, Side};
+use backstay_failover::observation::{Known, Side};
 use backstay_failover::verdict::Endpoint;
 use backstay_names::NameError;
 use backstay_retry::Deadline;

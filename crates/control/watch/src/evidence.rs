@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use backstay_cluster::{Note, Severity};
 use backstay_failover::act::{Facts, Plan, Step};
 use backstay_failover::marks::{Persist, Stage};
+use backstay_failover::observation::Saw;
 use backstay_failover::reason::{self, Code};
-use backstay_failover::sight::Saw;
 use backstay_failover::timing::{Moments, Report};
 use backstay_failover::verdict::{Decision, Look, State};
 use backstay_retry::Deadline;
@@ -84,7 +84,7 @@ impl Evidence {
     }
 
     pub(crate) fn decided(&mut self, look: &Look, decision: &Decision) {
-        let answers = look.sightings.iter().any(|it| it.saw == Saw::Answers);
+        let answers = look.observations.iter().any(|it| it.saw == Saw::Answers);
         if answers && self.run.is_none() {
             self.moments = Moments {
                 failed: Some(self.now()),
@@ -126,7 +126,7 @@ impl Evidence {
         match (change.from.degraded_since, change.to.degraded_since) {
             (None, Some(_)) => {
                 self.moments.degraded = Some(now);
-                let seen = reason::down(&look.sightings);
+                let seen = reason::down(&look.observations);
                 let holdoff = self.world.settings.holdoff.as_secs();
                 let message = format!(
                     "The primary is down ({seen}); a failover begins in {holdoff} s if it stays so."
@@ -174,7 +174,7 @@ impl Evidence {
         if runs && self.moments.operator.is_some() {
             self.moments.pod_started.get_or_insert(now);
         }
-        tracing::debug!(run = self.run(), now = ?plan.now, wounds = ?plan.wounds, "the act");
+        tracing::debug!(run = self.run(), now = ?plan.now, pending_failures = ?plan.pending_failures, "the act");
     }
 
     /// The run is marked as done.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backstay_bucket::{Bucket, Role};
 use backstay_cluster::Region;
 use backstay_failover::act::Barrier;
-use backstay_failover::sight::{self, Known};
+use backstay_failover::observation::{self, Known};
 use backstay_global::identity;
 use backstay_global::recovery::outside::{Holder, HolderWatch, end_source};
 use backstay_pair::{Dr, Pair, Side, derive};
@@ -98,7 +98,7 @@ impl Journals {
     }
 
     /// Who holds the term of the primary's journal.
-    pub(crate) async fn term(&self) -> Known<sight::Side> {
+    pub(crate) async fn term(&self) -> Known<observation::Side> {
         let held = match self.held(Side::Primary).await {
             Ok(held) => held,
             Err(why) => return Known::Unknown(why),
@@ -110,9 +110,9 @@ impl Journals {
             Held::By(Side::Primary) => {
                 // It has gone on since, in a term of its own: what was sealed before is history.
                 self.sealed.store(false, Ordering::Release);
-                Known::Is(sight::Side::Primary)
+                Known::Is(observation::Side::Primary)
             }
-            Held::By(Side::Secondary) => Known::Is(sight::Side::Secondary),
+            Held::By(Side::Secondary) => Known::Is(observation::Side::Secondary),
             Held::Stranger { cluster_id, term } => Known::Unknown(format!(
                 "cluster {cluster_id} has begun term {term} in the primary's journal, and it is \
                  neither of the two"

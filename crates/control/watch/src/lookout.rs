@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use backstay_azure::{AzureError, Endpoint, EndpointMonitorStatus, EndpointStatus};
 use backstay_failover::edge::LookOut;
-use backstay_failover::sight::{Control, OurSide, Ours, Saw, Sighting};
+use backstay_failover::observation::{Control, Observation, OurSide, Ours, Saw};
 use backstay_pair::{Pair, Protocol, Side};
 use backstay_probe::{Header, MonitorConfig, Outcome, ProbeError, Protocol as ProbeProtocol, Spec};
 use tokio::net::TcpStream;
@@ -145,20 +145,20 @@ impl World {
 }
 
 impl LookOut for World {
-    async fn look(&self) -> (Vec<Sighting>, OurSide) {
+    async fn look(&self) -> (Vec<Observation>, OurSide) {
         let monitor = self.azure.endpoint_at(&self.primary_endpoint, Self::soon());
         let (own, monitor, ours) =
             tokio::join!(self.probe(Side::Primary), monitor, self.our_side());
         *self.endpoint_was.lock() = Some(switched(&monitor));
-        let mut sightings = vec![Sighting {
+        let mut observations = vec![Observation {
             from: OURS.to_owned(),
             saw: seen(&own),
         }];
-        sightings.extend(monitored(&monitor).map(|saw| Sighting {
+        observations.extend(monitored(&monitor).map(|saw| Observation {
             from: MONITOR.to_owned(),
             saw,
         }));
-        (sightings, ours)
+        (observations, ours)
     }
 }
 

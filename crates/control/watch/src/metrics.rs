@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use backstay_failover::sight::Side;
+use backstay_failover::observation::Side;
 use backstay_failover::verdict::{Endpoint, State};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -39,8 +39,8 @@ pub(crate) struct Metrics {
     state: Family<StateLabel, Gauge>,
     rounds: Counter,
     holdoff_left: Gauge<f64, AtomicU64>,
-    wounds: Gauge,
-    shortcomings: Gauge,
+    pending_failures: Gauge,
+    readiness_blockers: Gauge,
     secondary_holds_term: Gauge,
     primary_endpoint_enabled: Gauge,
 }
@@ -65,14 +65,14 @@ impl Metrics {
             metrics.holdoff_left.clone(),
         );
         registry.register(
-            "open_wounds",
+            "pending_failures",
             "Steps that should hold and could not be brought about",
-            metrics.wounds.clone(),
+            metrics.pending_failures.clone(),
         );
         registry.register(
-            "standby_shortcomings",
+            "standby_readiness_blockers",
             "What keeps the standby from taking over",
-            metrics.shortcomings.clone(),
+            metrics.readiness_blockers.clone(),
         );
         registry.register(
             "secondary_holds_term",
@@ -97,8 +97,10 @@ impl Metrics {
         let left = Duration::from_millis(picture.holdoff_left_ms.unwrap_or(0));
         self.holdoff_left.set(left.as_secs_f64());
         let count = |it: usize| i64::try_from(it).unwrap_or(i64::MAX);
-        self.wounds.set(count(picture.wounds.len()));
-        self.shortcomings.set(count(picture.shortcomings.len()));
+        self.pending_failures
+            .set(count(picture.pending_failures.len()));
+        self.readiness_blockers
+            .set(count(picture.readiness_blockers.len()));
         self.secondary_holds_term.set(match picture.term {
             Some(Side::Secondary) => 1,
             Some(Side::Primary) => 0,

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use backstay_failover::act::{Facts, Plan, Step, Wound};
+use backstay_failover::act::{Facts, PendingFailure, Plan, Step};
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::Lock;
 use backstay_failover::marks::{Run, Stage};
+use backstay_failover::observation::{Known, Observation, Side};
 use backstay_failover::reason::Reason;
-use backstay_failover::sight::{Known, Side, Sighting};
 use backstay_failover::verdict::{Decision, Endpoint, Look, State};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ pub struct Picture {
     /// Why, the most important first.
     pub reasons: Vec<Reason>,
     /// What each vantage point saw of the primary.
-    pub sightings: Vec<Sighting>,
+    pub observations: Vec<Observation>,
     /// Who holds the journal's term; nothing, if that is not known.
     pub term: Option<Side>,
     /// Whether the primary's endpoint is enabled; nothing, if that is not known.
@@ -70,7 +70,7 @@ pub struct Picture {
     /// Who has the run lock.
     pub lock: Option<String>,
     /// What keeps the standby from taking over.
-    pub shortcomings: Vec<String>,
+    pub readiness_blockers: Vec<String>,
     /// Where the global name points.
     pub name: Vec<IpAddr>,
     /// The regions, the primary first.
@@ -78,7 +78,7 @@ pub struct Picture {
     /// The act's steps, while a run is under way.
     pub steps: Vec<StepView>,
     /// What should hold and does not.
-    pub wounds: Vec<Wound>,
+    pub pending_failures: Vec<PendingFailure>,
 }
 
 /// A run of the act.
@@ -110,14 +110,14 @@ impl Picture {
     /// What a look has found and what was decided on it.
     pub(crate) fn of(look: &Look, decision: &Decision, me: &str) -> Self {
         let marks = look.reading.known().map(|it| &it.marks);
-        let shortcomings = match &look.standby {
+        let readiness_blockers = match &look.standby {
             Known::Is(all) => all.iter().map(|it| it.what.clone()).collect(),
             Known::Unknown(why) => vec![format!("not known: {why}")],
         };
         Self {
             state: decision.state,
             reasons: decision.reasons.clone(),
-            sightings: look.sightings.clone(),
+            observations: look.observations.clone(),
             term: look.term.known().copied(),
             endpoint: look.endpoint.known().copied(),
             degraded_since: marks.and_then(|it| it.degraded_since),
@@ -128,7 +128,7 @@ impl Picture {
                 Some(Lock::Held(by)) => Some(by.clone()),
                 Some(Lock::Free(_)) | None => None,
             },
-            shortcomings,
+            readiness_blockers,
             ..Self::default()
         }
     }
@@ -142,6 +142,6 @@ impl Picture {
             now: plan.now.contains(&step),
         });
         self.steps = steps.collect();
-        self.wounds = plan.wounds;
+        self.pending_failures = plan.pending_failures;
     }
 }

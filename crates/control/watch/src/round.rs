@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_failover::act::{Fact, Step, Wound, plan};
+use backstay_failover::act::{Fact, PendingFailure, Step, plan};
 use backstay_failover::edge::{Act, Locked, LookOut, Marked, Traffic, Written};
 use backstay_failover::lock::{LeaseWatch, Lock};
 use backstay_failover::marks::{Persist, Revision};
-use backstay_failover::sight::{Known, OurSide, Sighting};
+use backstay_failover::observation::{Known, Observation, OurSide};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Decision, Demand, Look, Memory, Next, State, decide};
 use backstay_retry::{Deadline, Warrant};
@@ -175,7 +175,7 @@ impl Watcher {
     async fn decide(
         &mut self,
         began: Duration,
-        (sightings, ours): &(Vec<Sighting>, OurSide),
+        (observations, ours): &(Vec<Observation>, OurSide),
     ) -> (Look, Decision) {
         let world = &self.world;
         let (reading, lease, endpoint, term, standby) = tokio::join!(
@@ -199,7 +199,7 @@ impl Watcher {
         let look = Look {
             began,
             mono,
-            sightings: sightings.clone(),
+            observations: observations.clone(),
             ours: *ours,
             reading,
             lock,
@@ -289,7 +289,7 @@ impl Watcher {
         let azure = self.world.azure.under(Warrant::of(OnRecord { world, run }));
         if let Err(error) = self.world.disable(&azure, Deadline::after(ATTEMPT)).await {
             let (step, why) = (Step::Disable, error.to_string());
-            picture.wounds = vec![Wound { step, why }];
+            picture.pending_failures = vec![PendingFailure { step, why }];
         }
     }
 

@@ -7,7 +7,7 @@ use backstay_failover::clock::Epoch;
 use backstay_failover::edge::{Locked, Marked, Written};
 use backstay_failover::lock::{LEASE, Lease};
 use backstay_failover::marks::{Marks, Persist, Reading, Revision};
-use backstay_failover::sight::Known;
+use backstay_failover::observation::Known;
 use backstay_retry::Deadline;
 
 use crate::world::World;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use backstay_failover::sight::Known;
-use backstay_failover::verdict::Shortcoming;
+use backstay_failover::observation::Known;
+use backstay_failover::verdict::ReadinessBlocker;
 use backstay_verify::{Finding, Outcome, keeps_from_failover, readiness};
 
 use crate::world::World;
@@ -17,12 +17,12 @@ const NOT_ABLE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Kept {
     at: Instant,
-    found: Known<Vec<Shortcoming>>,
+    found: Known<Vec<ReadinessBlocker>>,
 }
 
 impl World {
     /// What keeps the standby from taking over.
-    pub(crate) async fn able(&self) -> Known<Vec<Shortcoming>> {
+    pub(crate) async fn able(&self) -> Known<Vec<ReadinessBlocker>> {
         let kept = self.standby_was.lock().as_ref().and_then(|kept| {
             let able = kept.found.known().is_some_and(Vec::is_empty);
             let fresh = kept.at.elapsed() < if able { ABLE } else { NOT_ABLE };
@@ -31,7 +31,7 @@ impl World {
         if let Some(found) = kept {
             return found;
         }
-        let found = self.shortcomings().await;
+        let found = self.readiness_blockers().await;
         *self.standby_was.lock() = Some(Kept {
             at: Instant::now(),
             found: found.clone(),
@@ -39,20 +39,20 @@ impl World {
         found
     }
 
-    async fn shortcomings(&self) -> Known<Vec<Shortcoming>> {
+    async fn readiness_blockers(&self) -> Known<Vec<ReadinessBlocker>> {
         let found = readiness(&self.pair, &self.standby, Self::soon()).await;
         let against = found.iter().filter(|it| keeps_from_failover(it));
-        Known::Is(against.map(shortcoming).collect())
+        Known::Is(against.map(readiness_blocker).collect())
     }
 }
 
-fn shortcoming(finding: &Finding) -> Shortcoming {
+fn readiness_blocker(finding: &Finding) -> ReadinessBlocker {
     let unknown = match finding.outcome {
         Outcome::Unknown => "not known: ",
         Outcome::Ok | Outcome::Fails => "",
     };
     let remedy = Some(finding.next.clone());
-    Shortcoming {
+    ReadinessBlocker {
         what: format!("{}: {unknown}{}", finding.check, finding.sentence),
         remedy: remedy.filter(|it| !it.is_empty()),
     }

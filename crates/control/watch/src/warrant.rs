@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use backstay_failover::edge::Marked;
-use backstay_failover::sight::Known;
+use backstay_failover::observation::Known;
 use backstay_retry::{Asked, Authority, Unwarranted};
 
 use crate::world::World;

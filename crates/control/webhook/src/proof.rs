@@ -70,7 +70,7 @@ pub(crate) fn key_id(token: &str) -> Result<String, &'static str> {
     if token.len() > MAX_TOKEN {
         return Err("the token is longer than any of Entra's");
     }
-    let header = decode_header(token).map_err(|_| "the token is no JWT that can be read")?;
+    let header = decode_header(token).map_err(|_| "the token is not a valid JWT")?;
     if header.alg != Algorithm::RS256 {
         return Err("the token is not signed by RS256");
     }
@@ -131,6 +131,6 @@ fn why(kind: &ErrorKind) -> &'static str {
         ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => {
             "the token lacks exp, nbf, iss or aud, or they cannot be read"
         }
-        _ => "the token is no JWT that can be read",
+        _ => "the token is not a valid JWT",
     }
 }

@@ -1,4 +1,4 @@
-//! What a container is started with, and its commands: program, environment, folder, leash.
+//! What a container is started with, and its commands: program, environment, folder, watchdog.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -129,8 +129,8 @@ pub(crate) fn curl_config(address: Ipv4Addr) -> String {
 #[derive(Debug)]
 pub(crate) struct Started {
     child: Child,
-    /// Held open: its end is the process's end, if it knows the leash.
-    _leash: Option<ChildStdin>,
+    /// Held open: its end is the process's end, if it knows the watchdog.
+    _parent_pipe: Option<ChildStdin>,
 }
 
 impl Started {
@@ -160,11 +160,11 @@ pub(crate) fn start(
         .stderr(writer)
         .process_group(0);
     let mut child = command.spawn()?;
-    let leash = child.stdin.take();
+    let watchdog = child.stdin.take();
     let output = pipe::Receiver::from_owned_fd(reader.into())?;
     let started = Started {
         child,
-        _leash: leash,
+        _parent_pipe: watchdog,
     };
     Ok((started, output))
 }

@@ -10,7 +10,7 @@
 //!   values of variables, in commands and in what is run by `kubectl exec` (`paths`).
 //!
 //! # Nothing is left behind
-//! A process has three leashes. Its standard input is a pipe from the agent, whose end a program
+//! A process has three watchdogs. Its standard input is a pipe from the agent, whose end a program
 //! of this project takes for its own. Its group is recorded in the agent's folder, with what tells
 //! it from a later one of the same id. And it carries a variable that names its container's
 //! folder. The agent ends what is left of a container when its process has ended, and the next

@@ -96,7 +96,7 @@ pub(crate) fn events<T: Send>(
     watch: impl Stream<Item = Result<watcher::Event<T>, watcher::Error>> + Send,
 ) -> impl Stream<Item = watcher::Event<T>> + Send {
     watch.default_backoff().filter_map(|event| {
-        let event = event.inspect_err(|error| tracing::warn!(%error, "a watch is begun anew"));
+        let event = event.inspect_err(|error| tracing::warn!(%error, "a watch is begun again"));
         futures::future::ready(event.ok())
     })
 }

@@ -64,7 +64,7 @@ impl Proxy {
 
     /// Passes on everything.
     pub(crate) fn router(self: Arc<Self>) -> Router {
-        Router::new().fallback(pass_on).with_state(self)
+        Router::new().fallback(forward).with_state(self)
     }
 
     /// Where a request goes now.
@@ -217,7 +217,7 @@ impl Wanted {
     }
 }
 
-async fn pass_on(
+async fn forward(
     State(proxy): State<Arc<Proxy>>,
     Extension(peer): Extension<Peer>,
     request: Request,

@@ -1,7 +1,7 @@
 //! Child processes that never outlive their parent.
 //!
 //! A lab that leaves a process behind has changed the machine it ran on, so a child has three
-//! leashes. The handle kills it when dropped, which covers errors and Ctrl-C. It has its own
+//! watchdogs. The handle kills it when dropped, which covers errors and Ctrl-C. It has its own
 //! process group, so that a Ctrl-C in the terminal reaches the parent first and the parent
 //! decides. And its standard input is a pipe from the parent: our own programs end when that pipe
 //! closes, which the kernel sees to even when the parent itself was killed with SIGKILL.
@@ -54,7 +54,7 @@ pub struct Child {
     child: tokio::process::Child,
     group: Option<Pid>,
     /// Held open: its end is the child's end.
-    _leash: Option<ChildStdin>,
+    _parent_pipe: Option<ChildStdin>,
 }
 
 impl Child {
@@ -85,12 +85,12 @@ impl Child {
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn()?;
-        let leash = child.stdin.take();
+        let watchdog = child.stdin.take();
         let group = child.id().and_then(|pid| i32::try_from(pid).ok());
         Ok(Self {
             group: group.map(Pid::from_raw),
             child,
-            _leash: leash,
+            _parent_pipe: watchdog,
         })
     }
 

@@ -421,7 +421,7 @@ fn parse_row(what: &'static str, line: &[u8]) -> Result<Option<Row>, ClientError
         .map_err(|error| ClientError::Nonsense {
             what,
             problem: format!(
-                "a row is no JSON object: {error}: {}",
+                "a row is not a JSON object: {error}: {}",
                 excerpt(&String::from_utf8_lossy(line))
             ),
         })

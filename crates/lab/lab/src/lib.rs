@@ -5,10 +5,10 @@
 //! everything that is known about them comes over HTTP or out of their buckets. Nothing here
 //! looks into a node.
 //!
-//! - [`up`]: a lab that runs: the supervisor, what it furnishes, disasters, status;
+//! - [`up`]: a lab that runs: the supervisor, what it provisions, disasters, status;
 //! - [`cluster`]: the process of one region; [`gate`]: the wires, which can be cut; [`place`]: its
 //!   addresses and folders; [`control`]: commands to one that runs;
-//! - [`child`], [`leash`]: processes that never outlive their parent;
+//! - [`child`], [`watchdog`]: processes that never outlive their parent;
 //! - [`client`]: the few calls of a node's HTTP API that a client of it makes;
 //! - [`workload`]: log lines with identities, the senders that retry them, the ledger of what was
 //!   acknowledged, and the verdict;
@@ -24,9 +24,9 @@ pub mod cluster;
 pub mod control;
 pub mod drill;
 pub mod gate;
-pub mod leash;
 pub mod place;
 pub mod region;
 pub mod supervisor;
 pub mod up;
+pub mod watchdog;
 pub mod workload;

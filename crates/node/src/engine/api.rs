@@ -132,7 +132,7 @@ pub enum IngestError {
 
 impl IngestError {
     /// Whether the batch is surely not stored, so that another node may take it.
-    pub fn is_untaken(&self) -> bool {
+    pub fn is_not_stored(&self) -> bool {
         !matches!(self, Self::Unavailable { .. })
     }
 

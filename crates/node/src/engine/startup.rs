@@ -59,7 +59,7 @@ pub enum StartError {
     },
     /// The loaded state has no bucket to write to, or not the own one.
     #[error(
-        "the state of cluster {cluster} names no writable bucket; restore its newest snapshot or recover it anew"
+        "the state of cluster {cluster} names no writable bucket; restore its newest snapshot or recover it again"
     )]
     NoWritableBucket {
         /// The cluster.

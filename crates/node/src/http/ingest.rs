@@ -155,14 +155,14 @@ const AGAIN: Duration = Duration::from_millis(50);
 struct Refusal {
     error: ApiError,
     /// It is surely not stored.
-    is_untaken: bool,
+    is_not_stored: bool,
 }
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
         Self {
             error,
-            is_untaken: true,
+            is_not_stored: true,
         }
     }
 }
@@ -170,7 +170,7 @@ impl From<ApiError> for Refusal {
 impl From<IngestError> for Refusal {
     fn from(error: IngestError) -> Self {
         Self {
-            is_untaken: error.is_untaken(),
+            is_not_stored: error.is_not_stored(),
             error: error.into(),
         }
     }
@@ -179,10 +179,10 @@ impl From<IngestError> for Refusal {
 impl From<NotAnswered> for Refusal {
     fn from(error: NotAnswered) -> Self {
         match error {
-            NotAnswered::Untaken(error) => error.into(),
+            NotAnswered::NotStored(error) => error.into(),
             NotAnswered::Perhaps(error) => Self {
                 error,
-                is_untaken: false,
+                is_not_stored: false,
             },
         }
     }
@@ -194,14 +194,16 @@ impl Delivery {
     where
         F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
     {
-        let is_passed_on = peers::is_passed_on(&self.parts);
+        let is_forwarded = peers::is_forwarded(&self.parts);
         match self.store(decode).await {
             Ok(response) => Ok(response),
-            Err(refusal) if is_passed_on && refusal.error.is_lasting() => {
+            Err(refusal) if is_forwarded && refusal.error.is_lasting() => {
                 Ok(peers::lasting(refusal.error))
             }
-            Err(refusal) if is_passed_on && refusal.is_untaken && refusal.error.is_temporary() => {
-                Ok(peers::untaken(refusal.error))
+            Err(refusal)
+                if is_forwarded && refusal.is_not_stored && refusal.error.is_temporary() =>
+            {
+                Ok(peers::not_stored(refusal.error))
             }
             Err(refusal) => Err(refusal.error),
         }
@@ -278,8 +280,8 @@ impl Taker<'_> {
                 .await;
             let refusal = match stored {
                 Ok(_) => return Ok(None),
-                Err(IngestError::Elsewhere { url }) if !peers::is_passed_on(self.parts) => {
-                    match self.pass_on(&url, received.clone(), key.is_some()).await {
+                Err(IngestError::Elsewhere { url }) if !peers::is_forwarded(self.parts) => {
+                    match self.forward(&url, received.clone(), key.is_some()).await {
                         Ok(answer) => return Ok(Some(answer)),
                         Err(refusal) => refusal,
                     }
@@ -290,16 +292,16 @@ impl Taker<'_> {
                 Err(error) => return Err(error.into()),
             };
             // One that may be stored is sent again only where that stores it once.
-            let may_repeat = refusal.is_untaken || key.is_some();
+            let may_repeat = refusal.is_not_stored || key.is_some();
             self.engine.look_again().await;
-            if !may_repeat || peers::is_passed_on(self.parts) || Instant::now() >= deadline {
+            if !may_repeat || peers::is_forwarded(self.parts) || Instant::now() >= deadline {
                 return Err(refusal);
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn pass_on(
+    async fn forward(
         &self,
         url: &str,
         received: Bytes,
@@ -313,12 +315,12 @@ impl Taker<'_> {
             }
         };
         tokio::select! {
-            answer = self.peers.pass_on(url, self.parts, received) => Ok(answer?),
+            answer = self.peers.forward(url, self.parts, received) => Ok(answer?),
             () = gone => Err(Refusal {
                 error: ApiError::not_ready(format!(
                     "the node at {url} had to take this batch and has fallen silent; send it again with the same idempotency key"
                 )),
-                is_untaken: false,
+                is_not_stored: false,
             }),
         }
     }

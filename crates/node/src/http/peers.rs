@@ -21,9 +21,9 @@ use crate::http::error::ApiError;
 
 /// A request that was passed on once is not passed on again: two nodes that disagree about who
 /// answers it must not send it in circles.
-const PASSED_ON: HeaderName = HeaderName::from_static("backstay-passed-on");
+const FORWARDED: HeaderName = HeaderName::from_static("backstay-forwarded");
 /// An answer to a request that was passed on: nothing was done, another node may do it.
-const UNTAKEN: HeaderName = HeaderName::from_static("backstay-untaken");
+const NOT_STORED: HeaderName = HeaderName::from_static("backstay-not-stored");
 /// Likewise: it is refused, and no other node, nor another try soon, would do better.
 const LASTING: HeaderName = HeaderName::from_static("backstay-lasting");
 
@@ -45,8 +45,8 @@ const OF_THE_CONNECTION: [HeaderName; 15] = [
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
-    PASSED_ON,
-    UNTAKEN,
+    FORWARDED,
+    NOT_STORED,
     LASTING,
 ];
 
@@ -65,21 +65,21 @@ pub(super) struct Peers {
 #[derive(Debug)]
 pub(super) enum NotAnswered {
     /// It has surely done nothing, so another one may be asked.
-    Untaken(ApiError),
+    NotStored(ApiError),
     /// It may have done what was asked.
     Perhaps(ApiError),
 }
 
 /// Whether another node has passed this request on.
-pub(super) fn is_passed_on(parts: &Parts) -> bool {
-    parts.headers.contains_key(PASSED_ON)
+pub(super) fn is_forwarded(parts: &Parts) -> bool {
+    parts.headers.contains_key(FORWARDED)
 }
 
 /// The answer to a node that has passed a request on which was not even looked at.
-pub(super) fn untaken(error: ApiError) -> Response {
+pub(super) fn not_stored(error: ApiError) -> Response {
     let mut response = error.into_response();
     let headers = response.headers_mut();
-    headers.insert(UNTAKEN, HeaderValue::from_static("1"));
+    headers.insert(NOT_STORED, HeaderValue::from_static("1"));
     response
 }
 
@@ -106,7 +106,7 @@ impl Peers {
     }
 
     /// Sends the request to the node at `url`, and answers what it answers, as it comes.
-    pub(super) async fn pass_on(
+    pub(super) async fn forward(
         &self,
         url: &str,
         parts: &Parts,
@@ -119,9 +119,9 @@ impl Peers {
         let target = format!("{}{path}", url.trim_end_matches('/'));
         let mut request = self
             .client()
-            .map_err(NotAnswered::Untaken)?
+            .map_err(NotAnswered::NotStored)?
             .request(parts.method.clone(), target)
-            .header(PASSED_ON, "1");
+            .header(FORWARDED, "1");
         for (name, value) in end_to_end(&parts.headers) {
             request = request.header(name, value);
         }
@@ -133,16 +133,16 @@ impl Peers {
             ));
             match was_sent {
                 true => NotAnswered::Perhaps(error),
-                false => NotAnswered::Untaken(error),
+                false => NotAnswered::NotStored(error),
             }
         })?;
-        let is_untaken = answer.headers().contains_key(UNTAKEN);
+        let is_not_stored = answer.headers().contains_key(NOT_STORED);
         let is_lasting = answer.headers().contains_key(LASTING);
-        if !is_lasting && (is_untaken || answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
+        if !is_lasting && (is_not_stored || answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
             let text = answer.text().await.unwrap_or_default();
             let error = ApiError::not_ready(format!("the node at {url} says: {}", said(&text)));
-            return Err(match is_untaken {
-                true => NotAnswered::Untaken(error),
+            return Err(match is_not_stored {
+                true => NotAnswered::NotStored(error),
                 false => NotAnswered::Perhaps(error),
             });
         }

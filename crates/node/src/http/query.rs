@@ -96,7 +96,7 @@ async fn here_or_elsewhere(
         .and_then(|ticket| engine.home(&ticket.host));
     let starts = matches!(engine.phase(), Phase::Starting(_) | Phase::Failed(_));
     let is_here = engine.searches() && home.is_none();
-    let is_answered_here = is_here || starts || peers::is_passed_on(&parts);
+    let is_answered_here = is_here || starts || peers::is_forwarded(&parts);
     // Another node knows its own administrator. Whoever has no token at all is refused anywhere, and
     // nobody has to read what such a one sends.
     if is_answered_here || auth::token(&parts.headers).is_none() {
@@ -108,7 +108,7 @@ async fn here_or_elsewhere(
         return Ok(next.run(request).await);
     }
     if let Some(url) = home {
-        match peers.pass_on(&url, &parts, body.clone()).await {
+        match peers.forward(&url, &parts, body.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(error) => tracing::debug!(?error, "a job is out of reach"),
         }
@@ -121,9 +121,9 @@ async fn here_or_elsewhere(
     let mut last = None;
     loop {
         for url in engine.searchers() {
-            match peers.pass_on(&url, &parts, body.clone()).await {
+            match peers.forward(&url, &parts, body.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(NotAnswered::Untaken(error) | NotAnswered::Perhaps(error)) => {
+                Err(NotAnswered::NotStored(error) | NotAnswered::Perhaps(error)) => {
                     last = Some(error);
                 }
             }

@@ -373,7 +373,7 @@ impl GlobalLog {
             {
                 return Err(CommitError::Stale {
                     at: state.position(),
-                    detail: format!("the cluster was recovered anew ({id})"),
+                    detail: format!("the cluster was recovered again ({id})"),
                 });
             }
         }

@@ -246,7 +246,7 @@ async fn body(body: Body) -> Result<Value, ArmError> {
     if value.is_object() {
         Ok(value)
     } else {
-        Err(invalid("it is no JSON object".to_owned()))
+        Err(invalid("it is not a JSON object".to_owned()))
     }
 }
 

@@ -223,7 +223,7 @@ fn relative_name(name: Option<String>) -> Result<String, Invalid> {
         Ok(name.to_ascii_lowercase())
     } else {
         Err(Invalid::bad(format!(
-            "dnsConfig.relativeName '{}' is no DNS label: 1 to 63 letters, digits and hyphens, with \
+            "dnsConfig.relativeName '{}' is not a valid DNS label: 1 to 63 letters, digits and hyphens, with \
              no hyphen at its ends.",
             shown(&name)
         )))

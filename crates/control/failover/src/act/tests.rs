@@ -163,8 +163,8 @@ fn what_may_be_done_now() {
     for (name, barrier, holds, failed, wanted) in cases {
         let plan = plan(&facts(holds, failed), barrier);
         assert_eq!(plan.now, wanted.iter().copied().collect(), "{name}");
-        let wounds: Vec<_> = plan.wounds.iter().map(|it| it.step).collect();
-        assert_eq!(wounds, failed, "{name}");
+        let pending_failures: Vec<_> = plan.pending_failures.iter().map(|it| it.step).collect();
+        assert_eq!(pending_failures, failed, "{name}");
     }
 }
 
@@ -339,7 +339,7 @@ proptest! {
     }
 
     /// As long as sealing or disabling does not hold, it is among what is done now or it waits for
-    /// the lock; and when it has failed, it is an open wound, however often it was tried.
+    /// the lock; and when it has failed, it is an pending failure, however often it was tried.
     #[test]
     fn sealing_and_disabling_are_never_skipped(
         holds in prop::collection::btree_set(prop::sample::select(&Step::ALL[..9]), 0..9),
@@ -354,8 +354,8 @@ proptest! {
                 continue;
             }
             prop_assert_eq!(plan.now.contains(&step), holds.contains(&Step::Lock));
-            let wound = plan.wounds.iter().any(|it| it.step == step);
-            prop_assert_eq!(wound, failed.contains(&step));
+            let pending_failure = plan.pending_failures.iter().any(|it| it.step == step);
+            prop_assert_eq!(pending_failure, failed.contains(&step));
             prop_assert!(!plan.now.contains(&Step::Finish) && !plan.now.contains(&Step::Traffic));
         }
     }

@@ -6,20 +6,20 @@ use super::{Context, Countdown, Decision, Demand, Memory, Next, State, cooldown,
 use crate::clock::{Aged, Epoch};
 use crate::lock::Lock;
 use crate::marks::{Marks, Persist};
+use crate::observation::{Known, View};
 use crate::reason::{self, Code, Reason};
 use crate::settings::Settings;
-use crate::sight::{Known, View};
 
 pub(super) fn decide(context: &Context<'_>, memory: &Memory, decision: &mut Decision) {
     let mut against = match &context.seen.view {
         View::Answers(from) => answers(context, memory, decision, from),
         View::Down(_) => down(context, memory, decision),
-        View::Blind(sightings) => {
+        View::Blind(observations) => {
             decision.state = match memory.degraded {
                 Some(_) => State::Holding,
                 None => State::Suspect,
             };
-            reason::blind(sightings, context.settings.witnesses)
+            reason::blind(observations, context.settings.witnesses)
         }
     };
     if decision.persist.is_none() && memory.owes(&context.reading.marks) {
@@ -297,7 +297,7 @@ fn refusals(context: &Context<'_>, memory: &Memory) -> Vec<Reason> {
         against.push(Reason::new(Code::StillTrusted, text));
     }
     match &look.standby {
-        Known::Is(shortcomings) => against.extend(shortcomings.iter().map(|it| {
+        Known::Is(readiness_blockers) => against.extend(readiness_blockers.iter().map(|it| {
             let text = format!("the standby cannot take over: {}", it.what);
             let mut reason = Reason::new(Code::StandbyNotAble, text);
             reason.next.clone_from(&it.remedy);
@@ -332,10 +332,10 @@ fn begin(context: &Context<'_>, decision: &mut Decision) {
         // Both are among the refusals.
         Known::Is(Lock::Held(_)) | Known::Unknown(_) => {}
     }
-    let sightings = match &context.seen.view {
-        View::Down(sightings) | View::Blind(sightings) => reason::down(sightings),
+    let observations = match &context.seen.view {
+        View::Down(observations) | View::Blind(observations) => reason::down(observations),
         View::Answers(_) => "it answers, but a person wants it".to_owned(),
     };
-    let text = format!("the standby takes over ({sightings})");
+    let text = format!("the standby takes over ({observations})");
     decision.reasons.push(Reason::new(Code::Begins, text));
 }

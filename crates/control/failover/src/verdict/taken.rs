@@ -3,8 +3,8 @@
 use super::{Context, Decision, Endpoint, Next, State};
 use crate::lock::Lock;
 use crate::marks::{Marks, Persist, RUN, Run, Stage};
+use crate::observation::{Known, Side, View};
 use crate::reason::{Code, Reason};
-use crate::sight::{Known, Side, View};
 
 /// A run is under way: whoever has the lock carries it on.
 pub(super) fn acting(context: &Context<'_>, decision: &mut Decision) {

@@ -6,7 +6,7 @@ mod taken;
 
 use super::*;
 use crate::marks::Run;
-use crate::sight::{Control, Ours, Saw};
+use crate::observation::{Control, Ours, Saw};
 
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -35,7 +35,7 @@ fn look(at: u64, saw: Saw, marks: &Marks) -> Look {
     Look {
         began: seconds(at),
         mono: seconds(at),
-        sightings: vec![Sighting {
+        observations: vec![Observation {
             from: "here".to_owned(),
             saw,
         }],

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backstay_failover::act::{Barrier, Fact, Facts, Step, plan};
 use backstay_failover::lock::LeaseWatch;
 use backstay_failover::marks::Persist;
-use backstay_failover::sight::Saw;
+use backstay_failover::observation::Saw;
 use backstay_failover::verdict::{Decision, Endpoint, Memory, Next, State, decide};
 
 use crate::bug::Bug;
@@ -416,10 +416,10 @@ impl Instance {
         let mut plan = plan(&self.facts, scenario.barrier);
         trace.say(at, || {
             format!(
-                "{} does {:?}, wounds {:?}",
+                "{} does {:?}, pending_failures {:?}",
                 self.me(),
                 plan.now,
-                plan.wounds
+                plan.pending_failures
             )
         });
         match self.bug {

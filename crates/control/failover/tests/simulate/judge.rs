@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use backstay_failover::marks::{Marks, Stage};
-use backstay_failover::sight::Saw;
+use backstay_failover::observation::Saw;
 use backstay_failover::verdict::Endpoint;
 
 use crate::scenario::{Fate, Scenario};

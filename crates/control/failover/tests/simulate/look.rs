@@ -4,8 +4,8 @@
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::{Lease, Lock};
 use backstay_failover::marks::Reading;
-use backstay_failover::sight::{Control, Known, OurSide, Ours, Saw, Side, Sighting};
-use backstay_failover::verdict::{Demand, Endpoint, Look, Shortcoming};
+use backstay_failover::observation::{Control, Known, Observation, OurSide, Ours, Saw, Side};
+use backstay_failover::verdict::{Demand, Endpoint, Look, ReadinessBlocker};
 
 use crate::bug::Bug;
 use crate::instance::Instance;
@@ -52,13 +52,13 @@ impl Instance {
             Some((Endpoint::Disabled, _)) => None,
             None => Some(Saw::Nothing(Ours::Network)),
         };
-        let mut sightings = vec![("here", probe)];
-        sightings.extend(monitor.map(|it| ("traffic manager", it)));
+        let mut observations = vec![("here", probe)];
+        observations.extend(monitor.map(|it| ("traffic manager", it)));
         if bug(Bug::TrustIgnored) {
-            sightings.retain(|it| it.1 != Saw::StillTrusted);
+            observations.retain(|it| it.1 != Saw::StillTrusted);
         }
         if bug(Bug::AlertsDecide) && at < self.alarmed_until {
-            sightings = vec![("alert", Saw::GivenUp)];
+            observations = vec![("alert", Saw::GivenUp)];
         }
         let mono = self.mono(at);
         let lasts = scenario.settings.lease;
@@ -93,9 +93,9 @@ impl Instance {
                 self.mono(got.began)
             },
             mono,
-            sightings: sightings
+            observations: observations
                 .into_iter()
-                .map(|(from, saw)| Sighting {
+                .map(|(from, saw)| Observation {
                     from: from.to_owned(),
                     saw,
                 })
@@ -107,7 +107,7 @@ impl Instance {
             standby: match (&reading, able) {
                 (None, _) => unknown(),
                 (Some(_), true) => Known::Is(Vec::new()),
-                (Some(_), false) => Known::Is(vec![Shortcoming {
+                (Some(_), false) => Known::Is(vec![ReadinessBlocker {
                     what: "the snapshot cannot be loaded".to_owned(),
                     remedy: None,
                 }]),

@@ -7,7 +7,7 @@ use backstay_failover::act::Barrier;
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::Lease;
 use backstay_failover::marks::{Marks, PAUSED, Persist, Reading, Revision, Stage};
-use backstay_failover::sight::{Saw, Side};
+use backstay_failover::observation::{Saw, Side};
 use backstay_failover::verdict::Endpoint;
 
 use crate::bug::Bug;

@@ -86,7 +86,7 @@ impl Site {
             )),
             // Another ingress than nginx's is nobody's to scale; the global name proves it at the end.
             Err(error) if error.is_not_found() => Ok(Answer::Holds(format!(
-                "there is no Deployment {INGRESS_CONTROLLER}: not looked at"
+                "the Deployment {INGRESS_CONTROLLER} does not exist: not looked at"
             ))),
             Err(error) => Err(told(error)),
         }

@@ -67,12 +67,12 @@ proptest! {
 
 #[test]
 fn the_first_ones_are_named() {
-    let mut some = Shortcomings::default();
+    let mut some = Mismatches::default();
     for of in 0..5 {
         some.note(|| of.to_string());
     }
     assert_eq!(some.described(), "5 (0, 1, 2, …)");
-    let mut one = Shortcomings::default();
+    let mut one = Mismatches::default();
     one.note(|| "x".to_owned());
     assert_eq!(one.described(), "1 (x)");
     one.add(some);
@@ -153,7 +153,7 @@ async fn only_what_has_come_since_is_looked_for() {
         let missing: Vec<String> = all.iter().skip(10).take(1).map(Segment::key).collect();
         assert_eq!(counted.missing.named, missing, "{new}");
         assert_eq!((counted.segments, counted.before), (10 + new as u64, 10));
-        assert_eq!(counted.resized, Shortcomings::default());
+        assert_eq!(counted.resized, Mismatches::default());
         let bytes: u64 = all.iter().map(|it| it.size).sum();
         assert_eq!(counted.bytes, bytes);
         // One that is in another bucket by now, or of another size, is another one.

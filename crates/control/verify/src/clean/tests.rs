@@ -114,7 +114,7 @@ async fn an_old_state_is_not_gone_on_from() {
     let path = standby.stage.path(Side::Primary);
     std::fs::remove_dir_all(&path).unwrap();
     let primary = standby.stage.start(Side::Primary, false).await;
-    primary.repository("anew").await;
+    primary.repository("another").await;
     primary.snapshot().await;
     standby.fails("would go on from there").await;
     // In the disaster nobody knows who held the term.

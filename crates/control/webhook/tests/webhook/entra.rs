@@ -86,12 +86,12 @@ async fn forgeries_are_refused_and_the_log_says_why() {
         (
             "no algorithm",
             signed(&header_but("alg", json!("none")), &claims(), |_| Vec::new()),
-            "no JWT",
+            "not a valid JWT",
         ),
         (
             "none, in capitals",
             signed(&header_but("alg", json!("NONE")), &claims(), |_| Vec::new()),
-            "no JWT",
+            "not a valid JWT",
         ),
         (
             "the public key as a secret",
@@ -199,13 +199,13 @@ async fn forgeries_are_refused_and_the_log_says_why() {
             "appid",
         ),
         ("a person", token(&json!({ "appid": null })), "appid"),
-        ("noise", "x.y.z".to_owned(), "no JWT"),
+        ("noise", "x.y.z".to_owned(), "not a valid JWT"),
         (
             "too long",
             format!("{}.{genuine}", "x".repeat(17 << 10)),
             "longer",
         ),
-        ("the rig's secret", SECRET.to_owned(), "no JWT"),
+        ("the rig's secret", SECRET.to_owned(), "not a valid JWT"),
     ];
     for (name, forged, expected) in &cases {
         let before = rig.logs.text().len();

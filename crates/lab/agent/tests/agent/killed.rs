@@ -92,7 +92,7 @@ async fn nothing_is_orphaned_and_the_pods_come_back() {
         "spec": { "accessModes": ["ReadWriteOnce"] },
     }))
     .await;
-    // It knows of no leash, and has left processes outside of its group.
+    // It knows of no watchdog, and has left processes outside of its group.
     let line = "echo run >> /data/runs; cat /data/runs; cp /data/runs /empty/; setsid sleep 600 & exec sleep 600";
     let mut stubborn = shell(line);
     stubborn["volumeMounts"] = json!([
@@ -104,12 +104,12 @@ async fn nothing_is_orphaned_and_the_pods_come_back() {
         { "name": "empty", "emptyDir": {} },
     ]);
     apply(stubborn).await;
-    // It ends by its leash.
-    apply(pod("leashed", shell("cat; exit 0"))).await;
+    // It ends by its watchdog.
+    apply(pod("watched", shell("cat; exit 0"))).await;
     let never = json!({ "restartPolicy": "Never" });
     apply(pod_with("done", shell("echo done"), never.clone())).await;
     apply(pod_with("job", shell("sleep 600"), never)).await;
-    for name in ["stubborn", "leashed", "job"] {
+    for name in ["stubborn", "watched", "job"] {
         until_ready(&kubectl, name).await;
     }
     kubectl
@@ -123,7 +123,7 @@ async fn nothing_is_orphaned_and_the_pods_come_back() {
 
     for round in 1..=3 {
         region.kill().await.unwrap();
-        // As a user's lab might be: the processes that know no leash live on, for now.
+        // As a user's lab might be: the processes that know no watchdog live on, for now.
         assert!(std::path::Path::new(&format!("/proc/{pid}")).exists() || round > 1);
         let old = marked();
         region = start(folder.path(), &reserved).await;
@@ -163,12 +163,12 @@ async fn nothing_is_orphaned_and_the_pods_come_back() {
 
     // Deleted while there is no agent: a deletion that was begun is finished by the next.
     kubectl
-        .kubectl("delete pod leashed --wait=false --grace-period=600")
+        .kubectl("delete pod watched --wait=false --grace-period=600")
         .await;
     region.kill().await.unwrap();
     let mut region = start(folder.path(), &reserved).await;
     kubectl
-        .kubectl("wait --for=delete pod leashed --timeout=60s")
+        .kubectl("wait --for=delete pod watched --timeout=60s")
         .await;
     kubectl.kubectl("delete pods --all").await;
     assert_eq!(marked(), [0_i32; 0]);

@@ -24,7 +24,7 @@ pub enum DrillError {
     },
     /// There are too few lines.
     #[error(
-        "{events} events are too few to kill a node in the midst of them; give at least {FEWEST_EVENTS}"
+        "{events} events are too few to kill a node in the middle of them; give at least {FEWEST_EVENTS}"
     )]
     TooFew {
         /// How many there are.

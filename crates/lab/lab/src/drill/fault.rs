@@ -1,4 +1,4 @@
-//! What befalls the primary in a drill.
+//! Which fault hits the primary in a drill.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use crate::up::disaster::Disaster;
 /// How much longer a slow bucket takes for each piece, in milliseconds.
 const SLOW: u64 = 200;
 
-/// What befalls the primary.
+/// Which fault hits the primary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -29,7 +29,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Those that can befall a lab.
+    /// Those that can hit a lab.
     pub const IN_A_LAB: [Self; 5] = [
         Self::Kill,
         Self::Freeze,

@@ -1,5 +1,5 @@
 //! The drill: the whole story of a failover and of the way back, in a lab of its own or on a pair of
-//! clusters. Clients send to the global name all the while; a disaster befalls the primary in
+//! clusters. Clients send to the global name all the while; a disaster hits the primary in
 //! mid-ingest; `backstay watch` fails over by itself; the runbook's commands promote the standby, fail
 //! back and clean up; and what is found in the end is compared with what was acknowledged.
 //!
@@ -80,7 +80,7 @@ pub struct Options {
     pub seed: u64,
     /// Clients that send at the same time.
     pub senders: usize,
-    /// What befalls the primary.
+    /// Which fault hits the primary.
     pub fault: Fault,
     /// Where a command of the runbook is killed, to be resumed.
     pub kill_operator_at: Option<Target>,

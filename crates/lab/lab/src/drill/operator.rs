@@ -149,7 +149,7 @@ impl Operator {
             .spawn()
             .map_err(failed)?;
         // Until it has ended: waiting for it would close it.
-        let _leash = child.stdin.take();
+        let _parent_pipe = child.stdin.take();
         let out = child.stdout.take();
         let read = async {
             let mut text = Vec::new();
@@ -182,7 +182,7 @@ impl Operator {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         // Until it has ended: waiting for it would close it.
-        let _leash = child.stdin.take();
+        let _parent_pipe = child.stdin.take();
         let output = child.wait_with_output().await.map_err(failed)?;
         let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let mut problems: Vec<String> = told["findings"]

@@ -54,7 +54,7 @@ pub fn plan(options: &Options) -> Vec<String> {
         "wait until the watch has seen it, waited out the holdoff and failed over by itself".to_owned(),
         "wait for the secondary's first acknowledgement and its first complete search, through the global name"
             .to_owned(),
-        "end what befell the old primary; in a lab, it must refuse every event".to_owned(),
+        "end the fault of the old primary; in a lab, it must refuse every event".to_owned(),
     ];
     if options.until >= Act::Promotion {
         steps.push(format!(

@@ -114,11 +114,11 @@ pub struct Measured {
     pub acknowledged_before_kill: u64,
     /// Requests that waited for their answer at the moment of the kill.
     pub in_flight_at_kill: u64,
-    /// What befell the primary.
+    /// Which fault hit the primary.
     pub fault: Fault,
     /// Where the operator was to be killed.
     pub kill_operator_at: Option<String>,
-    /// When it befell the primary, milliseconds since the drill began.
+    /// When it hit the primary, milliseconds since the drill began.
     pub kill_ms: u64,
     /// From there until the watch called the primary down.
     pub detection_ms: Option<u64>,
@@ -212,9 +212,9 @@ pub struct Report {
     pub acknowledged_before_kill: u64,
     /// Requests that waited for their answer at the moment of the kill.
     pub in_flight_at_kill: u64,
-    /// What befell the primary.
+    /// Which fault hit the primary.
     pub fault: Fault,
-    /// When it befell it, milliseconds since the drill began.
+    /// When it hit it, milliseconds since the drill began.
     pub kill_ms: u64,
     /// `kill_ms` and `rto_ms`.
     pub recovered_ms: u64,

@@ -75,7 +75,7 @@ impl Scene {
         }
     }
 
-    /// Ends it: a lab altogether, and of a pair what has befallen it because of us.
+    /// Ends it: a lab altogether, and of a pair the fault of it because of us.
     pub(super) async fn end(self, remove: bool) {
         match self.on {
             On::Lab(lab) => lab.stop(remove).await,
@@ -190,12 +190,12 @@ impl Scene {
         }
     }
 
-    /// It befalls the primary.
+    /// It hits the primary.
     pub(super) async fn strike(&self, fault: Fault) -> Result<(), DrillError> {
         match &self.on {
             On::Lab(lab) => {
                 for disaster in fault.disasters() {
-                    lab.befall(Side::Primary, *disaster).await?;
+                    lab.inject(Side::Primary, *disaster).await?;
                 }
                 Ok(())
             }
@@ -203,7 +203,7 @@ impl Scene {
         }
     }
 
-    /// Whatever befell the primary is over.
+    /// Whatever hit the primary is over.
     pub(super) async fn restore(&self) -> Result<(), DrillError> {
         match &self.on {
             On::Lab(lab) => Ok(lab.restore(Some(Side::Primary)).await?),

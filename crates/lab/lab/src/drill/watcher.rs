@@ -31,7 +31,7 @@ pub(super) struct Watch {
     url: String,
     http: reqwest::Client,
     /// Held open: its end is the child's end.
-    _leash: Option<ChildStdin>,
+    _parent_pipe: Option<ChildStdin>,
 }
 
 /// How long its failover took.
@@ -71,7 +71,7 @@ impl Watch {
             .stderr(output.map_err(failed)?)
             .spawn()
             .map_err(failed)?;
-        let leash = child.stdin.take();
+        let watchdog = child.stdin.take();
         let mut line = String::new();
         if let Some(out) = child.stdout.take() {
             BufReader::new(out)
@@ -88,7 +88,7 @@ impl Watch {
                 told["listen"].as_str().unwrap_or_default()
             ),
             http: http_client().map_err(|error| failed(std::io::Error::other(error)))?,
-            _leash: leash,
+            _parent_pipe: watchdog,
         };
         match told["listen"].is_string() {
             true => Ok(watch),
@@ -159,10 +159,10 @@ impl Watch {
 
 fn on_guard(picture: &Value) -> bool {
     let none = |name: &str| picture[name].as_array().is_some_and(Vec::is_empty);
-    let sees = picture["sightings"].as_array().into_iter().flatten();
+    let sees = picture["observations"].as_array().into_iter().flatten();
     picture["state"] == "healthy"
-        && none("shortcomings")
-        && none("wounds")
+        && none("readiness_blockers")
+        && none("pending_failures")
         && sees.into_iter().any(|it| it["saw"] == "answers")
 }
 
@@ -198,15 +198,18 @@ mod tests {
 
     #[test]
     fn a_watch_that_has_seen_nothing_yet_is_not_on_guard() {
-        let seen = json!({ "state": "healthy", "shortcomings": [], "wounds": [],
-            "sightings": [{ "from": "our own probe", "saw": "answers" }] });
+        let seen = json!({ "state": "healthy", "readiness_blockers": [], "pending_failures": [],
+            "observations": [{ "from": "our own probe", "saw": "answers" }] });
         assert!(on_guard(&seen));
         for (name, value) in [
             ("state", json!("failed-over")),
-            ("sightings", json!([])),
-            ("sightings", json!([{ "from": "a", "saw": "refused" }])),
-            ("shortcomings", json!(["no node is declared"])),
-            ("wounds", json!([{ "step": "seal", "why": "denied" }])),
+            ("observations", json!([])),
+            ("observations", json!([{ "from": "a", "saw": "refused" }])),
+            ("readiness_blockers", json!(["no node is declared"])),
+            (
+                "pending_failures",
+                json!([{ "step": "seal", "why": "denied" }]),
+            ),
         ] {
             let mut other = seen.clone();
             other[name] = value;

@@ -1,4 +1,4 @@
-//! The few calls of Azure's Resource Manager API with which a lab is furnished.
+//! The few calls of Azure's Resource Manager API with which a lab is provisioned.
 
 use std::path::Path;
 use std::time::Duration;

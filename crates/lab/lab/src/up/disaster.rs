@@ -8,7 +8,7 @@ use backstay_pair::Side;
 use crate::gate::{Mode, Rules};
 use crate::place::Place;
 
-/// Something that befalls a region, until it is restored.
+/// A fault of a region, until it is restored.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -45,7 +45,7 @@ impl fmt::Display for Disaster {
     }
 }
 
-/// What has befallen which region.
+/// Which faults are injected into which region.
 pub type Disasters = BTreeMap<Side, BTreeSet<Disaster>>;
 
 /// Adds one; a bucket is slow in one way only.
@@ -57,7 +57,7 @@ pub fn add(disasters: &mut Disasters, side: Side, disaster: Disaster) {
     of_side.insert(disaster);
 }
 
-fn befell(disasters: &Disasters, side: Side, disaster: Disaster) -> bool {
+fn is_injected(disasters: &Disasters, side: Side, disaster: Disaster) -> bool {
     disasters
         .get(&side)
         .is_some_and(|all| all.contains(&disaster))
@@ -65,7 +65,7 @@ fn befell(disasters: &Disasters, side: Side, disaster: Disaster) -> bool {
 
 /// What the gates between a region and the world do.
 pub fn world_gate(disasters: &Disasters, side: Side) -> Rules {
-    Rules::all(if befell(disasters, side, Disaster::Partition) {
+    Rules::all(if is_injected(disasters, side, Disaster::Partition) {
         Mode::Cut
     } else {
         Mode::Open
@@ -81,12 +81,12 @@ pub fn bucket_gate(disasters: &Disasters, place: &Place, bucket: Side) -> Rules 
     });
     // There is one at most.
     let mut rules = Rules::all(slow.fold(Mode::Open, |_, slow| slow));
-    if befell(disasters, bucket, Disaster::DenyBucket) {
+    if is_injected(disasters, bucket, Disaster::DenyBucket) {
         rules.networks.insert(place.pods(bucket), Mode::Denied);
     }
     // A region that is cut off still reaches its own bucket: it is in the same region.
     let other = bucket.other();
-    if befell(disasters, other, Disaster::Partition) {
+    if is_injected(disasters, other, Disaster::Partition) {
         rules.networks.insert(place.pods(other), Mode::Cut);
     }
     rules
@@ -127,7 +127,7 @@ mod tests {
             networks: [(network, mode)].into(),
             others: Mode::Open,
         };
-        // What befell, then: the world's gate to the primary, the gates to the buckets of the
+        // Which fault hit, then: the world's gate to the primary, the gates to the buckets of the
         // primary and of the secondary.
         type Row<'a> = (&'a [(Side, Disaster)], Rules, Rules, Rules);
         let table: [Row<'_>; 7] = [

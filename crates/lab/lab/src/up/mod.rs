@@ -1,16 +1,16 @@
 //! A lab that runs: its parts, its gates, and what is done to them.
 //!
 //! [`Lab`] is the supervisor. It starts the traffic manager, an Azurite where there is one, and a
-//! process for each region, furnishes them, and keeps them running. All wires go through its
+//! process for each region, provisions them, and keeps them running. All wires go through its
 //! [gates](crate::gate). Others reach it by a socket in its folder ([`Request`]).
 
 pub mod arm;
 pub mod describe;
 pub mod disaster;
 mod error;
-pub mod furnish;
 pub mod keys;
 pub mod part;
+pub mod provision;
 mod start;
 pub mod status;
 pub mod store;
@@ -80,9 +80,9 @@ pub enum Request {
     Status,
     /// Answer when both regions do what they were told.
     Ready,
-    /// Something befalls a region.
-    Befall(Side, Disaster),
-    /// Everything that befell this region, or both, is over.
+    /// A fault hits a region.
+    Inject(Side, Disaster),
+    /// Everything that hit this region, or both, is over.
     Restore(Option<Side>),
     /// End.
     Down,
@@ -231,15 +231,15 @@ impl Lab {
         self.inner.status().await
     }
 
-    /// Something befalls a region, from now on.
+    /// A fault hits a region, from now on.
     ///
     /// # Errors
     /// When it cannot be done to this lab.
-    pub async fn befall(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {
-        self.inner.befall(side, disaster).await
+    pub async fn inject(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {
+        self.inner.inject(side, disaster).await
     }
 
-    /// Whatever befell a region, or both, is over.
+    /// Whatever hit a region, or both, is over.
     ///
     /// # Errors
     /// When a region cannot be reached.
@@ -269,8 +269,8 @@ impl Inner {
         match request {
             Request::Status => Ok(Reply::Status(Box::new(self.status().await))),
             Request::Ready => self.ready(&|_| {}).await.map(|()| Reply::Done),
-            Request::Befall(side, disaster) => {
-                self.befall(side, disaster).await.map(|()| Reply::Done)
+            Request::Inject(side, disaster) => {
+                self.inject(side, disaster).await.map(|()| Reply::Done)
             }
             Request::Restore(side) => self.restore(side).await.map(|()| Reply::Done),
             Request::Down => {
@@ -315,7 +315,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn befall(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {
+    async fn inject(&self, side: Side, disaster: Disaster) -> Result<(), LabError> {
         if disaster.needs_azurite() && self.store == Store::Folder {
             return Err(LabError::NeedsAzurite(disaster));
         }
@@ -332,7 +332,7 @@ impl Inner {
 
     async fn restore(&self, side: Option<Side>) -> Result<(), LabError> {
         for side in side.map_or(Side::BOTH.to_vec(), |side| vec![side]) {
-            let (befell, frozen) = {
+            let (hit, frozen) = {
                 let mut state = self.state.lock();
                 (state.disasters.remove(&side), state.frozen.remove(&side))
             };
@@ -340,7 +340,7 @@ impl Inner {
             let Some(part) = self.regions.get(&side) else {
                 continue;
             };
-            if frozen.is_some() && !befell.is_some_and(|it| it.contains(&Disaster::Kill)) {
+            if frozen.is_some() && !hit.is_some_and(|it| it.contains(&Disaster::Kill)) {
                 part.signal(Signal::SIGCONT)
                     .map_err(|source| LabError::Signal { side, source })?;
                 self.region(side, cluster::Request::Thaw).await?;

@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::arm::Arm;
 use super::describe::{SUBSCRIPTION, describe};
-use super::furnish;
 use super::keys::Keys;
 use super::part::Part;
+use super::provision;
 use super::store::Store;
 use super::sweep::{MARK, sweep};
 use super::{Inner, LabError, LabOptions, State};
@@ -100,12 +100,12 @@ pub(super) async fn start(
         regions.insert(side, part);
     }
     let clients = clients(&place).await?;
-    tell("furnishing both regions");
-    let of = |side: Side| furnish::region(&clients[&side], &pair, &store, &keys, side);
+    tell("provisioning both regions");
+    let of = |side: Side| provision::region(&clients[&side], &pair, &store, &keys, side);
     tokio::try_join!(
         of(Side::Primary),
         of(Side::Secondary),
-        furnish::azure(&arm, &pair),
+        provision::azure(&arm, &pair),
     )?;
     Ok(Inner {
         names: Names::of(place.dns())?,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use backstay_pair::{Dr, EnvSource, Side, derive};
 
-use super::furnish::{TRAFFIC_MANAGER, bucket_secrets};
 use super::part::{Part, PartStatus};
+use super::provision::{TRAFFIC_MANAGER, bucket_secrets};
 use super::view::{PodView, View};
 use super::{Inner, LabError};
 
@@ -49,7 +49,7 @@ pub struct RegionStatus {
     pub view: View,
     /// What is still waited for.
     pub missing: Option<String>,
-    /// What befell it.
+    /// Which fault hit it.
     pub disasters: Vec<String>,
 }
 

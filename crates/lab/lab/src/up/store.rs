@@ -70,7 +70,7 @@ impl Store {
                     problem: problem.to_owned(),
                 };
                 Azurite::new(url)?;
-                let parsed: url::Url = url.parse().map_err(|_| wrong("it is no URL"))?;
+                let parsed: url::Url = url.parse().map_err(|_| wrong("it is not a valid URL"))?;
                 if parsed.scheme() != "http" {
                     return Err(wrong("a lab's gates pass on http:// only"));
                 }
@@ -165,13 +165,13 @@ impl Blobs {
     }
 
     /// The process that the lab runs, where it runs one. Azurite does not know that it should end
-    /// with its parent: `leash` is the command that sees to it.
-    pub fn process(&self, keys: &Keys, place: &Place, leash: &Path) -> Option<ChildSpec> {
+    /// with its parent: `watchdog` is the command that sees to it.
+    pub fn process(&self, keys: &Keys, place: &Place, watchdog: &Path) -> Option<ChildSpec> {
         let program = self.program.as_ref()?;
         let accounts =
             Side::BOTH.map(|side| format!("{}:{}", self.account(side), keys.account(side)));
         let mut arguments: Vec<std::ffi::OsString> =
-            ["lab", "leash", "--"].map(Into::into).to_vec();
+            ["lab", "watchdog", "--"].map(Into::into).to_vec();
         arguments.push(program.into());
         arguments.push("--blobHost".into());
         arguments.push(self.address.ip().to_string().into());
@@ -183,7 +183,7 @@ impl Blobs {
             arguments.push(flag.into());
         }
         Some(ChildSpec {
-            program: leash.to_owned(),
+            program: watchdog.to_owned(),
             arguments,
             environment: [("AZURITE_ACCOUNTS".to_owned(), accounts.join(";"))].into(),
             log: place.logs().join("azurite.log"),

@@ -65,7 +65,7 @@ async fn all_headers_but_those_of_the_connection_go_both_ways() {
     }
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let answer = Peers::default()
-        .pass_on(&url, &parts, Bytes::from("body"))
+        .forward(&url, &parts, Bytes::from("body"))
         .await
         .unwrap();
     let got = other.join().unwrap();
@@ -80,7 +80,7 @@ async fn all_headers_but_those_of_the_connection_go_both_ways() {
     for (name, value) in dropped {
         assert_eq!(has(name, value), 0, "{name}: {got}");
     }
-    assert_eq!(has("backstay-passed-on", "1"), 1, "{got}");
+    assert_eq!(has("backstay-forwarded", "1"), 1, "{got}");
     assert_eq!(answer.status(), 401);
     let headers = answer.headers();
     for (name, value) in [

@@ -97,7 +97,7 @@ impl Vars<'_> {
             Ok(_) => Err(self.wrong(name, format!("{value:?} is no http or https URL"))),
             Err(error) => Err(self.wrong(
                 name,
-                format!("{value:?} is no URL ({error}); write it like https://host"),
+                format!("{value:?} is not a valid URL ({error}); write it like https://host"),
             )),
         }
     }
@@ -218,7 +218,7 @@ fn source_address(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<IpAddr>
     text.parse().map(Some).map_err(|_| Error::Config {
         variable: variable.to_owned(),
         problem: format!(
-            "{text:?} is no IP address; set it to one of this machine's, or remove it"
+            "{text:?} is not a valid IP address; set it to one of this machine's, or remove it"
         ),
     })
 }

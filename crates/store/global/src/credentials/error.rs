@@ -31,7 +31,7 @@ impl What {
     /// What to do.
     fn remedy(&self) -> String {
         format!(
-            "set the {}_RECOVER_FROM_ variables to that bucket and start a node: it writes {} anew",
+            "set the {}_RECOVER_FROM_ variables to that bucket and start a node: it writes {} again",
             self.provider, self.object
         )
     }

@@ -128,7 +128,7 @@ pub enum LoadError {
     },
     /// The source was given back its journal while it was being recovered.
     #[error(
-        "the source cluster {source_cluster} holds its own journal again, with term {term}: it was taken back while this cluster recovered it, which therefore must not start; stop it, or start it again to fail over anew"
+        "the source cluster {source_cluster} holds its own journal again, with term {term}: it was taken back while this cluster recovered it, which therefore must not start; stop it, or start it again to fail over again"
     )]
     TakenBack {
         /// The source.

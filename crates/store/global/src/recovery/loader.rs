@@ -335,10 +335,10 @@ impl Loader<'_> {
             return Ok(None);
         }
         let end = probe::end(&self.journal, StreamId::Global).await?;
-        let anew = probe::recovered_between(&self.journal, state.offset, end)
+        let again = probe::recovered_between(&self.journal, state.offset, end)
             .await
             .map_err(LoadError::Log)?;
-        if anew && self.options.recover_from.is_some() {
+        if again && self.options.recover_from.is_some() {
             // A later recovery of this cluster that did not come to its snapshot.
             if self.finished_by_another(Some(&state)).await? {
                 return Ok(None);

@@ -111,7 +111,7 @@ fn any_look() -> impl Strategy<Value = (u64, u64, Look, Option<Others>, bool)> {
     ];
     let standby = vec![
         Vec::new(),
-        vec![Shortcoming {
+        vec![ReadinessBlocker {
             what: "x".to_owned(),
             remedy: None,
         }],
@@ -135,8 +135,8 @@ fn any_look() -> impl Strategy<Value = (u64, u64, Look, Option<Others>, bool)> {
         let (offset, took, others, applied) = fate;
         let mut look = look(0, Saw::TimedOut, &Marks::default());
         let numbered = saws.into_iter().enumerate();
-        look.sightings = numbered
-            .map(|(n, saw)| Sighting {
+        look.observations = numbered
+            .map(|(n, saw)| Observation {
                 from: n.to_string(),
                 saw,
             })
@@ -155,14 +155,14 @@ fn may_begin(settings: &Settings, look: &Look) -> bool {
     let Known::Is(reading) = &look.reading else {
         return false;
     };
-    let down = look.sightings.iter().any(|it| match it.saw {
+    let down = look.observations.iter().any(|it| match it.saw {
         Saw::TimedOut => look.ours.dns != Control::Fails && look.ours.network != Control::Fails,
         Saw::Refused | Saw::WrongStatus(_) | Saw::GivenUp => true,
         _ => false,
     });
-    let wrong = |it: &Sighting| matches!(it.saw, Saw::Answers | Saw::StillTrusted);
+    let wrong = |it: &Observation| matches!(it.saw, Saw::Answers | Saw::StillTrusted);
     let marks = &reading.marks;
-    down && !look.sightings.iter().any(wrong)
+    down && !look.observations.iter().any(wrong)
         && look.mono - look.began <= settings.look
         && matches!(look.lock, Known::Is(Lock::Mine(_)))
         && look.standby == Known::Is(Vec::new())
@@ -202,7 +202,7 @@ proptest! {
                 reading.now = Epoch(THEN + at);
             }
             let decision = decide(&settings, &mut memory, &look);
-            if look.sightings.iter().any(|it| it.saw == Saw::Answers) {
+            if look.observations.iter().any(|it| it.saw == Saw::Answers) {
                 answered = Some(look.began);
             }
             if begins(&decision) {

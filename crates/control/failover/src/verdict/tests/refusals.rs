@@ -8,14 +8,14 @@ fn refusals_say_why() {
     let cases: [(&str, Change, State, Code); 20] = [
         (
             "it answers",
-            |it| it.sightings[0].saw = Saw::Answers,
+            |it| it.observations[0].saw = Saw::Answers,
             State::Resolved,
             Code::PrimaryAnswers,
         ),
         (
             "it answers somebody",
             |it| {
-                it.sightings.push(Sighting {
+                it.observations.push(Observation {
                     from: "there".to_owned(),
                     saw: Saw::Answers,
                 })
@@ -26,7 +26,7 @@ fn refusals_say_why() {
         (
             "it is trusted",
             |it| {
-                it.sightings.push(Sighting {
+                it.observations.push(Observation {
                     from: "tm".to_owned(),
                     saw: Saw::StillTrusted,
                 })
@@ -36,13 +36,13 @@ fn refusals_say_why() {
         ),
         (
             "our names",
-            |it| it.sightings[0].saw = Saw::Nothing(Ours::Dns),
+            |it| it.observations[0].saw = Saw::Nothing(Ours::Dns),
             State::Holding,
             Code::OurDns,
         ),
         (
             "our token",
-            |it| it.sightings[0].saw = Saw::Nothing(Ours::Identity),
+            |it| it.observations[0].saw = Saw::Nothing(Ours::Identity),
             State::Holding,
             Code::OurIdentity,
         ),
@@ -60,7 +60,7 @@ fn refusals_say_why() {
         ),
         (
             "no sight",
-            |it| it.sightings.clear(),
+            |it| it.observations.clear(),
             State::Holding,
             Code::TooFewWitnesses,
         ),
@@ -73,7 +73,7 @@ fn refusals_say_why() {
         (
             "not able",
             |it| {
-                it.standby = Known::Is(vec![Shortcoming {
+                it.standby = Known::Is(vec![ReadinessBlocker {
                     what: "no snapshot".to_owned(),
                     remedy: Some("az".to_owned()),
                 }])

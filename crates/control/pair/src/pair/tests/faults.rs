@@ -383,7 +383,7 @@ fn what_is_no_toml_is_refused_with_its_line() {
     let line = line_of(AZURE, "cluster = \"humio\"");
     let complaints = changed(AZURE, "cluster = \"humio\"", "cluster = \"humio");
     assert!(
-        complaints[0].starts_with(&format!("line {line}: this is no TOML: ")),
+        complaints[0].starts_with(&format!("line {line}: not valid TOML: ")),
         "{complaints:?}"
     );
     let twice = format!("{AZURE}\n[failover]\n");

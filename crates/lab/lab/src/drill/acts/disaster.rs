@@ -1,4 +1,4 @@
-//! A primary with a past, which something befalls in mid-ingest.
+//! A primary with a past, which a fault hits in mid-ingest.
 
 use backstay_pair::Side;
 

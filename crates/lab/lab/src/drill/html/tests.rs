@@ -55,7 +55,7 @@ fn the_plot_marks_the_kill_and_the_recovery_and_every_phase() {
 }
 
 #[test]
-fn what_befell_it_and_what_the_runbook_did_are_told() {
+fn what_hit_it_and_what_the_runbook_did_are_told() {
     let mut report = report();
     report.fault = Fault::Freeze;
     let page = render(&report);

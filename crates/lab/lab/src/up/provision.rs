@@ -1,4 +1,4 @@
-//! What a new lab is furnished with: the secrets and documents of each region, and the profile and
+//! What a new lab is provisioned with: the secrets and documents of each region, and the profile and
 //! the alert in Azure. What is there already is left as it is: a lab that is started again goes on
 //! where it stood, with a secondary that was promoted still promoted.
 

@@ -1,4 +1,4 @@
-//! A leash for programs that know of none: runs one, and ends it when standard input ends, which is
+//! A watchdog for programs that know of none: runs one, and ends it when standard input ends, which is
 //! when the parent that holds the other end is gone, however it went.
 
 use std::ffi::OsString;

@@ -1,9 +1,9 @@
 use super::*;
 
-fn sightings(saw: &[Saw]) -> Vec<Sighting> {
+fn observations(saw: &[Saw]) -> Vec<Observation> {
     let numbered = saw.iter().enumerate();
     numbered
-        .map(|(n, saw)| Sighting {
+        .map(|(n, saw)| Observation {
             from: n.to_string(),
             saw: *saw,
         })
@@ -63,7 +63,7 @@ fn views() {
         (vec![Saw::TimedOut, Saw::Refused], lonely, 2, Blind),
     ];
     for (saw, ours, witnesses, wanted) in cases {
-        let kind = match put_together(&sightings(&saw), ours, witnesses).view {
+        let kind = match put_together(&observations(&saw), ours, witnesses).view {
             View::Answers(_) => Answers,
             View::Down(_) => Down,
             View::Blind(_) => Blind,
@@ -74,7 +74,7 @@ fn views() {
 
 #[test]
 fn who_still_trusts_is_told() {
-    let saw = sightings(&[Saw::Refused, Saw::StillTrusted]);
+    let saw = observations(&[Saw::Refused, Saw::StillTrusted]);
     let seen = put_together(&saw, OurSide::default(), 1);
     assert_eq!(seen.trusted_by, ["1"]);
 }

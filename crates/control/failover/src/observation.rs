@@ -98,7 +98,7 @@ impl fmt::Display for Saw {
 
 /// One vantage point's report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
+pub struct Observation {
     /// Which vantage point.
     pub from: String,
     /// What it saw.
@@ -135,9 +135,9 @@ pub enum View {
     /// It answers, seen from these vantage points.
     Answers(Vec<String>),
     /// Nobody sees it answer, and these see that it does not.
-    Down(Vec<Sighting>),
+    Down(Vec<Observation>),
     /// Nothing is known: an outage of ours explains it, or too few see it down.
-    Blind(Vec<Sighting>),
+    Blind(Vec<Observation>),
 }
 
 /// The view, and who still trusts the primary.
@@ -162,10 +162,10 @@ pub fn explained(saw: Saw, ours: OurSide) -> Saw {
 }
 
 /// Puts together what was seen; at least `witnesses` vantage points must see it down.
-pub fn put_together(sightings: &[Sighting], ours: OurSide, witnesses: usize) -> Seen {
-    let seen: Vec<Sighting> = sightings
+pub fn put_together(observations: &[Observation], ours: OurSide, witnesses: usize) -> Seen {
+    let seen: Vec<Observation> = observations
         .iter()
-        .map(|it| Sighting {
+        .map(|it| Observation {
             from: it.from.clone(),
             saw: explained(it.saw, ours),
         })
