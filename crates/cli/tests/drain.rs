@@ -9,8 +9,6 @@ mod budget;
 mod crowd;
 #[path = "drain/floods.rs"]
 mod floods;
-#[path = "../../node/tests/ingest/hostile.rs"]
-mod hostile;
 #[path = "drain/process.rs"]
 mod process;
 

@@ -12,8 +12,6 @@ mod damage;
 mod generators;
 #[path = "engine/host.rs"]
 mod host;
-#[path = "ingest/hostile.rs"]
-mod hostile;
 #[path = "engine/import.rs"]
 mod import;
 #[path = "engine/isolation.rs"]

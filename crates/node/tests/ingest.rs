@@ -10,16 +10,12 @@ mod curl;
 mod damage;
 #[path = "ingest/formats.rs"]
 mod formats;
-#[path = "ingest/hostile.rs"]
-mod hostile;
 #[path = "ingest/idempotency.rs"]
 mod idempotency;
 #[path = "ingest/parsers.rs"]
 mod parsers;
 #[path = "ingest/probes.rs"]
 mod probes;
-#[path = "../../../tests/promtool.rs"]
-mod promtool;
 #[path = "query/python.rs"]
 mod python;
 #[path = "ingest/refusals.rs"]

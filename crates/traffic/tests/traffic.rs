@@ -25,8 +25,6 @@ mod faults;
 mod kill;
 #[path = "traffic/load.rs"]
 mod load;
-#[path = "../../../tests/promtool.rs"]
-mod promtool;
 #[path = "traffic/receiver.rs"]
 mod receiver;
 #[path = "traffic/server.rs"]

@@ -89,7 +89,7 @@ async fn a_handshake_that_takes_too_long_gives_its_place_back() {
     let served = Served::start(plain(), Some(certificate.tls()), one).await;
     let mut slow = served.connect().await;
     assert_eq!(read_to_end(&mut slow).await, "");
-    until(|| async {
+    until("it answers", || async {
         // A loaded machine may be too slow for the short deadline.
         match certificate.connect(served.connect().await).await {
             Ok(mut client) => ask(&mut client).await.ends_with("hello"),
@@ -207,7 +207,10 @@ async fn a_stop_ends_what_is_under_way_and_takes_nothing_new() {
     served.stop.cancel();
     assert_eq!(read_to_end(&mut idle).await, "");
     let address = served.address;
-    until(|| async move { TcpStream::connect(address).await.is_err() }).await;
+    until("it listens no more", || async move {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
     assert!(!served.task.is_finished());
     go.notify_one();
     let answer = read_to_end(&mut slow).await;

@@ -10,8 +10,8 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use super::hostile::{self, FORMATS, Hostile};
 use super::process::{Answer, Process};
+use backstay_testkit::hostile::{self, FORMATS, Hostile};
 
 /// Groups of the smallest documents: a tally of each tells one that is lost from one that is doubled.
 const GROUPS: usize = 500;

@@ -136,21 +136,27 @@ pub async fn ready(spec: &NodeSpec) -> Ended<NodeProcess> {
     Ok(node)
 }
 
+/// Whether it is there: a node that died before it could say so has created it.
+fn is_there(error: &ClientError) -> bool {
+    matches!(error, ClientError::Nonsense { problem, .. } if problem.contains("already"))
+}
+
 /// Creates the repository and a token, and has a drain write everything. A node that died in the
-/// midst of it may have created the repository already.
+/// middle of it may have created some of that already.
 pub async fn set_up(node: &NodeProcess) -> Result<Arc<str>, ClientError> {
-    let admin = node.admin_token().unwrap();
-    match node.client().create_repository(&admin, REPOSITORY).await {
-        Err(ClientError::Nonsense { problem, .. }) if problem.contains("already") => {}
+    let (admin, client) = (node.admin_token().unwrap(), node.client());
+    match client.create_repository(&admin, REPOSITORY).await {
+        Err(error) if is_there(&error) => {}
         other => other?,
     }
     let flush = "mutation { setDynamicConfig(input: {config: FlushSegmentsAndGlobalOnShutdown, value: \"true\"}) }";
-    node.client().graphql(&admin, flush, json!({})).await?;
-    Ok(node
-        .client()
-        .create_ingest_token(&admin, REPOSITORY, "faults")
-        .await?
-        .into())
+    client.graphql(&admin, flush, json!({})).await?;
+    let token = |name| client.create_ingest_token(&admin, REPOSITORY, name);
+    match token("faults").await {
+        // Nobody knows that one.
+        Err(error) if is_there(&error) => Ok(token("faults again").await?.into()),
+        token => Ok(token?.into()),
+    }
 }
 
 /// Starts a node that is to die at its point, and sets it up. A node that dies before it is set up

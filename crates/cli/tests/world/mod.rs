@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
-use std::future::Future;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backstay_lab::region::{Azurite, Region};
 use backstay_lab::supervisor::{NodeProcess, NodeSpec};
@@ -25,9 +24,7 @@ pub use proxy::{Cut, Proxy};
 pub const REPOSITORY: &str = "regions";
 
 /// No wait for one thing is longer; a machine that is busy with other tests is slow.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-
-const TICK: Duration = Duration::from_millis(50);
+pub use backstay_testkit::{PATIENCE, until_ok as until};
 
 pub type Env = BTreeMap<String, String>;
 
@@ -153,23 +150,6 @@ pub async fn set_up(node: &NodeProcess) -> String {
         .create_ingest_token(&admin, REPOSITORY, "regions")
         .await
         .unwrap()
-}
-
-/// Waits for something; panics with what was seen last when it does not come.
-pub async fn until<T, S, F>(what: &str, mut look: impl FnMut() -> F) -> T
-where
-    S: Debug,
-    F: Future<Output = Result<T, S>>,
-{
-    let since = Instant::now();
-    loop {
-        let seen = match look().await {
-            Ok(found) => return found,
-            Err(seen) => seen,
-        };
-        assert!(since.elapsed() < PATIENCE, "{what}: not so: {seen:?}");
-        tokio::time::sleep(TICK).await;
-    }
 }
 
 /// An answer's status code and body; an error is code 0.

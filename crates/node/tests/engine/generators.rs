@@ -6,8 +6,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-use crate::hostile::{self, FORMATS, Hostile};
 use crate::wire::Request;
+use backstay_testkit::hostile::{self, FORMATS, Hostile};
 
 const JSON: &str = "application/json";
 

@@ -13,8 +13,8 @@ use futures::TryStreamExt;
 
 use crate::generators;
 use crate::host::{Host, Region, Vars};
-use crate::hostile::check_answer;
 use crate::wire::{Api, Request};
+use backstay_testkit::hostile::check_answer;
 
 const PARTITIONS: u32 = 2;
 

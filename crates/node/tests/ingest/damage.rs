@@ -4,8 +4,8 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
 use crate::curl::{raw_lines, send};
-use crate::hostile::{self, FORMATS};
 use crate::server::Server;
+use backstay_testkit::hostile::{self, FORMATS};
 
 const BATCHES: usize = 8;
 

@@ -178,7 +178,7 @@ fn the_metrics_count_what_was_taken_and_what_was_refused() {
             .head
             .contains("content-type: text/plain; version=0.0.4")
     );
-    crate::promtool::check(&answer.body);
+    backstay_testkit::promtool::check(&answer.body);
     let answer = server.call("GET", "/metrics", None, "application/openmetrics-text", "");
     assert!(
         answer

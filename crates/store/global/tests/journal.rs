@@ -1,9 +1,6 @@
 //! The journal's suite over buckets: a folder always, and a real Azurite where there is one.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-#[path = "../../journal/tests/conformance/suite.rs"]
-mod suite;
-
 use std::sync::Arc;
 
 use backstay_bucket::{Bucket, BucketConfig, Role};
@@ -11,7 +8,7 @@ use backstay_global::journal_over;
 use backstay_journal::WriterId;
 use backstay_lab::region::{Azurite, Region};
 use backstay_lab::workload::RunName;
-use suite::conforms;
+use backstay_testkit::journal::conforms;
 
 async fn conforms_over(region: &Region) {
     let variables = region.own();

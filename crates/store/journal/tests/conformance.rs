@@ -1,14 +1,11 @@
 //! The suite of all journal backends over the one in memory. Buckets run it in the crate that puts
-//! a journal into them (`global`), by this path.
+//! a journal into them (`global`).
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-#[path = "conformance/suite.rs"]
-mod suite;
 
 use std::sync::Arc;
 
 use backstay_journal::simulated::{Faults, FaultyStore, MemoryStore};
-use suite::conforms;
+use backstay_testkit::journal::conforms;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory() {

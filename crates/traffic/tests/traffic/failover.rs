@@ -88,7 +88,7 @@ async fn the_name_follows_the_first_healthy_endpoint() {
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
-    crate::promtool::check(&metrics);
+    backstay_testkit::promtool::check(&metrics);
     server.stop().await;
 }
 

@@ -17,6 +17,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+pub use backstay_testkit::until;
+
 /// Nothing takes longer unless it hangs.
 pub const HANG: Duration = Duration::from_secs(60);
 
@@ -151,14 +153,4 @@ pub async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
     // A connection may also be reset.
     let _ = read.unwrap();
     String::from_utf8(all).unwrap()
-}
-
-/// Asks again and again.
-pub async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) {
-    let asking = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(HANG, asking).await.unwrap();
 }

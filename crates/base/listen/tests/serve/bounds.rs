@@ -123,7 +123,7 @@ async fn beyond_the_bound_requests_are_refused_and_probes_are_answered() {
             .unwrap();
         busy.push(stream);
     }
-    until(|| async { entered.load(SeqCst) == 4 }).await;
+    until("four are in", || async { entered.load(SeqCst) == 4 }).await;
     for last in [1, 2] {
         let answer = ask(&mut served.connect_from(last).await).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -172,11 +172,14 @@ async fn one_address_has_no_more_than_its_share() {
             .unwrap();
         busy.push(stream);
         if n <= 4 {
-            until(|| async { entered.load(SeqCst) == n }).await;
+            until("it is in", || async { entered.load(SeqCst) == n }).await;
         }
     }
     works(&served, 1).await;
-    until(|| async { served.count(Refusal::Crowded) == 16 }).await;
+    until("all are refused", || async {
+        served.count(Refusal::Crowded) == 16
+    })
+    .await;
     assert_eq!(entered.load(SeqCst), 4);
 }
 

@@ -1,8 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../../../../../tests/promtool.rs"]
-mod promtool;
-
 use super::*;
 use crate::finding::Check;
 
@@ -88,7 +85,7 @@ fn metrics_have_what_is_known() {
         assert!(text.lines().any(|it| it == line), "{line}: {text}");
     }
     assert!(!text.contains("load_seconds"), "{text}");
-    promtool::check(&text);
+    backstay_testkit::promtool::check(&text);
 }
 
 #[test]

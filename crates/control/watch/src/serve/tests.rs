@@ -1,8 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../../../../../tests/promtool.rs"]
-mod promtool;
-
 use super::*;
 
 #[tokio::test]
@@ -24,5 +21,5 @@ async fn promtool_has_nothing_to_say_of_the_metrics() {
         .unwrap();
     let text = String::from_utf8(body.to_vec()).unwrap();
     assert!(text.contains("backstay_webhook_messages_total"), "{text}");
-    promtool::check(&text);
+    backstay_testkit::promtool::check(&text);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::region::{World, pod, pod_with, processes_marked, shell, until};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 async fn claimed(world: &World, name: &str, line: &str, grace: u64) -> PathBuf {
     world

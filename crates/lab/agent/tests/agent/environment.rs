@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::region::{World, pod, pod_with, shell, until};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 async fn waiting(world: &World, pod: &str, reason: &str) -> String {
     until(&format!("{pod} waits for {reason}"), || async {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::region::{World, http, pod, shell};
-use crate::shell::{no_kubectl, until};
+use backstay_testkit::kubernetes::{no_kubectl, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn localhost_is_the_pod_that_curl_runs_in() {

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::region::{
     Region, Reserved, options, pod, pod_with, processes_marked, shell, until, until_ready,
 };
-use crate::shell::{Shell, no_kubectl};
+use backstay_testkit::kubernetes::{Shell, no_kubectl};
 
 const FOLDER: &str = "AGENT_TEST_FOLDER";
 const NETWORK: &str = "AGENT_TEST_NETWORK";

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::region::{World, pod, pod_with, shell, until as until_so};
-use crate::shell::{no_kubectl, until};
+use backstay_testkit::kubernetes::{no_kubectl, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_followed_cut_and_dated() {
@@ -42,7 +42,7 @@ async fn a_log_is_followed_cut_and_dated() {
     world.exec("talks", "touch go").await;
     until(&mut followed, "five").await;
     // A log that is over ends its followers.
-    let ended = tokio::time::timeout(crate::shell::HANG, followed.wait()).await;
+    let ended = tokio::time::timeout(backstay_testkit::kubernetes::HANG, followed.wait()).await;
     assert!(ended.unwrap().unwrap().success());
     assert_eq!(
         world.kubectl("logs talks").await,

@@ -17,6 +17,4 @@ mod probes;
 mod refused;
 mod region;
 mod restarts;
-#[path = "../../../kubeapi/tests/api/shell.rs"]
-mod shell;
 mod volumes;

@@ -6,7 +6,7 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::region::{World, pod, processes_marked, shell, until};
-use crate::shell::{client_at, no_kubectl};
+use backstay_testkit::kubernetes::{client_at, no_kubectl};
 
 const PODS: usize = 200;
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::region::{World, http, pod, shell, until};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_is_ready_while_its_server_says_so() {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::region::{World, pod, shell, until};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_pod_says_so_and_hinders_nobody() {

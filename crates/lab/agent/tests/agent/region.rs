@@ -1,23 +1,20 @@
 //! A region for tests: an API server with the agent, a network of its own, and `kubectl`.
 
-use std::fmt::Debug;
-use std::future::Future;
 use std::net::TcpListener;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backstay_agent::{Agent, AgentOptions, BackOff, Network, Runtime};
 use backstay_kubeapi::{Kubeconfig, Server, ServerOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::shell::{Shell, client_at};
+use backstay_testkit::kubernetes::{Shell, client_at};
 
 /// No wait for one thing is longer; a machine that is busy with other tests is slow.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-const TICK: Duration = Duration::from_millis(100);
+pub use backstay_testkit::{PATIENCE, until_ok as until};
 
 /// A network that no other test has, as long as this lives.
 pub struct Reserved {
@@ -214,23 +211,6 @@ pub fn http() -> Value {
         "ports": [{ "name": "http", "containerPort": 8080 }],
         "readinessProbe": { "httpGet": { "path": "/", "port": "http" }, "periodSeconds": 1 },
     })
-}
-
-/// Waits for something; panics with what was seen last when it does not come.
-pub async fn until<T, S, F>(what: &str, mut look: impl FnMut() -> F) -> T
-where
-    S: Debug,
-    F: Future<Output = Result<T, S>>,
-{
-    let since = Instant::now();
-    loop {
-        let seen = match look().await {
-            Ok(found) => return found,
-            Err(seen) => seen,
-        };
-        assert!(since.elapsed() < PATIENCE, "{what}: not so: {seen:?}");
-        tokio::time::sleep(TICK).await;
-    }
 }
 
 /// The processes of this machine whose variable has a value that begins with this.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::region::{World, pod, pod_with, shell, until};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_loop_looks_like_one() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::region::{World, pod, shell, until};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 fn with_volumes(name: &str, line: &str) -> Value {
     let mut container = shell(line);

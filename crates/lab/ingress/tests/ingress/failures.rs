@@ -54,7 +54,7 @@ async fn a_pod_that_takes_no_connection_is_passed_over() {
         assert_eq!(answer.json()["method"], "POST");
     }
     assert!(proxy.metric(r#"retries_total{backend="ui:80"}"#).await > 0);
-    crate::promtool::check(&proxy.health("/metrics").await.body);
+    backstay_testkit::promtool::check(&proxy.health("/metrics").await.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

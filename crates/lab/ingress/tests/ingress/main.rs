@@ -8,8 +8,6 @@ mod failures;
 mod load;
 mod malformed;
 mod pod;
-#[path = "../../../../../tests/promtool.rs"]
-mod promtool;
 mod proxy;
 mod region;
 mod routing;

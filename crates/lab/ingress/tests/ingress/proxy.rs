@@ -7,7 +7,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Answer, curl};
-use crate::region::{AGAIN, HANG, Region};
+use crate::region::{HANG, Region};
+
+pub use backstay_testkit::until;
 
 pub struct Proxy {
     pub http: SocketAddr,
@@ -78,15 +80,4 @@ impl Proxy {
         })
         .await;
     }
-}
-
-/// Asks again and again.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    let asking = async {
-        while !is_so().await {
-            tokio::time::sleep(AGAIN).await;
-        }
-    };
-    let waited = tokio::time::timeout(HANG, asking).await;
-    assert!(waited.is_ok(), "waited in vain until {what}");
 }

@@ -1,8 +1,10 @@
 //! A node agent: starts the pods that are placed on its node, says that they are ready, and ends
 //! them when they are deleted.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use backstay_testkit::kubernetes::NodeAgent;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -20,8 +22,14 @@ pub struct Agent {
     processes: Arc<Processes>,
 }
 
-impl Agent {
-    pub fn start(client: Client, processes: Arc<Processes>) -> Self {
+impl NodeAgent for Agent {
+    type Runtime = Processes;
+
+    fn runtime(folder: PathBuf) -> Processes {
+        Processes::new(folder)
+    }
+
+    fn start(client: Client, processes: Arc<Processes>) -> Self {
         let running = processes.clone();
         let task = tokio::spawn(async move {
             let pods: Api<Pod> = Api::all(client.clone());
@@ -43,7 +51,7 @@ impl Agent {
         Self { task, processes }
     }
 
-    pub async fn stop(self) {
+    async fn stop(self) {
         self.task.abort();
         self.processes.stop_all().await;
     }

@@ -13,8 +13,8 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
-use crate::region::Region;
-use crate::shell::HANG;
+use crate::Region;
+use backstay_testkit::kubernetes::HANG;
 
 const OBJECTS: usize = 1000;
 const CHANGES: usize = 500;

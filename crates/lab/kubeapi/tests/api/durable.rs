@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::processes::Processes;
-use crate::shell::{HANG, client_at};
+use backstay_testkit::kubernetes::{HANG, client_at};
 
 const FOLDER: &str = "KUBEAPI_TEST_FOLDER";
 const ROUNDS: u32 = 6;

@@ -5,10 +5,10 @@ mod besides;
 
 use serde_json::{Value, json};
 
+use crate::Region;
 use crate::agent::NODE;
 use crate::pod;
-use crate::region::Region;
-use crate::shell::{no_kubectl, until};
+use backstay_testkit::kubernetes::{no_kubectl, until};
 
 /// What the runbook's commands find: namespaces, operators, a cluster, its secret, services, nodes.
 async fn provision(region: &Region) {

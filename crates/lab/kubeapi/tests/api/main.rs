@@ -12,6 +12,6 @@ mod durable;
 mod kubectl;
 mod pod;
 mod processes;
-mod region;
+/// A region whose pods are processes of this machine.
+type Region = backstay_testkit::kubernetes::Region<agent::Agent>;
 mod rules;
-mod shell;

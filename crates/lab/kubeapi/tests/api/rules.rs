@@ -11,8 +11,8 @@ use kube::api::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::region::Region;
-use crate::shell::HANG;
+use crate::Region;
+use backstay_testkit::kubernetes::HANG;
 
 /// Requests as they are, without a client's care.
 struct Raw {

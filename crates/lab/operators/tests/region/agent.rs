@@ -2,8 +2,10 @@
 //! `test/unready`; those that are deleted go. A pod of an operator's image runs the operator.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use backstay_testkit::kubernetes::NodeAgent;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
@@ -19,8 +21,14 @@ pub struct Agent {
     task: JoinHandle<()>,
 }
 
-impl Agent {
-    pub fn start(client: Client, _: Arc<Processes>) -> Self {
+impl NodeAgent for Agent {
+    type Runtime = Processes;
+
+    fn runtime(_: PathBuf) -> Processes {
+        Processes
+    }
+
+    fn start(client: Client, _: Arc<Processes>) -> Self {
         let task = tokio::spawn(async move {
             let pods = Api::all_with(client.clone(), &ApiResource::erase::<Pod>(&()));
             let placed = watcher::Config::default().fields("spec.nodeName!=");
@@ -43,7 +51,7 @@ impl Agent {
         Self { task }
     }
 
-    pub async fn stop(self) {
+    async fn stop(self) {
         self.task.abort();
     }
 }

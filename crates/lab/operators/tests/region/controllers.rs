@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, deployment};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_rolled_out_scaled_and_replaced() {

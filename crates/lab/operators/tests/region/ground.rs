@@ -7,8 +7,8 @@ use hyper::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
 
+use crate::Region;
 use crate::lab::PATIENCE;
-use crate::region::Region;
 
 /// A region, and the one client by which it is looked at.
 pub struct Ground {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cut::Life;
 use crate::ground::{Ground, apply, ask, get, items, namespace, path, until};
 use crate::lab::{Lab, PATIENCE, cluster, deployment};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::region::Region;
+use crate::Region;
 
 /// No wait of a test takes longer unless something hangs; the machine may be loaded.
 pub const PATIENCE: Duration = Duration::from_secs(120);

@@ -15,10 +15,7 @@ mod humio;
 mod kills;
 mod lab;
 mod processes;
-// The region of the API server's own tests, with the agent and the processes from here.
-#[allow(dead_code)]
-#[path = "../../../kubeapi/tests/api/region.rs"]
-mod region;
-#[path = "../../../kubeapi/tests/api/shell.rs"]
-mod shell;
 mod strimzi;
+
+/// A region whose pods are only said to be there.
+type Region = backstay_testkit::kubernetes::Region<agent::Agent>;

@@ -1,7 +1,5 @@
 //! No processes: nothing here looks into a pod.
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use backstay_kubeapi::{
     Attachment, ByteStream, ExecRequest, LogOptions, PodName, PodRuntime, RuntimeError,
@@ -10,12 +8,6 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub struct Processes;
-
-impl Processes {
-    pub fn new(_: PathBuf) -> Self {
-        Self
-    }
-}
 
 fn none() -> RuntimeError {
     RuntimeError::NotFound("pods have no processes here".to_owned())

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, deployment};
-use crate::shell::no_kubectl;
+use backstay_testkit::kubernetes::no_kubectl;
 
 fn kafka(spec: Value) -> Value {
     json!({

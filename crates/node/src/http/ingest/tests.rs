@@ -5,8 +5,6 @@ mod bad_events;
 mod batches;
 mod bounds;
 mod fidelity;
-#[path = "../../../tests/ingest/hostile.rs"]
-mod hostile;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::{humio_pod, kafka, provision};
+use crate::Region;
 use crate::pod;
-use crate::region::Region;
-use crate::shell::{no_kubectl, until};
+use backstay_testkit::kubernetes::{no_kubectl, until};
 
 /// How `kubectl` may be told to talk: as its version does, and as those before 1.31 did.
 const WAYS: [&str; 2] = [

@@ -1,7 +1,7 @@
 //! Whole batches: damaged at random, and made to take long.
 
-use super::hostile::{self, FORMATS, Format, Hostile};
 use super::*;
+use backstay_testkit::hostile::{self, FORMATS, Format, Hostile};
 
 fn decoder(format: Format) -> Decode {
     match format {

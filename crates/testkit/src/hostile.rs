@@ -3,7 +3,6 @@
 //! ones are known by their texts, each there once; the bad ones by their places.
 //!
 //! Nothing here knows the node from inside, so that any test can send these.
-#![allow(dead_code)] // Each test program uses a part of it.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value as Any};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;

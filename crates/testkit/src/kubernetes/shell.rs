@@ -1,6 +1,5 @@
 //! Commands as people type them, above all `kubectl`, with a kubeconfig; and kube-rs by the same
-//! file. Used by the tests of other crates, too.
-#![allow(dead_code)]
+//! file.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,25 +1,33 @@
-//! A region for tests: a server, a node agent that runs pods as processes of this machine, a
-//! kubeconfig, and `kubectl`.
+//! A region for tests: a server, a node agent of the test's own, a kubeconfig, and `kubectl`.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backstay_kubeapi::{Kubeconfig, Server, ServerOptions};
+use backstay_kubeapi::{Context, Kubeconfig, PodRuntime, Server, ServerOptions};
 use tempfile::TempDir;
 
-use crate::agent::Agent;
-use crate::processes::Processes;
-use crate::shell::{Shell, client_at};
+use super::shell::{Shell, client_at};
 
-pub struct Region {
+/// Whoever lets pods come and go in a test.
+pub trait NodeAgent: Sized {
+    /// What looks into its pods.
+    type Runtime: PodRuntime;
+
+    /// A runtime whose files are in this folder.
+    fn runtime(folder: PathBuf) -> Self::Runtime;
+    fn start(client: kube::Client, runtime: Arc<Self::Runtime>) -> Self;
+    fn stop(self) -> impl Future<Output = ()> + Send;
+}
+
+pub struct Region<A> {
     pub server: Server,
-    pub agent: Agent,
+    pub agent: A,
     shell: Shell,
     folder: TempDir,
 }
 
-impl Deref for Region {
+impl<A> Deref for Region<A> {
     type Target = Shell;
 
     fn deref(&self) -> &Shell {
@@ -27,19 +35,19 @@ impl Deref for Region {
     }
 }
 
-impl Region {
+impl<A: NodeAgent> Region<A> {
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
     pub async fn with(change: impl FnOnce(&mut ServerOptions)) -> Self {
         let folder = TempDir::new().unwrap();
-        let processes = Arc::new(Processes::new(folder.path().join("pods")));
+        let processes = Arc::new(A::runtime(folder.path().join("pods")));
         let mut options = ServerOptions::new(folder.path().join("api"), processes.clone());
         change(&mut options);
         let server = Server::start(options).await.unwrap();
         let region = Self {
-            agent: Agent::start(client(&server, "admin").await, processes),
+            agent: A::start(client(&server, "admin").await, processes),
             server,
             shell: Shell {
                 folder: folder.path().to_owned(),
@@ -56,7 +64,7 @@ impl Region {
         region
     }
 
-    fn context(&self, name: &str, role: &str) -> backstay_kubeapi::Context {
+    fn context(&self, name: &str, role: &str) -> Context {
         self.server.context(name, role, "logging").unwrap()
     }
 

@@ -1,0 +1,22 @@
+//! What the tests of several crates share: generators of hostile input, suites that every backend must
+//! pass, real tools that judge, and ways to wait. Nothing but tests may depend on it.
+//!
+//! It is a part of tests, so it panics where they would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+#[cfg(feature = "hostile")]
+pub mod hostile;
+#[cfg(feature = "journal")]
+pub mod journal;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+pub mod promtool;
+mod wait;
+
+pub use wait::{PATIENCE, until, until_ok};
