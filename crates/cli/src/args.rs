@@ -57,8 +57,17 @@ pub enum Output {
     Text,
     /// One JSON object
     Json,
+    /// JSON objects, one a line: what goes on, as it goes on, and at last what `json` gives
+    Ndjson,
     /// Metrics, where a command has any: `verify`
     Prometheus,
+}
+
+impl Output {
+    /// Whether programs read it.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Ndjson)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

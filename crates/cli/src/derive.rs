@@ -22,7 +22,7 @@ pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
         }));
     }
     match output {
-        Output::Json => json(&derived),
+        Output::Json | Output::Ndjson => json(&derived),
         Output::Text | Output::Prometheus => {
             let lines: String = derived.cluster_environment().iter().map(line).collect();
             say(lines.as_bytes())

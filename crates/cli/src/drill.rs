@@ -169,7 +169,9 @@ fn target(text: &str, until: Act) -> Result<Target, String> {
 fn dry_run(options: &Options, output: Output) -> Exit {
     let plan = drill::plan(options);
     match output {
-        Output::Json => json(&serde_json::json!({ "dry_run": true, "steps": plan })),
+        Output::Json | Output::Ndjson => {
+            json(&serde_json::json!({ "dry_run": true, "steps": plan }))
+        }
         Output::Text | Output::Prometheus => {
             let lines: String = plan
                 .iter()
@@ -183,7 +185,7 @@ fn dry_run(options: &Options, output: Output) -> Exit {
 
 fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
     let mut exit = match output {
-        Output::Json => json(report),
+        Output::Json | Output::Ndjson => json(report),
         Output::Text | Output::Prometheus => {
             let colour = logging::colour(std::io::stdout().is_terminal());
             say(timeline::render(report, Look::of_stdout(colour)).as_bytes())
@@ -234,7 +236,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
 
 fn failed(failure: &Failure, output: Output) -> Exit {
     complain(&failure.to_string());
-    if output == Output::Json {
+    if output.is_json() {
         // Whoever reads standard output gets an object in every case.
         json(&serde_json::json!({
             "ok": false,

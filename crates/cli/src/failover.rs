@@ -174,7 +174,7 @@ fn end(
     output: Output,
 ) -> Exit {
     let told = match output {
-        Output::Json => json(&Ended {
+        Output::Json | Output::Ndjson => json(&Ended {
             done: done && !dry_run,
             dry_run,
             picture,

@@ -129,7 +129,9 @@ fn dry_run(folder: &Path, block: Option<u8>, output: Output) -> Exit {
         "wait until both do what they were told".to_owned(),
     ];
     match output {
-        Output::Json => json(&serde_json::json!({ "dry_run": true, "steps": steps })),
+        Output::Json | Output::Ndjson => {
+            json(&serde_json::json!({ "dry_run": true, "steps": steps }))
+        }
         Output::Text | Output::Prometheus => say((steps.join("\n") + "\n").as_bytes()),
     }
 }
@@ -271,7 +273,7 @@ async fn status(folder: &Path, output: Output) -> Exit {
 
 fn shown(status: &LabStatus, output: Output) -> Exit {
     match output {
-        Output::Json => json(status),
+        Output::Json | Output::Ndjson => json(status),
         Output::Text | Output::Prometheus => say(status.table().as_bytes()),
     }
 }
@@ -283,7 +285,7 @@ fn kubeconfig(folder: &Path, output: Output) -> Exit {
         return Exit::Failed;
     }
     match output {
-        Output::Json => json(&serde_json::json!({ "kubeconfig": path })),
+        Output::Json | Output::Ndjson => json(&serde_json::json!({ "kubeconfig": path })),
         Output::Text | Output::Prometheus => say(format!("{}\n", path.display()).as_bytes()),
     }
 }
@@ -318,7 +320,9 @@ async fn change(
         return Exit::Failed;
     }
     match output {
-        Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
+        Output::Json | Output::Ndjson => {
+            json(&serde_json::json!({ "dry_run": dry_run, "done": what }))
+        }
         Output::Text | Output::Prometheus if dry_run => {
             say(format!("would do: {what}\n").as_bytes())
         }
@@ -366,7 +370,9 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
         }
     }
     match output {
-        Output::Json => json(&serde_json::json!({ "dry_run": dry_run, "done": what })),
+        Output::Json | Output::Ndjson => {
+            json(&serde_json::json!({ "dry_run": dry_run, "done": what }))
+        }
         Output::Text | Output::Prometheus => say(format!("{what}\n").as_bytes()),
     }
 }

@@ -78,7 +78,9 @@ fn main() -> ExitCode {
             let wants_json = std::env::args().skip(1).any(|it| it == "--output=json")
                 || std::env::args()
                     .zip(std::env::args().skip(1))
-                    .any(|(flag, value)| flag == "--output" && value == "json");
+                    .any(|(flag, value)| {
+                        flag == "--output" && (value == "json" || value == "ndjson")
+                    });
             if error.use_stderr() && wants_json {
                 remember(&error.render().to_string());
                 failed_as_json(Exit::Usage);
@@ -88,7 +90,7 @@ fn main() -> ExitCode {
     };
     let output = arguments.output;
     let exit = run(arguments);
-    if output == Output::Json && exit != Exit::Done && !RESULT_WRITTEN.load(Ordering::Relaxed) {
+    if output.is_json() && exit != Exit::Done && !RESULT_WRITTEN.load(Ordering::Relaxed) {
         failed_as_json(exit);
     }
     exit.into()
@@ -213,6 +215,16 @@ fn say(result: &[u8]) -> Exit {
             complain(&format!("cannot write to standard output: {error}"));
             Exit::Failed
         }
+    }
+}
+
+/// Writes what goes on to standard output, as one JSON object on a line of its own. Whoever does not
+/// read it any more need not keep the command from its end.
+fn json_line(value: &impl serde::Serialize) {
+    if let Ok(mut text) = serde_json::to_vec(value) {
+        text.push(b'\n');
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(&text).and_then(|()| out.flush());
     }
 }
 

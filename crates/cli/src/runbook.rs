@@ -1,6 +1,7 @@
 //! `backstay promote`, `failback`, `clean-secondary`, `runs`.
 
-use std::io::{IsTerminal as _, Write as _};
+mod progress;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use backstay_runbook::{
     engine, steps,
 };
 use backstay_watch::World;
-use parking_lot::Mutex;
 
 use crate::args::{Output, RunFlags, RunsCommand, RunsFlags, WhoFlags};
 use crate::{Exit, complain, confirm, control, json, say, stopped};
+use progress::Progress;
 
 /// Begins a run of a command, or says what it would do.
 pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: Output) -> Exit {
@@ -143,7 +144,7 @@ async fn list(runs: &Runs, output: Output) -> Exit {
         Err(error) => return refuse(&error.to_string(), None, output, Exit::Failed),
     };
     let reports: Vec<Report> = all.iter().map(Report::of).collect();
-    if output == Output::Json {
+    if output.is_json() {
         return json(&serde_json::json!({ "runs": reports }));
     }
     let lines = all.iter().map(|it| {
@@ -244,8 +245,7 @@ async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit
 /// Runs it, and tells how it went.
 async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: Output) -> Exit {
     let site = Site::new(world, log.warrant(), backstay_node::events_in_record);
-    let progress = Progress::new();
-    progress.line(&format!("run {}", record.run));
+    let progress = Progress::of(&record, output);
     let name = record.run.clone();
     let tell_event = |event: Event<'_>| progress.tell(event);
     let ended = tokio::select! {
@@ -331,7 +331,7 @@ fn run_name(command: Command) -> String {
 
 fn told(report: &Report, output: Output) -> Exit {
     match output {
-        Output::Json => json(report),
+        Output::Json | Output::Ndjson => json(report),
         Output::Text | Output::Prometheus => say(report.text().as_bytes()),
     }
 }
@@ -358,62 +358,8 @@ fn refuse(why: &str, next: Option<&str>, output: Output, exit: Exit) -> Exit {
     if let Some(next) = next {
         complain(&format!("next: {next}"));
     }
-    if output == Output::Json {
+    if output.is_json() {
         json(&serde_json::json!({ "ok": false, "error": why, "next": next }));
     }
     exit
-}
-
-/// What goes on, on standard error: one line a step, and in a terminal what is waited for.
-struct Progress {
-    waits: Mutex<String>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            waits: Mutex::default(),
-            terminal: std::io::stderr().is_terminal(),
-        }
-    }
-
-    fn line(&self, text: &str) {
-        let clear = if self.terminal { "\r\u{1b}[K" } else { "" };
-        let _ = writeln!(std::io::stderr(), "{clear}{text}");
-    }
-
-    fn tell(&self, event: Event<'_>) {
-        match event {
-            Event::Begun(step) => self.line(&format!("begins   {:<26} {}", step.id, step.name)),
-            Event::Ended(step, state, detail) => {
-                let word = if state == StepState::Already {
-                    "already"
-                } else {
-                    "done"
-                };
-                self.line(&format!("{word:<8} {:<26} {detail}", step.id));
-                self.waits.lock().clear();
-            }
-            Event::Reopened(step, detail) => {
-                self.line(&format!("again    {:<26} {detail}", step.id));
-            }
-            Event::Waits(step, detail) => {
-                let mut waits = self.waits.lock();
-                if *waits != detail {
-                    detail.clone_into(&mut waits);
-                    match self.terminal {
-                        true => {
-                            let _ = write!(
-                                std::io::stderr(),
-                                "\r\u{1b}[Kwaits    {:<26} {detail}",
-                                step.id
-                            );
-                        }
-                        false => tracing::debug!(step = step.id.as_str(), detail, "waits"),
-                    }
-                }
-            }
-        }
-    }
 }

@@ -30,7 +30,7 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
             () = &mut stop => return Exit::Done,
         };
         let told = match output {
-            Output::Json => json(&picture),
+            Output::Json | Output::Ndjson => json(&picture),
             Output::Text | Output::Prometheus => {
                 let live = flags.watch && std::io::stdout().is_terminal();
                 let clear = if live { CLEAR } else { "" };

@@ -44,7 +44,7 @@ pub async fn run(flags: &TrafficFlags, output: Output) -> Exit {
 }
 
 fn shown(addresses: &Addresses, output: Output) -> Result<String, serde_json::Error> {
-    if output == Output::Json {
+    if output.is_json() {
         return Ok(serde_json::to_string(addresses)? + "\n");
     }
     let dns: Vec<String> = addresses.dns.iter().map(ToString::to_string).collect();

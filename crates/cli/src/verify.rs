@@ -51,7 +51,7 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
     };
     let said = match output {
         Output::Text => say(report.text().as_bytes()),
-        Output::Json => json(&report),
+        Output::Json | Output::Ndjson => json(&report),
         Output::Prometheus => match report.prometheus() {
             Ok(text) => say(text.as_bytes()),
             Err(error) => {
@@ -94,7 +94,7 @@ async fn bucket(options: Options, output: Output) -> Exit {
         }
     };
     let said = match output {
-        Output::Json => json(&found),
+        Output::Json | Output::Ndjson => json(&found),
         _ => say(found.text().as_bytes()),
     };
     match (said, found.ok) {

@@ -36,7 +36,7 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     };
     let listening = |address: Option<SocketAddr>, alerts: Option<SocketAddr>| {
         match output {
-            Output::Json => {
+            Output::Json | Output::Ndjson => {
                 json(&serde_json::json!({ "instance": me, "listen": address, "webhook": alerts }))
             }
             Output::Text | Output::Prometheus => match address {

@@ -8,8 +8,8 @@ use std::process::{ExitStatus, Stdio};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::Child;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr};
 
 use super::DrillError;
 use super::hands::Hands;
@@ -94,7 +94,7 @@ impl Operator {
     ) -> Result<Run, DrillError> {
         let target = self.target.as_ref().filter(|it| it.command == command);
         let target = target.map(|it| it.step.as_str());
-        let mut arguments = vec![command, "--yes", "--output", "json"];
+        let mut arguments = vec![command, "--yes", "--output", "ndjson"];
         arguments.extend(flags);
         let mut ended = self.typed(command, &arguments, target, tell).await?;
         let mut killed_at = None;
@@ -104,7 +104,7 @@ impl Operator {
                 self.failed(command, &ended, "it was killed before it said its name")
             })?;
             tell(&format!("killed; `backstay runs resume {run}`"));
-            let arguments = ["runs", "resume", &run, "--yes", "--output", "json"];
+            let arguments = ["runs", "resume", &run, "--yes", "--output", "ndjson"];
             ended = self.typed(command, &arguments, None, tell).await?;
         }
         let told = ended.told.clone().unwrap_or_default();
@@ -150,23 +150,15 @@ impl Operator {
             .map_err(failed)?;
         // Until it has ended: waiting for it would close it.
         let _parent_pipe = child.stdin.take();
-        let out = child.stdout.take();
-        let read = async {
-            let mut text = Vec::new();
-            if let Some(mut out) = out {
-                out.read_to_end(&mut text).await?;
-            }
-            Ok::<_, std::io::Error>(text)
-        };
-        let follow = follow(&mut child, command, target, &self.log, tell);
-        let (text, followed) = tokio::try_join!(read, follow).map_err(failed)?;
+        let keep = keep(child.stderr.take(), command, &self.log);
+        let follow = follow(&mut child, command, target, tell);
+        let (said, followed) = tokio::try_join!(keep, follow).map_err(failed)?;
         let status = child.wait().await.map_err(failed)?;
-        let (run, killed, said) = followed;
         Ok(Ended {
             status,
-            told: serde_json::from_slice(&text).ok(),
-            run,
-            killed,
+            told: followed.report,
+            run: followed.run,
+            killed: followed.killed,
             said,
         })
     }
@@ -214,48 +206,85 @@ pub struct Verified {
     pub problems: Vec<String>,
 }
 
-/// A step that a command has come to, as it says it in a line.
-fn step_of(line: &str) -> Option<&str> {
-    let mut words = line.split_whitespace();
-    match words.next() {
-        Some("begins" | "already") => words.next(),
-        _ => None,
-    }
+/// What a command writes to its standard output with `--output ndjson`, a line each, as long as it goes
+/// on; behind them comes the report.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Line {
+    Run { run: String },
+    Step { step: String, state: LineState },
 }
 
-/// Reads what a command says until it ends; kills it when it comes to the target. Says the run's name,
-/// whether it was killed, and the last lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LineState {
+    Begins,
+    Already,
+    /// What nothing hangs on here.
+    #[serde(other)]
+    Other,
+}
+
+/// What a command said on its standard output.
+#[derive(Default)]
+struct Followed {
+    run: Option<String>,
+    report: Option<Value>,
+    killed: bool,
+}
+
+/// Follows a command by its progress until it ends; kills it when it comes to the target.
 async fn follow(
     child: &mut Child,
     command: &str,
     target: Option<&str>,
-    log: &Path,
     tell: &(dyn Fn(&str) + Sync),
-) -> std::io::Result<(Option<String>, bool, Vec<String>)> {
-    let (mut run, mut killed, mut said) = (None, false, Vec::new());
-    let Some(err) = child.stderr.take() else {
-        return Ok((run, killed, said));
+) -> std::io::Result<Followed> {
+    let mut followed = Followed::default();
+    let Some(out) = child.stdout.take() else {
+        return Ok(followed);
+    };
+    let mut lines = BufReader::new(out).lines();
+    while let Some(line) = lines.next_line().await? {
+        let step = match serde_json::from_str(&line) {
+            Ok(Line::Run { run }) => {
+                followed.run = Some(run);
+                continue;
+            }
+            Ok(Line::Step { step, state }) => match state {
+                LineState::Begins | LineState::Already => step,
+                LineState::Other => continue,
+            },
+            Err(_) => {
+                followed.report = serde_json::from_str(&line).ok();
+                continue;
+            }
+        };
+        tell(&format!("{command}: {step}"));
+        if !followed.killed && target == Some(step.as_str()) {
+            child.start_kill()?;
+            followed.killed = true;
+        }
+    }
+    Ok(followed)
+}
+
+/// Keeps what a command says to people in the log; gives back the last lines of it.
+async fn keep(err: Option<ChildStderr>, command: &str, log: &Path) -> std::io::Result<Vec<String>> {
+    let mut said = Vec::new();
+    let Some(err) = err else {
+        return Ok(said);
     };
     let mut log = OpenOptions::new().create(true).append(true).open(log)?;
     let mut lines = BufReader::new(err).lines();
     while let Some(line) = lines.next_line().await? {
         writeln!(log, "{command}: {line}")?;
-        if let Some(name) = line.strip_prefix("run ") {
-            run = Some(name.trim().to_owned());
-        }
-        if let Some(step) = step_of(&line) {
-            tell(&format!("{command}: {step}"));
-            if !killed && target == Some(step) {
-                child.start_kill()?;
-                killed = true;
-            }
-        }
         if said.len() == LAST {
             said.remove(0);
         }
         said.push(line);
     }
-    Ok((run, killed, said))
+    Ok(said)
 }
 
 /// So many of the last lines are told when it fails.
@@ -268,7 +297,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{DrillError, Hands, Operator, Target, step_of};
+    use super::{DrillError, Hands, Line, LineState, Operator, Target};
 
     /// A `backstay` that says what the real one says, in lines of shell.
     fn operator(folder: &std::path::Path, script: &str, target: Option<Target>) -> Operator {
@@ -286,14 +315,34 @@ mod tests {
         }
     }
 
+    fn begins(step: &str) -> String {
+        format!(r#"echo '{{"event":"step","step":"{step}","state":"begins"}}'"#)
+    }
+
     const DONE: &str = r#"echo '{"command":"promote","run":"promote-1","ok":true,"no_writes_ms":null,"steps":[]}'"#;
 
     #[test]
-    fn a_step_is_read_from_a_line() {
-        assert_eq!(step_of("begins   pools     nodes and pools"), Some("pools"));
-        assert_eq!(step_of("already  pools     it is so"), Some("pools"));
-        assert_eq!(step_of("done     pools     it begins"), None);
-        assert_eq!(step_of("run promote-1"), None);
+    fn progress_is_told_from_the_report() {
+        let line = |text: &str| serde_json::from_str::<Line>(text).ok();
+        let step = |state| {
+            Some(Line::Step {
+                step: "pools".to_owned(),
+                state,
+            })
+        };
+        let of = |state| {
+            line(&format!(
+                r#"{{"event":"step","run":"promote-1","step":"pools","state":"{state}","detail":""}}"#
+            ))
+        };
+        assert_eq!(of("begins"), step(LineState::Begins));
+        assert_eq!(of("already"), step(LineState::Already));
+        assert_eq!(of("done"), step(LineState::Other));
+        assert!(matches!(
+            line(r#"{"event":"run","run":"promote-1","command":"promote"}"#),
+            Some(Line::Run { run }) if run == "promote-1"
+        ));
+        assert_eq!(line(r#"{"command":"promote","ok":true}"#), None);
     }
 
     #[tokio::test]
@@ -301,9 +350,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = format!(
             "echo \"$@\" >> {0}/typed\n\
-             case $2 in runs) {DONE};; *) echo run promote-1 >&2; echo begins pools-ready >&2\n\
-             echo begins pools >&2; sleep 60; echo too late >> {0}/typed;; esac",
-            folder.path().display()
+             case $2 in runs) {DONE};; *) echo '{{\"event\":\"run\",\"run\":\"promote-1\"}}'\n\
+             {begins_ready}; {begins}; sleep 60; echo too late >> {0}/typed;; esac",
+            folder.path().display(),
+            begins_ready = begins("pools-ready"),
+            begins = begins("pools"),
         );
         let target = Target {
             command: "promote".to_owned(),
@@ -317,8 +368,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "--exit-with-parent promote --yes --output json",
-                "--exit-with-parent runs resume promote-1 --yes --output json"
+                "--exit-with-parent promote --yes --output ndjson",
+                "--exit-with-parent runs resume promote-1 --yes --output ndjson"
             ]
         );
     }
