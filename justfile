@@ -8,9 +8,13 @@ default:
 drill *flags:
     cargo run --release -- drill {{flags}}
 
-# Every check, as CI runs them
+# Every check but the costliest tests
 test:
     bash tests/run
+
+# The costliest tests, all or some of `tests/judges --list`: just judges kills
+judges *names:
+    bash tests/judges {{names}}
 
 # Types and lints only, of everything: the quickest answer
 check:

@@ -351,7 +351,7 @@ mod tests {
         let script = format!(
             "echo \"$@\" >> {0}/typed\n\
              case $2 in runs) {DONE};; *) echo '{{\"event\":\"run\",\"run\":\"promote-1\"}}'\n\
-             {begins_ready}; {begins}; sleep 60; echo too late >> {0}/typed;; esac",
+             {begins_ready}; {begins}; sleep 60 >/dev/null 2>&1; echo too late >> {0}/typed;; esac",
             folder.path().display(),
             begins_ready = begins("pools-ready"),
             begins = begins("pools"),
