@@ -112,6 +112,18 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Writes the manual's pages, one for each command, into a folder
+    Man(ManFlags),
+}
+
+#[derive(Debug, Args)]
+pub struct ManFlags {
+    /// The folder; made where there is none
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Only say which pages would be written
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 impl Command {

@@ -15,6 +15,7 @@ mod failover;
 #[cfg(feature = "lab")]
 mod lab;
 mod logging;
+mod man;
 mod node;
 #[cfg(feature = "lab")]
 mod part;
@@ -177,6 +178,7 @@ fn run(arguments: Arguments) -> Exit {
         Command::Runs(flags) => runtime.block_on(runbook::runs(&flags, arguments.output)),
         Command::Status(flags) => runtime.block_on(status::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
+        Command::Man(flags) => man::run(&flags, arguments.output),
     };
     drop(traces);
     exit
