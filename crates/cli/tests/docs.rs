@@ -1,4 +1,4 @@
-//! The blocks of README.md and docs/*.md are typed as they stand, with the debug binary.
+//! The blocks of README.md, docs/*.md and examples/README.md are typed as they stand, with the debug binary.
 //!
 //! A block in `console` is a session: lines behind `$ ` are typed, the others must come out (`…`
 //! stands for anything). One in `bash` is a script. Blocks in other languages are there to be read.
@@ -20,13 +20,14 @@ use std::path::{Path, PathBuf};
 use fence::{Fence, Kind};
 
 /// Documents whose blocks are typed into one shell, one after the other.
-const STORIES: [&[&str]; 6] = [
+const STORIES: [&[&str]; 7] = [
     &["docs/node.md", "docs/recovery.md"],
     &["docs/lab.md"],
     &["docs/failover.md", "docs/promote.md", "docs/failback.md"],
     &["docs/verify.md", "docs/alerts.md"],
     &["docs/pair.md"],
     &["docs/traffic.md"],
+    &["examples/README.md"],
 ];
 
 /// What is not typed, and why.
@@ -50,13 +51,13 @@ fn root() -> PathBuf {
     manifest.ancestors().nth(2).unwrap().to_owned()
 }
 
-/// README.md and docs/*.md.
+/// README.md, docs/*.md and examples/README.md.
 fn documents() -> Vec<String> {
     let folder = std::fs::read_dir(root().join("docs")).unwrap();
     let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let docs = names.filter(|name| name.ends_with(".md"));
     let mut all: Vec<_> = docs.map(|name| format!("docs/{name}")).collect();
-    all.push("README.md".to_owned());
+    all.extend(["README.md", "examples/README.md"].map(str::to_owned));
     all.sort();
     all
 }
@@ -133,4 +134,9 @@ fn a_pair_is_described_as_written() {
 #[test]
 fn a_traffic_manager_is_run_as_written() {
     type_in(STORIES[5]);
+}
+
+#[test]
+fn the_examples_run_as_written() {
+    type_in(STORIES[6]);
 }

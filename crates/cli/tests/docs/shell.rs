@@ -91,7 +91,9 @@ fn run(folder: &Path, script: &str) -> Output {
     let path = std::env::var("PATH").unwrap_or_default();
     std::fs::write(folder.join(".script"), script).unwrap();
     // What a clone has, for whoever copies an example.
-    std::os::unix::fs::symlink(super::root().join("deploy"), folder.join("deploy")).unwrap();
+    for name in ["deploy", "examples"] {
+        std::os::unix::fs::symlink(super::root().join(name), folder.join(name)).unwrap();
+    }
     Command::new("timeout")
         .arg(HANG_SECONDS.to_string())
         .args([
