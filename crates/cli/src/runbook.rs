@@ -210,8 +210,14 @@ async fn abort(
     told(&Report::of(&record), output)
 }
 
+/// The pair as the steps see it; what a journal's record holds, only the node knows.
+fn site(world: Arc<World>, warrant: Warrant) -> Site {
+    let count = |record: &_| Ok(backstay_node::events_in_record(record)?);
+    Site::new(world, warrant, count)
+}
+
 async fn dry_run(world: Arc<World>, command: Command, choices: Choices, output: Output) -> Exit {
-    let site = Site::new(world, Warrant::free(), backstay_node::events_in_record);
+    let site = site(world, Warrant::free());
     let record = Record::new(String::new(), command, "", choices, "", now_ms());
     let mut answers = Vec::new();
     for step in steps(command, choices) {
@@ -244,7 +250,7 @@ async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit
 
 /// Runs it, and tells how it went.
 async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: Output) -> Exit {
-    let site = Site::new(world, log.warrant(), backstay_node::events_in_record);
+    let site = site(world, log.warrant());
     let progress = Progress::of(&record, output);
     let name = record.run.clone();
     let tell_event = |event: Event<'_>| progress.tell(event);

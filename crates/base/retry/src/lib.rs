@@ -8,21 +8,18 @@
 //! - [`Policy`]: how long to pause, a pure function;
 //! - [`Classify`]: what an error says about another attempt; [`after_status`] for HTTP's codes;
 //! - [`retry`]: attempts until one succeeds, one fails for good, or the [`Deadline`] has passed;
-//! - [`Warrant`]: by whose leave something is changed, asked before each attempt;
-//! - [`with_causes`]: why an attempt failed, in words.
+//! - [`Warrant`]: by whose leave something is changed, asked before each attempt.
 //!
 //! `backon`, which kube-rs brings along, has neither a deadline that also covers an attempt which
 //! hangs, nor jitter in both directions; what would be left of it is the doubling.
 
 mod attempts;
-mod cause;
 mod deadline;
 mod policy;
 mod status;
 mod warrant;
 
 pub use attempts::{Ended, Failed, retry};
-pub use cause::with_causes;
 pub use deadline::Deadline;
 pub use policy::Policy;
 pub use status::{after_status, retry_after};

@@ -186,26 +186,3 @@ async fn a_deadline_that_no_clock_can_express_is_far_away() {
     assert!(far.within(SECOND) < far);
     assert!(Deadline::after(Duration::ZERO).passed());
 }
-
-#[derive(Debug)]
-struct Because(&'static str, Option<Box<Because>>);
-
-impl fmt::Display for Because {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Because {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.1.as_deref().map(|it| it as _)
-    }
-}
-
-#[test]
-fn causes_are_said_once() {
-    let last = Because("refused", None);
-    let middle = Because("connect error", Some(Box::new(last)));
-    let same = Because("request failed: connect error", Some(Box::new(middle)));
-    assert_eq!(with_causes(&same), "request failed: connect error: refused");
-}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_retry::Unwarranted;
+use backstay_retry::{Classify as _, Unwarranted, Verdict};
 
 use crate::{CloudError, Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
 
@@ -135,6 +135,22 @@ pub enum SetUpError {
 }
 
 impl AzureError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Changed { .. } | Self::NotHeld { .. } => true,
+            Self::Unreachable { .. } | Self::Identity { .. } => self.is_unreachable(),
+            Self::Unwarranted { why, .. } => why.verdict() != Verdict::Final,
+            Self::Unauthenticated { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Answer { .. }
+            | Self::NotAnId(_)
+            | Self::Http(_) => false,
+        }
+    }
+
     /// Whether the Resource Manager or the identity could not be reached, so that nothing is known
     /// of the resource.
     pub fn is_unreachable(&self) -> bool {

@@ -3,7 +3,8 @@
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
-use backstay_retry::{Classify, Verdict, after_status, retry_after, with_causes};
+use backstay_report::with_causes;
+use backstay_retry::{Classify, Verdict, after_status, retry_after};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use url::Url;
 

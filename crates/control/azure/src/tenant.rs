@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use backstay_retry::with_causes;
+use backstay_report::with_causes;
 use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;

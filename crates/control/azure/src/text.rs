@@ -1,7 +1,5 @@
 //! Foreign text, before it comes into an error or a log line.
 
-/// So much of it is shown.
-const SHOWN: usize = 600;
 /// So much of it is looked at.
 const READ: usize = 16 << 10;
 /// No word of a message is as long; tokens and keys are.
@@ -22,14 +20,10 @@ pub(crate) fn excerpt(text: &str) -> String {
             continue;
         }
         finish(&mut word, &mut shown);
-        shown.push(if letter.is_control() { ' ' } else { letter });
+        shown.push(letter);
     }
     finish(&mut word, &mut shown);
-    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
+    backstay_report::excerpt(&shown)
 }
 
 /// The same, without this secret, whatever it looks like.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use backstay_retry::{Classify, Failed, Unwarranted, Verdict, after_status, with_causes};
+use backstay_report::{Cause, excerpt, with_causes};
+use backstay_retry::{Classify, Failed, Unwarranted, Verdict, after_status};
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
@@ -106,7 +107,8 @@ pub enum ClusterError {
         /// About what the call was.
         object: String,
         /// What is wrong with it.
-        problem: String,
+        #[source]
+        problem: Cause,
     },
     /// What was waited for has not come to be.
     #[error("{region}: {what} did not come to be in time; {seen}")]
@@ -124,6 +126,20 @@ impl ClusterError {
     /// Whether nothing is known because the API could not be reached.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Contended { .. } | Self::Unreachable { .. } | Self::NotYet { .. } => true,
+            Self::Unwarranted { why, .. } => why.verdict() != Verdict::Final,
+            Self::Access { .. }
+            | Self::Unauthenticated { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Answer { .. } => false,
+        }
     }
 
     /// Whether what the call was about is not there.
@@ -214,21 +230,6 @@ pub(crate) fn of_kubeconfig(error: &KubeconfigError) -> String {
     }
 }
 
-/// The beginning of a foreign text, on one line.
-pub(crate) fn excerpt(text: &str) -> String {
-    const SHOWN: usize = 600;
-    let mut shown: String = text
-        .trim()
-        .chars()
-        .take(SHOWN)
-        .map(|it| if it.is_control() { ' ' } else { it })
-        .collect();
-    if text.trim().chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 /// What became of a call that did not succeed.
 pub(crate) fn of_call(
     region: &str,
@@ -289,7 +290,7 @@ pub(crate) fn of_call(
         (Verdict::Final, _) => ClusterError::Answer {
             region,
             object,
-            problem: why,
+            problem: why.into(),
         },
         (Verdict::Again { .. }, _) => ClusterError::Unreachable {
             region,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use backstay_report::Cause;
 use backstay_retry::Deadline;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -16,6 +17,21 @@ use crate::merge;
 use crate::{ClusterError, Region};
 
 const CLUSTERS: &str = "humioclusters.core.humio.com";
+
+/// What of a HumioCluster does not have the form that it has to have. Without values: some are
+/// credentials.
+#[derive(Debug, thiserror::Error)]
+enum Malformed {
+    /// A list.
+    #[error("{0} is not a list")]
+    List(String),
+    /// A variable in one.
+    #[error("{0} is not an environment variable")]
+    Variable(String),
+    /// What a change has made.
+    #[error("what is to be its spec is not an object")]
+    Spec,
+}
 
 /// A pool of nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,12 +83,12 @@ impl HumioCluster {
         self.pools.first().map_or(0, |it| it.node_count)
     }
 
-    fn read(object: &DynamicObject) -> Result<Self, String> {
+    fn read(object: &DynamicObject) -> Result<Self, Malformed> {
         let at = |pointer: &str| object.data.pointer(pointer).unwrap_or(&Value::Null);
         let list = |pointer: &str| match at(pointer) {
             Value::Null => Ok(Vec::new()),
             Value::Array(list) => Ok(list.clone()),
-            _ => Err(format!("{pointer} is no list")),
+            _ => Err(Malformed::List(pointer.to_owned())),
         };
         let text = |pointer: &str| at(pointer).as_str().unwrap_or_default().to_owned();
         let mut pools = vec![Pool {
@@ -107,9 +123,9 @@ impl HumioCluster {
 }
 
 /// Variables as the caller has them. What serde says of a wrong one could quote it.
-fn variables<V: DeserializeOwned>(pointer: &str, list: &[Value]) -> Result<Vec<V>, String> {
+fn variables<V: DeserializeOwned>(pointer: &str, list: &[Value]) -> Result<Vec<V>, Malformed> {
     let each = list.iter().enumerate().map(|(at, variable)| {
-        V::deserialize(variable).map_err(|_| format!("{pointer}/{at} is no environment variable"))
+        V::deserialize(variable).map_err(|_| Malformed::Variable(format!("{pointer}/{at}")))
     });
     each.collect()
 }
@@ -186,12 +202,12 @@ impl Region {
     pub async fn change_spec(
         &self,
         name: &str,
-        mut change: impl FnMut(&Value) -> Result<Value, String>,
+        mut change: impl FnMut(&Value) -> Result<Value, Cause>,
         deadline: Deadline,
     ) -> Result<HumioCluster, ClusterError> {
         let api = self.humio();
         let parameters = PatchParams::default();
-        let wrong = |problem: String| self.answer(&format!("{CLUSTERS} {name}"), problem);
+        let wrong = |problem: Cause| self.answer(&format!("{CLUSTERS} {name}"), problem);
         let mut attempts: u32 = 0;
         loop {
             let mut read = self.declared(name, deadline).await?;
@@ -199,7 +215,7 @@ impl Region {
             let there = spec_of(&mut read);
             let new = change(&there).map_err(wrong)?;
             if !new.is_object() {
-                return Err(wrong("what is to be its spec is no object".to_owned()));
+                return Err(wrong(Malformed::Spec.into()));
             }
             let Some(fields) = merge::patch(&there, &new) else {
                 return Ok(old);

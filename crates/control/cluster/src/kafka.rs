@@ -1,11 +1,12 @@
 //! Kafka, as strimzi-cluster-operator shows it.
 
+use backstay_report::excerpt;
 use backstay_retry::Deadline;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
-use crate::{ClusterError, Region, error};
+use crate::{ClusterError, Region};
 
 const KAFKAS: &str = "kafkas.kafka.strimzi.io";
 /// The versions of Strimzi's API: up to 0.51 it has the first one, since 0.49 the second
@@ -29,7 +30,7 @@ impl Kafka {
         let conditions = conditions.and_then(Value::as_array);
         let text = |condition: &Value, field: &str| {
             let text = condition.get(field).and_then(Value::as_str);
-            error::excerpt(text.unwrap_or_default())
+            excerpt(text.unwrap_or_default())
         };
         let ready = conditions
             .into_iter()

@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+use backstay_report::excerpt;
 use backstay_retry::{Deadline, Ended, Failed};
 use futures::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use k8s_openapi::api::core::v1;
@@ -145,7 +146,7 @@ impl LogFollower {
     /// What has come of a line comes again with the next connection.
     fn broken(&mut self, why: &str) {
         tracing::debug!(pod = self.pod, why, "a log is followed again");
-        self.trouble = Some(error::excerpt(why));
+        self.trouble = Some(excerpt(why));
         self.stream = None;
         self.line.clear();
         self.cut = false;

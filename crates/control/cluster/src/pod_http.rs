@@ -6,10 +6,12 @@
 use std::future::Future;
 use std::pin::pin;
 
-use backstay_retry::{Deadline, with_causes};
+use backstay_report::{excerpt, with_causes};
+use backstay_retry::Deadline;
 use bytes::Bytes;
 use futures::future::{Either, select};
-use http::header::{CONNECTION, HOST};
+use http::header::{CONNECTION, HOST, InvalidHeaderValue};
+use http::uri::InvalidUri;
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http1;
@@ -18,12 +20,31 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Portforwarder;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::error::excerpt;
 use crate::{ClusterError, Region};
 
 const PORT_FORWARD: &str = "pods/portforward";
 /// What is too long to be an answer.
 const LONGEST: usize = 1 << 20;
+
+/// Why a pod was not asked, or has not answered as a server does.
+#[derive(Debug, thiserror::Error)]
+enum PodError {
+    /// What is asked for.
+    #[error("the request has no path")]
+    Path(#[source] InvalidUri),
+    /// Whom.
+    #[error("the pod has no such name")]
+    Name(#[source] InvalidHeaderValue),
+    /// The connection.
+    #[error("{}", excerpt(&with_causes(.0)))]
+    Http(#[from] hyper::Error),
+    /// The answer.
+    #[error("its answer is longer than {LONGEST} bytes")]
+    Long,
+    /// The API server does not lead there.
+    #[error("{0}")]
+    Refused(String),
+}
 
 impl Region {
     /// Makes one request of a pod's port, over HTTP/1.1, and reads the whole answer, up to 1 MiB. Of
@@ -105,14 +126,12 @@ impl Drop for Forward {
 
 /// The request as a server wants it: without scheme and authority in its first line, with a `Host`,
 /// and the only one on its connection.
-fn for_pod(request: Request<String>, pod: &str) -> Result<Request<String>, String> {
+fn for_pod(request: Request<String>, pod: &str) -> Result<Request<String>, PodError> {
     let (mut head, body) = request.into_parts();
     let place = head.uri.path_and_query().map_or("/", |it| it.as_str());
-    head.uri = place
-        .parse::<Uri>()
-        .map_err(|_| "the request has no path".to_owned())?;
+    head.uri = place.parse::<Uri>().map_err(PodError::Path)?;
     if !head.headers.contains_key(HOST) {
-        let host = HeaderValue::from_str(pod).map_err(|_| "the pod has no such name".to_owned())?;
+        let host = HeaderValue::from_str(pod).map_err(PodError::Name)?;
         head.headers.insert(HOST, host);
     }
     head.headers
@@ -123,18 +142,15 @@ fn for_pod(request: Request<String>, pod: &str) -> Result<Request<String>, Strin
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<String>,
-) -> Result<Response<Bytes>, String> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| excerpt(&with_causes(&error)))?;
+) -> Result<Response<Bytes>, PodError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let asking = async move {
-        let answer = sender.send_request(request).await;
-        let answer = answer.map_err(|error| excerpt(&with_causes(&error)))?;
+        let answer = sender.send_request(request).await?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, LONGEST).collect().await;
         let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(error) => excerpt(&with_causes(&*error)),
-            Err(_) => format!("its answer is longer than {LONGEST} bytes"),
+            Ok(error) => PodError::Http(*error),
+            Err(_) => PodError::Long,
         })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     };
@@ -147,12 +163,12 @@ async fn exchange(
 
 /// The answer, unless the API server says first why there can be none.
 async fn answered<T>(
-    exchange: impl Future<Output = Result<T, String>>,
+    exchange: impl Future<Output = Result<T, PodError>>,
     refusal: impl Future<Output = Option<String>>,
-) -> Result<T, String> {
+) -> Result<T, PodError> {
     let (exchange, refusal) = (pin!(exchange), pin!(refusal));
     match select(refusal, exchange).await {
-        Either::Left((Some(why), _)) => Err(excerpt(&why)),
+        Either::Left((Some(why), _)) => Err(PodError::Refused(excerpt(&why))),
         Either::Left((None, exchange)) => exchange.await,
         Either::Right((done, _)) => done,
     }

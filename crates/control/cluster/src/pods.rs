@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use backstay_report::excerpt;
 use backstay_retry::{Deadline, Ended, Failed};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1;
@@ -86,7 +87,7 @@ impl From<&v1::Pod> for Pod {
             let reason = it.reason.as_deref().unwrap_or_default();
             match it.message.as_deref() {
                 None | Some("") => reason.to_owned(),
-                Some(message) => format!("{reason}: {}", error::excerpt(message)),
+                Some(message) => format!("{reason}: {}", excerpt(message)),
             }
         });
         let volumes = pod
@@ -237,7 +238,7 @@ impl Region {
     /// What broke a watch, if it is begun again; an error if that would be of no use.
     fn watch_failed(&self, selector: &str, error: watcher::Error) -> Result<String, ClusterError> {
         use backstay_retry::{Classify as _, Verdict};
-        let said = error::excerpt(&error.to_string());
+        let said = excerpt(&error.to_string());
         let (verb, cause) = match error {
             watcher::Error::InitialListFailed(cause) => ("list", cause),
             watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
+use backstay_report::{Cause, excerpt};
 use backstay_retry::{
     Classify as _, Deadline, Ended, Failed, Policy, Unwarranted, Verdict, Warrant, retry,
 };
@@ -16,7 +17,7 @@ use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::error::{self, Attempt, ClusterError, excerpt};
+use crate::error::{self, Attempt, ClusterError};
 use crate::permission::Permission;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -314,7 +315,7 @@ impl Region {
         }
     }
 
-    pub(crate) fn answer(&self, object: &str, problem: impl Into<String>) -> ClusterError {
+    pub(crate) fn answer(&self, object: &str, problem: impl Into<Cause>) -> ClusterError {
         ClusterError::Answer {
             region: self.name.clone(),
             object: object.to_owned(),

@@ -1,5 +1,6 @@
 //! Asking beforehand what we may do, without doing it.
 
+use backstay_report::excerpt;
 use backstay_retry::Deadline;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -7,7 +8,6 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 use kube::api::PostParams;
 
-use crate::error::excerpt;
 use crate::{ClusterError, Permission, Region};
 
 const REVIEWS: &str = "selfsubjectaccessreviews.authorization.k8s.io";

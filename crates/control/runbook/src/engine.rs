@@ -8,8 +8,10 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use backstay_report::{Cause, with_causes};
 use tokio::time::{Instant, sleep};
 
+use crate::error::StepError;
 use crate::record::{OtherVersion, Record, State, StepState};
 use crate::step::{Answer, Step, StepId};
 
@@ -25,10 +27,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What the steps do to the world.
 pub trait Works {
     /// Whether a step holds. Changes nothing.
-    fn check(&self, step: &Step, record: &Record) -> impl Future<Output = Answer>;
+    ///
+    /// # Errors
+    /// See [`StepError`]: whether it holds is then not known, and asked again.
+    fn check(
+        &self,
+        step: &Step,
+        record: &Record,
+    ) -> impl Future<Output = Result<Answer, StepError>>;
 
     /// Brings it about, or begins to. May be done again.
-    fn act(&self, step: &Step, record: &Record) -> impl Future<Output = Result<(), String>>;
+    ///
+    /// # Errors
+    /// See [`StepError`]: it is tried again.
+    fn act(&self, step: &Step, record: &Record) -> impl Future<Output = Result<(), StepError>>;
 }
 
 /// Where a run is written down, and the lock that goes with it.
@@ -44,14 +56,14 @@ pub trait Log {
 }
 
 /// Why nothing can be written down.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// Somebody else goes on with the run.
     #[error("{0}; nothing more is done here")]
-    Lost(String),
+    Lost(#[source] Cause),
     /// The standby's cluster does not take it.
     #[error("the run cannot be written down: {0}")]
-    Unwritten(String),
+    Unwritten(#[source] Cause),
 }
 
 /// Told while it goes on.
@@ -67,16 +79,30 @@ pub enum Event<'a> {
     Reopened(&'a Step, &'a str),
 }
 
+/// What was seen last of a step that has not come to hold.
+#[derive(Debug, thiserror::Error)]
+pub enum LastSeen {
+    /// It was looked at, and did not hold.
+    #[error("{0}")]
+    Open(String),
+    /// It could not be looked at, or not be done.
+    #[error(transparent)]
+    Failed(#[from] StepError),
+}
+
 /// Why a run does not go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Stopped {
     /// A step has not come to hold.
-    #[error("{step}: {why}")]
+    #[error("{step}: not so after {} s: {last}", .waited.as_secs())]
     Failed {
         /// Which.
         step: StepId,
-        /// Why.
-        why: String,
+        /// For how long it was waited for.
+        waited: Duration,
+        /// How it was then.
+        #[source]
+        last: LastSeen,
     },
     /// A step has refused.
     #[error("{step}: {why}")]
@@ -158,17 +184,31 @@ async fn go_on<W: Works, L: Log>(
     for place in record.standing(plan) {
         let step = plan[place];
         // One look is enough to doubt it: the step itself asks until it knows.
-        let answer = works.check(step, record).await;
-        if !matches!(answer, Answer::Holds(_)) {
-            tell(Event::Reopened(step, answer.detail()));
-            record.reopen(place);
-            break;
-        }
+        let why = match works.check(step, record).await {
+            Ok(Answer::Holds(_)) => continue,
+            Ok(answer) => answer.detail().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tell(Event::Reopened(step, &why));
+        record.reopen(place);
+        break;
     }
     while let Some(place) = record.position() {
         perform(works, log, record, tell, plan[place], place).await?;
     }
     Ok(())
+}
+
+/// Says that a step has no answer, or was not done; with all its causes in the log.
+fn failed(step: &Step, error: StepError, tell: &(dyn Fn(Event<'_>) + Sync)) -> StepError {
+    tracing::debug!(
+        step = step.id.as_str(),
+        error = with_causes(&error),
+        retryable = error.is_retryable(),
+        "a step has no answer, or was not done"
+    );
+    tell(Event::Waits(step, &error.to_string()));
+    error
 }
 
 async fn perform<W: Works, L: Log>(
@@ -182,12 +222,12 @@ async fn perform<W: Works, L: Log>(
     let until = Instant::now() + step.timeout;
     let [before, after, recorded] = step.id.failpoints();
     let mut acted: Option<Instant> = None;
-    let mut failure: Option<String> = None;
+    let mut failure: Option<StepError> = None;
     let mut pause = SOON;
     loop {
         let answer = works.check(step, record).await;
         let open = match answer {
-            Answer::Holds(detail) => {
+            Ok(Answer::Holds(detail)) => {
                 let begun = record.steps[place].state == StepState::Begun;
                 let state = match begun {
                     true => StepState::Done,
@@ -204,30 +244,30 @@ async fn perform<W: Works, L: Log>(
                 tell(Event::Ended(step, state, &record.steps[place].detail));
                 return Ok(());
             }
-            Answer::Refused { why, next } => {
+            Ok(Answer::Refused { why, next }) => {
                 let step = step.id;
                 return Err(Stopped::Refused { step, why, next });
             }
-            Answer::Person { what } => {
+            Ok(Answer::Person { what }) => {
                 let step = step.id;
                 return Err(Stopped::Person { step, what });
             }
-            Answer::Open(detail) => {
+            Ok(Answer::Open(detail)) => {
                 tell(Event::Waits(step, &detail));
                 record.steps[place].detail = detail;
                 true
             }
-            Answer::Unknown(why) => {
-                tell(Event::Waits(step, &why));
-                failure = Some(why);
+            Err(error) => {
+                failure = Some(failed(step, error, tell));
                 false
             }
         };
         if Instant::now() >= until {
-            let last = failure.unwrap_or_else(|| record.steps[place].detail.clone());
+            let seen = || LastSeen::Open(record.steps[place].detail.clone());
             return Err(Stopped::Failed {
                 step: step.id,
-                why: format!("not so after {} s: {last}", step.timeout.as_secs()),
+                waited: step.timeout,
+                last: failure.map_or_else(seen, LastSeen::Failed),
             });
         }
         if open && acted.is_none_or(|it| it.elapsed() >= AGAIN) {
@@ -249,9 +289,8 @@ async fn perform<W: Works, L: Log>(
                     pause = SOON;
                     continue;
                 }
-                Err(why) => {
-                    tell(Event::Waits(step, &why));
-                    failure = Some(why);
+                Err(error) => {
+                    failure = Some(failed(step, error, tell));
                     pause = PAUSE;
                 }
             }

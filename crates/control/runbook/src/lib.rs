@@ -10,6 +10,7 @@
 //! that destroys looks at that once more itself.
 
 pub mod engine;
+pub mod error;
 pub mod lock;
 pub mod log;
 pub mod plan;
@@ -20,6 +21,7 @@ pub mod spec;
 pub mod step;
 
 pub use engine::{Event, Stopped, Works};
+pub use error::StepError;
 pub use plan::{Choices, Command, steps};
 pub use record::{Record, State, StepState};
 pub use report::Report;

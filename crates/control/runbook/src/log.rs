@@ -142,8 +142,8 @@ impl RunLog {
 
 impl engine::Log for RunLog {
     async fn write(&mut self, record: &Record) -> Result<(), LogError> {
-        let text = serde_json::to_string(record)
-            .map_err(|error| LogError::Unwritten(error.to_string()))?;
+        let text =
+            serde_json::to_string(record).map_err(|error| LogError::Unwritten(error.into()))?;
         let name = name_of(&record.run);
         let labels = BTreeMap::from([
             ("app.kubernetes.io/managed-by", "backstay"),
@@ -173,10 +173,10 @@ impl engine::Log for RunLog {
                         }
                         Ok(_) => {
                             let why = format!("somebody else has gone on with run {}", record.run);
-                            return Err(LogError::Lost(why));
+                            return Err(LogError::Lost(why.into()));
                         }
                         Err(error) if until.passed() => {
-                            return Err(LogError::Unwritten(error.to_string()));
+                            return Err(LogError::Unwritten(error.into()));
                         }
                         Err(_) => {}
                     }
@@ -185,7 +185,7 @@ impl engine::Log for RunLog {
                     tracing::warn!(%error, "the run is not written down yet");
                     unknown = true;
                 }
-                Err(error) => return Err(LogError::Unwritten(error.to_string())),
+                Err(error) => return Err(LogError::Unwritten(error.into())),
             }
             sleep(PAUSE).await;
         }
@@ -196,11 +196,11 @@ impl engine::Log for RunLog {
         loop {
             match self.held.hold().await {
                 Ok(()) => return Ok(()),
-                Err(error @ NotHeld::By { .. }) => return Err(LogError::Lost(error.to_string())),
+                Err(error @ NotHeld::By { .. }) => return Err(LogError::Lost(error.into())),
                 Err(NotHeld::Cluster(error)) if error.is_unreachable() && !until.passed() => {
                     tracing::warn!(%error, "whether the lock is ours is not known yet");
                 }
-                Err(error) => return Err(LogError::Unwritten(error.to_string())),
+                Err(error) => return Err(LogError::Unwritten(error.into())),
             }
             sleep(PAUSE).await;
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::StepError;
 use crate::plan::{Choices, Command, steps};
 use crate::record::{Record, State, StepState};
 use crate::step::{Answer, Step};
@@ -128,28 +129,33 @@ impl Report {
     }
 
     /// Of a run that has not begun, with what each check says, where it was asked.
-    pub fn planned(command: Command, choices: Choices, answers: &[Answer]) -> Self {
+    pub fn planned(
+        command: Command,
+        choices: Choices,
+        answers: &[Result<Answer, StepError>],
+    ) -> Self {
         let plan = steps(command, choices);
         let each = plan.iter().enumerate().map(|(place, it)| {
             let (state, detail) = match answers.get(place) {
-                None => ("pending", ""),
-                Some(answer) => (
+                None => ("pending", String::new()),
+                Some(Err(error)) => ("unknown", error.to_string()),
+                Some(Ok(answer)) => (
                     match answer {
                         Answer::Holds(_) => "already",
                         Answer::Open(_) => "to do",
-                        Answer::Unknown(_) => "unknown",
                         Answer::Refused { .. } => "refused",
                         Answer::Person { .. } => "a person's",
                     },
-                    answer.detail(),
+                    answer.detail().to_owned(),
                 ),
             };
-            step(it, state.to_owned(), detail)
+            step(it, state.to_owned(), &detail)
         });
         // Later steps refuse what earlier ones will have made good; the first one's word counts.
-        let refused = answers
-            .first()
-            .filter(|it| matches!(it, Answer::Refused { .. }));
+        let refused = match answers.first() {
+            Some(Ok(Answer::Refused { why, next })) => Some((why, next)),
+            Some(Ok(_) | Err(_)) | None => None,
+        };
         Self {
             run: None,
             command,
@@ -161,11 +167,8 @@ impl Report {
             ended_ms: None,
             no_writes_ms: None,
             no_service_ms: None,
-            error: refused.map(|it| it.detail().to_owned()),
-            next: refused.and_then(|it| match it {
-                Answer::Refused { next, .. } => Some(next.clone()),
-                _ => None,
-            }),
+            error: refused.map(|(why, _)| why.clone()),
+            next: refused.map(|(_, next)| next.clone()),
             steps: each.collect(),
         }
     }

@@ -5,6 +5,29 @@
 use backstay_pair::{Derived, EnvVar, NodePool, merge_environment};
 use serde_json::{Map, Value, json};
 
+/// What of a HumioCluster's specification does not have the form that it has to have. It names places only:
+/// values can be credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The whole.
+    #[error("spec is not a valid specification: it is not an object; correct the HumioCluster")]
+    NotAnObject,
+    /// Its pools.
+    #[error(
+        "spec.nodePools is not a valid list of pools: it is not a list; correct the HumioCluster"
+    )]
+    Pools,
+    /// Variables, of the cluster or of a pool.
+    #[error("{0}.environmentVariables is not a valid list of variables; correct the HumioCluster")]
+    Variables(String),
+    /// A pool.
+    #[error("pool {0:?} has no spec; correct the HumioCluster")]
+    Pool(String),
+    /// Variables that cannot be written.
+    #[error("variables cannot be written: {0}")]
+    Unwritten(#[from] serde_json::Error),
+}
+
 /// What a new pool takes over from the cluster's own: what a node is like. humio-operator lets no
 /// pool inherit it (`HumioNodeSpec`, <https://github.com/humio/humio-operator/blob/master/docs/api.md>).
 const NODE: &[&str] = &[
@@ -42,18 +65,18 @@ const NODE: &[&str] = &[
 /// The variable that says what a pool's nodes do.
 const ROLES: &str = "NODE_ROLES";
 
-fn object(spec: &Value) -> Result<Map<String, Value>, String> {
+fn object(spec: &Value) -> Result<Map<String, Value>, SpecError> {
     match spec {
         Value::Object(fields) => Ok(fields.clone()),
-        _ => Err("spec is no object".to_owned()),
+        _ => Err(SpecError::NotAnObject),
     }
 }
 
-fn pools(spec: &Map<String, Value>) -> Result<Vec<Value>, String> {
+fn pools(spec: &Map<String, Value>) -> Result<Vec<Value>, SpecError> {
     match spec.get("nodePools") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(pools)) => Ok(pools.clone()),
-        Some(_) => Err("spec.nodePools is no list".to_owned()),
+        Some(_) => Err(SpecError::Pools),
     }
 }
 
@@ -62,16 +85,17 @@ fn pool_name(pool: &Value) -> &str {
 }
 
 /// A list of variables. What serde says of a wrong one could quote it.
-fn variables(fields: &Map<String, Value>, place: &str) -> Result<Vec<EnvVar>, String> {
+fn variables(fields: &Map<String, Value>, place: &str) -> Result<Vec<EnvVar>, SpecError> {
     match fields.get("environmentVariables") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => serde_json::from_value(list.clone())
-            .map_err(|_| format!("{place}.environmentVariables is no list of variables")),
+        Some(list) => {
+            serde_json::from_value(list.clone()).map_err(|_| SpecError::Variables(place.to_owned()))
+        }
     }
 }
 
-fn written(list: &[EnvVar]) -> Result<Value, String> {
-    serde_json::to_value(list).map_err(|error| error.to_string())
+fn written(list: &[EnvVar]) -> Result<Value, SpecError> {
+    Ok(serde_json::to_value(list)?)
 }
 
 fn set_strategy(fields: &mut Map<String, Value>) {
@@ -87,7 +111,7 @@ fn set_strategy(fields: &mut Map<String, Value>) {
 ///
 /// # Errors
 /// When it is no specification.
-pub fn rolling(spec: &Value) -> Result<Value, String> {
+pub fn rolling(spec: &Value) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
     set_strategy(&mut spec);
     each_pool(&mut spec, |_, fields| {
@@ -99,8 +123,8 @@ pub fn rolling(spec: &Value) -> Result<Value, String> {
 
 fn each_pool(
     spec: &mut Map<String, Value>,
-    mut change: impl FnMut(&str, &mut Map<String, Value>) -> Result<(), String>,
-) -> Result<(), String> {
+    mut change: impl FnMut(&str, &mut Map<String, Value>) -> Result<(), SpecError>,
+) -> Result<(), SpecError> {
     let mut all = pools(spec)?;
     if all.is_empty() {
         return Ok(());
@@ -108,7 +132,7 @@ fn each_pool(
     for pool in &mut all {
         let name = pool_name(pool).to_owned();
         let fields = pool.get_mut("spec").and_then(Value::as_object_mut);
-        let fields = fields.ok_or_else(|| format!("pool {name:?} has no spec"))?;
+        let fields = fields.ok_or_else(|| SpecError::Pool(name.to_owned()))?;
         change(&name, fields)?;
     }
     spec.insert("nodePools".to_owned(), Value::Array(all));
@@ -120,7 +144,7 @@ fn each_pool(
 ///
 /// # Errors
 /// When a list is none.
-pub fn with_environment(spec: &Value, wanted: &[EnvVar]) -> Result<Value, String> {
+pub fn with_environment(spec: &Value, wanted: &[EnvVar]) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
     let own = merge_environment(&variables(&spec, "spec")?, wanted);
     spec.insert("environmentVariables".to_owned(), written(&own)?);
@@ -146,7 +170,7 @@ fn size(spec: &mut Map<String, Value>, derived: &Derived, nodes: u32) {
 ///
 /// # Errors
 /// When it is no specification.
-pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, String> {
+pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
     size(&mut spec, active, nodes);
     let mut all = pools(&spec)?;
@@ -156,7 +180,7 @@ pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, String
             Some(pool) => {
                 let fields = pool.get_mut("spec").and_then(Value::as_object_mut);
                 let name = wanted.name;
-                let fields = fields.ok_or_else(|| format!("pool {name:?} has no spec"))?;
+                let fields = fields.ok_or_else(|| SpecError::Pool(name.to_owned()))?;
                 fields.insert("nodeCount".to_owned(), json!(wanted.node_count));
             }
             None => all.push(new_pool(&spec, wanted, active)?),
@@ -168,7 +192,11 @@ pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, String
     Ok(Value::Object(spec))
 }
 
-fn new_pool(spec: &Map<String, Value>, pool: &NodePool, active: &Derived) -> Result<Value, String> {
+fn new_pool(
+    spec: &Map<String, Value>,
+    pool: &NodePool,
+    active: &Derived,
+) -> Result<Value, SpecError> {
     let of_a_node = spec
         .iter()
         .filter(|(name, _)| NODE.contains(&name.as_str()));
@@ -192,7 +220,7 @@ fn new_pool(spec: &Map<String, Value>, pool: &NodePool, active: &Derived) -> Res
 ///
 /// # Errors
 /// When it is no specification.
-pub fn asleep(spec: &Value, standby: &Derived) -> Result<Value, String> {
+pub fn asleep(spec: &Value, standby: &Derived) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
     if spec.contains_key("nodePools") {
         spec.insert("nodePools".to_owned(), json!([]));

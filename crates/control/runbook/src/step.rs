@@ -138,8 +138,6 @@ pub enum Answer {
     Holds(String),
     /// It is not so yet.
     Open(String),
-    /// It is not known; asked again.
-    Unknown(String),
     /// It is not so, and nothing that a step does would make it so.
     Refused {
         /// Why.
@@ -174,7 +172,7 @@ impl Answer {
     /// What it says, for people.
     pub fn detail(&self) -> &str {
         match self {
-            Self::Holds(text) | Self::Open(text) | Self::Unknown(text) => text,
+            Self::Holds(text) | Self::Open(text) => text,
             Self::Refused { why, .. } => why,
             Self::Person { what } => what,
         }

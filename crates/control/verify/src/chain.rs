@@ -11,6 +11,7 @@ use backstay_pair::Pair;
 use backstay_retry::Deadline;
 
 use crate::finding::{Check, Finding};
+use crate::world::NoAccess;
 
 /// The first pause before what has become of it is asked, and the longest; it doubles each time.
 const FIRST: Duration = Duration::from_millis(50);
@@ -22,13 +23,13 @@ const RECEIVER: &str =
 /// receivers. Azure takes a minute or two.
 pub async fn alert_chain(
     pair: &Pair,
-    azure: &Result<Client, String>,
+    azure: &Result<Client, NoAccess>,
     patience: Duration,
 ) -> Finding {
     let check = Check::AlertChain;
     let client = match azure {
         Ok(client) => client,
-        Err(why) => return Finding::unknown(check, why),
+        Err(why) => return Finding::unknown(check, why.to_string()),
     };
     match notified(pair, client, Deadline::after(patience)).await {
         Ok(finding) => finding,

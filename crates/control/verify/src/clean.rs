@@ -14,7 +14,7 @@ use backstay_global::recovery::outside::{Holder, holder};
 use backstay_global::{EpochOffset, snapshot};
 
 use crate::checks;
-use crate::environment::Environment;
+use crate::environment::{Environment, EnvironmentError};
 use crate::fact::Fact;
 use crate::finding::{Check, Finding, Outcome};
 use crate::recoverable::Owned;
@@ -29,7 +29,21 @@ pub(crate) struct Left {
     /// Who holds its journal.
     pub(crate) own: Holder,
     /// Who holds the primary's, or why that is not known.
-    pub(crate) primary: Result<Holder, String>,
+    pub(crate) primary: Result<Holder, Unlooked>,
+}
+
+/// Why it is not known who holds the primary's journal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unlooked {
+    /// Its bucket's configuration.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// It has none.
+    #[error("no variable names the primary's bucket")]
+    Unnamed,
+    /// Its bucket.
+    #[error(transparent)]
+    Bucket(#[from] LoadError),
 }
 
 /// Looks. `own` is the standby's own bucket, or what was found of it where it is not open.
@@ -73,16 +87,15 @@ async fn left(
     }))
 }
 
-async fn primary(environment: &Environment, patience: Duration) -> Result<Holder, String> {
-    let config = environment.bucket(Role::RecoverFrom);
-    let config = config.map_err(|error| error.to_string())?;
-    let config = config.ok_or("no variable names the primary's bucket")?;
+async fn primary(environment: &Environment, patience: Duration) -> Result<Holder, Unlooked> {
+    let config = environment.bucket(Role::RecoverFrom)?;
+    let config = config.ok_or(Unlooked::Unnamed)?;
     let config = BucketConfig {
         deadline: patience,
         ..config
     };
-    let holder = async { holder(&Bucket::open_to_read(config).await?).await };
-    holder.await.map_err(|error: LoadError| error.to_string())
+    let bucket = Bucket::open_to_read(config).await;
+    Ok(holder(&bucket.map_err(LoadError::from)?).await?)
 }
 
 #[cfg(test)]

@@ -44,4 +44,4 @@ pub use recoverable::{Seen, recoverable};
 pub use report::{Figures, Report};
 pub use verification::{Options, verify};
 pub use whole::{Whole, whole, whole_of};
-pub use world::{POLICY, World, access};
+pub use world::{NoAccess, POLICY, World, access};

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::stage::{Cluster, OPTIONS, Stage};
 use crate::verification::Options;
-use crate::{Check, Outcome, World, keeps_from_failover, readiness, verify};
+use crate::{Check, NoAccess, Outcome, World, keeps_from_failover, readiness, verify};
 
 /// Bytes of each segment. Only the listing meets them, and it does not care how many they are.
 const SIZE: usize = 100;
@@ -66,8 +66,8 @@ async fn a_million_segments() {
     }
     let world = World {
         standby: Ok(cluster.region.clone()),
-        primary: Err("not here".to_owned()),
-        azure: Err("not here".to_owned()),
+        primary: Err(NoAccess::NoContext("not here".to_owned())),
+        azure: Err(NoAccess::NoContext("not here".to_owned())),
     };
     let options = Options {
         sample: 0,

@@ -311,7 +311,7 @@ async fn carried(places: &Places<'_>) -> Carried {
         let sentence = pending::described(pending);
         let Some(bucket) = places.open(pending.bucket) else {
             let why = places.done.chain.get(&pending.bucket);
-            let why = why.and_then(|it| it.as_ref().err().cloned());
+            let why = why.and_then(|it| it.as_ref().err().map(ToString::to_string));
             let why = why.unwrap_or_else(|| "it cannot be opened".to_owned());
             found.unknown.push(format!("{sentence}; {why}"));
             continue;
@@ -345,7 +345,7 @@ async fn of_segments(
             .chain
             .values()
             .find_map(|it| it.as_ref().err())
-            .cloned(),
+            .map(ToString::to_string),
     };
     let counted = async {
         let mut counted = Counted::default();

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use backstay_bucket::{Bucket, BucketConfig, Role, Secret};
 use backstay_cluster::loader;
+use backstay_global::credentials::OpenError;
 use backstay_global::recovery::{LoadError, LoadOptions, RecoverFrom, load};
 use backstay_global::{
     EpochOffset, Pending, RecoveryRecord, State, credentials, identity, snapshot,
@@ -45,7 +46,7 @@ pub(crate) struct Rehearsed {
     /// The entity of the source's bucket in the state.
     pub(crate) source_id: u32,
     /// The buckets before the source's, opened with what a recovery would keep of them; or why not.
-    pub(crate) chain: BTreeMap<u32, Result<Bucket, String>>,
+    pub(crate) chain: BTreeMap<u32, Result<Bucket, OpenError>>,
     /// The source's cluster.
     pub(crate) from_cluster: String,
     /// The snapshot that was taken; `None` if the source has not written any yet, and all comes
@@ -217,13 +218,13 @@ async fn chain(
     state: &State,
     own: Option<&str>,
     source: u32,
-) -> BTreeMap<u32, Result<Bucket, String>> {
+) -> BTreeMap<u32, Result<Bucket, OpenError>> {
     let further = state.buckets.iter().filter(|it| {
         it.read_only && it.id != source && !(own.is_some() && it.cluster_id.as_deref() == own)
     });
     let opened = further.map(|entity| async move {
         let opened = credentials::open_kept(scratch, entity).await;
-        (entity.id, opened.map_err(|error| error.to_string()))
+        (entity.id, opened)
     });
     futures::future::join_all(opened)
         .await

@@ -59,7 +59,7 @@ pub async fn verify(pair: &Pair, world: &World, options: Options) -> Report {
                     let environment = Environment::read(region, &variables, deadline).await;
                     of_standby(pair, &environment, &ours, &before, options).await
                 }
-                Err(why) => (unknown(why), Figures::default()),
+                Err(why) => (unknown(&why.to_string()), Figures::default()),
             };
             (ours, before, recovery)
         },

@@ -1,9 +1,10 @@
 //! The ways to both regions and to Azure, and what is read by them: all reads, and all at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_azure::{Client, ResourceId};
+use backstay_azure::{Client, NotAnId, ResourceId, SetUpError};
 use backstay_cluster::{Access, ClusterError, Region, Secret, Service};
 use backstay_pair::{Derived, EnvVar, HUMIO_OPERATOR, Pair, Side};
 use backstay_retry::{Deadline, Policy};
@@ -25,15 +26,39 @@ pub const POLICY: Policy = Policy {
     attempt: Duration::from_secs(10),
 };
 
+/// Why there is no way to a part of the world.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoAccess {
+    /// Into a cluster.
+    #[error(transparent)]
+    Cluster(Arc<ClusterError>),
+    /// To the Resource Manager.
+    #[error(transparent)]
+    Azure(Arc<SetUpError>),
+    /// It is not described.
+    #[error("the kubeconfig has no context {0}")]
+    NoContext(String),
+}
+
+impl NoAccess {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_retryable(),
+            Self::Azure(_) | Self::NoContext(_) => false,
+        }
+    }
+}
+
 /// The ways in. Why there is none is kept, and told by the checks that would have taken it.
 #[derive(Clone, Debug)]
 pub struct World {
     /// The secondary's cluster.
-    pub standby: Result<Region, String>,
+    pub standby: Result<Region, NoAccess>,
     /// The primary's cluster.
-    pub primary: Result<Region, String>,
+    pub primary: Result<Region, NoAccess>,
     /// The Resource Manager.
-    pub azure: Result<Client, String>,
+    pub azure: Result<Client, NoAccess>,
 }
 
 impl World {
@@ -43,13 +68,13 @@ impl World {
         let region = async |side: Side, in_cluster: bool| {
             let access = access(pair, side, in_cluster);
             let region = Region::connect(&access, &pair.namespace, POLICY).await;
-            region.map_err(|error| error.to_string())
+            region.map_err(|error| NoAccess::Cluster(Arc::new(error)))
         };
         let azure = Client::of_process(&pair.traffic_manager.arm_endpoint, POLICY);
         Self {
             standby: region(Side::Secondary, in_cluster).await,
             primary: region(Side::Primary, false).await,
-            azure: azure.map_err(|error| error.to_string()),
+            azure: azure.map_err(|error| NoAccess::Azure(Arc::new(error))),
         }
     }
 }
@@ -68,7 +93,7 @@ pub fn access(pair: &Pair, side: Side, in_cluster: bool) -> Access {
 
 /// Reads a region.
 pub(crate) async fn region(
-    way: &Result<Region, String>,
+    way: &Result<Region, NoAccess>,
     pair: &Pair,
     derived: &Derived,
     deadline: Deadline,
@@ -76,6 +101,7 @@ pub(crate) async fn region(
     let region = match way {
         Ok(region) => region,
         Err(why) => {
+            let why = why.to_string();
             let names = derived.secrets.iter().map(|it| it.name.clone());
             return RegionFacts {
                 operator: Fact::Unknown(why.clone()),
@@ -112,12 +138,12 @@ pub(crate) async fn region(
 
 /// Reads the services.
 pub(crate) async fn services(
-    way: &Result<Region, String>,
+    way: &Result<Region, NoAccess>,
     deadline: Deadline,
 ) -> Fact<Vec<Service>> {
     match way {
         Ok(region) => Fact::of_cluster(region.services(deadline).await),
-        Err(why) => Fact::Unknown(why.clone()),
+        Err(why) => Fact::Unknown(why.to_string()),
     }
 }
 
@@ -160,14 +186,20 @@ fn held(secret: &Secret) -> Held {
 
 /// Reads the profile and the alert.
 pub(crate) async fn traffic(
-    way: &Result<Client, String>,
+    way: &Result<Client, NoAccess>,
     pair: &Pair,
     deadline: Deadline,
 ) -> AzureFacts {
-    let asked = way.as_ref().map_err(Clone::clone).and_then(|client| {
-        let profile = id(&pair.traffic_manager.profile_id())?;
-        Ok((client, profile, id(&pair.alert_id())?))
-    });
+    let ids = || {
+        let profile = pair.traffic_manager.profile_id().parse::<ResourceId>()?;
+        Ok((profile, pair.alert_id().parse::<ResourceId>()?))
+    };
+    let asked = match way {
+        Ok(client) => ids()
+            .map(|(profile, alert)| (client, profile, alert))
+            .map_err(|error: NotAnId| error.to_string()),
+        Err(why) => Err(why.to_string()),
+    };
     let (client, profile, alert) = match asked {
         Ok(asked) => asked,
         Err(why) => {
@@ -185,11 +217,6 @@ pub(crate) async fn traffic(
         profile: Fact::of_azure(profile),
         alert: Fact::of_azure(alert),
     }
-}
-
-fn id(text: &str) -> Result<ResourceId, String> {
-    text.parse()
-        .map_err(|error: backstay_azure::NotAnId| error.to_string())
 }
 
 /// What a failover does in the standby's cluster: verb, resource, and the object's name where a
@@ -224,14 +251,14 @@ fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, St
 
 /// Asks for each permission that a failover takes.
 pub(crate) async fn permissions(
-    way: &Result<Region, String>,
+    way: &Result<Region, NoAccess>,
     pair: &Pair,
     derived: &Derived,
     deadline: Deadline,
 ) -> Vec<Asked> {
     let asked = stream::iter(needed(pair, derived)).map(|(verb, resource, name)| async move {
         let answer = match way {
-            Err(why) => Granted::Unknown(why.clone()),
+            Err(why) => Granted::Unknown(why.to_string()),
             Ok(region) => match region.may(verb, resource, &name, deadline).await {
                 Ok(()) => Granted::Yes,
                 Err(ClusterError::Forbidden { denied, .. }) => Granted::No(denied.grant),

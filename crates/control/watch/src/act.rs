@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use backstay_azure::EndpointStatus;
+use backstay_azure::{AzureError, EndpointStatus};
 use backstay_cluster::loader::Stage;
-use backstay_cluster::{Pod, Region};
+use backstay_cluster::{ClusterError, Pod, Region};
 use backstay_failover::act::{Fact, Facts, Step};
 use backstay_failover::edge::{Act, Traffic as _};
 use backstay_failover::observation::{self, Known};
@@ -12,12 +12,25 @@ use backstay_pair::Side;
 use backstay_probe::Outcome;
 use backstay_retry::Deadline;
 
+use crate::journal::JournalError;
 use crate::world::World;
 
 /// Longest wait for what the facts ask: what does not answer is open, and the rest goes on.
 const FACTS: Duration = Duration::from_secs(2);
 /// Longest attempt at a step. It is tried again for as long as it does not hold.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// Why a step of the takeover was not done. It is tried again for as long as it does not hold,
+/// whatever the reason: a person may be putting it right.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Azure(#[from] AzureError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
 
 fn fact(holds: bool) -> Fact {
     match holds {
@@ -53,20 +66,20 @@ impl World {
     }
 
     /// Does a step, while the run lock is ours.
-    async fn step(&self, step: Step) -> Result<(), String> {
+    async fn step(&self, step: Step) -> Result<(), StepError> {
         let deadline = Deadline::after(ATTEMPT);
         let standby = self.standby.under(self.warrant.clone());
         match step {
-            Step::Seal => self.journals.seal(&self.warrant).await,
-            Step::Disable => self
-                .disable(&self.azure.under(self.warrant.clone()), deadline)
-                .await
-                .map_err(|error| error.to_string()),
-            Step::CleanSecrets => self.clean(&standby, deadline).await,
+            Step::Seal => Ok(self.journals.seal(&self.warrant).await?),
+            Step::Disable => {
+                let azure = self.azure.under(self.warrant.clone());
+                Ok(self.disable(&azure, deadline).await?)
+            }
+            Step::CleanSecrets => Ok(self.clean(&standby, deadline).await?),
             Step::Operator => {
                 let name = &self.settings.place.deployment;
-                let scaled = standby.scale(name, 1, deadline).await;
-                scaled.map(drop).map_err(|error| error.to_string())
+                standby.scale(name, 1, deadline).await?;
+                Ok(())
             }
             // These are waited for, and the lock and the end are the round's.
             Step::Lock
@@ -78,16 +91,11 @@ impl World {
         }
     }
 
-    async fn clean(&self, standby: &Region, deadline: Deadline) -> Result<(), String> {
+    async fn clean(&self, standby: &Region, deadline: Deadline) -> Result<(), ClusterError> {
         let cluster = &self.pair.cluster;
-        let told = |error: backstay_cluster::ClusterError| error.to_string();
-        let stale = standby.stale_tls_secrets(cluster, deadline).await;
-        for (secret, fate) in stale.map_err(told)? {
+        for (secret, fate) in standby.stale_tls_secrets(cluster, deadline).await? {
             tracing::info!(secret = secret.name, ?fate, "a stale TLS secret is deleted");
-            standby
-                .delete_stale(&secret, deadline)
-                .await
-                .map_err(told)?;
+            standby.delete_stale(&secret, deadline).await?;
         }
         Ok(())
     }
@@ -148,7 +156,7 @@ impl Act for World {
         match done {
             Ok(()) if step.changes() => Fact::Holds,
             Ok(()) => Fact::Open,
-            Err(why) => Fact::Failed(why),
+            Err(error) => Fact::Failed(error.to_string()),
         }
     }
 }

@@ -1,18 +1,18 @@
 //! The journals of the two regions: who holds the term, and the seal that takes it.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstay_bucket::{Bucket, Role};
-use backstay_cluster::Region;
+use backstay_cluster::{ClusterError, Region};
 use backstay_failover::act::Barrier;
 use backstay_failover::observation::{self, Known};
-use backstay_global::identity;
+use backstay_global::identity::{self, IdentityError};
+use backstay_global::recovery::LoadError;
 use backstay_global::recovery::outside::{Holder, HolderWatch, end_source};
 use backstay_pair::{Dr, Pair, Side, derive};
 use backstay_retry::{Deadline, Warrant};
-use backstay_verify::{Environment, declared, effective};
+use backstay_verify::{Environment, EnvironmentError, declared, effective};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -37,6 +37,58 @@ pub enum Held {
     },
 }
 
+/// Why a region's journal could not be reached, read or sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The standby's cluster does not say how.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// What it says makes no configuration of a bucket.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// It says nothing of that bucket.
+    #[error("no variable of HumioCluster {cluster} in {region} names that bucket")]
+    Undeclared {
+        /// The HumioCluster.
+        cluster: String,
+        /// Where it is.
+        region: String,
+    },
+    /// The bucket cannot be opened.
+    #[error(transparent)]
+    Bucket(#[from] backstay_bucket::Error),
+    /// Whose bucket it is, is not known.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The journal can be neither read nor sealed.
+    #[error(transparent)]
+    Journal(#[from] LoadError),
+    /// A look has taken too long.
+    #[error("the {0}'s bucket does not answer in time")]
+    Silent(Side),
+    /// The primary's bucket is out of reach, so its journal is not sealed from here.
+    #[error("the primary's bucket has not answered for {} s", .0.as_secs())]
+    Unanswered(Duration),
+    /// To seal it has taken too long.
+    #[error("the primary's journal could not be sealed within {} s", .0.as_secs())]
+    Unsealed(Duration),
+}
+
+impl JournalError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_retryable(),
+            Self::Environment(error) => error.is_unreachable(),
+            Self::Bucket(error) => error.is_retryable(),
+            Self::Identity(error) => error.is_retryable(),
+            Self::Journal(error) => error.is_retryable(),
+            Self::Silent(_) | Self::Unanswered(_) | Self::Unsealed(_) => true,
+            Self::Undeclared { .. } => false,
+        }
+    }
+}
+
 /// Both buckets, opened when they are first needed, as the standby's own nodes would open them.
 #[derive(Debug)]
 pub(crate) struct Journals {
@@ -47,10 +99,6 @@ pub(crate) struct Journals {
     sealed: AtomicBool,
     /// Whether there is a journal of ours in the source at all.
     ours: OnceCell<bool>,
-}
-
-fn told(error: impl Error) -> String {
-    error.to_string()
 }
 
 impl Journals {
@@ -65,43 +113,41 @@ impl Journals {
         }
     }
 
-    async fn source(&self) -> Result<&Bucket, String> {
+    async fn source(&self) -> Result<&Bucket, JournalError> {
         self.bucket(Side::Primary).await
     }
 
-    async fn own(&self) -> Result<&Bucket, String> {
+    async fn own(&self) -> Result<&Bucket, JournalError> {
         self.bucket(Side::Secondary).await
     }
 
     /// Opens the bucket in this role. What the standby's HumioCluster declares wins over what it
     /// should declare: it is what its nodes will meet.
-    async fn open(&self, role: Role) -> Result<Bucket, String> {
+    async fn open(&self, role: Role) -> Result<Bucket, JournalError> {
         let (standby, deadline) = (&self.standby, Deadline::after(LOOK));
         let cluster = standby.humio_cluster(&self.pair.cluster, deadline).await;
-        let declared = declared(standby, &cluster.map_err(told)?).map_err(told)?;
+        let declared = declared(standby, &cluster?)?;
         let derived = derive(&self.pair, Side::Secondary, Dr::Standby, false);
         let variables = effective(&derived, &declared);
         let environment = Environment::read(standby, &variables, deadline).await;
-        let config = environment.bucket(role).map_err(told)?.ok_or_else(|| {
-            format!(
-                "no variable of HumioCluster {} in {} names that bucket",
-                self.pair.cluster,
-                standby.name()
-            )
-        })?;
-        Bucket::open(config).await.map_err(told)
+        let undeclared = || JournalError::Undeclared {
+            cluster: self.pair.cluster.clone(),
+            region: standby.name().to_owned(),
+        };
+        let config = environment.bucket(role)?.ok_or_else(undeclared)?;
+        Ok(Bucket::open(config).await?)
     }
 
     /// Whose bucket the source is, if anybody's.
-    async fn identity(&self) -> Result<Option<String>, String> {
-        identity::read(self.source().await?).await.map_err(told)
+    async fn identity(&self) -> Result<Option<String>, JournalError> {
+        Ok(identity::read(self.source().await?).await?)
     }
 
     /// Who holds the term of the primary's journal.
     pub(crate) async fn term(&self) -> Known<observation::Side> {
         let held = match self.held(Side::Primary).await {
             Ok(held) => held,
-            Err(why) => return Known::Unknown(why),
+            Err(error) => return Known::Unknown(error.to_string()),
         };
         match held {
             Held::Nobody => {
@@ -121,11 +167,11 @@ impl Journals {
     }
 
     /// A region's bucket.
-    pub(crate) async fn bucket(&self, side: Side) -> Result<&Bucket, String> {
+    pub(crate) async fn bucket(&self, side: Side) -> Result<&Bucket, JournalError> {
         Ok(self.watched(side).await?.bucket())
     }
 
-    async fn watched(&self, side: Side) -> Result<&HolderWatch, String> {
+    async fn watched(&self, side: Side) -> Result<&HolderWatch, JournalError> {
         let (cell, role) = match side {
             Side::Primary => (&self.source, Role::RecoverFrom),
             Side::Secondary => (&self.own, Role::Own),
@@ -135,14 +181,14 @@ impl Journals {
     }
 
     /// Who holds the journal in a region's bucket.
-    pub(crate) async fn held(&self, side: Side) -> Result<Held, String> {
+    pub(crate) async fn held(&self, side: Side) -> Result<Held, JournalError> {
         timeout(LOOK, self.holder(side))
             .await
-            .unwrap_or_else(|_| Err(format!("the {side}'s bucket does not answer in time")))
+            .unwrap_or(Err(JournalError::Silent(side)))
     }
 
-    async fn holder(&self, side: Side) -> Result<Held, String> {
-        let holder = self.watched(side).await?.look().await.map_err(told)?;
+    async fn holder(&self, side: Side) -> Result<Held, JournalError> {
+        let holder = self.watched(side).await?.look().await?;
         if side == Side::Primary && holder != Holder::Nobody {
             // Whoever is told otherwise has told it already.
             let _ = self.ours.set(true);
@@ -152,7 +198,7 @@ impl Journals {
             Holder::Itself => Held::By(side),
             Holder::Other { cluster_id, term } => {
                 let other = self.bucket(side.other()).await?;
-                let other = identity::read(other).await.map_err(told)?;
+                let other = identity::read(other).await?;
                 match other.as_deref() == Some(cluster_id.as_str()) {
                     true => Held::By(side.other()),
                     false => Held::Stranger { cluster_id, term },
@@ -167,21 +213,15 @@ impl Journals {
     }
 
     /// Seals every stream of the primary, in the standby's name.
-    pub(crate) async fn seal(&self, warrant: &Warrant) -> Result<(), String> {
+    pub(crate) async fn seal(&self, warrant: &Warrant) -> Result<(), JournalError> {
         // One that is out of reach must be known soon: the standby's node is then to seal it.
         match timeout(LOOK, self.identity()).await {
             Ok(found) => found.map(drop)?,
-            Err(_) => {
-                return Err(format!(
-                    "the primary's bucket has not answered for {} s",
-                    LOOK.as_secs()
-                ));
-            }
+            Err(_) => return Err(JournalError::Unanswered(LOOK)),
         }
         let sealing = async {
-            end_source(self.source().await?, self.own().await?, warrant)
-                .await
-                .map_err(told)
+            let (source, own) = (self.source().await?, self.own().await?);
+            Ok(end_source(source, own, warrant).await?)
         };
         match timeout(SEAL, sealing).await {
             Ok(Ok(cluster)) => {
@@ -189,11 +229,8 @@ impl Journals {
                 tracing::info!(cluster, "the primary's journal is sealed");
                 Ok(())
             }
-            Ok(Err(why)) => Err(why),
-            Err(_) => Err(format!(
-                "the primary's journal could not be sealed within {} s",
-                SEAL.as_secs()
-            )),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(JournalError::Unsealed(SEAL)),
         }
     }
 

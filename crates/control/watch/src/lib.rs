@@ -34,7 +34,7 @@ mod world;
 
 pub use clock::Clock;
 pub use degraded::Degraded;
-pub use journal::Held;
+pub use journal::{Held, JournalError};
 pub use picture::{Picture, RegionView, RunView, StepView};
 pub use recovery::Recoveries;
 pub use round::{Pace, Watcher};

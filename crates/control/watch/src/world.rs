@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::degraded;
-use crate::journal::{Held, Journals};
+use crate::journal::{Held, JournalError, Journals};
 use crate::lookout;
 use crate::picture::{Picture, RegionView};
 use crate::recovery::Recoveries;
@@ -132,7 +132,7 @@ impl World {
     ///
     /// # Errors
     /// Why it cannot be opened.
-    pub async fn bucket(&self, side: Side) -> Result<&Bucket, String> {
+    pub async fn bucket(&self, side: Side) -> Result<&Bucket, JournalError> {
         self.journals.bucket(side).await
     }
 
@@ -140,7 +140,7 @@ impl World {
     ///
     /// # Errors
     /// Why that is not known.
-    pub async fn holder(&self, side: Side) -> Result<Held, String> {
+    pub async fn holder(&self, side: Side) -> Result<Held, JournalError> {
         self.journals.held(side).await
     }
 

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_report::innermost;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::net::TcpStream;
@@ -149,13 +150,8 @@ impl Prober {
         for header in get.http_headers.iter().flatten() {
             request = request.header(&header.name, &header.value);
         }
-        let answer = request.send().await.map_err(|error| {
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                cause = source;
-            }
-            cause.to_string()
-        })?;
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| innermost(&error).to_string())?;
         match answer.status().as_u16() {
             200..400 => Ok(()),
             code => Err(format!("HTTP probe failed with statuscode: {code}")),

@@ -422,7 +422,7 @@ fn parse_row(what: &'static str, line: &[u8]) -> Result<Option<Row>, ClientError
             what,
             problem: format!(
                 "a row is not a JSON object: {error}: {}",
-                excerpt(&String::from_utf8_lossy(line))
+                backstay_report::excerpt(&String::from_utf8_lossy(line))
             ),
         })
 }
@@ -447,17 +447,9 @@ async fn accepted(
     Err(ClientError::Refused {
         what,
         status: response.status().as_u16(),
-        body: excerpt(&response.text().await.unwrap_or_default()),
+        body: backstay_report::excerpt(&response.text().await.unwrap_or_default()),
         retry_after,
     })
-}
-
-fn excerpt(text: &str) -> String {
-    let mut short: String = text.trim().chars().take(400).collect();
-    if short.len() < text.trim().len() {
-        short.push('…');
-    }
-    short
 }
 
 /// An HTTP client with no proxy: everything here is on this machine.

@@ -179,8 +179,8 @@ pub(crate) fn encode_keys(recovery: &str, keys: &[KeyHash]) -> Result<bytes::Byt
 ///
 /// # Errors
 /// When it is no record that this version knows.
-pub fn events_in_record(bytes: &bytes::Bytes) -> Result<Counted, String> {
-    let count = || match Opened::open(bytes)? {
+pub fn events_in_record(bytes: &bytes::Bytes) -> Result<Counted, RecordError> {
+    match Opened::open(bytes)? {
         Opened::Batch { count, events, .. } => {
             let mut raw_bytes = 0;
             each_event(count, &events, |event| {
@@ -192,8 +192,7 @@ pub fn events_in_record(bytes: &bytes::Bytes) -> Result<Counted, String> {
             })
         }
         Opened::Keys { .. } => Ok(Counted::default()),
-    };
-    count().map_err(|error: RecordError| error.to_string())
+    }
 }
 
 /// Shows `count` packed events one by one.

@@ -233,11 +233,7 @@ fn cause<T: StdError + 'static>(error: &object_store::Error) -> Option<&T> {
 
 /// The innermost cause: the outer texts repeat the inner ones, with the whole URL in them.
 fn flat(error: &object_store::Error) -> String {
-    let mut innermost: &(dyn StdError + 'static) = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    backstay_report::innermost(error).to_string()
 }
 
 #[cfg(test)]

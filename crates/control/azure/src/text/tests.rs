@@ -1,3 +1,5 @@
+use backstay_report::SHOWN;
+
 use super::*;
 
 #[test]

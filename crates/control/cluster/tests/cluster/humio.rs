@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backstay_cluster::{ClusterError, Pool};
+use backstay_report::Cause;
 use k8s_openapi::api::core::v1::EnvVar;
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ fn variable(name: &str, value: &str) -> EnvVar {
 }
 
 /// As the pair merges: what is there by name is replaced in its place, the rest is added.
-fn with(spec: &Value, new: &EnvVar) -> Result<Value, String> {
+fn with(spec: &Value, new: &EnvVar) -> Result<Value, Cause> {
     let mut spec = spec.clone();
     let list = spec["environmentVariables"].as_array_mut();
     let list = list.ok_or("it has no variables")?;
@@ -236,13 +237,17 @@ async fn what_the_change_finds_wrong_is_said_with_the_name_and_nothing_is_writte
     let before = region.humio_cluster("logscale", deadline()).await.unwrap();
     for (made, said) in [
         (
-            Err("the pool ui is declared twice".to_owned()),
+            Err("the pool ui is declared twice"),
             "the pool ui is declared twice",
         ),
-        (Ok(json!([1])), "no object"),
+        (Ok(json!([1])), "not an object"),
     ] {
         let error = region
-            .change_spec("logscale", |_| made.clone(), deadline())
+            .change_spec(
+                "logscale",
+                |_| made.clone().map_err(Cause::from),
+                deadline(),
+            )
             .await
             .unwrap_err();
         assert!(matches!(error, ClusterError::Answer { .. }));

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use super::{Event, Log, LogError, Stopped, Works, run};
+use super::{Event, LastSeen, Log, LogError, Stopped, Works, run};
+use crate::error::StepError;
 use crate::plan::{Choices, Command, steps};
 use crate::record::{Record, State, StepState};
 use crate::step::{Answer, Holds, Step, StepId};
@@ -68,20 +69,20 @@ impl Switches {
 }
 
 impl Works for Switches {
-    async fn check(&self, step: &Step, _: &Record) -> Answer {
+    async fn check(&self, step: &Step, _: &Record) -> Result<Answer, StepError> {
         self.alive().await;
         if self.refuses == Some(step.id) {
-            return Answer::refused("no", "do this");
+            return Ok(Answer::refused("no", "do this"));
         }
         if self.person == Some(step.id) {
-            return Answer::Person {
+            return Ok(Answer::Person {
                 what: "do that".to_owned(),
-            };
+            });
         }
-        Answer::of(self.on.lock().contains(&step.id), "seen")
+        Ok(Answer::of(self.on.lock().contains(&step.id), "seen"))
     }
 
-    async fn act(&self, step: &Step, record: &Record) -> Result<(), String> {
+    async fn act(&self, step: &Step, record: &Record) -> Result<(), StepError> {
         self.alive().await;
         // Whatever it counts on holds, and it was written down that it would act.
         for earlier in self.plan.iter().take_while(|it| it.id != step.id) {
@@ -102,7 +103,7 @@ impl Works for Switches {
         }
         assert_eq!(record.step(step.id).unwrap().state, StepState::Begun);
         if self.stubborn == Some(step.id) {
-            return Err("it does not want to".to_owned());
+            return Err(StepError::Void("it does not want to"));
         }
         let own = self.plan.iter().find(|it| it.id == step.id).unwrap();
         self.acts.lock().push(own.id);
@@ -134,7 +135,7 @@ impl Log for Paper {
 
     async fn hold(&mut self) -> Result<(), LogError> {
         match self.lost {
-            true => Err(LogError::Lost("another has it".to_owned())),
+            true => Err(LogError::Lost("another has it".into())),
             false => Ok(()),
         }
     }
@@ -157,7 +158,7 @@ async fn each_step_acts_once_in_its_order_and_all_is_written_down() {
     for command in [Command::Promote, Command::Failback, Command::CleanSecondary] {
         let works = Switches::of(command);
         let (ended, record, log) = whole(command, &works).await;
-        assert_eq!(ended, Ok(()));
+        ended.unwrap();
         assert_eq!(record.state, State::Done);
         let ids: Vec<StepId> = works.plan.iter().map(|it| it.id).collect();
         assert_eq!(*works.acts.lock(), ids);
@@ -177,7 +178,7 @@ async fn what_holds_already_is_not_done() {
     let works = Switches::of(Command::Promote);
     works.switch(StepId::Pools);
     let (ended, record, _) = whole(Command::Promote, &works).await;
-    assert_eq!(ended, Ok(()));
+    ended.unwrap();
     assert!(!works.acts.lock().contains(&StepId::Pools));
     assert_eq!(
         record.step(StepId::Pools).unwrap().state,
@@ -227,7 +228,7 @@ async fn a_person_is_waited_for_and_it_goes_on() {
     );
     assert_eq!(record.state, State::Waiting);
     works.person = None;
-    assert_eq!(run(&works, &mut log, &mut record, &quietly).await, Ok(()));
+    run(&works, &mut log, &mut record, &quietly).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,16 +240,21 @@ async fn what_fails_is_tried_again_to_its_end_and_can_be_resumed() {
     let (ended, mut record, mut log) = whole(Command::Failback, &works).await;
     let Err(Stopped::Failed {
         step: StepId::Paused,
-        why,
+        last,
+        ..
     }) = ended
     else {
         panic!("{ended:?}")
     };
-    assert!(why.contains("does not want to"), "{why}");
+    assert!(last.to_string().contains("does not want to"), "{last}");
+    assert!(
+        matches!(last, LastSeen::Failed(StepError::Void(_))),
+        "{last:?}"
+    );
     assert!(record.step(StepId::Paused).unwrap().attempts > 10);
     assert_eq!(record.state, State::Failed);
     works.stubborn = None;
-    assert_eq!(run(&works, &mut log, &mut record, &quietly).await, Ok(()));
+    run(&works, &mut log, &mut record, &quietly).await.unwrap();
     assert_eq!(record.state, State::Done);
 }
 
@@ -280,13 +286,13 @@ async fn cut_off(command: Command, cuts: Vec<(usize, Option<usize>)>) -> (Switch
         let going = run(&works, &mut paper, &mut record, &quietly);
         let day = std::time::Duration::from_secs(86_400);
         if let Ok(ended) = tokio::time::timeout(day, going).await {
-            assert_eq!(ended, Ok(()));
+            ended.unwrap();
         }
     }
     *works.left.lock() = None;
     paper.left = None;
     let mut last: Record = serde_json::from_str(paper.written.as_ref().unwrap()).unwrap();
-    assert_eq!(run(&works, &mut paper, &mut last, &quietly).await, Ok(()));
+    run(&works, &mut paper, &mut last, &quietly).await.unwrap();
     (works, last)
 }
 
@@ -294,7 +300,7 @@ async fn cut_off(command: Command, cuts: Vec<(usize, Option<usize>)>) -> (Switch
 async fn cut_off_at_any_call_it_ends_the_same() {
     for command in [Command::Promote, Command::Failback, Command::CleanSecondary] {
         let uncut = Switches::of(command);
-        assert_eq!(whole(command, &uncut).await.0, Ok(()));
+        whole(command, &uncut).await.0.unwrap();
         for calls in 0..100 {
             let (works, record) = cut_off(command, vec![(calls, None)]).await;
             assert_eq!(
@@ -367,7 +373,7 @@ async fn what_has_stopped_to_hold_meanwhile_is_done_again() {
             reopened.lock().push(step.id);
         }
     };
-    assert_eq!(run(&works, &mut paper, &mut again, &tell).await, Ok(()));
+    run(&works, &mut paper, &mut again, &tell).await.unwrap();
     assert_eq!(*reopened.lock(), [StepId::PrimaryStopped]);
     assert_eq!(works.acts.lock().first(), Some(&StepId::PrimaryStopped));
 }

@@ -19,16 +19,16 @@ fn a_plan_names_every_step_and_what_destroys() {
 #[test]
 fn a_dry_run_whose_first_check_refuses_is_a_no() {
     let answers = [
-        Answer::refused("not so", "do this"),
-        Answer::Open(String::new()),
+        Ok(Answer::refused("not so", "do this")),
+        Ok(Answer::Open(String::new())),
     ];
     let report = Report::planned(Command::Promote, Choices::default(), &answers);
     assert!(!report.ok);
     assert_eq!(report.next.as_deref(), Some("do this"));
     // A later one refuses only what the earlier ones will have made good.
     let answers = [
-        Answer::Holds(String::new()),
-        Answer::refused("not so", "do this"),
+        Ok(Answer::Holds(String::new())),
+        Ok(Answer::refused("not so", "do this")),
     ];
     assert!(Report::planned(Command::Promote, Choices::default(), &answers).ok);
 }

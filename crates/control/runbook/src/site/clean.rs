@@ -3,7 +3,8 @@
 use backstay_pair::{STRIMZI_OPERATOR, Side};
 use backstay_verify::{World, verify};
 
-use super::{Site, thorough, told};
+use super::{Site, thorough};
+use crate::error::{StepError, Withheld};
 use crate::record::Record;
 use crate::spec::asleep;
 use crate::step::Answer;
@@ -19,7 +20,7 @@ impl Site {
     }
 
     /// Whether the primary answers, holds the term, and has the traffic.
-    pub(super) async fn primary_healthy(&self) -> Result<Answer, String> {
+    pub(super) async fn primary_healthy(&self) -> Result<Answer, StepError> {
         let next = "backstay status; if the failback is not over: backstay failback";
         if self.holds_term(Side::Primary).await? == Some(false) {
             let why = "the primary does not hold the term";
@@ -31,49 +32,49 @@ impl Site {
         }
     }
 
-    pub(super) async fn strimzi_is(&self, up: bool) -> Result<Answer, String> {
+    pub(super) async fn strimzi_is(&self, up: bool) -> Result<Answer, StepError> {
         if self.brokers() == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
         let standby = &self.secondary;
         let operator = standby.operator(STRIMZI_OPERATOR, Self::soon()).await;
-        let operator = operator.map_err(told)?;
+        let operator = operator?;
         let detail = format!("{STRIMZI_OPERATOR} is at {}", operator.replicas);
         if up {
             return Ok(Answer::of(operator.replicas >= 1, detail));
         }
         let pods = standby.pods(&operator.selector, Self::soon()).await;
-        let gone = pods.map_err(told)?.is_empty();
+        let gone = pods?.is_empty();
         Ok(Answer::of(operator.replicas == 0 && gone, detail))
     }
 
-    pub(super) async fn scale_strimzi(&self, replicas: u16) -> Result<(), String> {
+    pub(super) async fn scale_strimzi(&self, replicas: u16) -> Result<(), StepError> {
         let standby = &self.secondary;
         let scaled = standby
             .scale(STRIMZI_OPERATOR, replicas, Self::soon())
             .await;
-        scaled.map(drop).map_err(told)
+        Ok(scaled.map(drop)?)
     }
 
-    pub(super) async fn kafka_gone(&self) -> Result<Answer, String> {
+    pub(super) async fn kafka_gone(&self) -> Result<Answer, StepError> {
         let selector = self.kafka();
         let pods = self.secondary.pods(&selector, Self::soon()).await;
-        let left = pods.map_err(told)?.len();
+        let left = pods?.len();
         Ok(Answer::of(
             left == 0,
             format!("{left} of its pods are left"),
         ))
     }
 
-    pub(super) async fn delete_kafka_pods(&self) -> Result<(), String> {
+    pub(super) async fn delete_kafka_pods(&self) -> Result<(), StepError> {
         let standby = &self.secondary;
         // At once, as the manual does: what they hold is thrown away.
         let selector = self.kafka();
         let deleted = standby.delete_pods(&selector, Some(0), Self::soon());
-        deleted.await.map(drop).map_err(told)
+        Ok(deleted.await.map(drop)?)
     }
 
-    pub(super) async fn kafka_state_gone(&self) -> Result<Answer, String> {
+    pub(super) async fn kafka_state_gone(&self) -> Result<Answer, StepError> {
         let standby = &self.secondary;
         if self.brokers() == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
@@ -83,7 +84,7 @@ impl Site {
             standby.claims(&selector, Self::soon()),
             standby.pod_sets(&selector, Self::soon())
         );
-        let (claims, sets) = (claims.map_err(told)?, sets.map_err(told)?);
+        let (claims, sets) = (claims?, sets?);
         let detail = format!(
             "{} claims and {} StrimziPodSets are left",
             claims.len(),
@@ -92,28 +93,28 @@ impl Site {
         Ok(Answer::of(claims.is_empty() && sets.is_empty(), detail))
     }
 
-    pub(super) async fn delete_kafka_state(&self) -> Result<(), String> {
+    pub(super) async fn delete_kafka_state(&self) -> Result<(), StepError> {
         match (self.strimzi_is(false).await?, self.kafka_gone().await?) {
             (Answer::Holds(_), Answer::Holds(_)) => {}
             (Answer::Holds(_), not) | (not, _) => {
-                return Err(format!("not deleted: {}", not.detail()));
+                return Err(Withheld::Delete.because(not.detail()));
             }
         }
         let (standby, selector) = (&self.secondary, self.kafka());
         let claims = standby.delete_claims(&selector, Self::soon()).await;
-        claims.map_err(told)?;
+        claims?;
         let sets = standby.delete_pod_sets(&selector, Self::soon()).await;
-        sets.map(drop).map_err(told)
+        Ok(sets.map(drop)?)
     }
 
-    pub(super) async fn kafka_ready(&self) -> Result<Answer, String> {
+    pub(super) async fn kafka_ready(&self) -> Result<Answer, StepError> {
         let wanted = self.brokers();
         if wanted == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
         let selector = format!("{},strimzi.io/component-type=kafka", self.kafka());
         let pods = self.secondary.pods(&selector, Self::soon()).await;
-        let ready = pods.map_err(told)?.iter().filter(|it| it.ready).count();
+        let ready = pods?.iter().filter(|it| it.ready).count();
         Ok(Answer::of(
             ready >= wanted as usize,
             format!("{ready} of {wanted} brokers are ready"),
@@ -122,7 +123,11 @@ impl Site {
 
     /// With our journal in the bucket there is no topic; with Kafka, an admin pod has to delete it,
     /// which is a person's to start.
-    pub(super) async fn topic_reset(&self, side: Side, record: &Record) -> Result<Answer, String> {
+    pub(super) async fn topic_reset(
+        &self,
+        side: Side,
+        record: &Record,
+    ) -> Result<Answer, StepError> {
         if record.choices.topic_is_reset {
             let why = "a person has reset it";
             return Ok(Answer::Holds(why.to_owned()));
@@ -141,11 +146,11 @@ impl Site {
         })
     }
 
-    pub(super) async fn is_a_standby(&self) -> Result<Answer, String> {
+    pub(super) async fn is_a_standby(&self) -> Result<Answer, StepError> {
         let standby = self.standby();
         let name = &self.pair().cluster;
         let there = self.secondary.spec(name, Self::soon()).await;
-        let there = there.map_err(told)?;
+        let there = there?;
         if asleep(&there, &standby)? != there {
             let detail = "the HumioCluster declares more than a standby's";
             return Ok(Answer::Open(detail.to_owned()));
@@ -153,17 +158,17 @@ impl Site {
         self.selects(&standby).await
     }
 
-    pub(super) async fn make_a_standby(&self) -> Result<(), String> {
+    pub(super) async fn make_a_standby(&self) -> Result<(), StepError> {
         let standby = self.standby();
         let name = &self.pair().cluster;
-        let changed = self
-            .secondary
-            .change_spec(name, |spec| asleep(spec, &standby), Self::soon());
-        changed.await.map_err(told)?;
+        let changed =
+            self.secondary
+                .change_spec(name, |spec| Ok(asleep(spec, &standby)?), Self::soon());
+        changed.await?;
         self.select(&standby).await
     }
 
-    pub(super) async fn is_verified(&self) -> Result<Answer, String> {
+    pub(super) async fn is_verified(&self) -> Result<Answer, StepError> {
         let world = World {
             standby: Ok(self.secondary.clone()),
             primary: self.region(Side::Primary).cloned(),

@@ -7,18 +7,39 @@ use backstay_pair::{HTTP, HUMIO_OPERATOR, Side, reverse_recovery};
 use backstay_probe::Outcome;
 use backstay_verify::recoverable;
 use backstay_watch::Held;
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use super::{Site, thorough, told};
+use super::{Site, thorough};
 use crate::engine::now_ms;
+use crate::error::{NodeError, StepError, Withheld};
 use crate::record::Record;
 use crate::spec::with_environment;
 use crate::step::{Answer, StepId};
 
 /// The dynamic configuration that makes a node write everything down when it stops.
 const FLUSH: &str = "FlushSegmentsAndGlobalOnShutdown";
+
+/// What a node has answered.
+fn data(pod: &str, answer: &Response<Bytes>) -> Result<Value, NodeError> {
+    let (pod, status) = (pod.to_owned(), answer.status());
+    if !status.is_success() {
+        return Err(NodeError::Refused { pod, status });
+    }
+    let value: Value = match serde_json::from_slice(answer.body()) {
+        Ok(value) => value,
+        Err(source) => return Err(NodeError::NotJson { pod, source }),
+    };
+    match value.pointer("/errors/0/message").and_then(Value::as_str) {
+        Some(message) => Err(NodeError::Query {
+            pod,
+            message: message.to_owned(),
+        }),
+        None => Ok(value),
+    }
+}
 
 impl Site {
     /// Whether this region can recover from the other one's bucket: found, decrypted, patched, loaded.
@@ -27,7 +48,7 @@ impl Site {
         &self,
         into: Side,
         stopped: Option<&Record>,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, StepError> {
         let from = into.other();
         if !self.world.has_journal().await {
             let before = stopped.and_then(|it| it.step(StepId::SecondaryRehearsed));
@@ -67,10 +88,10 @@ impl Site {
         )))
     }
 
-    pub(super) async fn is_reversed(&self) -> Result<Answer, String> {
+    pub(super) async fn is_reversed(&self) -> Result<Answer, StepError> {
         let region = self.region(Side::Primary)?;
         let there = region.spec(&self.pair().cluster, Self::soon()).await;
-        let there = there.map_err(told)?;
+        let there = there?;
         let wanted = with_environment(&there, &reverse_recovery(self.pair()))?;
         Ok(Answer::of(
             there == wanted,
@@ -81,56 +102,47 @@ impl Site {
         ))
     }
 
-    pub(super) async fn reverse(&self) -> Result<(), String> {
+    pub(super) async fn reverse(&self) -> Result<(), StepError> {
         let wanted = reverse_recovery(self.pair());
         let changed = self.region(Side::Primary)?.change_spec(
             &self.pair().cluster,
-            |spec| with_environment(spec, &wanted),
+            |spec| Ok(with_environment(spec, &wanted)?),
             Self::soon(),
         );
-        changed.await.map(drop).map_err(told)
+        Ok(changed.await.map(drop)?)
     }
 
     /// Asks a node of the secondary's over GraphQL.
-    async fn graphql(&self, query: &str) -> Result<Value, String> {
+    async fn graphql(&self, query: &str) -> Result<Value, StepError> {
         let standby = &self.secondary;
         let pods = standby.pods(&self.world.nodes(), Self::soon()).await;
-        let pods = pods.map_err(told)?;
+        let pods = pods?;
         let pod = pods.iter().find(|pod| pod.ready);
-        let pod = pod.ok_or("no node of the secondary's is ready")?;
+        let pod = pod.ok_or(NodeError::NoneReady)?;
         let token = standby.admin_token(&self.pair().cluster, Self::soon());
-        let token = token.await.map_err(told)?;
+        let token = token.await?;
         let body = serde_json::json!({ "query": query }).to_string();
         let request = Request::post("/graphql")
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", token.expose_secret()))
             .body(body)
             // What it says could quote the token.
-            .map_err(|_| "the administrator's token cannot be sent in a header".to_owned())?;
+            .map_err(|_| NodeError::Token)?;
         let answer = standby
             .ask_pod(&pod.name, HTTP, request, Self::soon())
             .await;
-        let answer = answer.map_err(told)?;
-        if !answer.status().is_success() {
-            return Err(format!("pod {} answers {}", pod.name, answer.status()));
-        }
-        let value: Value = serde_json::from_slice(answer.body())
-            .map_err(|error| format!("pod {} answers no JSON: {error}", pod.name))?;
-        match value.pointer("/errors/0/message").and_then(Value::as_str) {
-            Some(error) => Err(format!("pod {} answers: {error}", pod.name)),
-            None => Ok(value),
-        }
+        Ok(data(&pod.name, &answer?)?)
     }
 
     /// Whether the secondary's nodes flush on shutdown; once they are stopped, they have.
-    pub(super) async fn flushes(&self, record: &Record) -> Result<Answer, String> {
+    pub(super) async fn flushes(&self, record: &Record) -> Result<Answer, StepError> {
         let stopping = record.step(StepId::SecondaryStopped);
         if stopping.is_some_and(|it| it.attempts > 0) {
             return Ok(Answer::Holds("they are being stopped".to_owned()));
         }
         let query = "query { dynamicConfigs { dynamicConfigKey dynamicConfigValue } }";
-        let told = self.graphql(query).await?;
-        let all = told
+        let answer = self.graphql(query).await?;
+        let all = answer
             .pointer("/data/dynamicConfigs")
             .and_then(Value::as_array);
         let ours = all.into_iter().flatten().find(|it| {
@@ -142,18 +154,18 @@ impl Site {
         Ok(Answer::of(value == "true", format!("{FLUSH} is {value}")))
     }
 
-    pub(super) async fn set_flush(&self) -> Result<(), String> {
+    pub(super) async fn set_flush(&self) -> Result<(), StepError> {
         let mutation =
             format!("mutation {{ setDynamicConfig(input: {{config: {FLUSH}, value: \"true\"}}) }}");
-        let told = self.graphql(&mutation).await?;
-        match told.pointer("/data/setDynamicConfig") {
+        let answer = self.graphql(&mutation).await?;
+        match answer.pointer("/data/setDynamicConfig") {
             Some(Value::Bool(true)) => Ok(()),
-            _ => Err(format!("{FLUSH} was not taken")),
+            _ => Err(NodeError::NotTaken(FLUSH).into()),
         }
     }
 
     /// How far the primary is: its own nodes, its own answer, the term.
-    pub(super) async fn primary_recovered(&self) -> Result<Answer, String> {
+    pub(super) async fn primary_recovered(&self) -> Result<Answer, StepError> {
         let region = self.region(Side::Primary)?;
         let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
         let (declared, pods, answers, term) = tokio::join!(
@@ -162,7 +174,7 @@ impl Site {
             self.world.probe(Side::Primary),
             self.holds_term(Side::Primary),
         );
-        let (declared, pods) = (declared.map_err(told)?, pods.map_err(told)?);
+        let (declared, pods) = (declared?, pods?);
         let stage = match &self.recoveries {
             Some(recoveries) => recoveries.follow(&pods).stage(),
             None => Stage::default(),
@@ -184,12 +196,12 @@ impl Site {
         Ok(match answers {
             Outcome::Healthy => Answer::of(i64::try_from(ready).is_ok_and(|it| it >= wanted), how),
             Outcome::Failed(error) => Answer::Open(format!("{how}; {error}")),
-            Outcome::Void(why) => Answer::Unknown(told(why)),
+            Outcome::Void(why) => return Err(StepError::Void(why)),
         })
     }
 
     /// Whether the primary's journal is its own again and the secondary's is sealed by it.
-    pub(super) async fn is_taken_back(&self) -> Result<Answer, String> {
+    pub(super) async fn is_taken_back(&self) -> Result<Answer, StepError> {
         Ok(match self.holds_term(Side::Primary).await? {
             None => Answer::Holds("there is no journal of ours to take back".to_owned()),
             Some(taken) => Answer::of(
@@ -202,19 +214,19 @@ impl Site {
         })
     }
 
-    pub(super) async fn take_back(&self) -> Result<(), String> {
+    pub(super) async fn take_back(&self) -> Result<(), StepError> {
         for side in Side::BOTH {
-            if let not @ (Answer::Open(_) | Answer::Unknown(_)) = self.is_stopped(side).await? {
-                return Err(format!("not taken back: {}", not.detail()));
+            if let not @ Answer::Open(_) = self.is_stopped(side).await? {
+                return Err(Withheld::TakeBack.because(not.detail()));
             }
         }
         let own = self.world.bucket(Side::Primary).await?;
         let other = self.world.bucket(Side::Secondary).await?;
-        take_back(own, other, &self.warrant).await.map_err(told)
+        Ok(take_back(own, other, &self.warrant).await?)
     }
 
     /// How much the secondary has taken in.
-    pub(super) async fn left_behind(&self) -> Result<Answer, String> {
+    pub(super) async fn left_behind(&self) -> Result<Answer, StepError> {
         if !self.world.has_journal().await
             || self.world.holder(Side::Secondary).await? == Held::Nobody
         {
@@ -222,7 +234,7 @@ impl Site {
             return Ok(Answer::Holds(what.to_owned()));
         }
         let bucket = self.world.bucket(Side::Secondary).await?;
-        let gained = gained(bucket, self.count).await.map_err(told)?;
+        let gained = gained(bucket, self.count).await?;
         if gained.is_nothing() {
             return Ok(Answer::Holds("nothing is left behind".to_owned()));
         }
@@ -233,7 +245,7 @@ impl Site {
     }
 
     /// Whether the alert has stayed quiet for long enough.
-    pub(super) async fn is_quiet(&self, record: &Record) -> Result<Answer, String> {
+    pub(super) async fn is_quiet(&self, record: &Record) -> Result<Answer, StepError> {
         if let not @ Answer::Open(_) = self.no_alerts().await? {
             return Ok(Answer::refused(
                 format!("the alert fires again: {}", not.detail()),

@@ -10,7 +10,8 @@ use backstay_failover::marks::{
 use backstay_pair::{HUMIO_OPERATOR, Side};
 use tokio::time::sleep;
 
-use super::{Site, told};
+use super::Site;
+use crate::error::StepError;
 use crate::record::Record;
 use crate::step::Answer;
 
@@ -25,9 +26,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const HOLDOFF: [&str; 4] = [DEGRADED_SINCE, SEEN_DOWN, ANSWERED, UNSTABLE_SINCE];
 
 impl Site {
-    async fn marks(&self) -> Result<(Marks, BTreeMap<String, String>, String), String> {
+    async fn marks(&self) -> Result<(Marks, BTreeMap<String, String>, String), StepError> {
         let read = self.secondary.operator(HUMIO_OPERATOR, Self::soon());
-        let operator = read.await.map_err(told)?;
+        let operator = read.await?;
         let marks = Marks::read(&operator.annotations);
         Ok((marks, operator.annotations, operator.version))
     }
@@ -36,7 +37,7 @@ impl Site {
     async fn mark(
         &self,
         change: impl Fn(&Marks) -> BTreeMap<&'static str, Option<String>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         for _ in 0..ROUNDS {
             let (marks, there, version) = self.marks().await?;
             let wanted = change(&marks);
@@ -51,16 +52,16 @@ impl Site {
             let written = standby
                 .annotate_once(HUMIO_OPERATOR, &version, &wanted, Self::soon())
                 .await;
-            if written.map_err(told)? == Outcome::Written {
+            if written? == Outcome::Written {
                 return Ok(());
             }
             sleep(PAUSE).await;
         }
-        Err("somebody else writes the operator's annotations again and again".to_owned())
+        Err(StepError::Contended)
     }
 
     /// Whether the secondary holds the term, and nothing is under way.
-    pub(super) async fn is_failed_over(&self) -> Result<Answer, String> {
+    pub(super) async fn is_failed_over(&self) -> Result<Answer, StepError> {
         let (marks, _, _) = self.marks().await?;
         let status = "backstay status".to_owned();
         if marks.unreadable(RUN).is_some() {
@@ -75,7 +76,7 @@ impl Site {
         Ok(failed_over(marks.run.is_some(), holds))
     }
 
-    pub(super) async fn is_paused(&self) -> Result<Answer, String> {
+    pub(super) async fn is_paused(&self) -> Result<Answer, StepError> {
         let (marks, there, _) = self.marks().await?;
         let holdoff = HOLDOFF.iter().find(|name| there.contains_key(**name));
         Ok(match (marks.paused, holdoff) {
@@ -85,7 +86,7 @@ impl Site {
         })
     }
 
-    pub(super) async fn pause(&self, record: &Record) -> Result<(), String> {
+    pub(super) async fn pause(&self, record: &Record) -> Result<(), StepError> {
         let why = format!("{OURS}, run {}", record.run);
         self.mark(|marks| {
             let mut wanted: BTreeMap<_, _> = HOLDOFF.into_iter().map(|it| (it, None)).collect();
@@ -97,7 +98,7 @@ impl Site {
         .await
     }
 
-    pub(super) async fn is_unpaused(&self) -> Result<Answer, String> {
+    pub(super) async fn is_unpaused(&self) -> Result<Answer, StepError> {
         let (marks, _, _) = self.marks().await?;
         Ok(match marks.paused {
             None => Answer::Holds("failovers are not paused".to_owned()),
@@ -106,7 +107,7 @@ impl Site {
         })
     }
 
-    pub(super) async fn unpause(&self) -> Result<(), String> {
+    pub(super) async fn unpause(&self) -> Result<(), StepError> {
         self.mark(|marks| {
             let ours = marks.paused.as_ref().is_some_and(|it| it.starts_with(OURS));
             let gone = ours.then_some((PAUSED, None));
@@ -115,7 +116,7 @@ impl Site {
         .await
     }
 
-    pub(super) async fn is_closed(&self) -> Result<Answer, String> {
+    pub(super) async fn is_closed(&self) -> Result<Answer, StepError> {
         let (marks, there, _) = self.marks().await?;
         Ok(match (there.contains_key(RUN), marks.run) {
             (false, _) => Answer::Holds("no failover is on record any more".to_owned()),
@@ -124,7 +125,7 @@ impl Site {
         })
     }
 
-    pub(super) async fn close(&self) -> Result<(), String> {
+    pub(super) async fn close(&self) -> Result<(), StepError> {
         self.mark(|_| BTreeMap::from([(RUN, None)])).await
     }
 }

@@ -19,13 +19,15 @@ use backstay_azure::EndpointStatus::{Disabled, Enabled};
 use backstay_cluster::Region;
 use backstay_global::recovery::outside::Counted;
 use backstay_pair::{Derived, Dr, Pair, Side, derive};
+use backstay_report::Cause;
 use backstay_retry::{Deadline, Warrant};
-use backstay_verify::{Options, Seen};
+use backstay_verify::{NoAccess, Options, Seen};
 use backstay_watch::{Recoveries, World};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::engine::{Works, now_ms};
+use crate::error::StepError;
 use crate::record::Record;
 use crate::step::{Answer, Step, StepId};
 
@@ -33,7 +35,7 @@ use crate::step::{Answer, Step, StepId};
 const CALL: Duration = Duration::from_secs(20);
 
 /// What a record of a partition holds, which only the node knows.
-pub type Count = fn(&Bytes) -> Result<Counted, String>;
+pub type Count = fn(&Bytes) -> Result<Counted, Cause>;
 
 /// How long each part of the world is waited for by a rehearsal or a verification.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -106,35 +108,25 @@ impl Site {
     }
 
     /// Asked where no client of ours asks by itself: in front of a change in a bucket.
-    async fn may(&self) -> Result<(), String> {
-        self.warrant.ask().await.map_err(told)
+    async fn may(&self) -> Result<(), StepError> {
+        Ok(self.warrant.ask().await?)
     }
 
     /// A region's cluster.
-    fn region(&self, side: Side) -> Result<&Region, String> {
+    fn region(&self, side: Side) -> Result<&Region, NoAccess> {
         match side {
             Side::Secondary => Ok(&self.secondary),
-            Side::Primary => self.primary.as_ref().ok_or_else(|| {
-                let context = &self.pair().primary.context;
-                format!("the kubeconfig has no context {context}")
-            }),
+            Side::Primary => self
+                .primary
+                .as_ref()
+                .ok_or_else(|| NoAccess::NoContext(self.pair().primary.context.clone())),
         }
     }
 }
 
-/// An error for people.
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// What could not be asked is not known.
-fn known(answer: Result<Answer, String>) -> Answer {
-    answer.unwrap_or_else(Answer::Unknown)
-}
-
 impl Works for Site {
-    async fn check(&self, step: &Step, record: &Record) -> Answer {
-        known(match step.id {
+    async fn check(&self, step: &Step, record: &Record) -> Result<Answer, StepError> {
+        match step.id {
             // Of a promotion.
             StepId::SecondaryServes => self.secondary_serves().await,
             StepId::EndpointKept => self.endpoint_is(Side::Secondary, Enabled).await,
@@ -188,10 +180,10 @@ impl Works for Site {
             StepId::StandbyShape => self.is_a_standby().await,
             StepId::SnapshotsDeleted => self.without_snapshots(Side::Secondary).await,
             StepId::Verified => self.is_verified().await,
-        })
+        }
     }
 
-    async fn act(&self, step: &Step, record: &Record) -> Result<(), String> {
+    async fn act(&self, step: &Step, record: &Record) -> Result<(), StepError> {
         match step.id {
             StepId::EndpointKept => self.set_endpoint(Side::Secondary, Enabled).await,
             StepId::PrimaryDisabled => self.set_endpoint(Side::Primary, Disabled).await,

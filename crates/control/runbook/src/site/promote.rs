@@ -8,16 +8,17 @@ use backstay_pair::{EnvSource, HUMIO_OPERATOR, Side};
 use backstay_probe::Outcome;
 use serde_json::Value;
 
-use super::{Site, told};
-use crate::spec::{grown, rolling, with_environment};
+use super::Site;
+use crate::error::{StepError, Withheld};
+use crate::spec::{SpecError, grown, rolling, with_environment};
 use crate::step::Answer;
 
 impl Site {
     /// Whether the failover is over and the secondary serves.
-    pub(super) async fn secondary_serves(&self) -> Result<Answer, String> {
+    pub(super) async fn secondary_serves(&self) -> Result<Answer, StepError> {
         let standby = &self.secondary;
         let operator = standby.operator(HUMIO_OPERATOR, Self::soon()).await;
-        let marks = Marks::read(&operator.map_err(told)?.annotations);
+        let marks = Marks::read(&operator?.annotations);
         if let Some(run) = marks.run.filter(|it| it.stage == Stage::Acting) {
             return Ok(Answer::refused(
                 format!("the failover {} is still under way", run.id),
@@ -36,37 +37,38 @@ impl Site {
                 format!("the secondary does not serve: {error}"),
                 "backstay status; if it has not taken over: backstay failover",
             )),
-            Outcome::Void(why) => Err(told(why)),
+            Outcome::Void(why) => Err(StepError::Void(why)),
         }
     }
 
-    async fn spec(&self) -> Result<Value, String> {
+    async fn spec(&self) -> Result<Value, StepError> {
         let name = &self.pair().cluster;
         let spec = self.secondary.spec(name, Self::soon()).await;
-        spec.map_err(told)
+        Ok(spec?)
     }
 
     async fn change(
         &self,
-        change: impl FnMut(&Value) -> Result<Value, String>,
-    ) -> Result<(), String> {
+        mut change: impl FnMut(&Value) -> Result<Value, SpecError>,
+    ) -> Result<(), StepError> {
         let name = &self.pair().cluster;
+        let change = |spec: &Value| Ok(change(spec)?);
         let changed = self.secondary.change_spec(name, change, Self::soon());
-        changed.await.map(drop).map_err(told)
+        Ok(changed.await.map(drop)?)
     }
 
-    pub(super) async fn rolls(&self) -> Result<Answer, String> {
+    pub(super) async fn rolls(&self) -> Result<Answer, StepError> {
         let there = self.spec().await?;
         let rolls = rolling(&there)? == there;
         Ok(Answer::of(rolls, "updateStrategy of the HumioCluster"))
     }
 
-    pub(super) async fn roll(&self) -> Result<(), String> {
+    pub(super) async fn roll(&self) -> Result<(), StepError> {
         self.change(rolling).await
     }
 
     /// Whether the services select any pod; or, where all is done already, the pools.
-    pub(super) async fn routes_to_any(&self) -> Result<Answer, String> {
+    pub(super) async fn routes_to_any(&self) -> Result<Answer, StepError> {
         if let Answer::Holds(_) = self.routes_to_pools().await?
             && let Answer::Holds(_) = self.has_environment().await?
             && let holds @ Answer::Holds(_) = self.pods_ready(true).await?
@@ -86,29 +88,29 @@ impl Site {
         }
     }
 
-    pub(super) async fn has_pools(&self) -> Result<Answer, String> {
+    pub(super) async fn has_pools(&self) -> Result<Answer, StepError> {
         let there = self.spec().await?;
         let wanted = grown(&there, &self.promoted(), self.nodes_meanwhile())?;
         Ok(Answer::of(there == wanted, "nodes and pools are declared"))
     }
 
-    pub(super) async fn grow(&self) -> Result<(), String> {
+    pub(super) async fn grow(&self) -> Result<(), StepError> {
         let (active, nodes) = (self.promoted(), self.nodes_meanwhile());
         self.change(|spec| grown(spec, &active, nodes)).await
     }
 
-    pub(super) async fn has_environment(&self) -> Result<Answer, String> {
+    pub(super) async fn has_environment(&self) -> Result<Answer, StepError> {
         let there = self.spec().await?;
         let wanted = with_environment(&there, &self.promoted().cluster_environment())?;
         Ok(Answer::of(there == wanted, "variables of the HumioCluster"))
     }
 
-    pub(super) async fn tell_environment(&self) -> Result<(), String> {
+    pub(super) async fn tell_environment(&self) -> Result<(), StepError> {
         let wanted = self.promoted().cluster_environment();
         self.change(|spec| with_environment(spec, &wanted)).await
     }
 
-    pub(super) async fn has_sizes(&self) -> Result<Answer, String> {
+    pub(super) async fn has_sizes(&self) -> Result<Answer, StepError> {
         let there = self.spec().await?;
         let active = self.promoted();
         let wanted = grown(&there, &active, active.node_count)?;
@@ -118,7 +120,7 @@ impl Site {
         self.pods_ready(true).await
     }
 
-    pub(super) async fn resize(&self) -> Result<(), String> {
+    pub(super) async fn resize(&self) -> Result<(), StepError> {
         let active = self.promoted();
         self.change(|spec| grown(spec, &active, active.node_count))
             .await
@@ -126,14 +128,14 @@ impl Site {
 
     /// Whether each pool has its nodes, all of them ready; with `new`, and with the variables of an
     /// active region.
-    pub(super) async fn pods_ready(&self, new: bool) -> Result<Answer, String> {
+    pub(super) async fn pods_ready(&self, new: bool) -> Result<Answer, StepError> {
         let standby = &self.secondary;
         let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
         let (declared, pods) = tokio::join!(
             standby.humio_cluster(cluster, Self::soon()),
             standby.pods(&nodes, Self::soon())
         );
-        let (declared, pods) = (declared.map_err(told)?, pods.map_err(told)?);
+        let (declared, pods) = (declared?, pods?);
         let mut said = Vec::new();
         let mut all = true;
         for pool in &declared.pools {
@@ -178,10 +180,13 @@ impl Site {
         ]
     }
 
-    pub(super) async fn selects(&self, derived: &backstay_pair::Derived) -> Result<Answer, String> {
+    pub(super) async fn selects(
+        &self,
+        derived: &backstay_pair::Derived,
+    ) -> Result<Answer, StepError> {
         for (service, wanted) in self.services(derived) {
             let there = self.secondary.service_selector(&service, Self::soon());
-            if there.await.map_err(told)? != wanted {
+            if there.await? != wanted {
                 let detail = format!("service {service} selects other pods");
                 return Ok(Answer::Open(detail));
             }
@@ -189,23 +194,23 @@ impl Site {
         Ok(Answer::Holds("services select what they should".to_owned()))
     }
 
-    pub(super) async fn select(&self, derived: &backstay_pair::Derived) -> Result<(), String> {
+    pub(super) async fn select(&self, derived: &backstay_pair::Derived) -> Result<(), StepError> {
         for (service, wanted) in self.services(derived) {
             let selected = self.secondary.select(&service, &wanted, Self::soon());
-            selected.await.map_err(told)?;
+            selected.await?;
         }
         Ok(())
     }
 
-    pub(super) async fn routes_to_pools(&self) -> Result<Answer, String> {
+    pub(super) async fn routes_to_pools(&self) -> Result<Answer, StepError> {
         self.selects(&self.promoted()).await
     }
 
     /// Switches the services, once more sure that somebody is behind them.
-    pub(super) async fn route_to_pools(&self) -> Result<(), String> {
+    pub(super) async fn route_to_pools(&self) -> Result<(), StepError> {
         match self.pods_ready(true).await? {
             Answer::Holds(_) => self.select(&self.promoted()).await,
-            not => Err(format!("not switched: {}", not.detail())),
+            not => Err(Withheld::Switch.because(not.detail())),
         }
     }
 }

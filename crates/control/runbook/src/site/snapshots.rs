@@ -5,14 +5,15 @@ use backstay_global::snapshot::{self, PREFIX};
 use backstay_pair::Side;
 use futures::TryStreamExt as _;
 
-use super::{Site, told};
+use super::Site;
+use crate::error::{StepError, Withheld};
 use crate::record::Record;
 use crate::step::{Answer, StepId};
 
-async fn keys(bucket: &Bucket) -> Result<Vec<String>, String> {
+async fn keys(bucket: &Bucket) -> Result<Vec<String>, StepError> {
     let listed = bucket.list(PREFIX, None);
     let keys = listed.map_ok(|it| it.key).try_collect().await;
-    keys.map_err(told)
+    Ok(keys?)
 }
 
 impl Site {
@@ -22,9 +23,9 @@ impl Site {
         &self,
         side: Side,
         before: Option<&str>,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, StepError> {
         let bucket = self.world.bucket(side).await?;
-        Ok(match snapshot::newest(bucket, None).await.map_err(told)? {
+        Ok(match snapshot::newest(bucket, None).await? {
             Some(newest) => {
                 let detail = format!(
                     "{}, of {}; whether it loads cannot be seen",
@@ -39,45 +40,46 @@ impl Site {
         })
     }
 
-    pub(super) async fn without_snapshots(&self, side: Side) -> Result<Answer, String> {
+    pub(super) async fn without_snapshots(&self, side: Side) -> Result<Answer, StepError> {
         let keys = keys(self.world.bucket(side).await?).await?;
         let detail = format!("{} snapshots are in the {side}'s bucket", keys.len());
         Ok(Answer::of(keys.is_empty(), detail))
     }
 
-    async fn delete(&self, side: Side) -> Result<(), String> {
+    async fn delete(&self, side: Side) -> Result<(), StepError> {
         let bucket = self.world.bucket(side).await?;
         // Only these: segments and journal stay.
         let keys = keys(bucket).await?;
         // Listed before: one that was written since by somebody who has taken over is not among them.
         self.may().await?;
-        bucket.delete_all(keys).await.map_err(told)
+        Ok(bucket.delete_all(keys).await?)
     }
 
     /// Deletes the primary's, once more sure of what makes that safe.
-    pub(super) async fn delete_primarys_snapshots(&self, record: &Record) -> Result<(), String> {
+    pub(super) async fn delete_primarys_snapshots(&self, record: &Record) -> Result<(), StepError> {
         let proven = record.step(StepId::SecondarySnapshot);
         if !proven.is_some_and(|it| it.is_done()) {
-            return Err("not deleted: what replaces them was not loaded on trial".to_owned());
+            let why = "what replaces them was not loaded on trial";
+            return Err(Withheld::Delete.because(why));
         }
         for side in Side::BOTH {
             match self.is_stopped(side).await? {
                 Answer::Holds(_) => {}
-                not => return Err(format!("not deleted: {}", not.detail())),
+                not => return Err(Withheld::Delete.because(not.detail())),
             }
         }
         self.delete(Side::Primary).await
     }
 
     /// Deletes the secondary's, once more sure that the primary serves and the secondary sleeps.
-    pub(super) async fn delete_secondarys_snapshots(&self) -> Result<(), String> {
+    pub(super) async fn delete_secondarys_snapshots(&self) -> Result<(), StepError> {
         match self.is_stopped(Side::Secondary).await? {
             Answer::Holds(_) => {}
-            not => return Err(format!("not deleted: {}", not.detail())),
+            not => return Err(Withheld::Delete.because(not.detail())),
         }
         match self.primary_healthy().await? {
             Answer::Holds(_) => self.delete(Side::Secondary).await,
-            not => Err(format!("not deleted: {}", not.detail())),
+            not => Err(Withheld::Delete.because(not.detail())),
         }
     }
 }

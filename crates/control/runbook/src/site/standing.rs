@@ -5,7 +5,8 @@ use backstay_pair::Side;
 use backstay_probe::Outcome;
 use backstay_watch::Held;
 
-use super::{Site, told};
+use super::Site;
+use crate::error::{StepError, Withheld};
 use crate::step::Answer;
 
 impl Site {
@@ -13,7 +14,7 @@ impl Site {
         &self,
         side: Side,
         wanted: EndpointStatus,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, StepError> {
         let id = self.world.endpoint_id(side);
         let found = match self.azure.endpoint_at(id, Self::soon()).await {
             Ok(found) => found,
@@ -35,7 +36,7 @@ impl Site {
                     ),
                 ));
             }
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(error.into()),
         };
         let detail = format!("the {side}'s endpoint is {}", found.status);
         Ok(Answer::of(found.status == wanted, detail))
@@ -45,33 +46,30 @@ impl Site {
         &self,
         side: Side,
         wanted: EndpointStatus,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         let id = self.world.endpoint_id(side);
         let held = self
             .azure
             .hold_endpoint_status(id, wanted, Self::soon())
             .await;
-        held.map(drop).map_err(told)
+        Ok(held.map(drop)?)
     }
 
     /// Enables the primary's endpoint, unless it does not serve the new term after all.
-    pub(super) async fn open_primary(&self) -> Result<(), String> {
+    pub(super) async fn open_primary(&self) -> Result<(), StepError> {
         match self.primary_recovered().await? {
             Answer::Holds(_) => {
                 self.set_endpoint(Side::Primary, EndpointStatus::Enabled)
                     .await
             }
-            answer => Err(format!(
-                "not enabled, because the primary does not serve: {}",
-                answer.detail()
-            )),
+            answer => Err(Withheld::Enable.because(answer.detail())),
         }
     }
 
-    pub(super) async fn endpoint_online(&self, side: Side) -> Result<Answer, String> {
+    pub(super) async fn endpoint_online(&self, side: Side) -> Result<Answer, StepError> {
         let id = self.world.endpoint_id(side);
         let found = self.azure.endpoint_at(id, Self::soon()).await;
-        let found = found.map_err(told)?;
+        let found = found?;
         let online = found.status == EndpointStatus::Enabled
             && found.monitor_status == EndpointMonitorStatus::Online;
         let detail = format!(
@@ -82,14 +80,14 @@ impl Site {
     }
 
     /// Whether the global name leads to this region, and the region answers.
-    pub(super) async fn serves(&self, side: Side) -> Result<Answer, String> {
+    pub(super) async fn serves(&self, side: Side) -> Result<Answer, StepError> {
         let (name, ours, answers, online) = tokio::join!(
             self.world.global_name(),
             self.world.region_addresses(side),
             self.world.probe(side),
             self.endpoint_online(side),
         );
-        let (name, ours) = (name.map_err(told)?, ours.map_err(told)?);
+        let (name, ours) = (name?, ours?);
         let global = &self.pair().global_host;
         if name.is_empty() || !name.is_subset(&ours) {
             let name: Vec<String> = name.iter().map(ToString::to_string).collect();
@@ -106,13 +104,13 @@ impl Site {
             (Outcome::Failed(error), _) => {
                 Ok(Answer::Open(format!("the {side} does not answer: {error}")))
             }
-            (Outcome::Void(why), _) => Err(told(why)),
+            (Outcome::Void(why), _) => Err(StepError::Void(why)),
         }
     }
 
     /// Whether a region holds its own journal, and the other one's is sealed by it. `None` where
     /// there is no journal of ours.
-    pub(super) async fn holds_term(&self, side: Side) -> Result<Option<bool>, String> {
+    pub(super) async fn holds_term(&self, side: Side) -> Result<Option<bool>, StepError> {
         if !self.world.has_journal().await {
             return Ok(None);
         }
@@ -121,23 +119,21 @@ impl Site {
         if let (Held::Stranger { cluster_id, .. }, _) | (_, Held::Stranger { cluster_id, .. }) =
             (&own, &other)
         {
-            return Err(format!(
-                "cluster {cluster_id}, neither of the two, has begun a term in one of the journals"
-            ));
+            return Err(StepError::Stranger(cluster_id.clone()));
         }
         // One that was never written to needs no seal.
         let sealed = matches!(other, Held::Nobody) || other == Held::By(side);
         Ok(Some(own == Held::By(side) && sealed))
     }
 
-    fn alert(&self) -> Result<ResourceId, String> {
-        self.pair().alert_id().parse().map_err(told)
+    fn alert(&self) -> Result<ResourceId, StepError> {
+        Ok(self.pair().alert_id().parse()?)
     }
 
-    pub(super) async fn alert_is(&self, on: bool) -> Result<Answer, String> {
+    pub(super) async fn alert_is(&self, on: bool) -> Result<Answer, StepError> {
         let id = self.alert()?;
         let rule = self.azure.metric_alert(&id, Self::soon());
-        let rule = rule.await.map_err(told)?;
+        let rule = rule.await?;
         let word = if rule.enabled { "on" } else { "off" };
         Ok(Answer::of(
             rule.enabled == on,
@@ -145,28 +141,28 @@ impl Site {
         ))
     }
 
-    pub(super) async fn set_alert(&self, on: bool) -> Result<(), String> {
+    pub(super) async fn set_alert(&self, on: bool) -> Result<(), StepError> {
         let id = self.alert()?;
         let set = self.azure.set_metric_alert(&id, on, Self::soon());
-        set.await.map(drop).map_err(told)
+        Ok(set.await.map(drop)?)
     }
 
-    pub(super) async fn no_alerts(&self) -> Result<Answer, String> {
+    pub(super) async fn no_alerts(&self) -> Result<Answer, StepError> {
         let id = self.alert()?;
         let fired = self.azure.fired_alerts(&id, Self::soon());
-        let fired = fired.await.map_err(told)?;
+        let fired = fired.await?;
         Ok(Answer::of(
             fired.is_empty(),
             format!("{} fired alerts are open", fired.len()),
         ))
     }
 
-    pub(super) async fn close_alerts(&self) -> Result<(), String> {
+    pub(super) async fn close_alerts(&self) -> Result<(), StepError> {
         let azure = &self.azure;
         let fired = azure.fired_alerts(&self.alert()?, Self::soon()).await;
-        for alert in fired.map_err(told)? {
+        for alert in fired? {
             let closed = azure.close_alert(&alert.id, Self::soon()).await;
-            closed.map_err(told)?;
+            closed?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Chain {
     pair: Pair,
     manager: TrafficManager,
-    client: Result<Client, String>,
+    client: Result<Client, NoAccess>,
     webhook: Webhook,
     wakes: Receiver<Wake>,
     secret: String,
@@ -183,7 +183,7 @@ async fn each_break_in_the_chain_is_named() {
     let finding = alert_chain(&chain.pair, &chain.client, Duration::from_secs(2)).await;
     assert_eq!(finding.outcome, Outcome::Unknown, "{finding:?}");
     assert!(finding.sentence.contains("'watch'"), "{finding:?}");
-    chain.client = Err("no identity".to_owned());
+    chain.client = Err(NoAccess::NoContext("no identity".to_owned()));
     let finding = chain.found().await;
     assert_eq!(finding.outcome, Outcome::Unknown, "{finding:?}");
 }

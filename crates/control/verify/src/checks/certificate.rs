@@ -41,7 +41,7 @@ pub(crate) fn certificate(
         match first.parse_x509() {
             Ok(certificate) => match judge(&certificate, global_host, now) {
                 Ok(sentence) => Finding::ok(check, sentence),
-                Err(sentence) => fails(sentence),
+                Err(unfit) => fails(unfit.to_string()),
             },
             Err(_) => fails(format!(
                 "secret {secret}, key tls.crt is no certificate (X.509)"
@@ -50,43 +50,59 @@ pub(crate) fn certificate(
     })
 }
 
+/// Why a certificate does not serve the standby. Times are in seconds since 1970.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    /// It is of another name.
+    #[error("the certificate is not for {0}")]
+    OtherHost(String),
+    /// It begins later.
+    #[error("the certificate for {host} is not valid before {}", day(*.from))]
+    NotYet { host: String, from: i64 },
+    /// It has expired.
+    #[error("the certificate for {host} has ended on {}", day(*.until))]
+    Ended { host: String, until: i64 },
+    /// It is about to.
+    #[error("the certificate for {host} ends on {}, in {days} days", day(*.until))]
+    EndsSoon { host: String, until: i64, days: u64 },
+}
+
+fn day(seconds: i64) -> String {
+    match DateTime::from_timestamp(seconds, 0) {
+        Some(time) => time.format("%Y-%m-%d").to_string(),
+        None => format!("{seconds} s after 1970"),
+    }
+}
+
 fn judge(
     certificate: &X509Certificate<'_>,
     host: &str,
     now: DateTime<Utc>,
-) -> Result<String, String> {
+) -> Result<String, Unfit> {
     if !names(certificate).iter().any(|name| covers(name, host)) {
-        return Err(format!("the certificate is not for {host}"));
+        return Err(Unfit::OtherHost(host.to_owned()));
     }
     let validity = certificate.validity();
     let (from, until) = (
         validity.not_before.timestamp(),
         validity.not_after.timestamp(),
     );
-    let day = |seconds: i64| match DateTime::from_timestamp(seconds, 0) {
-        Some(time) => time.format("%Y-%m-%d").to_string(),
-        None => format!("{seconds} s after 1970"),
-    };
     let now = now.timestamp();
     if from > now {
-        return Err(format!(
-            "the certificate for {host} is not valid before {}",
-            day(from)
-        ));
+        let host = host.to_owned();
+        return Err(Unfit::NotYet { host, from });
     }
     if until <= now {
-        return Err(format!(
-            "the certificate for {host} has ended on {}",
-            day(until)
-        ));
+        let host = host.to_owned();
+        return Err(Unfit::Ended { host, until });
     }
     let left = u64::try_from(until.saturating_sub(now)).unwrap_or_default();
     if left < SOON.as_secs() {
-        return Err(format!(
-            "the certificate for {host} ends on {}, in {} days",
-            day(until),
-            left / 86_400
-        ));
+        return Err(Unfit::EndsSoon {
+            host: host.to_owned(),
+            until,
+            days: left / 86_400,
+        });
     }
     Ok(format!(
         "the certificate for {host} is valid until {}",

@@ -5,7 +5,7 @@ use backstay_retry::Deadline;
 use serde_json::json;
 
 use crate::stage::{Cluster, OPTIONS, Stage};
-use crate::{Check, Finding, Outcome, World, keeps_from_failover, readiness, verify};
+use crate::{Check, Finding, NoAccess, Outcome, World, keeps_from_failover, readiness, verify};
 
 struct Standby {
     stage: Stage,
@@ -61,8 +61,8 @@ impl Standby {
     async fn verified(&self, check: Check) -> Finding {
         let world = World {
             standby: Ok(self.cluster.region.clone()),
-            primary: Err("not here".to_owned()),
-            azure: Err("not here".to_owned()),
+            primary: Err(NoAccess::NoContext("not here".to_owned())),
+            azure: Err(NoAccess::NoContext("not here".to_owned())),
         };
         let report = verify(&self.stage.pair, &world, OPTIONS).await;
         let found = report.findings.iter().find(|it| it.check == check);

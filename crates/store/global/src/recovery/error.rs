@@ -1,4 +1,5 @@
 use backstay_journal::{SealError, StoreError, TailError};
+use backstay_report::Cause;
 use backstay_retry::Unwarranted;
 
 use crate::credentials::CredentialError;
@@ -119,12 +120,13 @@ pub enum LoadError {
         term: u64,
     },
     /// A record in the journal cannot be read.
-    #[error("{object}: a record that this version cannot read: {detail}")]
+    #[error("{object}: a record that this version cannot read: {source}")]
     Record {
         /// The entry.
         object: String,
         /// What is wrong.
-        detail: String,
+        #[source]
+        source: Cause,
     },
     /// The source was given back its journal while it was being recovered.
     #[error(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use backstay_bucket::Bucket;
 use backstay_journal::{Journal, StreamId};
+use backstay_report::Cause;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -64,9 +65,9 @@ impl Gained {
 ///
 /// # Errors
 /// See [`LoadError`].
-pub async fn gained(
+pub async fn gained<E: Into<Cause>>(
     source: &Bucket,
-    count: impl Fn(&Bytes) -> Result<Counted, String> + Sync,
+    count: impl Fn(&Bytes) -> Result<Counted, E> + Sync,
 ) -> Result<Gained, LoadError> {
     let Some(cluster_id) = identity::read(source).await? else {
         return Ok(Gained::default());
@@ -115,10 +116,10 @@ fn in_segments(state: &State) -> Gained {
 }
 
 /// What a partition's journal holds beyond segments.
-async fn unread(
+async fn unread<E: Into<Cause>>(
     journal: &Journal,
     partition: &Partition,
-    count: &(impl Fn(&Bytes) -> Result<Counted, String> + Sync),
+    count: &(impl Fn(&Bytes) -> Result<Counted, E> + Sync),
 ) -> Result<Gained, LoadError> {
     let stream = StreamId::Partition(partition.id);
     let term = probe::term_before(journal, stream, partition.covered).await?;
@@ -128,9 +129,9 @@ async fn unread(
     while let Some(entry) = tail.next().await? {
         let mut held = Counted::default();
         for record in entry.records() {
-            let of = count(&record).map_err(|detail| LoadError::Record {
+            let of = count(&record).map_err(|error| LoadError::Record {
                 object: stream.key(entry.seq),
-                detail,
+                source: error.into(),
             })?;
             held.events += of.events;
             held.bytes += of.bytes;
