@@ -32,9 +32,13 @@ one program filter="":
 bench *names:
     cargo run --release --package backstay-bench -- {{names}}
 
-# Longer on parsers and decoders than the tests are
-fuzz seconds="60" filter="":
-    BACKSTAY_FUZZ_SECONDS={{seconds}} cargo test --workspace --lib {{filter}}
+# What reads bytes from outside, with libFuzzer; needs a nightly compiler: just fuzz 600 query
+fuzz seconds="60" *targets:
+    bash fuzz/run {{seconds}} {{targets}}
+
+# Noise at the DNS server for longer than the tests throw it
+noise seconds="60":
+    BACKSTAY_FUZZ_SECONDS={{seconds}} cargo test --package backstay-traffic --lib no_datagram
 
 # Layout of the sources
 fmt:

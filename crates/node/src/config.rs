@@ -195,6 +195,9 @@ pub struct Tuning {
     pub drain: Duration,
 }
 
+/// Most fields of an event where nothing else is set, as LogScale's documentation has it.
+pub(crate) const EVENT_FIELDS: usize = 8000;
+
 impl Default for Tuning {
     fn default() -> Self {
         let memory_bytes = crate::memory::default_budget();
@@ -212,8 +215,7 @@ impl Default for Tuning {
             snapshots_kept: 5,
             trim_after: Duration::from_secs(600),
             cache_bytes: 10 << 30,
-            // As LogScale's documentation has it.
-            event_fields: 8000,
+            event_fields: EVENT_FIELDS,
             memory_bytes,
             searches: searches_in(memory_bytes),
             search_time: Duration::from_secs(600),

@@ -10,6 +10,7 @@ mod batch;
 mod body;
 pub(in crate::http) mod draft;
 mod elastic;
+mod format;
 mod groups;
 mod hec;
 pub(in crate::http) mod json;
@@ -38,6 +39,7 @@ use crate::http::peers::{self, NotAnswered, Peers};
 use crate::{Engine, IdempotencyKey, IngestError, memory};
 use batch::Batch;
 use body::{Gate, Room};
+pub use format::{IngestFormat, Undecodable};
 use sender::Sender;
 
 /// The routes of this part.

@@ -26,6 +26,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use crate::{Engine, Phase};
+pub use ingest::{IngestFormat, Undecodable};
 
 /// All routes; they answer 503 for as long as the engine is not ready.
 pub fn router(engine: Engine) -> Router {

@@ -1,0 +1,6 @@
+#![no_main]
+
+use backstay_node::IngestFormat;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| backstay_fuzz::ingest(IngestFormat::OtlpProtobuf, input));
