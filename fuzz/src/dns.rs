@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use backstay_traffic::dns::query::{Parsed, parse};
-use backstay_traffic::dns::zone::absolute;
-use backstay_traffic::dns::{Pointer, Transport, UDP_SIZE, Zone, ZoneBuilder, respond};
+use backstay_traffic_dns::query::{Parsed, parse};
+use backstay_traffic_dns::zone::absolute;
+use backstay_traffic_dns::{Pointer, Transport, UDP_SIZE, Zone, ZoneBuilder, respond};
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::serialize::binary::BinEncodable as _;
 

@@ -288,6 +288,7 @@ pub struct TrafficFlags {
     #[arg(long, env = "BACKSTAY_TRAFFIC_ANY_INTERVAL")]
     pub any_interval: bool,
     /// The file with the storage accounts whose keys the API hands out, mode 0600
+    #[cfg(feature = "lab")]
     #[arg(long, value_name = "FILE", env = "BACKSTAY_TRAFFIC_STORAGE_ACCOUNTS")]
     pub storage_accounts: Option<PathBuf>,
 }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 
 use backstay_traffic::{
-    Addresses, Limits, NameServer, TrafficConfig, TrafficError, TrafficManager,
+    Addresses, Api, Limits, NameServer, TrafficConfig, TrafficError, TrafficManager,
 };
 
 use crate::args::{Output, TrafficFlags};
@@ -13,7 +13,14 @@ use crate::{Exit, complain, say};
 /// Runs a traffic manager until it is told to stop. Standard output gets one thing, as soon as it
 /// listens: where.
 pub async fn run(flags: &TrafficFlags, output: Output) -> Exit {
-    let manager = match TrafficManager::start(config(flags)).await {
+    let more = match providers(flags) {
+        Ok(more) => more,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Failed;
+        }
+    };
+    let manager = match TrafficManager::start_with(config(flags), more).await {
         Ok(manager) => manager,
         Err(error @ TrafficError::Config(_)) => {
             complain(&error.to_string());
@@ -58,6 +65,26 @@ fn shown(addresses: &Addresses, output: Output) -> Result<String, serde_json::Er
     ))
 }
 
+/// What the API of a lab has besides.
+#[cfg(feature = "lab")]
+fn providers(
+    flags: &TrafficFlags,
+) -> Result<impl FnOnce(Api) -> Api + use<>, backstay_lab_azure::StorageError> {
+    let path = flags.storage_accounts.as_deref();
+    let accounts = path.map(backstay_lab_azure::StorageApi::at).transpose()?;
+    Ok(|api: Api| match accounts {
+        None => api,
+        Some(accounts) => api.with(accounts),
+    })
+}
+
+#[cfg(not(feature = "lab"))]
+fn providers(
+    _: &TrafficFlags,
+) -> Result<impl FnOnce(Api) -> Api + use<>, std::convert::Infallible> {
+    Ok(|api: Api| api)
+}
+
 fn config(flags: &TrafficFlags) -> TrafficConfig {
     let workers = flags.dns_workers.map_or_else(
         || available_parallelism().map_or(1, NonZero::get),
@@ -91,6 +118,5 @@ fn config(flags: &TrafficFlags) -> TrafficConfig {
         } else {
             Limits::Azure
         },
-        storage_accounts: flags.storage_accounts.clone(),
     }
 }

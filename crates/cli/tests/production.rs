@@ -1,6 +1,7 @@
 //! What a binary for production consists of.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::path::Path;
 use std::process::Command;
 
 /// Two regions on one machine are for laptops: none of it may be in what runs in production, nor may
@@ -20,9 +21,34 @@ fn a_binary_without_the_lab_has_no_emulator() {
         .lines()
         .filter_map(|line| line.split(' ').next())
         .collect();
-    assert!(names.contains(&"backstay-node") && names.contains(&"backstay-runbook"));
-    for lab in ["lab", "kubeapi", "agent", "operators", "ingress"] {
-        let name = format!("backstay-{lab}");
+    for needed in ["node", "runbook", "traffic", "traffic-arm", "traffic-dns"] {
+        let name = format!("backstay-{needed}");
+        assert!(names.contains(&name.as_str()), "{name}:\n{tree}");
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab");
+    let manifests = std::fs::read_dir(folder).unwrap();
+    let lab: Vec<String> = manifests
+        .map(|it| package(&it.unwrap().path().join("Cargo.toml")))
+        .collect();
+    for known in [
+        "lab",
+        "lab-azure",
+        "kubeapi",
+        "agent",
+        "operators",
+        "ingress",
+    ] {
+        let name = format!("backstay-{known}");
+        assert!(lab.contains(&name), "{name}: {lab:?}");
+    }
+    for name in lab {
         assert!(!names.contains(&name.as_str()), "{name}:\n{tree}");
     }
+}
+
+/// The name of the package of a manifest.
+fn package(manifest: &Path) -> String {
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let mut lines = text.lines().filter_map(|it| it.strip_prefix("name = \""));
+    lines.next().unwrap().trim_end_matches('"').to_owned()
 }

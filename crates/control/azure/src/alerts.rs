@@ -232,7 +232,7 @@ impl Client {
                         rule: essentials.alert_rule,
                         condition: essentials.monitor_condition,
                         state: essentials.alert_state,
-                        fired: crate::text::excerpt(&essentials.start_date_time),
+                        fired: backstay_resource::text::excerpt(&essentials.start_date_time),
                     });
                 }
             }

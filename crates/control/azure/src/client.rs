@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::forbidden::denied;
 use crate::http::{self, NoAnswer, ask, client_for};
 use crate::identity::Token;
-use crate::text::excerpt_without;
 use crate::traffic_manager::ETag;
 use crate::{AzureError, Cloud, Environment, Identity, ResourceId, SetUpError};
+use backstay_resource::text::excerpt_without;
 
 /// A client of the Resource Manager. Cheap to clone.
 #[derive(Clone)]

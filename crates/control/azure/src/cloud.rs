@@ -76,7 +76,7 @@ fn address(setting: &'static str, value: &str) -> Result<Url, CloudError> {
     };
     let no_url = || CloudError::NoUrl {
         setting,
-        value: crate::text::excerpt(value),
+        value: backstay_resource::text::excerpt(value),
     };
     let mut url = Url::parse(&with_scheme).map_err(|_| no_url())?;
     if url.cannot_be_a_base() || url.host().is_none() || !url.username().is_empty() {
@@ -88,7 +88,7 @@ fn address(setting: &'static str, value: &str) -> Result<Url, CloudError> {
         _ => {
             return Err(CloudError::InTheClear {
                 setting,
-                value: crate::text::excerpt(value),
+                value: backstay_resource::text::excerpt(value),
             });
         }
     }

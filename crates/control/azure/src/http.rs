@@ -85,7 +85,7 @@ impl From<reqwest::Error> for NoAnswer {
     fn from(error: reqwest::Error) -> Self {
         let request = error.is_builder();
         // reqwest says "error sending request for …" and hides why.
-        let text = crate::text::excerpt(&with_causes(&error.without_url()));
+        let text = backstay_resource::text::excerpt(&with_causes(&error.without_url()));
         if request {
             Self::Request(text)
         } else {

@@ -33,13 +33,12 @@ mod forbidden;
 mod http;
 mod identity;
 mod notifications;
-mod resource;
 mod storage;
 mod tenant;
-mod text;
 mod traffic_manager;
 
 pub use alerts::{AlertState, FiredAlert, MetricAlert, MonitorCondition};
+pub use backstay_resource::{NotAnId, ResourceId};
 pub use client::Client;
 pub use cloud::{Cloud, CloudError};
 pub use environment::Environment;
@@ -47,7 +46,6 @@ pub use error::{AzureError, SetUpError};
 pub use forbidden::Denied;
 pub use identity::{Identity, IdentityError, SourceName};
 pub use notifications::{ActionGroup, TestNotification, TestStatus, Told};
-pub use resource::{NotAnId, ResourceId};
 pub use storage::AccountKey;
 pub use tenant::{SigningKey, Tenant, TenantError};
 pub use traffic_manager::{

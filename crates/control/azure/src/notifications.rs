@@ -196,12 +196,12 @@ fn told(detail: &Value) -> Told {
         "failed" | "error" | "throttled" | "cancelled" => {
             let why = text("detail").filter(|it| !it.is_empty());
             let why = why.or_else(|| text("subState").filter(|it| *it != "Default"));
-            Some(Err(crate::text::excerpt(why.unwrap_or(status))))
+            Some(Err(backstay_resource::text::excerpt(why.unwrap_or(status))))
         }
         _ => None,
     };
     Told {
-        receiver: crate::text::excerpt(text("name").unwrap_or_default()),
+        receiver: backstay_resource::text::excerpt(text("name").unwrap_or_default()),
         taken,
     }
 }

@@ -104,7 +104,7 @@ impl Tenant {
     /// When it is none, or HTTP cannot be set up.
     pub fn new(cloud: &Cloud, id: &str) -> Result<Self, TenantError> {
         let id = Uuid::try_parse(id.trim())
-            .map_err(|_| TenantError::Id(crate::text::excerpt(id)))?
+            .map_err(|_| TenantError::Id(backstay_resource::text::excerpt(id)))?
             .hyphenated();
         let mut keys = cloud.authority().clone();
         if let Ok(mut path) = keys.path_segments_mut() {

@@ -4,15 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Which monitor settings clients may choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limits {
-    /// Azure's: an interval of 30 or 10 seconds, a timeout of 5 to 10 or 5 to 9.
-    Azure,
-    /// Any whole seconds, for drills: an interval of 1 to 3600, a timeout up to it; alerts are
-    /// evaluated every second to once a day.
-    Lab,
-}
+use backstay_traffic_profile::Limits;
 
 /// A place from which endpoints are probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +114,6 @@ pub struct TrafficConfig {
     pub max_probes: usize,
     /// Which monitor settings clients may choose, and how often alerts are evaluated.
     pub limits: Limits,
-    /// The file with the storage accounts whose keys are handed out.
-    pub storage_accounts: Option<PathBuf>,
 }
 
 impl TrafficConfig {

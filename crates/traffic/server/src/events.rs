@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::status::EndpointMonitorStatus;
+use backstay_traffic_profile::status::EndpointMonitorStatus;
 
 /// Events that one who watches may be behind.
 const BEHIND: usize = 1024;

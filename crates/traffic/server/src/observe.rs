@@ -12,6 +12,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use backstay_listen::{Refusals, exposition};
 use futures::stream::{self, Stream, StreamExt};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::Event;
 use crate::manager::{Manager, Sample};
-use crate::profile::profile_json;
-use crate::status::Health;
+use backstay_traffic_profile::profile_json;
+use backstay_traffic_profile::status::Health;
 
 /// Those who watch events at the same time.
 const WATCHERS: usize = 64;
@@ -28,6 +30,7 @@ const WATCHERS: usize = 64;
 #[derive(Clone)]
 struct Observe {
     manager: Arc<Manager>,
+    registry: Arc<Registry>,
     watchers: Arc<Semaphore>,
     refusals: [Refusals; 3],
     stop: CancellationToken,
@@ -35,6 +38,7 @@ struct Observe {
 
 pub(crate) fn router(
     manager: Arc<Manager>,
+    registry: Arc<Registry>,
     refusals: [Refusals; 3],
     stop: CancellationToken,
 ) -> Router {
@@ -44,6 +48,7 @@ pub(crate) fn router(
         .route("/status", get(status))
         .with_state(Observe {
             manager,
+            registry,
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             refusals,
             stop,
@@ -51,7 +56,9 @@ pub(crate) fn router(
 }
 
 async fn metrics(State(observe): State<Observe>, headers: HeaderMap) -> Response {
-    let text = observe.manager.metrics().encode();
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = encode(&mut text, &observe.registry);
     exposition(&headers, &text, &observe.refusals.each_ref())
 }
 

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::manager::{Manager, WatchId};
-use crate::schedule::{Due, JITTER_PERCENT, Schedule};
 use backstay_probe::{Outcome, Prober};
+use backstay_traffic_profile::schedule::{Due, JITTER_PERCENT, Schedule};
 
 /// An endpoint, seen from a vantage point.
 type Subject = (WatchId, usize);

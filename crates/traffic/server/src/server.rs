@@ -9,8 +9,14 @@ use std::thread;
 use backstay_listen::{
     CertificateError, Limits, Refusals, Server, Tls, allow_files, share_of_files,
 };
+use backstay_probe::Prober;
 use backstay_token::{FileToken, TokenError};
+use backstay_traffic_arm::{self as arm, Api};
+use backstay_traffic_dns as dns;
+use backstay_traffic_monitor::{self as monitor, Alerts, Endpoints, MonitorApi};
+use backstay_traffic_state::{StateError, StateFile};
 use hickory_proto::ProtoError;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use socket2::Socket;
 use tokio::net::TcpListener;
@@ -18,15 +24,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::{self, Alerts};
-use crate::arm::Arm;
 use crate::config::{ConfigError, TrafficConfig};
 use crate::manager::Manager;
-use crate::metrics::Metrics;
-use crate::state::{StateError, StateFile};
-use crate::storage::{Accounts, StorageError};
-use crate::{arm, dns, observe, prober};
-use backstay_probe::Prober;
+use crate::metrics::{Metrics, PREFIX};
+use crate::profiles::ProfilesApi;
+use crate::{observe, prober};
 
 /// File descriptors that are not probes': connections, listeners, files.
 const OTHER_FILES: u64 = 1_024;
@@ -63,9 +65,6 @@ pub enum TrafficError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The storage accounts cannot be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -117,6 +116,17 @@ impl TrafficManager {
     /// # Errors
     /// When something that is needed cannot be had.
     pub async fn start(config: TrafficConfig) -> Result<Self, TrafficError> {
+        Self::start_with(config, |api| api).await
+    }
+
+    /// The same, with an API that also has what `more` adds to it.
+    ///
+    /// # Errors
+    /// When something that is needed cannot be had.
+    pub async fn start_with(
+        config: TrafficConfig,
+        more: impl FnOnce(Api) -> Api,
+    ) -> Result<Self, TrafficError> {
         let mut config = config.checked()?;
         // From here on a signal ends it in order, even one that comes before it is waited for.
         let terminate = signal(SignalKind::terminate()).map_err(TrafficError::Signal)?;
@@ -128,15 +138,14 @@ impl TrafficManager {
             Some((certificate, key)) => Some(Tls::of_files(certificate, key)?),
         };
         let probes = Prober::new().map_err(TrafficError::Probes)?;
-        let accounts = match &config.storage_accounts {
-            None => Accounts::default(),
-            Some(path) => Accounts::at(path)?,
-        };
         let (file, saved) = StateFile::open(&config.state)?;
-        let metrics = Arc::new(Metrics::new());
-        let alerts_at = alerts::path_beside(&config.state);
-        let alerts = Alerts::open(&alerts_at, Arc::clone(&metrics))?;
-        let manager = Manager::new(config.clone(), file, saved, Arc::clone(&metrics))?;
+        let mut registry = Registry::with_prefix(PREFIX);
+        let dns_metrics = Arc::new(dns::Metrics::new(&mut registry));
+        let metrics = Metrics::new(&mut registry);
+        let requests = arm::Metrics::new(&mut registry);
+        let of_alerts = monitor::Metrics::new(&mut registry, metrics.writes.clone());
+        let alerts = Alerts::open(&monitor::path_beside(&config.state), of_alerts)?;
+        let manager = Manager::new(config.clone(), file, saved, Arc::new(metrics))?;
 
         let mut sockets = Vec::new();
         for address in &config.dns {
@@ -170,34 +179,42 @@ impl TrafficManager {
         let (mut tasks, mut threads) = (JoinSet::new(), Vec::new());
         for Bound { tcp, udp, .. } in sockets {
             for socket in udp {
-                threads.push(udp_thread(socket, &manager, &config, &stop)?);
+                threads.push(udp_thread(socket, &manager, &config, &dns_metrics, &stop)?);
             }
             let zone = Arc::clone(manager.zone());
             tasks.spawn(dns::tcp::serve(
                 tcp,
                 zone,
-                Arc::clone(&metrics),
+                Arc::clone(&dns_metrics),
                 dns_refusals.clone(),
                 stop.clone(),
             ));
         }
-        let router = arm::router(Arm {
-            manager: Arc::clone(&manager),
-            alerts: Arc::clone(&alerts),
-            accounts,
-            token: Arc::new(token),
-        });
+        let endpoints: Arc<dyn Endpoints> = Arc::clone(&manager) as _;
+        let api = Api::new(token, requests)
+            .with(ProfilesApi(Arc::clone(&manager)))
+            .with(MonitorApi::new(
+                Arc::clone(&alerts),
+                Arc::clone(&endpoints),
+                config.limits,
+            ));
+        let router = more(api).router();
         let refusals = [
             arm_server.refusals(),
             observe_server.refusals(),
             dns_refusals,
         ];
-        let observe = observe::router(Arc::clone(&manager), refusals, stop.clone());
+        let observe = observe::router(
+            Arc::clone(&manager),
+            Arc::new(registry),
+            refusals,
+            stop.clone(),
+        );
         tasks.spawn(arm_server.serve(arm_listener, router, stop.clone()));
         tasks.spawn(observe_server.serve(observe_listener, observe, stop.clone()));
         tasks.spawn(prober::run(Arc::clone(&manager), probes, stop.clone()));
-        let watching = alerts::watch(Arc::clone(&alerts), Arc::clone(&manager), stop.clone());
-        let delivering = alerts::deliver(alerts, stop.clone());
+        let watching = monitor::watch(Arc::clone(&alerts), endpoints, stop.clone());
+        let delivering = monitor::deliver(alerts, stop.clone());
         let keeping = manager.run(stop.clone());
         tasks.spawn(async move {
             tokio::join!(watching, delivering, keeping);
@@ -258,9 +275,10 @@ fn udp_thread(
     socket: Socket,
     manager: &Manager,
     config: &TrafficConfig,
+    metrics: &Arc<dns::Metrics>,
     stop: &CancellationToken,
 ) -> Result<thread::JoinHandle<()>, TrafficError> {
-    let (zone, metrics) = (Arc::clone(manager.zone()), Arc::clone(manager.metrics()));
+    let (zone, metrics) = (Arc::clone(manager.zone()), Arc::clone(metrics));
     let (rate, stop) = (config.dns_rate, stop.clone());
     thread::Builder::new()
         .name("dns".to_owned())

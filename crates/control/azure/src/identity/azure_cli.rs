@@ -45,7 +45,7 @@ impl AzureCli {
             .await
             .map_err(|error| SourceError::NotHere(format!("`az` cannot be started: {error}")))?;
         if !output.status.success() {
-            let said = crate::text::excerpt(&String::from_utf8_lossy(&output.stderr));
+            let said = backstay_resource::text::excerpt(&String::from_utf8_lossy(&output.stderr));
             return Err(SourceError::NotHere(format!("`az` says: {said}")));
         }
         match Issued::read(&output.stdout) {

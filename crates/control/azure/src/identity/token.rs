@@ -130,7 +130,7 @@ pub(super) fn refusal(answer: &Answer, secret: &str) -> String {
     format!(
         "status {}, {}",
         answer.status,
-        crate::text::excerpt_without(&said, secret)
+        backstay_resource::text::excerpt_without(&said, secret)
     )
 }
 

@@ -1,7 +1,5 @@
 //! Alert rules, fired alerts and account keys, against the real traffic manager.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use backstay_azure::{AlertState, AzureError, FiredAlert, MonitorCondition};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -122,16 +120,10 @@ async fn an_alert_fires_its_rule_is_switched_off_and_it_is_closed() {
 
 #[tokio::test]
 async fn the_keys_of_an_account_are_handed_out() {
-    let lab = Lab::with(|folder, config| {
-        let path = folder.join("accounts.json");
-        let all = json!({ "accounts": [{
-            "subscription": "5e55", "resourceGroup": "dr", "name": "primaryacct",
-            "location": "centralus", "keys": [{ "name": "key1", "value": "c2VjcmV0LWtleQ==" }],
-        }] });
-        std::fs::write(&path, all.to_string()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        config.storage_accounts = Some(path);
-    })
+    let lab = Lab::with_accounts(Some(json!({ "accounts": [{
+        "subscription": "5e55", "resourceGroup": "dr", "name": "primaryacct",
+        "location": "centralus", "keys": [{ "name": "key1", "value": "c2VjcmV0LWtleQ==" }],
+    }] })))
     .await;
     let account = |name: &str| {
         id(&format!(

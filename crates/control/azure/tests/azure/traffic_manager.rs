@@ -1,8 +1,10 @@
 //! Against the real traffic manager.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use backstay_azure::{AzureError, Client, EndpointMonitorStatus, EndpointStatus};
+use backstay_lab_azure::StorageApi;
 use backstay_retry::Deadline;
 use backstay_traffic::{Limits, TrafficConfig, TrafficManager};
 use serde_json::json;
@@ -27,7 +29,6 @@ pub fn config(folder: &Path) -> TrafficConfig {
         quorum: None,
         max_probes: 16,
         limits: Limits::Lab,
-        storage_accounts: None,
     }
 }
 
@@ -40,14 +41,23 @@ pub struct Lab {
 
 impl Lab {
     pub async fn start() -> Self {
-        Self::with(|_, _| {}).await
+        Self::with_accounts(None).await
     }
 
-    pub async fn with(change: impl FnOnce(&Path, &mut TrafficConfig)) -> Self {
+    /// One that also hands out the keys of these accounts.
+    pub async fn with_accounts(accounts: Option<serde_json::Value>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = config(folder.path());
-        change(folder.path(), &mut config);
-        let manager = TrafficManager::start(config).await.unwrap();
+        let accounts = accounts.map(|it| {
+            let path = folder.path().join("accounts.json");
+            std::fs::write(&path, it.to_string()).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            StorageApi::at(&path).unwrap()
+        });
+        let started = TrafficManager::start_with(config(folder.path()), |api| match accounts {
+            None => api,
+            Some(accounts) => api.with(accounts),
+        });
+        let manager = started.await.unwrap();
         let arm = manager.addresses().arm.to_string();
         let client = client(&arm, &folder.path().join("token"), QUICK);
         Self {

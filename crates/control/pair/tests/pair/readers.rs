@@ -8,7 +8,7 @@ use backstay_pair::{
     EnvSource, EnvVar, Limits, Pair, Place, SecretKey, Side, Storage, derive,
     traffic_manager_profile,
 };
-use backstay_traffic::profile::{Context, Profile, parse_profile};
+use backstay_traffic_profile::{Context, Profile, parse_profile};
 use proptest::prelude::*;
 
 use crate::cases;
@@ -102,8 +102,8 @@ fn profile(pair: &Pair) -> Profile {
         profile: &manager.profile,
         zone: "trafficmanager.net",
         limits: match manager.limits {
-            Limits::Azure => backstay_traffic::Limits::Azure,
-            Limits::Lab => backstay_traffic::Limits::Lab,
+            Limits::Azure => backstay_traffic_profile::Limits::Azure,
+            Limits::Lab => backstay_traffic_profile::Limits::Lab,
         },
     };
     parse_profile(context, traffic_manager_profile(pair)).unwrap()

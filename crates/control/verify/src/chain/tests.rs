@@ -50,7 +50,6 @@ impl Chain {
             quorum: None,
             max_probes: 1,
             limits: Limits::Lab,
-            storage_accounts: None,
         });
         let manager = manager.await.unwrap();
         let file = [("BACKSTAY_AZURE_TOKEN_FILE", token.to_str().unwrap())];

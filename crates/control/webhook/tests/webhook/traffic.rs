@@ -69,7 +69,6 @@ fn config(folder: &std::path::Path) -> TrafficConfig {
         quorum: None,
         max_probes: 16,
         limits: Limits::Lab,
-        storage_accounts: None,
     }
 }
 

@@ -1,5 +1,5 @@
 //! From what is configured and what is known to what is said and answered. The decisions are those
-//! of [`crate::status`] and [`crate::answer`]; here is who asks them, and who is told.
+//! of [`backstay_traffic_profile::status`] and [`backstay_traffic_profile::answer`]; here is who asks them, and who is told.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,13 +8,15 @@ use hickory_proto::ProtoError;
 
 use super::watch::Watched;
 use super::{Inner, Manager, Profiles, Said};
-use crate::answer::{Answer, answer};
-use crate::dns::Pointer;
-use crate::dns::zone::absolute;
 use crate::events::What;
-use crate::profile::{Endpoint, Profile, Target};
-use crate::status::{EndpointFacts, EndpointMonitorStatus, Health, endpoint_status};
 use backstay_probe::Spec;
+use backstay_traffic_dns::Pointer;
+use backstay_traffic_dns::zone::absolute;
+use backstay_traffic_profile::answer::{Answer, answer};
+use backstay_traffic_profile::status::{
+    EndpointFacts, EndpointMonitorStatus, Health, endpoint_status,
+};
+use backstay_traffic_profile::{Endpoint, Profile, Target};
 
 impl Manager {
     /// Takes over a configuration: what to probe, statuses, answers.

@@ -19,14 +19,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TrafficConfig;
-use crate::dns::{Pointer, Zone, ZoneBuilder};
 use crate::events::Events;
 use crate::metrics::Metrics;
-use crate::monitor::majority;
-use crate::profile::Profile;
-use crate::state::{ChangeError, Saved, StateFile, save};
-use crate::status::{EndpointMonitorStatus, Health};
+use crate::saved::Saved;
 use backstay_probe::{Outcome, Spec};
+use backstay_traffic_dns::{Pointer, Zone, ZoneBuilder};
+use backstay_traffic_monitor::Endpoints;
+use backstay_traffic_profile::Profile;
+use backstay_traffic_profile::monitor::majority;
+use backstay_traffic_profile::status::{EndpointMonitorStatus, Health};
+use backstay_traffic_state::{ChangeError, StateFile, save};
 
 pub(crate) use watch::{Sample, WatchId};
 use watch::{Watched, Watches};
@@ -301,5 +303,17 @@ impl Inner {
         if let Some(to) = to {
             *self.counts.entry(to).or_default() += 1;
         }
+    }
+}
+
+impl Endpoints for Manager {
+    fn profiles(&self) -> Vec<String> {
+        self.inner.lock().profiles.keys().cloned().collect()
+    }
+
+    fn statuses(&self, profile: &str) -> Option<Vec<(String, EndpointMonitorStatus)>> {
+        let (profile, statuses) = self.profile(profile)?;
+        let endpoints = profile.endpoints.iter().map(|it| it.name.clone());
+        Some(endpoints.zip(statuses).collect())
     }
 }

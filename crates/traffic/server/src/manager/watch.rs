@@ -7,9 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::monitor::{Agent, Monitor};
-use crate::status::Health;
 use backstay_probe::{Outcome, ProbeError, Spec};
+use backstay_traffic_profile::monitor::{Agent, Monitor};
+use backstay_traffic_profile::status::Health;
 
 /// Stands for an endpoint and the way in which it is probed. When that changes, it is given up:
 /// what is still under way for it counts for nothing.

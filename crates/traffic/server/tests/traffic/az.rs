@@ -8,11 +8,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use backstay_traffic::TrafficConfig;
+use backstay_lab_azure::StorageApi;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -58,8 +58,8 @@ struct Az {
 const SUBSCRIPTION: &str = "5e55c000-0000-4000-8000-000000000000";
 
 impl Az {
-    /// With a profile `p` in group `dr`, after `change`; nothing where there is no `az`.
-    async fn start(change: impl FnOnce(&Path, &mut TrafficConfig)) -> Option<Self> {
+    /// With a profile `p` in group `dr`, and these storage accounts; nothing where there is no `az`.
+    async fn start(accounts: Option<StorageApi>) -> Option<Self> {
         let program = match std::env::var_os("BACKSTAY_AZ") {
             Some(az) => az,
             None if Command::new("az").arg("version").output().is_ok() => "az".into(),
@@ -88,10 +88,9 @@ impl Az {
         let token_file = folder.path().join("token");
         std::fs::write(&token_file, &token).unwrap();
         let tls = (cert.clone(), key);
-        let server = Server::with(|config| {
+        let server = Server::with_accounts(accounts, |config| {
             config.tls = Some(tls);
             config.token = token_file;
-            change(folder.path(), config);
         })
         .await;
         let curl = Curl {
@@ -164,7 +163,7 @@ impl Az {
 /// The commands of the runbook, unchanged, against this server.
 #[tokio::test(flavor = "multi_thread")]
 async fn az_shows_and_updates_an_endpoint() {
-    let Some(az) = Az::start(|_, _| {}).await else {
+    let Some(az) = Az::start(None).await else {
         return;
     };
     let endpoints = [("primary", "192.0.2.7"), ("secondary", "192.0.2.8")];
@@ -200,13 +199,12 @@ async fn az_manages_alerts_and_reads_keys() {
         "subscription": SUBSCRIPTION, "resourceGroup": "dr", "name": "primaryacct",
         "location": "centralus", "keys": [{ "name": "key1", "value": "a-key" }],
     }] });
-    let change = |folder: &Path, config: &mut TrafficConfig| {
-        let path = folder.join("accounts.json");
-        std::fs::write(&path, accounts.to_string()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        config.storage_accounts = Some(path);
-    };
-    let Some(az) = Az::start(change).await else {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.json");
+    std::fs::write(&path, accounts.to_string()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let accounts = StorageApi::at(&path).unwrap();
+    let Some(az) = Az::start(Some(accounts)).await else {
         return;
     };
     let primary = Fake::at("127.0.0.2", 0, Way::Code(500)).await;

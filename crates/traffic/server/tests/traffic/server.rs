@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use backstay_lab_azure::StorageApi;
 use backstay_traffic::{
     Addresses, Limits, NameServer, TrafficConfig, TrafficManager, VantagePoint,
 };
@@ -45,7 +46,6 @@ pub fn config(folder: &std::path::Path) -> TrafficConfig {
         quorum: None,
         max_probes: 256,
         limits: Limits::Lab,
-        storage_accounts: None,
     }
 }
 
@@ -73,10 +73,22 @@ impl Server {
     }
 
     pub async fn with(change: impl FnOnce(&mut TrafficConfig)) -> Self {
+        Self::with_accounts(None, change).await
+    }
+
+    /// One that also hands out the keys of a file.
+    pub async fn with_accounts(
+        accounts: Option<StorageApi>,
+        change: impl FnOnce(&mut TrafficConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path());
         change(&mut config);
-        let manager = TrafficManager::start(config).await.unwrap();
+        let manager = TrafficManager::start_with(config, |api| match accounts {
+            None => api,
+            Some(accounts) => api.with(accounts),
+        });
+        let manager = manager.await.unwrap();
         let api = Api::of(manager.addresses().clone());
         Self {
             folder,

@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use backstay_traffic::{StorageError, TrafficError, TrafficManager};
+use backstay_lab_azure::{StorageApi, StorageError};
 use serde_json::{Value, json};
 
 use crate::clients::{Curl, code, has};
-use crate::server::{Server, config};
+use crate::server::Server;
 
 const VERSION: &str = "2023-01-01";
 const ROTATED: &str = "c2Vjb25kLWtleS1vZi10aGUtcHJpbWFyeQ==";
@@ -36,7 +36,8 @@ async fn curl_lists_keys() {
     let folder = tempfile::tempdir().unwrap();
     let accounts = file(folder.path(), 0o600);
     let path = accounts.clone();
-    let server = Server::with(|config| config.storage_accounts = Some(accounts)).await;
+    let accounts = StorageApi::at(&accounts).unwrap();
+    let server = Server::with_accounts(Some(accounts), |_| {}).await;
     let mut curl = Curl {
         base: server.api.addresses.arm.clone(),
         token: server.api.token.clone(),
@@ -111,17 +112,33 @@ async fn curl_lists_keys() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_that_others_can_read_are_refused() {
+#[test]
+fn keys_that_others_can_read_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config(folder.path());
-    config.storage_accounts = Some(file(folder.path(), 0o640));
-    let refused = TrafficManager::start(config).await.err().unwrap();
+    let refused = StorageApi::at(&file(folder.path(), 0o640)).err().unwrap();
     assert!(
-        matches!(
-            refused,
-            TrafficError::Storage(StorageError::Mode { mode: 0o640, .. })
-        ),
+        matches!(refused, StorageError::Mode { mode: 0o640, .. }),
         "{refused}"
     );
+}
+
+/// What a server was not put together from, it does not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_provider_there_are_no_accounts() {
+    let server = Server::start().await;
+    let path = "/subscriptions/5e55/providers/Microsoft.Storage/storageAccounts";
+    let asked = server
+        .api
+        .try_ask_version(reqwest::Method::GET, path, VERSION, None);
+    let (status, answer) = asked.await.unwrap();
+    assert_eq!((status.as_u16(), code(&answer)), (404, "NotFound"));
+    assert_eq!(
+        answer["error"]["message"],
+        "There is nothing at '/subscriptions/5e55/providers/Microsoft.Storage/storageAccounts'; this \
+         server has /subscriptions/{id}/resourceGroups/{name}/providers/ with \
+         Microsoft.Network/trafficManagerProfiles, Microsoft.Insights/metricAlerts, \
+         Microsoft.Insights/actionGroups, and \
+         /subscriptions/{id}/providers/Microsoft.AlertsManagement/alerts."
+    );
+    server.stop().await;
 }
