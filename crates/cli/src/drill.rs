@@ -50,7 +50,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
     let kill_operator_at = match target.transpose() {
         Ok(target) => target,
         Err(problem) => {
-            complain(&problem);
+            complain(&problem.to_string());
             return Exit::Usage;
         }
     };
@@ -134,8 +134,17 @@ const COMMANDS: [(Command, Act); 3] = [
     (Command::CleanSecondary, Act::Cleaning),
 ];
 
+/// Why no step is meant.
+#[derive(Debug, thiserror::Error)]
+enum NoTarget {
+    #[error("--kill-operator-at {0}: there is no such command in this drill")]
+    Command(String),
+    #[error("--kill-operator-at {text}: there is no such step; there are\n{known}")]
+    Step { text: String, known: String },
+}
+
 /// The step that is meant: of the first command that has one of this id, unless it is named.
-fn target(text: &str, until: Act) -> Result<Target, String> {
+fn target(text: &str, until: Act) -> Result<Target, NoTarget> {
     let (named, id) = match text.split_once(':') {
         Some((command, id)) => (Some(command), id),
         None => (None, text),
@@ -157,12 +166,13 @@ fn target(text: &str, until: Act) -> Result<Target, String> {
             ids.collect::<Vec<_>>().join(", ")
         ));
     }
+    let text = text.to_owned();
     Err(match known.is_empty() {
-        true => format!("--kill-operator-at {text}: there is no such command in this drill"),
-        false => format!(
-            "--kill-operator-at {text}: there is no such step; there are\n{}",
-            known.join("\n")
-        ),
+        true => NoTarget::Command(text),
+        false => NoTarget::Step {
+            text,
+            known: known.join("\n"),
+        },
     })
 }
 
@@ -314,7 +324,7 @@ mod tests {
             ("failback:pools", Act::Cleaning),
             ("secondary-stopped", Act::Promotion),
         ] {
-            let problem = of(text, until).unwrap_err();
+            let problem = of(text, until).unwrap_err().to_string();
             assert!(problem.contains("there are\n"), "{problem}");
         }
         assert!(of("pools", Act::Failover).is_err());

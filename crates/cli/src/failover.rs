@@ -29,7 +29,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
     let over = match codes(&flags.over) {
         Ok(over) => over,
         Err(why) => {
-            complain(&why);
+            complain(&why.to_string());
             return Exit::Usage;
         }
     };
@@ -213,17 +213,26 @@ fn end(
     }
 }
 
+/// Why a code is not overruled.
+#[derive(Debug, thiserror::Error)]
+enum OverError {
+    #[error("--over {0}: there is no such code")]
+    Unknown(String),
+    #[error("--over {0}: this cannot be overruled")]
+    Fixed(String),
+}
+
 /// The codes that are overruled.
-fn codes(names: &[String]) -> Result<BTreeSet<Code>, String> {
+fn codes(names: &[String]) -> Result<BTreeSet<Code>, OverError> {
     names
         .iter()
         .map(|name| {
             let value = serde_json::Value::String(name.clone());
-            let code: Code = serde_json::from_value(value)
-                .map_err(|_| format!("--over {name}: there is no such code"))?;
+            let code: Code =
+                serde_json::from_value(value).map_err(|_| OverError::Unknown(name.clone()))?;
             match code.can_be_overruled() {
                 true => Ok(code),
-                false => Err(format!("--over {name}: this cannot be overruled")),
+                false => Err(OverError::Fixed(name.clone())),
             }
         })
         .collect()

@@ -30,12 +30,12 @@ pub async fn run(flags: &LabFlags, output: Output) -> Exit {
     let folder = match folder(flags) {
         Ok(folder) => folder,
         Err(problem) => {
-            complain(&problem);
+            complain(&problem.to_string());
             return Exit::Usage;
         }
     };
     if let Err(problem) = fits(&folder, flags.net) {
-        complain(&problem);
+        complain(&problem.to_string());
         return Exit::Usage;
     }
     let block = flags.net;
@@ -73,30 +73,63 @@ pub async fn run(flags: &LabFlags, output: Output) -> Exit {
     }
 }
 
-fn folder(flags: &LabFlags) -> Result<PathBuf, String> {
+/// Why a lab is not even tried to be started.
+#[derive(Debug, thiserror::Error)]
+enum SetUpError {
+    #[error("neither XDG_STATE_HOME nor HOME is set; say where the lab is with --dir")]
+    NoFolder,
+    #[error("--dir {}: {source}", .folder.display())]
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Socket(#[from] ControlError),
+    #[error(
+        "--net {wanted}: the lab in {} has the addresses 127.{block}.0.0/16; leave --net out, give another \
+         folder with --dir, or remove that lab with `backstay lab down --purge`",
+        .folder.display()
+    )]
+    Addresses {
+        wanted: u8,
+        block: u8,
+        folder: PathBuf,
+    },
+    #[error("cannot find the path of this program: {0}")]
+    Program(#[source] std::io::Error),
+    #[error("cannot write {}: {source}", .log.display())]
+    Log {
+        log: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot start the lab: {0}")]
+    Start(#[source] std::io::Error),
+}
+
+fn folder(flags: &LabFlags) -> Result<PathBuf, SetUpError> {
     let vars = |name: &str| std::env::var(name).ok();
     let given = flags.dir.clone().or_else(|| default_folder(&vars));
-    let folder =
-        given.ok_or("neither XDG_STATE_HOME nor HOME is set; say where the lab is with --dir")?;
-    std::path::absolute(&folder).map_err(|error| format!("--dir {}: {error}", folder.display()))
+    let folder = given.ok_or(SetUpError::NoFolder)?;
+    std::path::absolute(&folder).map_err(|source| SetUpError::Folder { folder, source })
 }
 
 /// Whether a lab can be in this folder, with these addresses.
-fn fits(folder: &Path, block: Option<u8>) -> Result<(), String> {
-    control::check_path(&folder.join("lab.sock")).map_err(|error| error.to_string())?;
+fn fits(folder: &Path, block: Option<u8>) -> Result<(), SetUpError> {
+    control::check_path(&folder.join("lab.sock"))?;
     match (block, remembered_block(folder)) {
-        (Some(wanted), Some(block)) if wanted != block => Err(format!(
-            "--net {wanted}: the lab in {} has the addresses 127.{block}.0.0/16; leave --net out, give another \
-             folder with --dir, or remove that lab with `backstay lab down --purge`",
-            folder.display()
-        )),
+        (Some(wanted), Some(block)) if wanted != block => Err(SetUpError::Addresses {
+            wanted,
+            block,
+            folder: folder.to_owned(),
+        }),
         _ => Ok(()),
     }
 }
 
-fn options(folder: &Path, up: &LabUpFlags, block: Option<u8>) -> Result<LabOptions, String> {
-    let program = std::env::current_exe()
-        .map_err(|error| format!("cannot find the path of this program: {error}"))?;
+fn options(folder: &Path, up: &LabUpFlags, block: Option<u8>) -> Result<LabOptions, SetUpError> {
+    let program = std::env::current_exe().map_err(SetUpError::Program)?;
     let store = match (&up.azurite, up.folders) {
         (Some(url), _) => Wanted::Azurite(url.clone()),
         (None, true) => Wanted::Folder,
@@ -140,7 +173,7 @@ async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: O
     let options = match options(folder, up, block) {
         Ok(options) => options,
         Err(problem) => {
-            complain(&problem);
+            complain(&problem.to_string());
             return Exit::Failed;
         }
     };
@@ -214,7 +247,7 @@ async fn detach(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Outpu
             }
         }
         Err(problem) => {
-            complain(&problem);
+            complain(&problem.to_string());
             Exit::Failed
         }
     }
@@ -224,12 +257,15 @@ fn spawn(
     folder: &Path,
     up: &LabUpFlags,
     block: Option<u8>,
-) -> Result<(std::process::Child, PathBuf), String> {
+) -> Result<(std::process::Child, PathBuf), SetUpError> {
     use std::os::unix::process::CommandExt as _;
     let program = options(folder, up, block)?.program;
     let logs = folder.join("logs");
     let log = logs.join("lab.log");
-    let unwritable = |error| format!("cannot write {}: {error}", log.display());
+    let unwritable = |source| SetUpError::Log {
+        log: log.clone(),
+        source,
+    };
     std::fs::create_dir_all(&logs).map_err(unwritable)?;
     let output = std::fs::File::create(&log).map_err(unwritable)?;
     let also = output.try_clone().map_err(unwritable)?;
@@ -250,9 +286,7 @@ fn spawn(
         .stderr(also)
         // A Ctrl-C in this terminal is not meant for it.
         .process_group(0);
-    let child = command
-        .spawn()
-        .map_err(|error| format!("cannot start the lab: {error}"))?;
+    let child = command.spawn().map_err(SetUpError::Start)?;
     Ok((child, log))
 }
 

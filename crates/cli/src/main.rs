@@ -124,7 +124,7 @@ fn run(arguments: Arguments) -> Exit {
         _ => BTreeSet::new(),
     };
     if let Err(error) = variables::look(&arguments.command, &flags) {
-        complain(&error);
+        complain(&error.to_string());
         return Exit::Usage;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use backstay_ingress::IngressOptions;
+use backstay_ingress::{IngressError, IngressOptions};
 use backstay_lab::cluster;
 use backstay_lab::place::Place;
 use backstay_lab::watchdog;
@@ -32,7 +32,7 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
             };
             let program = match std::env::current_exe() {
                 Ok(program) => program,
-                Err(error) => return ended(Err(error.to_string())),
+                Err(error) => return ended(Err(error)),
             };
             let ran = cluster::run(
                 &place,
@@ -43,7 +43,7 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
                 stopped(),
             )
             .await;
-            ended(ran.map_err(|error| error.to_string()))
+            ended(ran)
         }
         LabPart::Operator { which } => ended(operator(*which).await),
         LabPart::Ingress => ended(ingress().await),
@@ -51,33 +51,49 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
             stopped().await;
             Exit::Done
         }
-        LabPart::Watchdog { command } => {
-            ended(watchdog::run(command).await.map_err(|it| it.to_string()))
-        }
+        LabPart::Watchdog { command } => ended(watchdog::run(command).await),
     }
 }
 
-fn ended(how: Result<(), String>) -> Exit {
+/// Why a part could not begin, or has ended.
+#[derive(Debug, thiserror::Error)]
+enum PartError {
+    #[error("{0} is not set; the pod's manifest sets it")]
+    Unset(&'static str),
+    #[error("{name}: `{text}`: {source}")]
+    Address {
+        name: &'static str,
+        text: String,
+        #[source]
+        source: std::net::AddrParseError,
+    },
+    #[error(transparent)]
+    Connect(#[from] cluster::ConnectError),
+    #[error(transparent)]
+    Ingress(#[from] IngressError),
+}
+
+fn ended<E: std::error::Error>(how: Result<(), E>) -> Exit {
     match how {
         Ok(()) => Exit::Done,
         Err(problem) => {
-            complain(&problem);
+            complain(&problem.to_string());
             Exit::Failed
         }
     }
 }
 
 /// A client as the pod has it: by its `KUBECONFIG`.
-async fn client() -> Result<kube::Client, String> {
+async fn client() -> Result<kube::Client, PartError> {
     let path = variable("KUBECONFIG")?;
-    cluster::client(Path::new(&path), None).await
+    Ok(cluster::client(Path::new(&path), None).await?)
 }
 
-fn variable(name: &str) -> Result<String, String> {
-    std::env::var(name).map_err(|_| format!("{name} is not set; the pod's manifest sets it"))
+fn variable(name: &'static str) -> Result<String, PartError> {
+    std::env::var(name).map_err(|_| PartError::Unset(name))
 }
 
-async fn operator(which: Operator) -> Result<(), String> {
+async fn operator(which: Operator) -> Result<(), PartError> {
     let client = client().await?;
     let namespace = variable("WATCH_NAMESPACE")?;
     let stop = until_stopped();
@@ -88,12 +104,12 @@ async fn operator(which: Operator) -> Result<(), String> {
     Ok(())
 }
 
-async fn ingress() -> Result<(), String> {
-    let address = |name: &str, text: String| {
+async fn ingress() -> Result<(), PartError> {
+    let address = |name: &'static str, text: String| {
         let parsed = text.parse::<std::net::SocketAddr>();
-        parsed.map_err(|error| format!("{name}: `{text}`: {error}"))
+        parsed.map_err(|source| PartError::Address { name, text, source })
     };
-    let optional = |name: &str| match std::env::var(name) {
+    let optional = |name: &'static str| match std::env::var(name) {
         Ok(text) => address(name, text).map(Some),
         Err(_) => Ok(None),
     };
@@ -103,9 +119,7 @@ async fn ingress() -> Result<(), String> {
         health: optional("BACKSTAY_INGRESS_HEALTH")?,
         ..IngressOptions::new(address(http, variable(http)?)?)
     };
-    backstay_ingress::run(options, client().await?, until_stopped())
-        .await
-        .map_err(|error| error.to_string())
+    Ok(backstay_ingress::run(options, client().await?, until_stopped()).await?)
 }
 
 fn until_stopped() -> CancellationToken {

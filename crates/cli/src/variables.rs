@@ -52,11 +52,23 @@ const INTERNAL: [&str; 23] = [
     "BACKSTAY_TRAFFIC_TEST_CHILD",
 ];
 
+/// Variables by which a node would start from something else than is meant: as they are called, and as
+/// they are to be called.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(misnamed).collect::<Vec<_>>().join("\n"))]
+pub struct Misnamed(Vec<(String, String)>);
+
+fn misnamed((name, meant): &(String, String)) -> String {
+    format!(
+        "{name} is not a variable of a node, and {meant} decides from where it starts: rename it to {meant}, or remove it"
+    )
+}
+
 /// Warns of variables that look like ours and are not read.
 ///
 /// # Errors
 /// What is wrong and to be done, when a node would recover something else because of one.
-pub fn look(command: &Command, flags: &BTreeSet<&'static str>) -> Result<(), String> {
+pub fn look(command: &Command, flags: &BTreeSet<&'static str>) -> Result<(), Misnamed> {
     let known = known();
     // What is set by a template without a value counts as unset, for us too.
     let mut set: Vec<(String, String)> = std::env::vars_os()
@@ -70,9 +82,7 @@ pub fn look(command: &Command, flags: &BTreeSet<&'static str>) -> Result<(), Str
         match known.verdict(name, value, &is_set) {
             Verdict::Known | Verdict::Foreign => {}
             Verdict::Decides { meant } if matches!(command, Command::Node(_)) => {
-                refused.push(format!(
-                    "{name} is not a variable of a node, and {meant} decides from where it starts: rename it to {meant}, or remove it"
-                ));
+                refused.push((name.clone(), meant.to_owned()));
             }
             Verdict::Unknown {
                 nearest: Some(nearest),
@@ -88,7 +98,7 @@ pub fn look(command: &Command, flags: &BTreeSet<&'static str>) -> Result<(), Str
     if refused.is_empty() {
         Ok(())
     } else {
-        Err(refused.join("\n"))
+        Err(Misnamed(refused))
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     let webhook = match webhook::options(&flags.webhook, world.pair()) {
         Ok(webhook) => webhook,
         Err(why) => {
-            complain(&why);
+            complain(&why.to_string());
             return Exit::Usage;
         }
     };

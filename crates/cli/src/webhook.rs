@@ -1,10 +1,10 @@
 //! How `backstay watch` lets alerts in, out of its flags.
 
-use backstay_azure::{Cloud, Environment};
-use backstay_listen::Tls;
+use backstay_azure::{Cloud, CloudError, Environment};
+use backstay_listen::{CertificateError, Tls};
 use backstay_pair::Pair;
-use backstay_token::FileToken;
-use backstay_webhook::{Door, Entra, Options, Rule};
+use backstay_token::{FileToken, TokenError};
+use backstay_webhook::{Door, Entra, EntraError, Options, Rule, RuleError};
 
 use crate::args::WebhookFlags;
 
@@ -12,8 +12,34 @@ use crate::args::WebhookFlags;
 /// (<https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>).
 const FUNCTIONS_PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
-/// The door that the flags describe; none, if they describe none. The error is a sentence.
-pub fn options(flags: &WebhookFlags, pair: &Pair) -> Result<Option<Options>, String> {
+/// Why there is no door.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// Two are described.
+    #[error("--webhook and {FUNCTIONS_PORT} are both given; there is one door")]
+    Both,
+    /// The Functions host names a port that is none.
+    #[error("{FUNCTIONS_PORT}: {0:?} is not a valid port: a number from 0 to 65535")]
+    Port(String),
+    /// The pair's alert.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// The secret that callers have.
+    #[error(transparent)]
+    Secret(#[from] TokenError),
+    /// Which Azure it is.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// Whose tokens are taken.
+    #[error(transparent)]
+    Entra(#[from] EntraError),
+    /// The certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// The door that the flags describe; none, if they describe none.
+pub fn options(flags: &WebhookFlags, pair: &Pair) -> Result<Option<Options>, DoorError> {
     let door = match (functions_port()?, flags.address) {
         (Some(port), None) => Door::Functions { port },
         (None, Some(address)) => Door::Network {
@@ -22,43 +48,37 @@ pub fn options(flags: &WebhookFlags, pair: &Pair) -> Result<Option<Options>, Str
         },
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
-            return Err(format!(
-                "--webhook and {FUNCTIONS_PORT} are both given; there is one door"
-            ));
+            return Err(DoorError::Both);
         }
     };
-    let rule: Rule = pair.alert_id().parse().map_err(told)?;
+    let rule: Rule = pair.alert_id().parse()?;
     let mut options = Options::new(door, rule);
     if let Some(path) = &flags.secret {
-        options.secret = Some(FileToken::at(path, "--webhook-secret-file").map_err(told)?);
+        options.secret = Some(FileToken::at(path, "--webhook-secret-file")?);
     }
     if let Some(tenant) = &flags.tenant {
         let environment = Environment::of_process();
         let arm = Some(pair.traffic_manager.arm_endpoint.as_str());
-        let cloud = Cloud::new(arm, &environment).map_err(told)?;
-        let entra = Entra::new(&cloud, tenant, &flags.audience, &flags.app).map_err(told)?;
+        let cloud = Cloud::new(arm, &environment)?;
+        let entra = Entra::new(&cloud, tenant, &flags.audience, &flags.app)?;
         options.entra = Some(entra);
     }
     Ok(Some(options))
 }
 
-fn told(error: impl std::error::Error) -> String {
-    error.to_string()
-}
-
-fn functions_port() -> Result<Option<u16>, String> {
+fn functions_port() -> Result<Option<u16>, DoorError> {
     match std::env::var(FUNCTIONS_PORT) {
         Err(_) => Ok(None),
         Ok(text) => match text.trim().parse() {
             Ok(port) => Ok(Some(port)),
-            Err(_) => Err(format!("{FUNCTIONS_PORT} is no port: {text:?}")),
+            Err(_) => Err(DoorError::Port(text)),
         },
     }
 }
 
-fn tls(flags: &WebhookFlags) -> Result<Option<Tls>, String> {
+fn tls(flags: &WebhookFlags) -> Result<Option<Tls>, DoorError> {
     let (Some(cert), Some(key)) = (&flags.cert, &flags.key) else {
         return Ok(None);
     };
-    Tls::of_files(cert, key).map(Some).map_err(told)
+    Ok(Some(Tls::of_files(cert, key)?))
 }

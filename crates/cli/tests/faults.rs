@@ -22,6 +22,7 @@ mod plan;
 #[path = "faults/world.rs"]
 mod world;
 
+use backstay_report::Cause;
 use futures::{StreamExt, stream};
 use rand::RngExt;
 
@@ -69,7 +70,7 @@ async fn no_point_of_death_loses_or_doubles_an_acknowledged_event() {
         "{} points, {runs} runs, BACKSTAY_FAULT_SEED={seed}",
         points.len()
     );
-    let ended: Vec<Result<bool, String>> = stream::iter(row)
+    let ended: Vec<Result<bool, Cause>> = stream::iter(row)
         .map(|plan| {
             let old = &old;
             async move {
@@ -82,7 +83,7 @@ async fn no_point_of_death_loses_or_doubles_an_acknowledged_event() {
                     Err(error) => {
                         let kept = work.keep();
                         eprintln!("{plan} FAILED: {error}");
-                        Err(format!("{plan} (seed {seed}, {}): {error}", kept.display()))
+                        Err(format!("{plan} (seed {seed}, {}): {error}", kept.display()).into())
                     }
                 }
             }
@@ -90,7 +91,7 @@ async fn no_point_of_death_loses_or_doubles_an_acknowledged_event() {
         .buffer_unordered(PARALLEL)
         .collect()
         .await;
-    let failures: Vec<&String> = ended.iter().filter_map(|run| run.as_ref().err()).collect();
+    let failures: Vec<&Cause> = ended.iter().filter_map(|run| run.as_ref().err()).collect();
     assert!(
         failures.is_empty(),
         "{} of {runs} runs failed: {failures:#?}",

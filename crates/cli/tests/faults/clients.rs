@@ -14,7 +14,7 @@ use backstay_lab::workload::verdict::{Tally, judge};
 use backstay_pair::Side;
 use tokio::sync::watch;
 
-use crate::world::{Ended, PATIENCE, REPOSITORY, TICK, told};
+use crate::world::{Ended, PATIENCE, REPOSITORY, TICK};
 
 /// Events of one run.
 const EVENTS: u64 = 1_200;
@@ -73,7 +73,7 @@ impl Clients {
 
     /// Whether all was acknowledged.
     pub fn finished(&mut self) -> Ended<bool> {
-        self.senders.finished().map_err(told)
+        Ok(self.senders.finished()?)
     }
 
     /// Whether half of it was acknowledged.
@@ -86,27 +86,28 @@ impl Clients {
         let since = Instant::now();
         while !self.finished()? {
             self.more();
-            node.must_run().map_err(told)?;
+            node.must_run()?;
             if since.elapsed() > PATIENCE {
                 let done = self.ledger.acknowledged_events();
                 return Err(format!(
                     "only {done} of {EVENTS} acknowledged:\n{}",
                     node.log_tail(15)
-                ));
+                )
+                .into());
             }
             tokio::time::sleep(TICK).await;
         }
-        let admin = node.admin_token().map_err(told)?;
+        let admin = node.admin_token()?;
         let mut tally = Tally::new(&self.ledger);
         let rows = node.client().query(&admin, REPOSITORY, "*").await;
-        let rows = rows.map_err(told)?;
+        let rows = rows?;
         let taken = tally.take(&self.run, &self.ledger, rows, &|_| {}).await;
-        taken.map_err(told)?;
+        taken?;
         let verdict = judge(&self.run, &self.ledger, &tally);
         if verdict.holds() && verdict.acknowledged == EVENTS {
             return Ok(());
         }
-        Err(format!("{verdict:?}"))
+        Err(format!("{verdict:?}").into())
     }
 }
 

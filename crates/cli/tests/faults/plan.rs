@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::clients::Clients;
 use crate::setting;
-use crate::world::{Ended, PATIENCE, TICK, World, begin, ready, set_up, told, with};
+use crate::world::{Ended, PATIENCE, TICK, World, begin, ready, set_up, with};
 
 /// Which pass of a point kills, if the point is passed so often: no two runs are timed alike, so a
 /// point may be passed less often than it was. Then the node is killed when all is sent, and the
@@ -45,7 +45,7 @@ pub type Point = (String, u32, Life);
 pub async fn discover(old: &World) -> Ended<Vec<Point>> {
     let mut points: BTreeMap<String, (u32, Life)> = BTreeMap::new();
     for life in LIVES {
-        let work = tempfile::tempdir().map_err(told)?;
+        let work = tempfile::tempdir()?;
         let log = work.path().join("points");
         let run = Run {
             life,
@@ -169,27 +169,28 @@ impl Run {
 
     async fn end_standby(&self, world: &World) -> Ended<bool> {
         let mut node = ready(&world.primary).await?;
-        let token = set_up(&node).await.map_err(told)?;
+        let token = set_up(&node).await?;
         let mut clients = Clients::start(self.seed, node.client(), token);
         while !clients.half() {
             clients.more();
             clients.finished()?;
-            node.must_run().map_err(told)?;
+            node.must_run()?;
             tokio::time::sleep(TICK).await;
         }
-        node.kill().await.map_err(told)?;
+        node.kill().await?;
         let (name, value) = &self.variable;
         let dying = with(&world.standby, name, value);
-        let mut standby = NodeProcess::start(&dying).map_err(told)?;
+        let mut standby = NodeProcess::start(&dying)?;
         let mut reached = true;
         if standby.ready(PATIENCE).await.is_ok() {
             clients.point_to(&standby);
             reached = self.until_dead(&mut standby, &mut clients).await?;
-        } else if standby.exited().map_err(told)?.is_none() {
+        } else if standby.exited()?.is_none() {
             return Err(format!(
                 "the standby neither died nor recovered:\n{}",
                 standby.log_tail(15)
-            ));
+            )
+            .into());
         }
         let mut standby = ready(&world.standby).await?;
         clients.point_to(&standby);
@@ -203,22 +204,22 @@ impl Run {
         let since = Instant::now();
         let mut sent_at = None;
         loop {
-            if let Some(status) = node.exited().map_err(told)? {
+            if let Some(status) = node.exited()? {
                 return Ok(status.signal() == Some(SIGKILL));
             }
             clients.more();
             if sent_at.is_none() && clients.finished()? {
                 sent_at = Some(Instant::now());
                 if self.life == Life::Drain {
-                    node.terminate().map_err(told)?;
+                    node.terminate()?;
                 }
             }
             if self.life != Life::Drain && sent_at.is_some_and(|at| at.elapsed() > LINGER) {
-                node.kill().await.map_err(told)?;
+                node.kill().await?;
                 return Ok(false);
             }
             if since.elapsed() > PATIENCE {
-                return Err(format!("neither dead nor done:\n{}", node.log_tail(15)));
+                return Err(format!("neither dead nor done:\n{}", node.log_tail(15)).into());
             }
             tokio::time::sleep(TICK).await;
         }

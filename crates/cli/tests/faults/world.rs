@@ -1,7 +1,6 @@
 //! Regions in folders, and nodes that cut segments, write snapshots and trim all the time.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use backstay_lab::client::ClientError;
 use backstay_lab::region::Region;
 use backstay_lab::supervisor::{NodeProcess, NodeSpec};
+use backstay_report::Cause;
 use serde_json::json;
 
 pub const REPOSITORY: &str = "faults";
@@ -19,11 +19,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 const OLD: usize = 900;
 
 /// What a part of a run came to; an error is for people to read.
-pub type Ended<T> = Result<T, String>;
-
-pub fn told(error: impl Display) -> String {
-    error.to_string()
-}
+pub type Ended<T> = Result<T, Cause>;
 
 type Env = BTreeMap<String, String>;
 
@@ -77,16 +73,16 @@ impl World {
         let mut node = ready(&busy).await?;
         let since = Instant::now();
         let global = world.bucket.join("journal/global");
-        while std::fs::read_dir(&global).map_err(told)?.count() < OLD {
-            node.must_run().map_err(told)?;
+        while std::fs::read_dir(&global)?.count() < OLD {
+            node.must_run()?;
             if since.elapsed() > PATIENCE {
-                return Err("it does not grow old".to_owned());
+                return Err("it does not grow old".into());
             }
             tokio::time::sleep(TICK).await;
         }
         // It says goodbye, so that its partitions need not be waited for.
-        node.terminate().map_err(told)?;
-        node.wait().await.map_err(told)?;
+        node.terminate()?;
+        node.wait().await?;
         Ok(world)
     }
 
@@ -131,8 +127,8 @@ pub fn with(spec: &NodeSpec, name: &str, value: &str) -> NodeSpec {
 }
 
 pub async fn ready(spec: &NodeSpec) -> Ended<NodeProcess> {
-    let mut node = NodeProcess::start(spec).map_err(told)?;
-    node.ready(PATIENCE).await.map_err(told)?;
+    let mut node = NodeProcess::start(spec)?;
+    node.ready(PATIENCE).await?;
     Ok(node)
 }
 
@@ -162,7 +158,7 @@ pub async fn set_up(node: &NodeProcess) -> Result<Arc<str>, ClientError> {
 /// Starts a node that is to die at its point, and sets it up. A node that dies before it is set up
 /// is started again without the point: its death is what was asked for, and is told.
 pub async fn begin(spec: &NodeSpec, dying: &NodeSpec) -> Ended<(NodeProcess, Arc<str>, bool)> {
-    let mut node = NodeProcess::start(dying).map_err(told)?;
+    let mut node = NodeProcess::start(dying)?;
     if node.ready(PATIENCE).await.is_ok()
         && let Ok(token) = set_up(&node).await
     {
@@ -172,12 +168,9 @@ pub async fn begin(spec: &NodeSpec, dying: &NodeSpec) -> Ended<(NodeProcess, Arc
         .await
         .is_err()
     {
-        return Err(format!(
-            "it lives but could not be set up:\n{}",
-            node.log_tail(15)
-        ));
+        return Err(format!("it lives but could not be set up:\n{}", node.log_tail(15)).into());
     }
     let node = ready(spec).await?;
-    let token = set_up(&node).await.map_err(told)?;
+    let token = set_up(&node).await?;
     Ok((node, token, true))
 }

@@ -83,7 +83,7 @@ async fn home_without_the_others(mut world: World, standby: Standby) {
     take_back(&own, &other, &Warrant::free()).await.unwrap();
     let home = ready(&primary).await;
     let left_behind = clients.acknowledged() - before;
-    let found = clients.verdict(&home).await.unwrap_err();
+    let found = clients.verdict(&home).await.unwrap_err().to_string();
     assert!(found.contains(&format!("lost: {left_behind},")), "{found}");
     until_status(&away, 503).await;
     world.end().await;

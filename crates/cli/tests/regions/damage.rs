@@ -160,7 +160,7 @@ async fn every_damage_is_named_and_repaired(mut world: World) {
         let named = |line: &str| line.contains(object) && line.contains("restore it from a backup");
         assert!(said.lines().any(named), "{object}:\n{said}");
     }
-    let verdict = clients.verdict(&node).await.unwrap_err();
+    let verdict = clients.verdict(&node).await.unwrap_err().to_string();
     let named = damaged.iter().any(|object| verdict.contains(object));
     assert!(named && !verdict.contains("Verdict"), "{verdict}");
     swap(&objects, one, other).await;
@@ -205,7 +205,7 @@ async fn every_damage_is_named_and_repaired(mut world: World) {
 /// A search that cannot read a segment is no answer, and says which one it was.
 async fn says_which(clients: &Clients, node: &NodeProcess, segment: &str) {
     let before = log(node.log_file()).len();
-    let verdict = clients.verdict(node).await.unwrap_err();
+    let verdict = clients.verdict(node).await.unwrap_err().to_string();
     assert!(!verdict.contains("Verdict"), "a partial answer: {verdict}");
     // An answer that has begun can only break off; then the log says why.
     let told = verdict + &log(node.log_file()).split_off(before);

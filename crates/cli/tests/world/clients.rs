@@ -12,6 +12,7 @@ use backstay_lab::workload::lines::Generator;
 use backstay_lab::workload::sender::{Address, Senders, Sending};
 use backstay_lab::workload::verdict::{Tally, judge};
 use backstay_pair::Side;
+use backstay_report::Cause;
 use bytes::Bytes;
 use futures::future::join_all;
 use tokio::sync::watch;
@@ -154,19 +155,16 @@ impl Clients {
 
     /// Whether `node` finds all that was acknowledged, each once, and nothing else. While they
     /// pause.
-    pub async fn verdict(&self, node: &NodeProcess) -> Result<(), String> {
-        let tell = |error: ClientError| error.to_string();
-        let admin = node.admin_token().map_err(|error| error.to_string())?;
+    pub async fn verdict(&self, node: &NodeProcess) -> Result<(), Cause> {
+        let admin = node.admin_token()?;
         let mut tally = Tally::new(&self.ledger);
         let rows = node.client().query(&admin, REPOSITORY, "*").await;
-        let rows = rows.map_err(tell)?;
-        let taken = tally.take(&self.run, &self.ledger, rows, &|_| {}).await;
-        taken.map_err(tell)?;
+        tally.take(&self.run, &self.ledger, rows?, &|_| {}).await?;
         let verdict = judge(&self.run, &self.ledger, &tally);
         if verdict.holds() && verdict.acknowledged == self.acknowledged() {
             Ok(())
         } else {
-            Err(format!("{verdict:?}"))
+            Err(format!("{verdict:?}").into())
         }
     }
 
@@ -186,13 +184,13 @@ impl Drop for Clients {
 }
 
 /// A token made on one node is known to another with its next look at `global`.
-async fn knows(node: &NodeClient, token: &str) -> Result<(), String> {
+async fn knows(node: &NodeClient, token: &str) -> Result<(), ClientError> {
     match node.ingest(token, "none", Bytes::from_static(b"[]")).await {
         Err(
             error @ ClientError::Refused {
                 status: 401 | 403, ..
             },
-        ) => Err(error.to_string()),
+        ) => Err(error),
         _ => Ok(()),
     }
 }

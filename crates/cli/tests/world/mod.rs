@@ -175,8 +175,18 @@ pub async fn get(node: &NodeProcess, path: &str) -> (u16, String) {
     }
 }
 
+/// A number that a node does not show; with all that it shows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoMetric(String);
+
+impl std::fmt::Display for NoMetric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A number that the node shows at `/metrics`, summed over its labels.
-pub async fn metric(node: &NodeProcess, name: &str) -> Result<u64, String> {
+pub async fn metric(node: &NodeProcess, name: &str) -> Result<u64, NoMetric> {
     let (_, text) = get(node, "metrics").await;
     let values: Vec<f64> = text
         .lines()
@@ -185,7 +195,7 @@ pub async fn metric(node: &NodeProcess, name: &str) -> Result<u64, String> {
         .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
         .collect();
     match values.len() {
-        0 => Err(format!("no metric {name}: {text}")),
+        0 => Err(NoMetric(format!("no metric {name}: {text}"))),
         _ => Ok(values.iter().sum::<f64>() as u64),
     }
 }

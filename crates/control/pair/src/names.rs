@@ -7,13 +7,36 @@
 use std::net::IpAddr;
 
 /// Says what a text must be, if it is not.
-pub(crate) type Rule = fn(&str) -> Result<(), String>;
+pub(crate) type Rule = fn(&str) -> Result<(), RuleError>;
 
-fn must(holds: bool, what: &str) -> Result<(), String> {
+/// What a text is to be, and is not. It says nothing of what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RuleError {
+    /// It has another form.
+    #[error("must be {0}")]
+    Form(&'static str),
+    /// A variable that nobody sets.
+    #[error(
+        "is never set: it would swap the container's name and keep the own endpoint, and the source \
+         would answer 403; remove it"
+    )]
+    ReplaceBucket,
+    /// A variable that follows from the rest of the file.
+    #[error("is derived from the pair; remove it")]
+    Derived,
+    /// A variable that would hold a secret.
+    #[error(
+        "looks like a credential, and this file holds none; name a mounted file in a variable that \
+         ends with _FILE"
+    )]
+    Credential,
+}
+
+fn must(holds: bool, what: &'static str) -> Result<(), RuleError> {
     if holds {
         Ok(())
     } else {
-        Err(format!("must be {what}"))
+        Err(RuleError::Form(what))
     }
 }
 
@@ -29,7 +52,7 @@ fn is_label(text: &str, most: usize) -> bool {
 }
 
 /// RFC 1123: a Kubernetes namespace.
-pub(crate) fn label(text: &str) -> Result<(), String> {
+pub(crate) fn label(text: &str) -> Result<(), RuleError> {
     must(
         is_label(text, 63),
         "a DNS label: at most 63 lower-case letters, digits and hyphens, beginning and ending with \
@@ -39,7 +62,7 @@ pub(crate) fn label(text: &str) -> Result<(), String> {
 
 /// The HumioCluster's and the pair's name: from it come pods (`<cluster>-ingest-core-abcdef`),
 /// services, and labels, which have 63 characters, and services begin with a letter.
-pub(crate) fn short_label(text: &str) -> Result<(), String> {
+pub(crate) fn short_label(text: &str) -> Result<(), RuleError> {
     must(
         is_label(text, 40) && text.starts_with(|c: char| c.is_ascii_lowercase()),
         "at most 40 lower-case letters, digits and hyphens, beginning with a letter and ending with \
@@ -52,7 +75,7 @@ fn is_dns_name(text: &str) -> bool {
 }
 
 /// A host's full name.
-pub(crate) fn host(text: &str) -> Result<(), String> {
+pub(crate) fn host(text: &str) -> Result<(), RuleError> {
     // Clients take a name whose last label is a number for an address.
     let last = text.rsplit('.').next().unwrap_or_default();
     let numeric = last.chars().all(|c| c.is_ascii_digit());
@@ -63,14 +86,14 @@ pub(crate) fn host(text: &str) -> Result<(), String> {
 }
 
 /// What a traffic manager's external endpoint may point at.
-pub(crate) fn host_or_address(text: &str) -> Result<(), String> {
+pub(crate) fn host_or_address(text: &str) -> Result<(), RuleError> {
     must(
         text.parse::<IpAddr>().is_ok() || host(text).is_ok(),
         "a full host name in lower case, or an IP address",
     )
 }
 
-pub(crate) fn address(text: &str) -> Result<(), String> {
+pub(crate) fn address(text: &str) -> Result<(), RuleError> {
     must(
         text.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified()),
         "an IP address other than the unspecified one",
@@ -78,7 +101,7 @@ pub(crate) fn address(text: &str) -> Result<(), String> {
 }
 
 /// A Kubernetes secret.
-pub(crate) fn secret(text: &str) -> Result<(), String> {
+pub(crate) fn secret(text: &str) -> Result<(), RuleError> {
     must(
         is_dns_name(text),
         "the name of a Kubernetes secret, not its content: lower-case letters, digits, hyphens and \
@@ -87,7 +110,7 @@ pub(crate) fn secret(text: &str) -> Result<(), String> {
 }
 
 /// A key of a Kubernetes secret.
-pub(crate) fn secret_key(text: &str) -> Result<(), String> {
+pub(crate) fn secret_key(text: &str) -> Result<(), RuleError> {
     must(
         (1..=253).contains(&text.len())
             && text
@@ -101,7 +124,7 @@ pub(crate) fn secret_key(text: &str) -> Result<(), String> {
 }
 
 /// A context of a kubeconfig: any printable name.
-pub(crate) fn context(text: &str) -> Result<(), String> {
+pub(crate) fn context(text: &str) -> Result<(), RuleError> {
     must(
         (1..=253).contains(&text.len())
             && !text.starts_with('-')
@@ -112,7 +135,7 @@ pub(crate) fn context(text: &str) -> Result<(), String> {
 
 /// An Azure region by its programmatic name. It is also one half of `REPLACE_REGION`, which a `/`
 /// divides.
-pub(crate) fn region(text: &str) -> Result<(), String> {
+pub(crate) fn region(text: &str) -> Result<(), RuleError> {
     must(
         (1..=40).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -121,7 +144,7 @@ pub(crate) fn region(text: &str) -> Result<(), String> {
     )
 }
 
-pub(crate) fn subscription(text: &str) -> Result<(), String> {
+pub(crate) fn subscription(text: &str) -> Result<(), RuleError> {
     let parts: Vec<&str> = text.split('-').collect();
     let hex = |part: &&str| part.chars().all(|c| c.is_ascii_hexdigit());
     must(
@@ -130,7 +153,7 @@ pub(crate) fn subscription(text: &str) -> Result<(), String> {
     )
 }
 
-pub(crate) fn resource_group(text: &str) -> Result<(), String> {
+pub(crate) fn resource_group(text: &str) -> Result<(), RuleError> {
     must(
         (1..=90).contains(&text.len())
             && !text.ends_with('.')
@@ -143,7 +166,7 @@ pub(crate) fn resource_group(text: &str) -> Result<(), String> {
 }
 
 /// A profile, an endpoint.
-pub(crate) fn resource(text: &str) -> Result<(), String> {
+pub(crate) fn resource(text: &str) -> Result<(), RuleError> {
     let edge = |c: char| c.is_ascii_alphanumeric();
     must(
         (1..=63).contains(&text.len())
@@ -157,7 +180,7 @@ pub(crate) fn resource(text: &str) -> Result<(), String> {
 }
 
 /// An alert rule, an action group.
-pub(crate) fn monitor(text: &str) -> Result<(), String> {
+pub(crate) fn monitor(text: &str) -> Result<(), RuleError> {
     must(
         (1..=260).contains(&text.len())
             && !text.ends_with(['.', ' '])
@@ -170,14 +193,14 @@ pub(crate) fn monitor(text: &str) -> Result<(), String> {
     )
 }
 
-pub(crate) fn storage_account(text: &str) -> Result<(), String> {
+pub(crate) fn storage_account(text: &str) -> Result<(), RuleError> {
     must(
         (3..=24).contains(&text.len()) && text.chars().all(lower),
         "a storage account: 3 to 24 lower-case letters and digits",
     )
 }
 
-pub(crate) fn container(text: &str) -> Result<(), String> {
+pub(crate) fn container(text: &str) -> Result<(), RuleError> {
     must(
         text.len() >= 3 && is_label(text, 63) && !text.contains("--"),
         "a container: 3 to 63 lower-case letters, digits and single hyphens, beginning and ending \
@@ -186,7 +209,7 @@ pub(crate) fn container(text: &str) -> Result<(), String> {
 }
 
 /// The name that a folder has as a bucket.
-pub(crate) fn folder_name(text: &str) -> Result<(), String> {
+pub(crate) fn folder_name(text: &str) -> Result<(), RuleError> {
     must(
         (1..=255).contains(&text.len())
             && !text.contains(['/', '\0'])
@@ -198,7 +221,7 @@ pub(crate) fn folder_name(text: &str) -> Result<(), String> {
 
 /// An absolute path in one form, so that two can be compared by their text. The agent that runs
 /// pods as processes replaces mount paths in values, so `$` and spaces stay out of it.
-pub(crate) fn folder(text: &str) -> Result<(), String> {
+pub(crate) fn folder(text: &str) -> Result<(), RuleError> {
     let clean = |part: &str| {
         !part.is_empty()
             && part != "."
@@ -215,7 +238,7 @@ pub(crate) fn folder(text: &str) -> Result<(), String> {
 }
 
 /// The URL of a blob service.
-pub(crate) fn endpoint_base(text: &str) -> Result<(), String> {
+pub(crate) fn endpoint_base(text: &str) -> Result<(), RuleError> {
     let plain = text.len() <= 2048
         && !text.ends_with('/')
         && !text.contains(['?', '#', '@', '$'])
@@ -231,7 +254,7 @@ pub(crate) fn endpoint_base(text: &str) -> Result<(), String> {
 
 /// Put in front of every key as it is, so its slash belongs to it; Azure's names have at most 1024
 /// characters and ours come after it.
-pub(crate) fn object_key_prefix(text: &str) -> Result<(), String> {
+pub(crate) fn object_key_prefix(text: &str) -> Result<(), RuleError> {
     let legal = |part: &str| {
         !part.is_empty()
             && part != "."
@@ -253,7 +276,7 @@ pub(crate) fn object_key_prefix(text: &str) -> Result<(), String> {
 }
 
 /// A tag of a container image.
-pub(crate) fn version(text: &str) -> Result<(), String> {
+pub(crate) fn version(text: &str) -> Result<(), RuleError> {
     must(
         (1..=128).contains(&text.len())
             && !text.starts_with(['.', '-'])
@@ -264,7 +287,7 @@ pub(crate) fn version(text: &str) -> Result<(), String> {
     )
 }
 
-pub(crate) fn probe_path(text: &str) -> Result<(), String> {
+pub(crate) fn probe_path(text: &str) -> Result<(), RuleError> {
     must(
         text.starts_with('/')
             && text.len() <= 1024
@@ -281,7 +304,7 @@ const DERIVED: [&str; 3] = [
 ];
 
 /// A variable that the file gives to every node.
-pub(crate) fn variable(name: &str) -> Result<(), String> {
+pub(crate) fn variable(name: &str) -> Result<(), RuleError> {
     let legal = (1..=253).contains(&name.len())
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -290,18 +313,14 @@ pub(crate) fn variable(name: &str) -> Result<(), String> {
         "a variable's name: letters, digits and underscores, not beginning with a digit",
     )?;
     if name.ends_with("_RECOVER_FROM_REPLACE_BUCKET") {
-        return Err(
-            "is never set: it would swap the container's name and keep the own endpoint, and the \
-             source would answer 403; remove it"
-                .to_owned(),
-        );
+        return Err(RuleError::ReplaceBucket);
     }
     let bucket = ["AZURE_", "S3_", "GCP_", "LOCAL_"]
         .iter()
         .filter_map(|provider| name.strip_prefix(provider))
         .any(|rest| rest.starts_with("STORAGE_") || rest.starts_with("RECOVER_FROM_"));
     if bucket || DERIVED.contains(&name) {
-        return Err("is derived from the pair; remove it".to_owned());
+        return Err(RuleError::Derived);
     }
     const CREDENTIALS: [&str; 6] = [
         "KEY",
@@ -317,11 +336,7 @@ pub(crate) fn variable(name: &str) -> Result<(), String> {
             .any(|it| word.trim_end_matches('S') == *it)
     });
     if credential && !name.ends_with("_FILE") {
-        return Err(
-            "looks like a credential, and this file holds none; name a mounted file in a variable \
-             that ends with _FILE"
-                .to_owned(),
-        );
+        return Err(RuleError::Credential);
     }
     Ok(())
 }

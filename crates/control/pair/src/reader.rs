@@ -131,7 +131,7 @@ impl Reader {
         match rule(&text) {
             Ok(()) => Some(text),
             Err(problem) => {
-                self.problem(key, problem);
+                self.problem(key, problem.to_string());
                 None
             }
         }

@@ -209,7 +209,7 @@ impl Ward {
     fn one(&mut self, object: &DynamicObject) {
         let uid = object.uid().unwrap_or_default();
         let parsed = object.clone().try_parse::<Pod>();
-        let parsed = parsed.map_err(|error| error.to_string()).and_then(checked);
+        let parsed = parsed.map_err(Unfit::Form).and_then(checked);
         match (self.told.get(&uid), parsed) {
             (Some(told), Ok(pod)) => tell(told, pod),
             // What runs goes on as it is; but it can be deleted.
@@ -232,6 +232,7 @@ impl Ward {
                 let object = object.clone();
                 self.tasks.spawn(async move {
                     let shutdown = context.shutdown.clone();
+                    let why = why.to_string();
                     let refusing = refuse(&context.client, &object, &why);
                     shutdown.run_until_cancelled(refusing).await;
                 });
@@ -264,34 +265,47 @@ fn tell(told: &Told, pod: Pod) {
     });
 }
 
+/// Why a pod cannot be run here.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    Form(kube::core::dynamic::ParseDynamicObjectError),
+    #[error("it has no spec")]
+    NoSpec,
+    #[error("init containers are not supported; use containers only")]
+    InitContainers,
+    #[error("container name {0:?} must be of letters, digits and -")]
+    Name(String),
+    #[error("there are two containers called {0:?}")]
+    Twice(String),
+}
+
 /// A pod that can be run here, or why it cannot.
-fn checked(pod: Pod) -> Result<Pod, String> {
+fn checked(pod: Pod) -> Result<Pod, Unfit> {
     let Some(spec) = &pod.spec else {
-        return Err("it has no spec".to_owned());
+        return Err(Unfit::NoSpec);
     };
     check(spec)?;
     Ok(pod)
 }
 
-fn check(spec: &PodSpec) -> Result<(), String> {
+fn check(spec: &PodSpec) -> Result<(), Unfit> {
     if spec
         .init_containers
         .as_ref()
         .is_some_and(|all| !all.is_empty())
     {
-        return Err("init containers are not supported; use containers only".to_owned());
+        return Err(Unfit::InitContainers);
     }
     let mut names = HashSet::new();
     for container in &spec.containers {
         let name = container.name.as_str();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if name.is_empty() || !name.chars().all(plain) {
-            return Err(format!(
-                "container name {name:?} must be of letters, digits and -"
-            ));
+            return Err(Unfit::Name(name.to_owned()));
         }
         if !names.insert(name) {
-            return Err(format!("there are two containers called {name:?}"));
+            return Err(Unfit::Twice(name.to_owned()));
         }
     }
     Ok(())

@@ -81,6 +81,29 @@ impl Streak {
     }
 }
 
+/// Why a probe's answer is no. Most of the texts are the kubelet's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeFailure {
+    #[error("only httpGet, tcpSocket and exec are supported")]
+    Unsupported,
+    #[error("scheme {0:?} is neither HTTP nor HTTPS")]
+    Scheme(String),
+    #[error("{0} is not a valid port: use one of 1 to 65535")]
+    Port(i32),
+    #[error("the container has no port {0:?}")]
+    NoPort(String),
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("the command ended with exit code {0}")]
+    ExitCode(i32),
+    #[error("{}", innermost(.0))]
+    Http(#[from] reqwest::Error),
+    #[error("HTTP probe failed with statuscode: {0}")]
+    Status(u16),
+}
+
 /// What asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {
@@ -109,7 +132,7 @@ impl Prober {
         plan: &Plan,
         container: &Container,
         surroundings: &Surroundings,
-    ) -> Result<(), String> {
+    ) -> Result<(), ProbeFailure> {
         let probe = &plan.probe;
         let address = surroundings.address;
         let asked = async {
@@ -119,25 +142,21 @@ impl Prober {
                 let host = tcp.host.clone().filter(|host| !host.is_empty());
                 let host = host.unwrap_or_else(|| address.to_string());
                 let port = port(&tcp.port, container)?;
-                let connected = TcpStream::connect((host, port)).await;
-                connected.map(drop).map_err(|error| error.to_string())
+                TcpStream::connect((host, port)).await?;
+                Ok(())
             } else if let Some(exec) = &probe.exec {
                 let command = exec.command.clone().unwrap_or_default();
-                let code = exec::run(surroundings, &self.groups, &command)
-                    .map_err(|error| error.to_string())?
-                    .await
-                    .map_err(|error| error.to_string())?;
-                match code {
+                match exec::run(surroundings, &self.groups, &command)?.await? {
                     0 => Ok(()),
-                    code => Err(format!("the command ended with exit code {code}")),
+                    code => Err(ProbeFailure::ExitCode(code)),
                 }
             } else {
-                Err("only httpGet, tcpSocket and exec are supported".to_owned())
+                Err(ProbeFailure::Unsupported)
             }
         };
         tokio::time::timeout(plan.timeout, asked)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {:?}", plan.timeout)))
+            .unwrap_or(Err(ProbeFailure::Timeout(plan.timeout)))
     }
 
     async fn get(
@@ -145,25 +164,27 @@ impl Prober {
         get: &HTTPGetAction,
         container: &Container,
         address: Ipv4Addr,
-    ) -> Result<(), String> {
+    ) -> Result<(), ProbeFailure> {
         let mut request = self.http.get(url(get, container, address)?);
         for header in get.http_headers.iter().flatten() {
             request = request.header(&header.name, &header.value);
         }
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| innermost(&error).to_string())?;
-        match answer.status().as_u16() {
+        match request.send().await?.status().as_u16() {
             200..400 => Ok(()),
-            code => Err(format!("HTTP probe failed with statuscode: {code}")),
+            code => Err(ProbeFailure::Status(code)),
         }
     }
 }
 
-fn url(get: &HTTPGetAction, container: &Container, address: Ipv4Addr) -> Result<String, String> {
+fn url(
+    get: &HTTPGetAction,
+    container: &Container,
+    address: Ipv4Addr,
+) -> Result<String, ProbeFailure> {
     let scheme = match get.scheme.as_deref().unwrap_or("HTTP") {
         "HTTP" | "" => "http",
         "HTTPS" => "https",
-        other => return Err(format!("scheme {other:?} is neither HTTP nor HTTPS")),
+        other => return Err(ProbeFailure::Scheme(other.to_owned())),
     };
     let host = get.host.clone().filter(|host| !host.is_empty());
     let host = host.unwrap_or_else(|| address.to_string());
@@ -174,7 +195,7 @@ fn url(get: &HTTPGetAction, container: &Container, address: Ipv4Addr) -> Result<
 }
 
 /// A port by number, or by its name in the container.
-fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
+fn port(port: &IntOrString, container: &Container) -> Result<u16, ProbeFailure> {
     let number = match port {
         IntOrString::Int(number) => Some(*number),
         IntOrString::String(text) => text.parse().ok().or_else(|| {
@@ -187,8 +208,8 @@ fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
         .and_then(|number| u16::try_from(number).ok())
         .filter(|number| *number > 0)
         .ok_or_else(|| match port {
-            IntOrString::Int(number) => format!("{number} is no port"),
-            IntOrString::String(text) => format!("the container has no port {text:?}"),
+            IntOrString::Int(number) => ProbeFailure::Port(*number),
+            IntOrString::String(text) => ProbeFailure::NoPort(text.clone()),
         })
 }
 

@@ -225,7 +225,7 @@ impl Backends<'_> {
                 let endpoints = addresses.into_iter().map(|address| self.known.at(address));
                 (endpoints.collect(), String::new())
             }
-            Err(problem) => (Vec::new(), problem),
+            Err(problem) => (Vec::new(), problem.to_string()),
         };
         let made = Arc::new(Backend {
             name: name.clone(),
@@ -241,16 +241,16 @@ impl Backends<'_> {
         &self,
         service: &str,
         port: Option<&ServiceBackendPort>,
-    ) -> Result<Vec<SocketAddr>, String> {
+    ) -> Result<Vec<SocketAddr>, NoBackend> {
         if service.is_empty() {
-            return Err("the ingress names no service; other backends are not served".to_owned());
+            return Err(NoBackend::Unnamed);
         }
         let found = self
             .objects
             .services
             .iter()
             .find(|it| it.metadata.name.as_deref() == Some(service))
-            .ok_or_else(|| format!("there is no service {service:?}, which the ingress names"))?;
+            .ok_or_else(|| NoBackend::NoService(service.to_owned()))?;
         let ports = found
             .spec
             .iter()
@@ -265,9 +265,9 @@ impl Backends<'_> {
         let service_port = ports
             .clone()
             .find(|it| is_meant(it.name.as_deref(), it.port))
-            .ok_or_else(|| {
-                let wanted = written(port);
-                format!("the service {service:?} has no port {wanted:?}, which the ingress names")
+            .ok_or_else(|| NoBackend::NoPort {
+                service: service.to_owned(),
+                port: written(port),
             })?;
         let port_name = service_port.name.as_deref().unwrap_or_default();
         let mut addresses = Vec::new();
@@ -294,6 +294,17 @@ impl Backends<'_> {
         addresses.dedup();
         Ok(addresses)
     }
+}
+
+/// Why requests of an ingress lead to nobody.
+#[derive(Debug, thiserror::Error)]
+enum NoBackend {
+    #[error("the ingress names no service; other backends are not served")]
+    Unnamed,
+    #[error("there is no service {0:?}, which the ingress names")]
+    NoService(String),
+    #[error("the service {service:?} has no port {port:?}, which the ingress names")]
+    NoPort { service: String, port: String },
 }
 
 fn written(port: Option<&ServiceBackendPort>) -> String {

@@ -122,7 +122,7 @@ pub enum ClusterError {
     },
     /// A client of its own API.
     #[error("no client of the region's own API: {0}")]
-    Client(String),
+    Client(#[source] ConnectError),
     /// The socket.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -253,19 +253,30 @@ fn context(server: &Server, side: Side, role: Role) -> Result<Context, ClusterEr
         .ok_or(ClusterError::Role(role.name))
 }
 
+/// Why a kubeconfig makes no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file, or the context in it.
+    #[error(transparent)]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// What it says.
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+}
+
 /// A client by way of a kubeconfig, as `kubectl` has it.
 ///
 /// # Errors
-/// When the file cannot be read or makes no client; in words.
-pub async fn client(kubeconfig: &Path, context: Option<&str>) -> Result<kube::Client, String> {
-    let read = kube::config::Kubeconfig::read_from(kubeconfig);
-    let read = read.map_err(|error| error.to_string())?;
+/// When the file cannot be read or makes no client.
+pub async fn client(
+    kubeconfig: &Path,
+    context: Option<&str>,
+) -> Result<kube::Client, ConnectError> {
+    let read = kube::config::Kubeconfig::read_from(kubeconfig)?;
     let options = kube::config::KubeConfigOptions {
         context: context.map(str::to_owned),
         ..Default::default()
     };
-    let config = kube::Config::from_custom_kubeconfig(read, &options)
-        .await
-        .map_err(|error| error.to_string())?;
-    kube::Client::try_from(config).map_err(|error| error.to_string())
+    let config = kube::Config::from_custom_kubeconfig(read, &options).await?;
+    Ok(kube::Client::try_from(config)?)
 }

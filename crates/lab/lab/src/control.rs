@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -50,8 +50,20 @@ pub enum ControlError {
         problem: String,
     },
     /// The lab says no.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Why a lab does not do what it was asked, in its words: they have come over the socket.
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+impl Refusal {
+    /// What is told of an error.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// Whether a socket can be at this path.
@@ -84,7 +96,7 @@ impl Control {
     where
         Q: DeserializeOwned + Send,
         A: Serialize + Send,
-        F: Future<Output = Result<A, String>> + Send,
+        F: Future<Output = Result<A, Refusal>> + Send,
     {
         let failed = |source| ControlError::Listen {
             path: path.to_owned(),
@@ -127,16 +139,18 @@ async fn converse<Q, A, F>(stream: UnixStream, answer: impl Fn(Q) -> F) -> io::R
 where
     Q: DeserializeOwned,
     A: Serialize,
-    F: Future<Output = Result<A, String>>,
+    F: Future<Output = Result<A, Refusal>>,
 {
     let (input, mut output) = stream.into_split();
     let mut line = String::new();
     BufReader::new(input.take(LINE))
         .read_line(&mut line)
         .await?;
-    let answer: Result<A, String> = match serde_json::from_str(&line) {
+    let answer: Result<A, Refusal> = match serde_json::from_str(&line) {
         Ok(request) => answer(request).await,
-        Err(error) => Err(format!("that is no request to a lab: {error}")),
+        Err(error) => Err(Refusal(format!(
+            "that is not a valid request to a lab: {error}"
+        ))),
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
@@ -183,7 +197,7 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
         .await
         .map_err(|_| broken(format!("nothing came for {} s", ANSWER.as_secs())))?
         .map_err(|error| broken(error.to_string()))?;
-    serde_json::from_str::<Result<A, String>>(&line)
+    serde_json::from_str::<Result<A, Refusal>>(&line)
         .map_err(|error| broken(error.to_string()))?
         .map_err(ControlError::Refused)
 }
@@ -198,11 +212,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
-    use super::{Control, ControlError, ask};
+    use super::{Control, ControlError, Refusal, ask};
 
     fn doubling(path: &Path) -> Control {
         Control::serve(path, async |number: u32| {
-            number.checked_mul(2).ok_or_else(|| "too much".to_owned())
+            number
+                .checked_mul(2)
+                .ok_or_else(|| Refusal("too much".to_owned()))
         })
         .unwrap()
     }
@@ -250,7 +266,7 @@ mod tests {
     #[test]
     fn a_path_that_is_too_long_is_told() {
         let path = Path::new("/").join("x".repeat(200));
-        let error = Control::serve(&path, async |it: u32| Ok::<u32, String>(it)).unwrap_err();
+        let error = Control::serve(&path, async |it: u32| Ok::<u32, Refusal>(it)).unwrap_err();
         assert!(error.to_string().contains("nearer to the root"), "{error}");
     }
 }

@@ -10,6 +10,8 @@ use kube::{Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::invalid::{Invalid, Problem};
+
 /// A kind of document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
@@ -314,12 +316,13 @@ pub(crate) fn controller(document: &DynamicObject) -> Option<&OwnerReference> {
 }
 
 /// `value`, which stands at `place`, as a type; or which part of it is wrong, and how.
-pub(crate) fn read<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
+        let problem = Problem::from(error.into_inner());
         match path.as_str() {
-            "." | "?" => format!("{place}: {}", error.inner()),
-            path => format!("{place}.{path}: {}", error.inner()),
+            "." | "?" => problem.at(place),
+            path => problem.at(format!("{place}.{path}")),
         }
     })
 }

@@ -22,5 +22,6 @@ pub mod controllers;
 mod drive;
 mod fingerprint;
 pub mod humio;
+mod invalid;
 mod pod;
 pub mod strimzi;

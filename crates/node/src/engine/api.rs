@@ -227,6 +227,17 @@ pub enum Phase {
     Draining,
 }
 
+/// Why a node takes no requests.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotServing {
+    /// Nothing is loaded yet.
+    #[error("starting")]
+    Starting,
+    /// It is in another phase.
+    #[error("{0}")]
+    Phase(Phase),
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,6 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use backstay_search::segment::Written;
 use backstay_search::{Event, SearchError};
 
+use super::record::RecordError;
+
 /// So much is told of the reason in each event.
 const TOLD: usize = 300;
 
@@ -16,7 +18,30 @@ const TOLD: usize = 300;
 pub(crate) struct Built {
     pub(crate) written: Written,
     /// Why it has no fields, if so.
-    pub(crate) bare: Option<String>,
+    pub(crate) bare: Option<BuildError>,
+}
+
+/// Why a segment could not be built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    /// What it is to hold cannot be read.
+    #[error(transparent)]
+    Events(#[from] RecordError),
+    /// Its columns cannot be built.
+    #[error(transparent)]
+    Columns(#[from] SearchError),
+    /// A panic, with what it said.
+    #[error("a bug: {0}")]
+    Bug(String),
+    /// Not even of the texts alone.
+    #[error("{whole}; without their fields: {bare}")]
+    Neither {
+        /// With their fields.
+        whole: Box<BuildError>,
+        /// Without.
+        #[source]
+        bare: Box<BuildError>,
+    },
 }
 
 /// Builds a segment by `write`, which may fail or panic.
@@ -26,7 +51,7 @@ pub(crate) struct Built {
 pub(crate) fn build(
     events: Vec<Event>,
     write: impl Fn(&[Event]) -> Result<Written, SearchError>,
-) -> Result<Built, String> {
+) -> Result<Built, BuildError> {
     let why = match attempt(&events, &write) {
         Ok(written) => {
             return Ok(Built {
@@ -36,28 +61,31 @@ pub(crate) fn build(
         }
         Err(why) => why,
     };
-    let told: String = why.chars().take(TOLD).collect();
+    let told: String = why.to_string().chars().take(TOLD).collect();
     let events: Vec<Event> = events.into_iter().map(|it| bare(it, &told)).collect();
     match attempt(&events, &write) {
         Ok(written) => Ok(Built {
             written,
             bare: Some(why),
         }),
-        Err(second) => Err(format!("{why}; without their fields: {second}")),
+        Err(bare) => Err(BuildError::Neither {
+            whole: Box::new(why),
+            bare: Box::new(bare),
+        }),
     }
 }
 
 fn attempt(
     events: &[Event],
     write: &impl Fn(&[Event]) -> Result<Written, SearchError>,
-) -> Result<Written, String> {
+) -> Result<Written, BuildError> {
     match catch_unwind(AssertUnwindSafe(|| write(events))) {
         Ok(Ok(written)) => Ok(written),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(error.into()),
         Err(panic) => {
             let said = panic.downcast_ref::<String>().map(String::as_str);
             let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(format!("a bug: {}", said.unwrap_or("a panic")))
+            Err(BuildError::Bug(said.unwrap_or("a panic").to_owned()))
         }
     }
 }
@@ -96,7 +124,7 @@ mod tests {
     fn refused(events: &[Event]) -> SearchError {
         SearchError::Write {
             events: events.len(),
-            detail: "too many columns".to_owned(),
+            source: "too many columns".into(),
         }
     }
 
@@ -135,17 +163,24 @@ mod tests {
         };
         let built = build(events(), failing).ok().unwrap();
         assert_eq!((built.written.events, built.written.raw_bytes), (5, 30));
-        assert!(built.bare.unwrap().contains("too many columns"));
+        assert!(built.bare.unwrap().to_string().contains("too many columns"));
         let built = build(events(), panicking).ok().unwrap();
         assert_eq!((built.written.start_ms, built.written.end_ms), (0, 4));
-        assert!(built.bare.unwrap().contains("an index is out of bounds"));
+        assert!(
+            built
+                .bare
+                .unwrap()
+                .to_string()
+                .contains("an index is out of bounds")
+        );
     }
 
     #[test]
     fn what_cannot_be_built_at_all_is_an_error_with_both_reasons() {
         let error = build(events(), |events| Err(refused(events)))
             .err()
-            .unwrap();
+            .unwrap()
+            .to_string();
         assert_eq!(error.matches("too many columns").count(), 2, "{error}");
     }
 }

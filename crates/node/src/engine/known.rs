@@ -29,6 +29,17 @@ pub(crate) enum Reading {
     Done,
 }
 
+/// Why the keys are not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysUnknown {
+    /// Nothing is wrong.
+    #[error("they are being read")]
+    UnderWay,
+    /// The reading has met with this.
+    #[error("{0}")]
+    Met(String),
+}
+
 /// The keys of a partition, as far as its owner knows them.
 pub(crate) struct Known {
     window: Mutex<Option<Window>>,
@@ -59,7 +70,7 @@ impl Known {
     ///
     /// # Errors
     /// With what is in the way: at once where it will not pass by itself, else when the time is up.
-    pub(crate) async fn wait(&self, until: Instant) -> Result<(), String> {
+    pub(crate) async fn wait(&self, until: Instant) -> Result<(), KeysUnknown> {
         let mut reading = self.reading.subscribe();
         let waited = reading.wait_for(|it| !matches!(it, Reading::UnderWay(_)));
         if let Ok(Ok(now)) = timeout_at(until, waited).await
@@ -69,8 +80,10 @@ impl Known {
         }
         match &*self.reading.borrow() {
             Reading::Done => Ok(()),
-            Reading::Blocked(why) | Reading::UnderWay(Some(why)) => Err(why.clone()),
-            Reading::UnderWay(None) => Err("they are being read".to_owned()),
+            Reading::Blocked(why) | Reading::UnderWay(Some(why)) => {
+                Err(KeysUnknown::Met(why.clone()))
+            }
+            Reading::UnderWay(None) => Err(KeysUnknown::UnderWay),
         }
     }
 

@@ -84,6 +84,7 @@ pub use takeover::TakeoverError;
 use crate::config::NodeConfig;
 use crate::memory::{Kind, MemoryBudget};
 use crate::metrics::Metrics;
+use api::NotServing;
 use holds::Holds;
 use parcel::Parcel;
 use running::Running;
@@ -165,7 +166,7 @@ impl Engine {
     ) -> Result<Accepted, IngestError> {
         let answer = match self.serving() {
             Ok(running) => running.ingest(repository, parcel, key).await,
-            Err(reason) => Err(self.refusal(reason, repository, key)),
+            Err(why) => Err(self.refusal(&why, repository, key)),
         };
         if let Err(error) = &answer {
             self.inner.metrics.refused(error.reason());
@@ -176,7 +177,7 @@ impl Engine {
     /// Why no events are taken here now. Who drains knows who takes them.
     fn refusal(
         &self,
-        reason: String,
+        why: &NotServing,
         repository: &RepositoryName,
         key: Option<&IdempotencyKey>,
     ) -> IngestError {
@@ -185,7 +186,9 @@ impl Engine {
             (Phase::Draining, Some(running)) if !running.peers(|it| it.ingests).is_empty() => {
                 running.destination(repository, key)
             }
-            _ => IngestError::NotReady { reason },
+            _ => IngestError::NotReady {
+                reason: why.to_string(),
+            },
         }
     }
 
@@ -403,21 +406,17 @@ impl Engine {
     }
 
     /// The loaded node, if it takes requests.
-    fn serving(&self) -> Result<&Arc<Running>, String> {
+    fn serving(&self) -> Result<&Arc<Running>, NotServing> {
         match &*self.inner.phase.borrow() {
-            Phase::Ready | Phase::Leaving => self
-                .inner
-                .running
-                .get()
-                .ok_or_else(|| "starting".to_owned()),
-            other => Err(other.to_string()),
+            Phase::Ready | Phase::Leaving => self.inner.running.get().ok_or(NotServing::Starting),
+            other => Err(NotServing::Phase(other.clone())),
         }
     }
 
     fn searching(&self) -> Result<&Arc<Running>, SearchError> {
-        let running = self
-            .serving()
-            .map_err(|reason| SearchError::NotReady { reason })?;
+        let running = self.serving().map_err(|why| SearchError::NotReady {
+            reason: why.to_string(),
+        })?;
         if self.inner.config.roles.searches() {
             return Ok(running);
         }

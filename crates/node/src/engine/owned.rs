@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::clock::Uncounted;
 use super::dedupe::{Claim, Outcome, Window};
 use super::index::{Generation, Index, Since};
-use super::known::Known;
+use super::known::{KeysUnknown, Known};
 use super::publish::Origin;
 use super::record::KeyHash;
 
@@ -148,10 +148,12 @@ impl Owned {
 
     /// Asks for the right to store the batch of `key`, once all keys are known.
     async fn claim(&self, key: KeyHash, deadline: tokio::time::Instant) -> Result<Claim, Refused> {
-        let unknown = |detail| Refused::KeysUnknown { detail };
+        let unknown = |why: KeysUnknown| Refused::KeysUnknown {
+            detail: why.to_string(),
+        };
         self.known.wait(deadline).await.map_err(unknown)?;
         let claim = self.known.get().map(|mut window| window.claim(key));
-        claim.ok_or_else(|| unknown("they are being read".to_owned()))
+        claim.ok_or_else(|| unknown(KeysUnknown::UnderWay))
     }
 
     async fn follow(&self, key: KeyHash, record: Bytes) -> Result<Position, Refused> {

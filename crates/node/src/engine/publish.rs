@@ -239,20 +239,20 @@ impl Running {
         let needed = chunk.memory.saturating_mul(WRITING);
         let mut held = self.memory.take(Kind::Segments, needed).await;
         let write = move || {
-            let events = chunk.events().map_err(|error| error.to_string())?;
+            let events = chunk.events()?;
             drop(chunk);
             build(events, backstay_search::segment::write)
         };
         let Built { written, bare } = tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| failed(error.to_string()))?
-            .map_err(failed)?;
+            .map_err(|error| failed(error.to_string()))?;
         if let Some(why) = bare {
             self.metrics.segments_without_fields.inc();
             tracing::error!(
                 %repository,
                 events = written.events,
-                why,
+                %why,
                 "the fields of these events could not be written to a segment; it has their texts"
             );
         }

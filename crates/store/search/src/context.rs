@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
 use crate::memory::{Held, Resources};
+use crate::segment::Damage;
 use crate::{SearchError, work};
 
 /// What the parts of one search have in common. Cheap to clone.
@@ -55,15 +56,15 @@ impl Context {
     pub(crate) async fn decode<T: Send + 'static>(
         &self,
         segment: &str,
-        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+        work: impl FnOnce() -> Result<T, Damage> + Send + 'static,
     ) -> Result<T, SearchError> {
-        let corrupt = |detail| SearchError::Corrupt {
+        let corrupt = |damage| SearchError::Corrupt {
             segment: segment.to_owned(),
-            detail,
+            damage,
         };
         match self.blocking(work).await? {
             Some(result) => result.map_err(corrupt),
-            None => Err(corrupt("its decoder gave up".to_owned())),
+            None => Err(corrupt(Damage::Decoder)),
         }
     }
 

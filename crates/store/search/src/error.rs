@@ -1,5 +1,8 @@
 //! Why a search, or the making of a segment, failed.
 
+use backstay_report::Cause;
+
+use crate::segment::Damage;
 use crate::source::SourceError;
 
 /// Why a search, or the making of a segment, failed.
@@ -15,14 +18,15 @@ pub enum SearchError {
     },
     /// The bytes are not those of a segment.
     #[error(
-        "segment {segment} is damaged: {detail}; restore the object from the other region's \
+        "segment {segment} is damaged: {damage}; restore the object from the other region's \
          container"
     )]
     Corrupt {
         /// Id of the segment.
         segment: String,
         /// What is wrong with it.
-        detail: String,
+        #[source]
+        damage: Damage,
     },
     /// What the query must hold at once is more than one query may.
     #[error(
@@ -72,12 +76,13 @@ pub enum SearchError {
         limit: usize,
     },
     /// A segment could not be encoded.
-    #[error("a segment of {events} events cannot be written: {detail}")]
+    #[error("a segment of {events} events cannot be written: {source}")]
     Write {
         /// How many events it was to have.
         events: usize,
         /// What the Parquet writer said.
-        detail: String,
+        #[source]
+        source: Cause,
     },
     /// The runtime is going down, a worker thread ended early, or nobody waits for the answer.
     #[error("the search was stopped: {detail}")]

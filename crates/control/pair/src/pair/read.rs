@@ -90,7 +90,7 @@ pub(super) fn pair(read: &mut Reader) -> Pair {
     let environment = read.open_table("environment");
     for name in environment.keys() {
         if let Err(problem) = names::variable(name) {
-            read.problem(&format!("environment.{name}"), problem);
+            read.problem(&format!("environment.{name}"), problem.to_string());
         }
     }
     Pair {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Facts, Holder, Holders, environment, expand, holders};
+use super::{EnvironmentError, Facts, Holder, Holders, environment, expand, holders};
 use crate::paths::Mounts;
 
 fn pod() -> Pod {
@@ -42,7 +42,9 @@ fn held() -> Holders {
     ])
 }
 
-fn resolved(env: Value, env_from: Value) -> Result<BTreeMap<String, String>, String> {
+type Variables = BTreeMap<String, String>;
+
+fn resolved(env: Value, env_from: Value) -> Result<Variables, EnvironmentError> {
     let pod = pod();
     let facts = Facts {
         pod: &pod,
@@ -50,7 +52,6 @@ fn resolved(env: Value, env_from: Value) -> Result<BTreeMap<String, String>, Str
     };
     let mounts = Mounts::new([("/data".to_owned(), "/h/data".to_owned())]);
     environment(&container(env, env_from), facts, &held(), &mounts)
-        .map_err(|error| error.to_string())
 }
 
 fn field(path: &str) -> Value {
@@ -168,7 +169,7 @@ fn what_is_missing_or_wrong_is_named() {
             "the value of X is not text",
         ),
     ] {
-        let error = resolved(env, env_from).unwrap_err();
+        let error = resolved(env, env_from).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
         assert!(!error.contains("s3cret"));
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::Container;
 use serde_json::{Value, json};
 
-use super::{Surroundings, arguments, repository, start_error};
+use super::{ImageError, Surroundings, arguments, repository, start_error};
 use crate::paths::Mounts;
 
 #[test]
@@ -32,7 +32,7 @@ fn an_image_is_known_by_its_name_alone() {
     }
 }
 
-fn of(container: Value) -> Result<Vec<String>, String> {
+fn of(container: Value) -> Result<Vec<String>, ImageError> {
     let mut document = json!({ "name": "humio" });
     document
         .as_object_mut()
@@ -45,7 +45,7 @@ fn of(container: Value) -> Result<Vec<String>, String> {
     )]);
     let variables = BTreeMap::from([("PORT".to_owned(), "8080".to_owned())]);
     let mounts = Mounts::new([("/data".to_owned(), "/h/data".to_owned())]);
-    arguments(&container, &images, &variables, &mounts).map_err(|error| error.to_string())
+    arguments(&container, &images, &variables, &mounts)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_command_of_its_own_stands_for_the_image() {
     ] {
         assert_eq!(of(container.clone()).unwrap(), expected, "{container}");
     }
-    let error = of(json!({ "image": "nginx:1" })).unwrap_err();
+    let error = of(json!({ "image": "nginx:1" })).unwrap_err().to_string();
     assert!(
         error.contains("\"nginx:1\"") && error.contains("backstay/node"),
         "{error}"

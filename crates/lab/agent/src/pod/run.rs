@@ -1,5 +1,6 @@
 //! One run of a container: from the start of its process until nothing of it is left.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::exec::exit_code;
 use crate::groups::Group;
 use crate::launch::{self, Started, start_error};
 use crate::log::Log;
-use crate::probe::{Plan, Streak};
+use crate::probe::{Plan, ProbeFailure, Streak};
 use crate::status::{Ended, State};
 
 /// Until the log of a container that has ended is taken for complete, whoever still holds its end.
@@ -38,11 +39,11 @@ impl Worker {
         let (began, started) = (Instant::now(), Utc::now());
         let (mut process, group, log) = match self.start(prepared, run) {
             Ok(running) => running,
-            Err(message) => {
+            Err(error) => {
                 let ended = Ended {
                     exit_code: 128,
                     reason: "StartError".to_owned(),
-                    message,
+                    message: error.to_string(),
                     started: Some(started),
                     finished: Utc::now(),
                     id: String::new(),
@@ -94,21 +95,16 @@ impl Worker {
         &self,
         prepared: &Prepared,
         run: u32,
-    ) -> Result<(Started, Group, tokio::task::JoinHandle<()>), String> {
+    ) -> Result<(Started, Group, tokio::task::JoinHandle<()>), StartError> {
         let surroundings = &prepared.surroundings;
         let name = &prepared.container.name;
-        let log = Log::new(&self.logs(name), run)
-            .map_err(|error| format!("cannot keep a log: {error}"))?;
+        let log = Log::new(&self.logs(name), run).map_err(StartError::Log)?;
         let program = prepared.arguments.first().map_or("", String::as_str);
         let (process, output) = launch::start(surroundings, &prepared.arguments)
-            .map_err(|error| start_error(program, &surroundings.directory, &error))?;
-        let group = process
-            .pid()
-            .ok_or_else(|| "it has no id".to_owned())
-            .and_then(|pid| {
-                let adopted = self.context.runtime.groups.adopt(pid);
-                adopted.map_err(|error| format!("its process group cannot be recorded: {error}"))
-            })?;
+            .map_err(|error| StartError::of(program, &surroundings.directory, error))?;
+        let pid = process.pid().ok_or(StartError::NoId)?;
+        let group = self.context.runtime.groups.adopt(pid);
+        let group = group.map_err(StartError::Group)?;
         self.places.started(name, surroundings.clone(), log.clone());
         let writing = tokio::spawn(async move { log.write(output).await });
         Ok((process, group, writing))
@@ -231,7 +227,7 @@ impl Worker {
             match streak.take(answer.is_ok(), &plan) {
                 Some(true) if once => return Ok(()),
                 Some(false) => {
-                    let why = answer.err().unwrap_or_default();
+                    let why = answer.err().map(|it| it.to_string()).unwrap_or_default();
                     let name = &prepared.container.name;
                     let grace = probe.termination_grace_period_seconds;
                     let why = format!("Container {name} failed {kind} probe: {why}");
@@ -249,14 +245,42 @@ impl Worker {
         }
     }
 
-    async fn ask(&self, plan: &Plan, prepared: &Prepared, kind: &str) -> Result<(), String> {
+    async fn ask(&self, plan: &Plan, prepared: &Prepared, kind: &str) -> Result<(), ProbeFailure> {
         let prober = &self.context.prober;
         let asked = prober.ask(plan, &prepared.container, &prepared.surroundings);
         let answer = asked.await;
         if let Err(why) = &answer {
-            tracing::debug!(pod = %self.about.pod, kind, why, "a probe fails");
+            tracing::debug!(pod = %self.about.pod, kind, %why, "a probe fails");
         }
         answer
+    }
+}
+
+/// Why a container could not be started.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot keep a log: {0}")]
+    Log(#[source] std::io::Error),
+    #[error("{}", start_error(.program, .directory, .source))]
+    Program {
+        program: String,
+        directory: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("it has no id")]
+    NoId,
+    #[error("its process group cannot be recorded: {0}")]
+    Group(#[source] std::io::Error),
+}
+
+impl StartError {
+    fn of(program: &str, directory: &Path, source: std::io::Error) -> Self {
+        Self::Program {
+            program: program.to_owned(),
+            directory: directory.to_owned(),
+            source,
+        }
     }
 }
 

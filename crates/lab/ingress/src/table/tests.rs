@@ -146,7 +146,11 @@ fn another_controllers_ingresses_are_left_alone() {
     }
 }
 
-fn found(ports: Value, subsets: Value, port: Value) -> Result<Vec<String>, String> {
+/// Whom requests reach, or why nobody.
+#[derive(Debug)]
+struct Problem(String);
+
+fn found(ports: Value, subsets: Value, port: Value) -> Result<Vec<String>, Problem> {
     let backend = json!({ "service": { "name": "s", "port": port } });
     let objects = Objects {
         ingresses: vec![object(json!({ "spec": { "defaultBackend": backend } }))],
@@ -158,7 +162,7 @@ fn found(ports: Value, subsets: Value, port: Value) -> Result<Vec<String>, Strin
         panic!("it leads nowhere");
     };
     match backend.endpoints.is_empty() {
-        true => Err(backend.problem.clone()),
+        true => Err(Problem(backend.problem.clone())),
         false => Ok(backend
             .endpoints
             .iter()
@@ -195,7 +199,7 @@ fn a_services_port_leads_to_the_port_of_its_endpoints() {
         (json!({ "name": "x" }), "has no port \"x\""),
         (json!({}), "has no port \"\""),
     ] {
-        assert!(all(port).unwrap_err().contains(problem));
+        assert!(all(port).unwrap_err().0.contains(problem));
     }
     // One port needs no name.
     let bare = found(
@@ -212,6 +216,7 @@ fn it_is_said_why_there_is_no_endpoint() {
     assert!(
         nobody
             .unwrap_err()
+            .0
             .contains("no pod behind the service \"s\" is ready")
     );
     let table = table(vec![ingress("i", 0, &[("a", "Prefix", "/", "gone")])]);

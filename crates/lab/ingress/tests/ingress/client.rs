@@ -97,6 +97,9 @@ pub async fn read_to_end(stream: &mut TcpStream) -> String {
 #[derive(Clone)]
 pub struct Keeping(Client<HttpConnector, Full<Bytes>>, SocketAddr);
 
+/// Why there is no answer.
+pub type Unanswered = Box<dyn std::error::Error + Send + Sync>;
+
 impl Keeping {
     pub fn new(address: SocketAddr) -> Self {
         Self(Client::builder(TokioExecutor::new()).build_http(), address)
@@ -108,7 +111,7 @@ impl Keeping {
         method: Method,
         path: &str,
         body: &'static str,
-    ) -> Result<(StatusCode, String), String> {
+    ) -> Result<(StatusCode, String), Unanswered> {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.1))
@@ -119,14 +122,16 @@ impl Keeping {
                 .0
                 .request(request)
                 .await
-                .map_err(|it| format!("{it:?}"))?;
+                .map_err(|it| Unanswered::from(format!("{it:?}")))?;
             let status = answer.status();
             let body = answer.into_body().collect().await;
-            let body = body.map_err(|it| format!("{it:?}"))?.to_bytes();
+            let body = body
+                .map_err(|it| Unanswered::from(format!("{it:?}")))?
+                .to_bytes();
             Ok((status, String::from_utf8_lossy(&body).into_owned()))
         };
         tokio::time::timeout(HANG, answering)
             .await
-            .map_err(|_| "no answer".to_owned())?
+            .map_err(|_| Unanswered::from("no answer"))?
     }
 }

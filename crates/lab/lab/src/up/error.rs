@@ -9,6 +9,7 @@ use backstay_pair::{PairError, Side};
 use super::arm::ArmError;
 use super::disaster::Disaster;
 use super::keys::KeysError;
+use crate::cluster::ConnectError;
 use crate::control::ControlError;
 use crate::region::AzuriteError;
 
@@ -114,12 +115,13 @@ pub enum LabError {
         source: Box<kube::Error>,
     },
     /// No client of a region's API.
-    #[error("no client of the API of the {side} region: {problem}")]
+    #[error("no client of the API of the {side} region: {source}")]
     Client {
         /// Which region.
         side: Side,
         /// Why.
-        problem: String,
+        #[source]
+        source: ConnectError,
     },
     /// A region that is waited for.
     #[error(

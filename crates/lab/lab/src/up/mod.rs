@@ -35,7 +35,7 @@ pub use start::remembered_block;
 pub use status::LabStatus;
 
 use crate::cluster::{self, Answer};
-use crate::control::{self, Control, ControlError};
+use crate::control::{self, Control, ControlError, Refusal};
 use crate::gate::Gate;
 use crate::place::Place;
 use arm::Arm;
@@ -154,7 +154,7 @@ impl Lab {
         let socket = inner.place.socket();
         let control = Control::serve(&socket, move |request: Request| {
             let inner = Arc::clone(&asked);
-            async move { inner.answer(request).await.map_err(|it| it.to_string()) }
+            async move { inner.answer(request).await.map_err(|it| Refusal::of(&it)) }
         })?;
         Ok(Self {
             inner,

@@ -371,7 +371,7 @@ async fn clients(place: &Place) -> Result<BTreeMap<Side, kube::Client>, LabError
     let mut clients = BTreeMap::new();
     for side in Side::BOTH {
         let made = client(&path, Some(context(side))).await;
-        let made = made.map_err(|problem| LabError::Client { side, problem })?;
+        let made = made.map_err(|source| LabError::Client { side, source })?;
         clients.insert(side, made);
     }
     Ok(clients)

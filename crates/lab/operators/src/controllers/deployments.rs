@@ -17,6 +17,7 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use crate::api::{self, DEPLOYMENT, Exact, Objects, POD, RunError};
+use crate::invalid::{Invalid, Problem};
 use crate::{drive, fingerprint, pod};
 use plan::{Limits, Seen, Wanted};
 
@@ -39,7 +40,7 @@ async fn reconcile(known: Arc<DynamicObject>, objects: Arc<Objects>) -> Result<A
     let (wanted, selector) = match read(&deployment) {
         Ok(read) => read,
         Err(why) => {
-            let status = status::refused(&deployment, why, Utc::now());
+            let status = status::refused(&deployment, why.to_string(), Utc::now());
             objects
                 .write_status(DEPLOYMENT, &deployment, status)
                 .await?;
@@ -83,30 +84,27 @@ async fn reconcile(known: Arc<DynamicObject>, objects: Arc<Objects>) -> Result<A
 }
 
 /// What a deployment wants, and what selects its pods.
-fn read(deployment: &DynamicObject) -> Result<(Wanted, ListParams), String> {
+fn read(deployment: &DynamicObject) -> Result<(Wanted, ListParams), Invalid> {
     let spec = &deployment.data["spec"];
     let selector: LabelSelector = api::read("spec.selector", spec["selector"].clone())?;
     let selector =
-        Selector::try_from(selector).map_err(|error| format!("spec.selector: {error}"))?;
+        Selector::try_from(selector).map_err(|error| Problem::from(error).at("spec.selector"))?;
     if selector.selects_all() {
-        return Err("spec.selector: it selects every pod; name at least one label".to_owned());
+        return Err(Problem::SelectsAll.at("spec.selector"));
     }
     let template = &spec["template"];
     let place = "spec.template.metadata.labels";
     let labels: BTreeMap<String, String> =
         api::read(place, template["metadata"]["labels"].clone())?;
     if !kube::core::SelectorExt::matches(&selector, &labels) {
-        return Err(
-            "spec.template.metadata.labels: spec.selector does not select them; give the template the labels of the selector"
-                .to_owned(),
-        );
+        return Err(Problem::NotSelected.at(place));
     }
     let replicas: i64 = match spec.get("replicas") {
         None | Some(Value::Null) => 1,
         Some(replicas) => api::read("spec.replicas", replicas.clone())?,
     };
-    let replicas = usize::try_from(replicas)
-        .map_err(|_| format!("spec.replicas: {replicas} is not a number of pods"))?;
+    let replicas =
+        usize::try_from(replicas).map_err(|_| Problem::Pods(replicas).at("spec.replicas"))?;
     let wanted = Wanted {
         replicas,
         hash: fingerprint::of(template),

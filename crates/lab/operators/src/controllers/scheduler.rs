@@ -47,7 +47,7 @@ async fn reconcile(
     let place = match place::choose(selector, options) {
         Ok(place) => place,
         Err(why) => {
-            say_scheduled(objects, &pod, Some(why)).await?;
+            say_scheduled(objects, &pod, Some(why.to_string())).await?;
             return Ok(Action::await_change());
         }
     };

@@ -43,7 +43,7 @@ pub(super) async fn reconcile(
     let desired = match pools(&name, &cluster.data["spec"]) {
         Ok(pools) => desired(&name, before, pools),
         Err(why) => {
-            let status = status::refused(before, generation, &why);
+            let status = status::refused(before, generation, &why.to_string());
             objects
                 .write_status(HUMIO_CLUSTER, &cluster, status)
                 .await?;

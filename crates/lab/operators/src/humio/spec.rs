@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::invalid::{Invalid, Problem};
+
 /// More nodes than this in a pool are taken for a slip of the hand.
 const MOST_NODES: usize = 1000;
 /// A label's value may have 63 characters.
 const LONGEST_POOL: usize = 63;
 /// What runs when the specification names no image.
 const IMAGE: &str = "backstay/node";
+/// A specification that says nothing.
+const COUNT: Problem = Problem::Missing("give it at least nodeCount");
 
 /// How pods of an older specification are replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -90,9 +94,9 @@ const OWN: [&str; 5] = [
 ///
 /// A pool is as the cluster says, where it does not say otherwise itself, but for its number of
 /// nodes and its environment.
-pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, String> {
+pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, Invalid> {
     let Some(whole) = spec.as_object() else {
-        return Err("spec: missing; give it at least nodeCount".to_owned());
+        return Err(COUNT.at("spec"));
     };
     let common = list(whole, "spec.commonEnvironmentVariables")?;
     check_environment("spec.commonEnvironmentVariables", &common)?;
@@ -110,17 +114,13 @@ pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, String> {
             .and_then(Value::as_str)
             .unwrap_or_default();
         if !is_label(name) {
-            return Err(format!(
-                "{place}.name: {name:?} is no name; use lower case letters, digits and dashes"
-            ));
+            return Err(Problem::Name(name.to_owned()).at(format!("{place}.name")));
         }
         if !names.insert(name) {
-            return Err(format!(
-                "{place}.name: a pool {name:?} is there already; rename one"
-            ));
+            return Err(Problem::PoolTwice(name.to_owned()).at(format!("{place}.name")));
         }
         let Some(fields) = entry.get("spec").and_then(Value::as_object) else {
-            return Err(format!("{place}.spec: missing; give it at least nodeCount"));
+            return Err(COUNT.at(format!("{place}.spec")));
         };
         let mut merged = whole.clone();
         merged.retain(|field, _| !OWN.contains(&field.as_str()));
@@ -132,12 +132,12 @@ pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, String> {
 }
 
 /// What is in the list is not told when it is none: it may be a key.
-fn list(spec: &Map<String, Value>, place: &str) -> Result<Vec<Value>, String> {
+fn list(spec: &Map<String, Value>, place: &str) -> Result<Vec<Value>, Invalid> {
     let field = place.rsplit('.').next().unwrap_or_default();
     match spec.get(field) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(list)) => Ok(list.clone()),
-        Some(_) => Err(format!("{place}: not a list")),
+        Some(_) => Err(Problem::NotAList.at(place)),
     }
 }
 
@@ -146,25 +146,26 @@ fn pool(
     place: &str,
     fields: Map<String, Value>,
     common: &[Value],
-) -> Result<Pool, String> {
+) -> Result<Pool, Invalid> {
     if name.len() > LONGEST_POOL || !is_label(&name) {
-        return Err(format!(
-            "metadata.name: {name:?} cannot be the label of a pool; use at most {LONGEST_POOL} lower case letters, digits and dashes"
-        ));
+        let most = LONGEST_POOL;
+        return Err(Problem::PoolLabel { name, most }.at("metadata.name"));
     }
     let own = list(&fields, &format!("{place}.environmentVariables"))?;
     check_environment(&format!("{place}.environmentVariables"), &own)?;
     let sources = list(&fields, &format!("{place}.environmentVariablesSource"))?;
     let spec: NodeSpec = crate::api::read(place, Value::Object(fields))?;
     let Some(count) = spec.node_count else {
-        return Err(format!(
-            "{place}.nodeCount: missing; say how many nodes there should be"
-        ));
+        let problem = Problem::Missing("say how many nodes there should be");
+        return Err(problem.at(format!("{place}.nodeCount")));
     };
     let count = usize::try_from(count)
         .ok()
         .filter(|count| *count <= MOST_NODES)
-        .ok_or_else(|| format!("{place}.nodeCount: {count} is not within 0 and {MOST_NODES}"))?;
+        .ok_or_else(|| {
+            let (least, most) = (0, MOST_NODES);
+            Problem::Count { count, least, most }.at(format!("{place}.nodeCount"))
+        })?;
     let claim = spec.data_volume_persistent_volume_claim_spec_template;
     Ok(Pool {
         name,
@@ -204,27 +205,23 @@ pub(super) fn variable_name(variable: &Value) -> &str {
 }
 
 /// The real operator rejects a list with a name twice: the later one would win unseen.
-fn check_environment(place: &str, list: &[Value]) -> Result<(), String> {
+fn check_environment(place: &str, list: &[Value]) -> Result<(), Invalid> {
     let mut names = BTreeSet::new();
     for (at, variable) in list.iter().enumerate() {
         let name = variable_name(variable);
         if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(format!("{place}[{at}]: it has no usable name"));
+            return Err(Problem::VariableName.at(format!("{place}[{at}]")));
         }
         if !names.insert(name) {
-            return Err(format!(
-                "{place}: {name} is there twice; remove one of them"
-            ));
+            return Err(Problem::VariableTwice(name.to_owned()).at(place));
         }
         let is_text = |value: Option<&Value>| value.is_none_or(|v| v.is_string() || v.is_null());
         if !is_text(variable.get("value")) {
-            return Err(format!(
-                "{place}: the value of {name} is not a text; quote it"
-            ));
+            return Err(Problem::VariableValue(name.to_owned()).at(place));
         }
         let source = variable.get("valueFrom");
         if !source.is_none_or(|source| source.is_object() || source.is_null()) {
-            return Err(format!("{place}: valueFrom of {name} is not an object"));
+            return Err(Problem::VariableSource(name.to_owned()).at(place));
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::spec::{self, Brokers};
 use super::{brokers, certificate};
 use crate::api::{CLAIM, KAFKA, Kind, Objects, POD_SET, RunError, SECRET, SERVICE, number};
 use crate::condition::{self, Condition};
+use crate::invalid::Invalid;
 
 pub(super) async fn reconcile(
     known: Arc<DynamicObject>,
@@ -88,7 +89,7 @@ async fn say(
     objects: &Objects,
     kafka: &DynamicObject,
     version: Option<&str>,
-    outcome: Result<(usize, usize), String>,
+    outcome: Result<(usize, usize), Invalid>,
 ) -> Result<(), RunError> {
     let mut status = match kafka.data.get("status") {
         Some(Value::Object(map)) => Value::Object(map.clone()),
@@ -105,7 +106,7 @@ async fn say(
             kind: "Ready",
             holds: false,
             reason: "InvalidResourceException",
-            message: why,
+            message: why.to_string(),
         },
     };
     status["conditions"] = condition::with(&status, &[ready], Utc::now());

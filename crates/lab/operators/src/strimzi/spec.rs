@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::invalid::{Invalid, Problem};
+
 const MOST_BROKERS: usize = 100;
 const IMAGE: &str = "backstay/kafka";
 
@@ -66,21 +68,21 @@ struct StorageSpec {
 }
 
 /// Reads `spec`, or says what is wrong with it.
-pub(super) fn read(spec: &Value) -> Result<Brokers, String> {
+pub(super) fn read(spec: &Value) -> Result<Brokers, Invalid> {
     let Some(kafka) = spec.get("kafka").and_then(Value::as_object) else {
-        return Err("spec.kafka: missing; give it at least replicas".to_owned());
+        return Err(Problem::Missing("give it at least replicas").at("spec.kafka"));
     };
     let kafka: KafkaSpec = crate::api::read("spec.kafka", Value::Object(kafka.clone()))?;
     let Some(count) = kafka.replicas else {
-        return Err(
-            "spec.kafka.replicas: missing; say how many brokers there should be".to_owned(),
-        );
+        let problem = Problem::Missing("say how many brokers there should be");
+        return Err(problem.at("spec.kafka.replicas"));
     };
     let count = usize::try_from(count)
         .ok()
         .filter(|count| (1..=MOST_BROKERS).contains(count))
         .ok_or_else(|| {
-            format!("spec.kafka.replicas: {count} is not within 1 and {MOST_BROKERS}")
+            let (least, most) = (1, MOST_BROKERS);
+            Problem::Count { count, least, most }.at("spec.kafka.replicas")
         })?;
     Ok(Brokers {
         count,
@@ -98,7 +100,7 @@ pub(super) fn read(spec: &Value) -> Result<Brokers, String> {
     })
 }
 
-fn storage(spec: Option<StorageSpec>) -> Result<Storage, String> {
+fn storage(spec: Option<StorageSpec>) -> Result<Storage, Invalid> {
     let Some(spec) = spec else {
         return Ok(Storage::Claim {
             size: None,
@@ -113,9 +115,11 @@ fn storage(spec: Option<StorageSpec>) -> Result<Storage, String> {
             class: spec.class,
             goes_with_owner: spec.delete_claim.unwrap_or(false),
         }),
-        other => Err(format!(
-            "spec.kafka.storage.type: {other:?} is not known; use persistent-claim or ephemeral"
-        )),
+        other => Err(Problem::Unknown {
+            value: other.to_owned(),
+            known: "persistent-claim or ephemeral",
+        }
+        .at("spec.kafka.storage.type")),
     }
 }
 

@@ -70,6 +70,27 @@ impl Kind {
     }
 }
 
+/// Why a line is not what it should be; the client is told.
+#[derive(Debug, thiserror::Error)]
+enum LineError {
+    #[error("the line is empty")]
+    Empty,
+    #[error("there is more than one value on the line")]
+    More,
+    #[error("{0}")]
+    Json(String),
+    #[error("the {0} is not an object")]
+    NotAnObject(&'static str),
+    #[error("an empty action; send {{\"create\":{{}}}}")]
+    EmptyAction,
+    #[error("`{0}` is not a known action; send create or index")]
+    UnknownAction(String),
+    #[error("`{0}` is not an object")]
+    Target(String),
+    #[error("`{0}` cannot be done to a log; send only create and index")]
+    Undoable(String),
+}
+
 /// What a client wants done.
 struct Action {
     verb: String,
@@ -96,9 +117,7 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
         };
         let problem = problem.or_else(|| match action.verb.as_str() {
             "create" | "index" => None,
-            verb => Some(format!(
-                "`{verb}` cannot be done to a log; send only create and index"
-            )),
+            verb => Some(LineError::Undoable(verb.to_owned())),
         });
         // All but a deletion have a document behind them; behind a line that is no action, what
         // does not look like the next action is taken for it.
@@ -198,21 +217,19 @@ impl Action {
 }
 
 /// Reads a line as an action. What it says besides index and id makes no difference here.
-fn action(line: &[u8]) -> Result<Action, String> {
+fn action(line: &[u8]) -> Result<Action, LineError> {
     let document = read(line)?;
-    let members = Members::of(&document.text).ok_or("the action is not an object")?;
+    let members = Members::of(&document.text).ok_or(LineError::NotAnObject("action"))?;
     let Some((verb, target)) = members.iter().next() else {
-        return Err("an empty action; send {\"create\":{}}".to_owned());
+        return Err(LineError::EmptyAction);
     };
     if !["create", "index", "delete", "update"].contains(&verb) {
         let verb = super::draft::shortened(verb);
-        return Err(format!(
-            "`{verb}` is not a known action; send create or index"
-        ));
+        return Err(LineError::UnknownAction(verb.into_owned()));
     }
     let target = match target {
         "null" => Members::default(),
-        _ => Members::of(target).ok_or_else(|| format!("`{verb}` is not an object"))?,
+        _ => Members::of(target).ok_or_else(|| LineError::Target(verb.to_owned()))?,
     };
     let echoed = |name: &str| {
         // What is neither text nor a number is nobody's index or id.
@@ -229,19 +246,21 @@ fn action(line: &[u8]) -> Result<Action, String> {
 }
 
 /// Reads a line as JSON.
-fn read(line: &[u8]) -> Result<Document<'_>, String> {
+fn read(line: &[u8]) -> Result<Document<'_>, LineError> {
     let mut scanner = Scanner::new(line);
-    let piece = scanner.value().ok_or("the line is empty")?;
-    let document = piece.read().map_err(|broken| broken.problem)?;
+    let piece = scanner.value().ok_or(LineError::Empty)?;
+    let document = piece
+        .read()
+        .map_err(|broken| LineError::Json(broken.problem))?;
     match scanner.peek() {
         None => Ok(document),
-        Some(_) => Err("there is more than one value on the line".to_owned()),
+        Some(_) => Err(LineError::More),
     }
 }
 
-fn event(line: &[u8], batch: &Collector<'_, '_, Kind>) -> Result<Draft, String> {
+fn event(line: &[u8], batch: &Collector<'_, '_, Kind>) -> Result<Draft, LineError> {
     let document = read(line)?;
-    let members = Members::of(&document.text).ok_or("the document is not an object")?;
+    let members = Members::of(&document.text).ok_or(LineError::NotAnObject("document"))?;
     let message = members.get("message").filter(|json| json.starts_with('"'));
     let mut draft = match message {
         Some(message) => {

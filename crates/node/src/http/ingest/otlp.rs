@@ -25,7 +25,7 @@ use super::draft::Draft;
 use super::json::REPLACED;
 use super::{Context, Delivery};
 use crate::http::error::ApiError;
-use pieces::{pieces, whole};
+use pieces::{PieceError, pieces, whole};
 use record::{of_resource, of_scope, stored};
 use text::Kind;
 
@@ -113,7 +113,7 @@ fn from_protobuf(body: &Bytes, batch: &mut Collector<'_, '_>) -> Result<(), ApiE
                         batch.take(draft)
                     }
                     Err(problem) => {
-                        batch.refuse((), problem);
+                        batch.refuse((), problem.to_string());
                         Ok(())
                     }
                 }
@@ -123,7 +123,7 @@ fn from_protobuf(body: &Bytes, batch: &mut Collector<'_, '_>) -> Result<(), ApiE
 }
 
 /// A message; the event says if something in it had to be replaced.
-fn noted<M>(decoded: Result<(M, bool), String>, draft: &mut Draft) -> Result<M, String> {
+fn noted<M>(decoded: Result<(M, bool), PieceError>, draft: &mut Draft) -> Result<M, PieceError> {
     let (message, is_replaced) = decoded?;
     if is_replaced {
         draft.problem(REPLACED);

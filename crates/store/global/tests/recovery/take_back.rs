@@ -348,7 +348,7 @@ async fn a_take_back_that_was_frozen_anywhere_while_the_other_recovers_is_no_sec
 }
 
 /// One event for every byte of a record.
-fn events(record: &Bytes) -> Result<Counted, String> {
+fn events(record: &Bytes) -> Result<Counted, std::convert::Infallible> {
     let events = record.len() as u64;
     Ok(Counted {
         events,

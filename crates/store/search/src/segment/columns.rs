@@ -9,6 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 
+use super::Damage;
 use super::{FIXED_COLUMNS, ID_COLUMN, MORE, MORE_COLUMN, RAW_COLUMN, TIMESTAMP_COLUMN};
 use crate::TimeRange;
 use crate::context::{ROWS_BETWEEN, Stop};
@@ -244,14 +245,13 @@ impl Columns {
     }
 
     /// Only these rows.
-    pub(crate) fn only(&self, mask: &BooleanArray) -> Result<Self, String> {
+    pub(crate) fn only(&self, mask: &BooleanArray) -> Result<Self, Damage> {
         let keep = |array: &ArrayRef| arrow_select::filter::filter(array.as_ref(), mask);
         let arrays = self
             .arrays
             .iter()
             .map(|array| array.as_ref().map(keep).transpose())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| error.to_string())?;
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             layout: self.layout.clone(),
             rows: mask.true_count(),

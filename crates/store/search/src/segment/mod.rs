@@ -14,6 +14,7 @@
 //! what was written or what rotted.
 
 mod columns;
+mod damage;
 mod read;
 mod sparse;
 mod write;
@@ -24,6 +25,7 @@ mod tests;
 mod wide;
 
 pub(crate) use columns::Columns;
+pub use damage::Damage;
 pub use read::count;
 pub(crate) use read::{Open, Wanted};
 #[cfg(test)]

@@ -14,7 +14,8 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use super::columns::{Columns, Layout};
 use super::sparse::Sparse;
 use super::{
-    FOOTER_KEY, Group, ID_COLUMN, INDEX_KEY, Index, NO_CHECKSUM, Piece, TIMESTAMP_COLUMN, VERSION,
+    Damage, FOOTER_KEY, Group, ID_COLUMN, INDEX_KEY, Index, NO_CHECKSUM, Piece, TIMESTAMP_COLUMN,
+    VERSION,
 };
 use crate::SearchError;
 use crate::context::Context;
@@ -61,10 +62,6 @@ pub(crate) struct Fetched {
     pub(crate) bytes: u64,
 }
 
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 async fn read(source: &dyn SegmentSource, range: Range<u64>) -> Result<Bytes, SearchError> {
     let length = range.end.saturating_sub(range.start);
     let bytes = source
@@ -77,7 +74,10 @@ async fn read(source: &dyn SegmentSource, range: Range<u64>) -> Result<Bytes, Se
     if bytes.len() as u64 != length {
         return Err(corrupt(
             source,
-            format!("{length} bytes were asked for, {} came", bytes.len()),
+            Damage::Length {
+                wanted: length,
+                came: bytes.len(),
+            },
         ));
     }
     Ok(bytes)
@@ -90,10 +90,10 @@ async fn bring(source: &dyn SegmentSource) -> Result<(), SearchError> {
     })
 }
 
-fn corrupt(source: &dyn SegmentSource, detail: String) -> SearchError {
+fn corrupt(source: &dyn SegmentSource, damage: Damage) -> SearchError {
     SearchError::Corrupt {
         segment: source.id().to_owned(),
-        detail,
+        damage,
     }
 }
 
@@ -134,7 +134,7 @@ impl Open {
         }
         let footer = tail
             .get(footer_start..size - TRAILER_BYTES)
-            .ok_or_else(|| corrupt(source.as_ref(), "it has no footer".to_owned()))?;
+            .ok_or_else(|| corrupt(source.as_ref(), Damage::NoFooter))?;
         let whole = tail.get(footer_start..size).unwrap_or_default();
         let (metadata, layout, place) = context
             .decode(source.id(), move || footer_of(&footer, &whole))
@@ -146,7 +146,7 @@ impl Open {
         )?;
         let range = place
             .range(size)
-            .ok_or_else(|| corrupt(source.as_ref(), "its index lies outside".to_owned()))?;
+            .ok_or_else(|| corrupt(source.as_ref(), Damage::IndexOutside))?;
         let index = match tail.get(range.clone()) {
             Some(index) => index,
             None => {
@@ -164,8 +164,7 @@ impl Open {
                         .groups
                         .iter()
                         .all(|group| group.chunks.len() == columns);
-                fits.then_some(index)
-                    .ok_or("its index does not fit its footer".to_owned())
+                fits.then_some(index).ok_or(Damage::IndexMisfit)
             })
             .await?;
         let open = Self {
@@ -223,7 +222,7 @@ impl Open {
         let mut filters = Vec::with_capacity(pieces.len());
         for (group, piece) in pieces {
             let filter = Sparse::slice(&read, piece.offset, piece.length)
-                .ok_or_else(|| self.corrupt("a filter is missing"))?;
+                .ok_or_else(|| self.corrupt(Damage::NoFilter))?;
             filters.push((group, filter));
         }
         Ok((filters, bytes))
@@ -234,14 +233,12 @@ impl Open {
         &self,
         group: usize,
         filter: &'a [u8],
-    ) -> Result<&'a [u8], String> {
+    ) -> Result<&'a [u8], Damage> {
         let expected = self.index.groups.get(group).map(|group| group.filter.crc32);
         if expected == Some(crc32fast::hash(filter)) {
             Ok(filter)
         } else {
-            Err(format!(
-                "the checksum of the filter of row group {group} is wrong"
-            ))
+            Err(Damage::FilterChecksum(group))
         }
     }
 
@@ -337,25 +334,25 @@ impl Open {
         &self,
         fetched: Fetched,
         mask: Option<&BooleanArray>,
-    ) -> Result<Columns, String> {
+    ) -> Result<Columns, Damage> {
         let group = self
             .index
             .groups
             .get(fetched.group)
-            .ok_or("no such row group")?;
+            .ok_or(Damage::NoRowGroup)?;
         let rows = mask.map_or(group.rows as usize, BooleanArray::true_count);
         let mut columns = self.no_columns(rows);
         if fetched.places.is_empty() || rows == 0 {
             return Ok(columns);
         }
         for place in &fetched.places {
-            let chunk = group.chunks.get(*place).ok_or("no such column")?;
+            let chunk = group.chunks.get(*place).ok_or(Damage::NoColumn)?;
             let bytes = Sparse::slice(&fetched.pieces, chunk.offset, chunk.length);
             if bytes.map(|bytes| crc32fast::hash(&bytes)) != Some(chunk.crc32) {
-                return Err(format!(
-                    "the checksum of column {place} of row group {} is wrong",
-                    fetched.group
-                ));
+                return Err(Damage::ColumnChecksum {
+                    column: *place,
+                    group: fetched.group,
+                });
             }
         }
         let projection = ProjectionMask::leaves(
@@ -375,13 +372,13 @@ impl Open {
             builder =
                 builder.with_row_selection(RowSelection::from_filters(std::slice::from_ref(mask)));
         }
-        let batches = builder.build().map_err(text)?;
-        let batches = batches.collect::<Result<Vec<_>, _>>().map_err(text)?;
+        let batches = builder.build()?;
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
         let [batch] = batches.as_slice() else {
-            return Err(format!("{} batches instead of one", batches.len()));
+            return Err(Damage::Batches(batches.len()));
         };
         if batch.num_rows() != rows || batch.num_columns() != fetched.places.len() {
-            return Err("its columns are not those of its index".to_owned());
+            return Err(Damage::OtherColumns);
         }
         for (place, array) in fetched.places.iter().zip(batch.columns()) {
             if let Some(slot) = columns.arrays.get_mut(*place) {
@@ -391,8 +388,8 @@ impl Open {
         Ok(columns)
     }
 
-    fn corrupt(&self, detail: &str) -> SearchError {
-        corrupt(self.source.as_ref(), detail.to_owned())
+    fn corrupt(&self, damage: Damage) -> SearchError {
+        corrupt(self.source.as_ref(), damage)
     }
 
     /// Ranges that cover the pieces.
@@ -400,7 +397,7 @@ impl Open {
         let mut ranges = pieces
             .map(|piece| piece.range(self.size))
             .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| self.corrupt("its index points outside"))?;
+            .ok_or_else(|| self.corrupt(Damage::PointsOutside))?;
         ranges.sort_unstable_by_key(|range| range.start);
         let mut merged: Vec<Range<u64>> = Vec::new();
         for range in ranges {
@@ -443,23 +440,23 @@ impl Tail {
         (from <= to && to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
     }
 
-    fn footer_start(&self, size: u64) -> Result<u64, String> {
+    fn footer_start(&self, size: u64) -> Result<u64, Damage> {
         let trailer = self.bytes.last_chunk::<8>();
         let Some([a, b, c, d, b'P', b'A', b'R', b'1']) = trailer.copied() else {
-            return Err("it does not end as a Parquet file".to_owned());
+            return Err(Damage::NotParquet);
         };
         let length = u64::from(u32::from_le_bytes([a, b, c, d]));
         size.checked_sub(TRAILER_BYTES + length)
-            .ok_or_else(|| "its footer is longer than the file".to_owned())
+            .ok_or(Damage::LongFooter)
     }
 }
 
 fn footer_of(
     footer: &[u8],
     with_trailer: &[u8],
-) -> Result<(ArrowReaderMetadata, Layout, Piece), String> {
+) -> Result<(ArrowReaderMetadata, Layout, Piece), Damage> {
     check_footer(with_trailer)?;
-    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(text)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(footer)?;
     let entries = metadata.file_metadata().key_value_metadata();
     let place = entries
         .into_iter()
@@ -467,23 +464,23 @@ fn footer_of(
         .find(|entry| entry.key == INDEX_KEY)
         .and_then(|entry| entry.value.as_deref())
         .and_then(index_place)
-        .ok_or("its footer does not say where its index is")?;
+        .ok_or(Damage::NoIndex)?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(text)?;
+    let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
     let schema = metadata.parquet_schema();
     let names = schema
         .columns()
         .iter()
         .map(|column| column.name().to_owned());
-    let layout = Layout::new(names.collect()).ok_or("its columns are not those of a segment")?;
+    let layout = Layout::new(names.collect()).ok_or(Damage::Columns)?;
     if schema.root_schema().get_fields().len() != layout.len() {
-        return Err("it has nested columns".to_owned());
+        return Err(Damage::Nested);
     }
     Ok((metadata, layout, place))
 }
 
-fn check_footer(footer: &[u8]) -> Result<(), String> {
-    let wrong = || "the checksum of its footer is wrong".to_owned();
+fn check_footer(footer: &[u8]) -> Result<(), Damage> {
+    let wrong = || Damage::FooterChecksum;
     let key = memchr::memmem::rfind(footer, FOOTER_KEY.as_bytes()).ok_or_else(wrong)?;
     let after = footer.get(key..).unwrap_or(&[]);
     let at = key + memchr::memmem::find(after, b"crc32=").ok_or_else(wrong)?;
@@ -508,16 +505,13 @@ fn index_place(text: &str) -> Option<Piece> {
     parts.next().is_none().then_some(piece)
 }
 
-fn index_of(bytes: &[u8], place: Piece) -> Result<Index, String> {
+fn index_of(bytes: &[u8], place: Piece) -> Result<Index, Damage> {
     if crc32fast::hash(bytes) != place.crc32 {
-        return Err("the checksum of its index is wrong".to_owned());
+        return Err(Damage::IndexChecksum);
     }
-    let index: Index = postcard::from_bytes(bytes).map_err(text)?;
+    let index: Index = postcard::from_bytes(bytes)?;
     if index.version != VERSION {
-        return Err(format!(
-            "its index has version {}, this program reads {VERSION}",
-            index.version
-        ));
+        return Err(Damage::IndexVersion(index.version));
     }
     Ok(index)
 }

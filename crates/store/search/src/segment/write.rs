@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow_array::builder::{ArrayBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use memchr::memmem;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -72,9 +73,9 @@ pub fn write(events: &[Event]) -> Result<Written, SearchError> {
 
 /// The same in another shape; tests want many row groups of few events.
 pub(crate) fn write_shaped(events: &[Event], shape: &Shape) -> Result<Written, SearchError> {
-    encode(events, shape).map_err(|detail| SearchError::Write {
+    encode(events, shape).map_err(|error| SearchError::Write {
         events: events.len(),
-        detail,
+        source: error.into(),
     })
 }
 
@@ -83,11 +84,32 @@ fn text_bytes(event: &Event) -> usize {
     event.raw.len() + (event.bytes() - event.raw.len()) / 4
 }
 
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
+/// Why events cannot be made a segment.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{0} bytes in one event are too many")]
+    Event(usize),
+    #[error("a column lies outside of the file")]
+    Outside,
+    #[error("the file is too short")]
+    Short,
+    #[error("the footer is too long")]
+    LongFooter,
+    #[error("the footer has no checksum")]
+    NoChecksum,
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+    #[error(transparent)]
+    Index(#[from] postcard::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
-fn encode(events: &[Event], shape: &Shape) -> Result<Written, String> {
+fn encode(events: &[Event], shape: &Shape) -> Result<Written, WriteError> {
     let mut sorted: Vec<&Event> = events.iter().collect();
     sorted.sort_by(|a, b| (a.timestamp_ms, &a.id).cmp(&(b.timestamp_ms, &b.id)));
     let names = column_names(&sorted, shape.columns);
@@ -95,8 +117,7 @@ fn encode(events: &[Event], shape: &Shape) -> Result<Written, String> {
     let options = ArrowWriterOptions::new()
         .with_properties(properties()?)
         .with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options).map_err(text)?;
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
 
     let mut groups = Vec::new();
     let mut rest = sorted.as_slice();
@@ -108,13 +129,13 @@ fn encode(events: &[Event], shape: &Shape) -> Result<Written, String> {
             bytes >= shape.group_bytes
         });
         if largest > MAX_EVENT_BYTES {
-            return Err(format!("{largest} bytes in one event are too many"));
+            return Err(WriteError::Event(largest));
         }
         let (group, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
         rest = after;
         let built = RowGroup::build(group, &names, &schema)?;
-        writer.write(&built.batch).map_err(text)?;
-        writer.flush().map_err(text)?;
+        writer.write(&built.batch)?;
+        writer.flush()?;
         groups.push(built);
     }
     let bytes = finish(writer, groups)?;
@@ -128,9 +149,9 @@ fn encode(events: &[Event], shape: &Shape) -> Result<Written, String> {
 }
 
 /// Adds filters, index and footer.
-fn finish(writer: ArrowWriter<Vec<u8>>, groups: Vec<RowGroup>) -> Result<Bytes, String> {
-    let (mut writer, _) = writer.into_serialized_writer().map_err(text)?;
-    writer.flush().map_err(text)?;
+fn finish(writer: ArrowWriter<Vec<u8>>, groups: Vec<RowGroup>) -> Result<Bytes, WriteError> {
+    let (mut writer, _) = writer.into_serialized_writer()?;
+    writer.flush()?;
     let mut index = Index {
         version: VERSION,
         groups: Vec::with_capacity(groups.len()),
@@ -142,7 +163,7 @@ fn finish(writer: ArrowWriter<Vec<u8>>, groups: Vec<RowGroup>) -> Result<Bytes, 
             length: group.filter.len() as u64,
             crc32: crc32fast::hash(&group.filter),
         };
-        writer.write_all(&group.filter).map_err(text)?;
+        writer.write_all(&group.filter)?;
         let mut chunks = Vec::with_capacity(metadata.num_columns());
         for column in metadata.columns() {
             let (offset, length) = column.byte_range();
@@ -150,7 +171,7 @@ fn finish(writer: ArrowWriter<Vec<u8>>, groups: Vec<RowGroup>) -> Result<Bytes, 
                 .ok()
                 .zip(usize::try_from(length).ok())
                 .and_then(|(from, length)| writer.inner().get(from..from.checked_add(length)?))
-                .ok_or("a column lies outside of the file")?;
+                .ok_or(WriteError::Outside)?;
             chunks.push(Piece {
                 offset,
                 length,
@@ -167,37 +188,37 @@ fn finish(writer: ArrowWriter<Vec<u8>>, groups: Vec<RowGroup>) -> Result<Bytes, 
             own_texts: group.own_texts,
         });
     }
-    let index = postcard::to_stdvec(&index).map_err(text)?;
+    let index = postcard::to_stdvec(&index)?;
     let place = format!(
         "{} {} {}",
         writer.bytes_written(),
         index.len(),
         crc32fast::hash(&index)
     );
-    writer.write_all(&index).map_err(text)?;
+    writer.write_all(&index)?;
     writer.append_key_value_metadata(KeyValue::new(INDEX_KEY.to_owned(), place));
     writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), NO_CHECKSUM.to_owned()));
-    let mut bytes = writer.into_inner().map_err(text)?;
+    let mut bytes = writer.into_inner()?;
     seal_footer(&mut bytes)?;
     Ok(bytes.into())
 }
 
 /// Writes the footer's checksum into the footer.
-fn seal_footer(bytes: &mut [u8]) -> Result<(), String> {
+fn seal_footer(bytes: &mut [u8]) -> Result<(), WriteError> {
     let length = bytes
         .last_chunk::<8>()
         .map(|[a, b, c, d, ..]| u32::from_le_bytes([*a, *b, *c, *d]) as usize)
-        .ok_or("the file is too short")?;
+        .ok_or(WriteError::Short)?;
     let start = bytes
         .len()
         .checked_sub(8 + length)
-        .ok_or("the footer is too long")?;
-    let footer = bytes.get_mut(start..).ok_or("the footer is too long")?;
+        .ok_or(WriteError::LongFooter)?;
+    let footer = bytes.get_mut(start..).ok_or(WriteError::LongFooter)?;
     let sum = crc32fast::hash(footer);
-    let at = memmem::rfind(footer, NO_CHECKSUM.as_bytes()).ok_or("the footer has no checksum")?;
+    let at = memmem::rfind(footer, NO_CHECKSUM.as_bytes()).ok_or(WriteError::NoChecksum)?;
     let place = footer
         .get_mut(at..at + NO_CHECKSUM.len())
-        .ok_or("the footer has no checksum")?;
+        .ok_or(WriteError::NoChecksum)?;
     place.copy_from_slice(format!("crc32={sum:08x}").as_bytes());
     Ok(())
 }
@@ -245,9 +266,9 @@ fn schema(names: &[String]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn properties() -> Result<WriterProperties, String> {
+fn properties() -> Result<WriterProperties, WriteError> {
     let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
-    let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(text)?;
+    let level = ZstdLevel::try_new(ZSTD_LEVEL)?;
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(None)
@@ -277,7 +298,7 @@ struct RowGroup {
 }
 
 impl RowGroup {
-    fn build(events: &[&Event], names: &[String], schema: &SchemaRef) -> Result<Self, String> {
+    fn build(events: &[&Event], names: &[String], schema: &SchemaRef) -> Result<Self, WriteError> {
         let text_bytes = events.iter().map(|event| text_bytes(event)).sum();
         let mut filter = Builder::new(text_bytes);
         let mut own_texts = vec![false; FIXED_COLUMNS + names.len()];
@@ -332,7 +353,7 @@ impl RowGroup {
             if more.is_empty() {
                 mores.append_null();
             } else {
-                mores.append_value(serde_json::to_string(&more).map_err(text)?);
+                mores.append_value(serde_json::to_string(&more)?);
             }
         }
         let mut arrays: Vec<ArrayRef> = vec![
@@ -348,7 +369,7 @@ impl RowGroup {
             arrays.push(Arc::new(builder.finish()));
         }
         Ok(Self {
-            batch: RecordBatch::try_new(schema.clone(), arrays).map_err(text)?,
+            batch: RecordBatch::try_new(schema.clone(), arrays)?,
             filter: filter.finish(),
             odd_case,
             own_texts: (0_u32..)

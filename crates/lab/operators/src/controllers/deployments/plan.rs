@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::api::text;
+use crate::invalid::{Invalid, Problem};
 use crate::pod::Life;
 
 /// How far a roll-out may stray from the wanted number.
@@ -17,21 +18,22 @@ pub(super) enum Limits {
 impl Limits {
     /// From `spec.strategy`, as Kubernetes reads it: a quarter each where nothing is said, a
     /// surge rounded up, what may be missing rounded down, and never both zero.
-    pub(super) fn read(strategy: &Value, replicas: usize) -> Result<Self, String> {
+    pub(super) fn read(strategy: &Value, replicas: usize) -> Result<Self, Invalid> {
         match text(strategy, "/type") {
             "" | "RollingUpdate" => {}
             "Recreate" => return Ok(Self::Recreate),
             other => {
-                return Err(format!(
-                    "spec.strategy.type: {other:?} is not known; use RollingUpdate or Recreate"
-                ));
+                let problem = Problem::Unknown {
+                    value: other.to_owned(),
+                    known: "RollingUpdate or Recreate",
+                };
+                return Err(problem.at("spec.strategy.type"));
             }
         }
         let of = |field: &str, up: bool| {
             let value = strategy.pointer(&format!("/rollingUpdate/{field}"));
-            amount(value, replicas, up).ok_or_else(|| {
-                format!("spec.strategy.rollingUpdate.{field}: neither a number nor a percentage")
-            })
+            amount(value, replicas, up)
+                .ok_or_else(|| Problem::Amount.at(format!("spec.strategy.rollingUpdate.{field}")))
         };
         let (surge, mut unavailable) = (of("maxSurge", true)?, of("maxUnavailable", false)?);
         if surge == 0 && unavailable == 0 {

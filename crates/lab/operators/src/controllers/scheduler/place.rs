@@ -20,15 +20,29 @@ pub(in crate::controllers) struct Place {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Why a pod gets no node. The texts end in its condition, where Kubernetes' own scheduler has them.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::controllers) enum Unplaced {
+    #[error("spec.nodeSelector: {0}; quote the values")]
+    Selector(#[source] serde_json::Error),
+    #[error(
+        "spec.nodeSelector: {0:?} cannot be a node pool; use lower case letters and digits, a letter first, at most {LONGEST}"
+    )]
+    Pool(String),
+    #[error(
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector: no node of pool {pool} has {label}"
+    )]
+    NoNode { pool: String, label: String },
+}
+
 /// The node for a pod with this `nodeSelector`, or why there can be none.
 pub(in crate::controllers) fn choose(
     selector: Option<&Value>,
     options: &ControllerOptions,
-) -> Result<Place, String> {
+) -> Result<Place, Unplaced> {
     let wanted: BTreeMap<String, String> = match selector {
         None | Some(Value::Null) => BTreeMap::new(),
-        Some(selector) => serde_json::from_value(selector.clone())
-            .map_err(|error| format!("spec.nodeSelector: {error}; quote the values"))?,
+        Some(selector) => serde_json::from_value(selector.clone()).map_err(Unplaced::Selector)?,
     };
     let pool = POOL
         .iter()
@@ -43,9 +57,7 @@ pub(in crate::controllers) fn choose(
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if !fits {
-        return Err(format!(
-            "spec.nodeSelector: {pool:?} cannot be a node pool; use lower case letters and digits, a letter first, at most {LONGEST}"
-        ));
+        return Err(Unplaced::Pool(pool.clone()));
     }
     let place = node(pool, &options.region);
     let missing = wanted
@@ -53,9 +65,10 @@ pub(in crate::controllers) fn choose(
         .find(|(key, value)| place.labels.get(*key) != Some(value));
     match missing {
         None => Ok(place),
-        Some((key, value)) => Err(format!(
-            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector: no node of pool {pool} has {key}={value}"
-        )),
+        Some((key, value)) => Err(Unplaced::NoNode {
+            pool: pool.clone(),
+            label: format!("{key}={value}"),
+        }),
     }
 }
 

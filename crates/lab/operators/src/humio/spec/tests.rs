@@ -136,7 +136,7 @@ fn what_is_wrong_is_told_with_its_place() {
             "spec.nodePools[1].name: a pool \"a\" is there already",
         ),
     ] {
-        let why = pools("logscale", &spec).unwrap_err();
+        let why = pools("logscale", &spec).unwrap_err().to_string();
         assert!(why.contains(wanted), "{spec}: {why}");
     }
 }
@@ -154,7 +154,7 @@ fn no_value_of_a_variable_is_told() {
             "nodeCount": 1, "environmentVariablesSource": "hush",
         } }] }),
     ] {
-        let why = pools("c", &spec).unwrap_err();
+        let why = backstay_report::with_causes(&pools("c", &spec).unwrap_err());
         assert!(!why.contains("hush"), "{why}");
     }
 }

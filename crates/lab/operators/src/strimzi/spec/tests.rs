@@ -62,7 +62,7 @@ fn what_is_wrong_is_told_with_its_place() {
             "spec.kafka.template.pod: invalid type",
         ),
     ] {
-        let why = read(&spec).unwrap_err();
+        let why = read(&spec).unwrap_err().to_string();
         assert!(why.contains(wanted), "{spec}: {why}");
     }
 }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::super::batch::Collector;
 use super::super::draft::Draft;
 use super::super::json::{Piece, REPLACED, Scanner, member_named};
+use super::pieces::PieceError;
 use super::record::{of_resource, of_scope, stored};
 use crate::http::error::ApiError;
 
@@ -151,7 +152,7 @@ fn resource_logs<'a>(
                     let draft = stored(&record.unwrap_or_default(), draft, batch.context);
                     batch.take(draft)?;
                 }
-                Err(problem) => batch.refuse((), problem),
+                Err(problem) => batch.refuse((), problem.to_string()),
             }
         }
     }
@@ -182,29 +183,28 @@ fn scope_logs<'a>(scanner: &mut Scanner<'a>) -> Result<Scope<'a>, ApiError> {
 
 /// Decodes a part; a null is none.
 fn decoded<T: DeserializeOwned>(
-    what: &str,
+    what: &'static str,
     piece: Option<Piece<'_>>,
     draft: &mut Draft,
-) -> Result<Option<T>, String> {
+) -> Result<Option<T>, PieceError> {
     let Some(piece) = piece else { return Ok(None) };
-    let wrong = |problem: &dyn std::fmt::Display| format!("a {what} is not valid: {problem}");
-    let document = piece.read().map_err(|broken| wrong(&broken.problem))?;
+    let wrong = |problem: String| PieceError::Json { what, problem };
+    let document = piece.read().map_err(|broken| wrong(broken.problem))?;
     if document.is_replaced {
         draft.problem(REPLACED);
     }
     if let Some(name) = member_named(&document.text, &WITHIN) {
-        return Err(format!(
-            "a {what} has `{name}`, which is not a valid member of OTLP JSON; names are in camel case there"
-        ));
+        let name = name.to_string();
+        return Err(PieceError::Member { what, name });
     }
     // Serde would read an array as the members of an object, in their order.
     if !document.text.starts_with('{') {
         return match document.text.as_ref() {
             "null" => Ok(None),
-            _ => Err(wrong(&"it is not an object")),
+            _ => Err(wrong("it is not an object".to_owned())),
         };
     }
     serde_json::from_str(&document.text)
         .map(Some)
-        .map_err(|error| wrong(&error))
+        .map_err(|source| PieceError::Form { what, source })
 }

@@ -14,6 +14,31 @@ use crate::http::error::ApiError;
 /// Longest record, resource or scope, in bytes: 1 MiB.
 const LONGEST: usize = 1 << 20;
 
+/// Why a record, or what is common to some, is not taken; the client is told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PieceError {
+    #[error("a {what} has {bytes} bytes, the limit is {LONGEST}; send shorter ones")]
+    Long { what: &'static str, bytes: usize },
+    #[error("a {what} is not valid OTLP protobuf: {source}")]
+    Protobuf {
+        what: &'static str,
+        #[source]
+        source: DecodeError,
+    },
+    #[error("a {what} is not valid: {problem}")]
+    Json { what: &'static str, problem: String },
+    #[error("a {what} is not valid: {source}")]
+    Form {
+        what: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error(
+        "a {what} has `{name}`, which is not a valid member of OTLP JSON; names are in camel case there"
+    )]
+    Member { what: &'static str, name: String },
+}
+
 fn malformed(error: DecodeError) -> ApiError {
     ApiError::bad_request(format!("the body is not valid OTLP protobuf: {error}"))
 }
@@ -49,13 +74,14 @@ pub(super) fn pieces(
 
 /// Decodes one of them, and whether something in it had to be replaced because it is not text; else
 /// what is wrong with it.
-pub(super) fn whole<M: Message + Default>(kind: Kind, piece: Bytes) -> Result<(M, bool), String> {
+pub(super) fn whole<M: Message + Default>(
+    kind: Kind,
+    piece: Bytes,
+) -> Result<(M, bool), PieceError> {
     let what = kind.name();
     if piece.len() > LONGEST {
-        return Err(format!(
-            "a {what} has {} bytes, the limit is {LONGEST}; send shorter ones",
-            piece.len()
-        ));
+        let bytes = piece.len();
+        return Err(PieceError::Long { what, bytes });
     }
     let error = match M::decode(piece.clone()) {
         Ok(message) => return Ok((message, false)),
@@ -64,6 +90,9 @@ pub(super) fn whole<M: Message + Default>(kind: Kind, piece: Bytes) -> Result<(M
     let mended = mended(kind, &piece).filter(|mended| *mended != piece);
     match mended.map(|mended| M::decode(mended.as_slice())) {
         Some(Ok(message)) => Ok((message, true)),
-        _ => Err(format!("a {what} is not valid OTLP protobuf: {error}")),
+        _ => Err(PieceError::Protobuf {
+            what,
+            source: error,
+        }),
     }
 }

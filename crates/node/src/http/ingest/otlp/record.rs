@@ -12,16 +12,20 @@ use serde_json::Value;
 use super::super::Context;
 use super::super::draft::Draft;
 use super::super::json::flatten::flatten_member;
+use super::pieces::PieceError;
 use crate::http::parse;
 
 /// What a resource says of its records; that it could not be read, at least.
-pub(super) fn of_resource(mut draft: Draft, resource: Result<Option<Resource>, String>) -> Draft {
+pub(super) fn of_resource(
+    mut draft: Draft,
+    resource: Result<Option<Resource>, PieceError>,
+) -> Draft {
     match resource {
         Ok(resource) => {
             let attributes = resource.map(|it| it.attributes).unwrap_or_default();
             attributes_of("resource", "resource.", &attributes, &mut draft);
         }
-        Err(problem) => draft.problem(problem),
+        Err(problem) => draft.problem(problem.to_string()),
     }
     draft
 }
@@ -29,7 +33,7 @@ pub(super) fn of_resource(mut draft: Draft, resource: Result<Option<Resource>, S
 /// The same of a scope within it.
 pub(super) fn of_scope(
     mut draft: Draft,
-    scope: Result<Option<InstrumentationScope>, String>,
+    scope: Result<Option<InstrumentationScope>, PieceError>,
 ) -> Draft {
     match scope {
         Ok(Some(scope)) => {
@@ -41,7 +45,7 @@ pub(super) fn of_scope(
             attributes_of("scope", "scope.", &scope.attributes, &mut draft);
         }
         Ok(None) => {}
-        Err(problem) => draft.problem(problem),
+        Err(problem) => draft.problem(problem.to_string()),
     }
     draft
 }

@@ -36,7 +36,7 @@ fn a_pod_gets_the_node_of_its_pool_or_is_told_why_not() {
                 assert_eq!(place.labels["topology.kubernetes.io/region"], "eastus2");
                 assert_eq!(place.labels["kubernetes.io/hostname"], node);
             }
-            (Err(why), Err(wanted)) => assert!(why.contains(wanted), "{why}"),
+            (Err(why), Err(wanted)) => assert!(why.to_string().contains(wanted), "{why}"),
             (chosen, _) => panic!("{selector}: {chosen:?}"),
         }
     }
