@@ -17,7 +17,7 @@ use file::Image;
 
 /// Where the build stage has the checkout.
 const SOURCES: &str = "/src";
-const BUILT: &str = "/src/target/release/backstay";
+const BUILT: &str = "/src/target/dist/backstay";
 
 fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -78,7 +78,7 @@ fn the_image_is_without_lab_and_without_root() {
     let image = image();
     let builds = image.built_by.iter().find(|it| it.contains("cargo build"));
     let builds = builds.unwrap();
-    for flag in ["--no-default-features", "--release", "--locked"] {
+    for flag in ["--no-default-features", "--profile dist", "--locked"] {
         assert!(builds.contains(flag), "{builds}");
     }
     assert_eq!(image.entrypoint, ["/usr/bin/backstay"]);

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a text is no resource id.
+/// Why a text is not a valid resource id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no resource id; one is /subscriptions/ID/resourceGroups/NAME/providers/NAMESPACE/TYPE/NAME"
+    "'{0}' is not a valid resource id; one is /subscriptions/ID/resourceGroups/NAME/providers/NAMESPACE/TYPE/NAME"
 )]
 pub struct NotAnId(String);
 

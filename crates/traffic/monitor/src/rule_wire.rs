@@ -247,7 +247,7 @@ fn scopes(scopes: Vec<String>, style: Style) -> Result<Vec<String>, Invalid> {
     for scope in &scopes {
         if ResourceName::read(PROFILE, scope).is_none() {
             return Err(Invalid::bad(format!(
-                "scope '{}' is no resource id of a {}, the one type that this server has metrics of.",
+                "scope '{}' is not a valid resource id of a {}, the one type that this server has metrics of.",
                 shown(scope),
                 PROFILE
             )));
@@ -349,7 +349,7 @@ fn actions(wire: Vec<WireAction>) -> Result<Vec<Action>, Invalid> {
     let actions = wire.into_iter().map(|it| {
         if ResourceName::read(ACTION_GROUP, &it.action_group_id).is_none() {
             return Err(Invalid::bad(format!(
-                "actionGroupId '{}' is no resource id of a {}.",
+                "actionGroupId '{}' is not a valid resource id of a {}.",
                 shown(&it.action_group_id),
                 ACTION_GROUP
             )));

@@ -72,7 +72,7 @@ fn what_azure_refuses_or_we_do_not_have_is_refused_with_its_name() {
         (|it| it["scopes"] = json!([]), "has 0 resources"),
         (
             |it| it["scopes"] = json!(["/subscriptions/S"]),
-            "is no resource id",
+            "is not a valid resource id",
         ),
         (
             |it| it["evaluationFrequency"] = json!("PT2M"),
@@ -137,7 +137,7 @@ fn what_azure_refuses_or_we_do_not_have_is_refused_with_its_name() {
         ),
         (
             |it| it["actions"][0]["actionGroupId"] = json!("g"),
-            "is no resource id",
+            "is not a valid resource id",
         ),
         (
             |it| {
