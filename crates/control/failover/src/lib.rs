@@ -3,7 +3,7 @@
 //! Everything here is a function of what it is given: no I/O, no clock, no randomness. That is
 //! what makes it possible to try out a hundred thousand bad days in a test (`tests/simulate.rs`).
 //!
-//! - [`sight`]: what is seen of the primary, and what that is worth;
+//! - [`observation`]: what is seen of the primary, and what that is worth;
 //! - [`clock`]: ages that no skewed clock shortens;
 //! - [`marks`]: what all instances share, and its compare-and-set;
 //! - [`lock`]: the run lock;

@@ -1,7 +1,7 @@
 //! What is seen of the primary, and what that is worth.
 //!
 //! Each vantage point reports what it saw. An answer seen from anywhere is an answer. What an
-//! outage of ours explains is no sight at all: whoever cannot resolve a name, has no token or
+//! outage of ours explains counts as no observation: whoever cannot resolve a name, has no token or
 //! reaches nothing else either, is blind, and the blind decide nothing.
 
 use std::fmt;
@@ -149,7 +149,7 @@ pub struct Seen {
     pub trusted_by: Vec<String>,
 }
 
-/// What a sight is worth, given our own side.
+/// What an observation is worth, given our own side.
 ///
 /// A timeout is what a broken network or name resolution of ours looks like. A refusal and a
 /// status come from somebody, so no outage of ours explains them.

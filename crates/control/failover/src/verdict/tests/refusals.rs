@@ -59,7 +59,7 @@ fn refusals_say_why() {
             Code::OurNetwork,
         ),
         (
-            "no sight",
+            "no observation",
             |it| it.observations.clear(),
             State::Holding,
             Code::TooFewWitnesses,
