@@ -263,7 +263,7 @@ async fn a_server_that_is_dropped_cuts_its_connections() {
 }
 
 #[tokio::test]
-async fn who_is_refused_in_the_midst_of_a_request_gets_to_see_it() {
+async fn who_is_refused_in_the_middle_of_a_request_gets_to_see_it() {
     // Nobody reads what is sent.
     let served = Served::start(plain(), None, limits()).await;
     let length = 16 << 20;

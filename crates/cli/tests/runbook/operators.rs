@@ -77,7 +77,7 @@ fn open_run(world: &World) -> String {
 /// An operator is frozen at the last place before a step acts, when all looks are behind him. Another
 /// takes the run over and ends it; then the first one thaws.
 #[test]
-fn whoever_thaws_in_the_midst_of_an_act_does_not_do_it() {
+fn whoever_thaws_in_the_middle_of_an_act_does_not_do_it() {
     if no_kubectl() {
         return;
     }

@@ -24,7 +24,7 @@ pub const HTTP: u16 = 8080;
 const INGRESS_HEALTH: u16 = 10_254;
 
 /// What clients send events to. The paths of a single repository (`/api/v1/repositories/…/ingest`)
-/// have its name in their midst, which no prefix can say; they go where searches go.
+/// contain its name, which no prefix can say; they go where searches go.
 const INGEST_PATHS: [&str; 2] = ["/api/v1/ingest", "/services/collector"];
 
 /// How pods of an older specification are replaced: one at a time, each when the one before it is

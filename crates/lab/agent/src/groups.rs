@@ -233,7 +233,7 @@ fn sweep(marked: &dyn Fn(&[u8]) -> bool) {
 fn kill_marked(marked: &dyn Fn(&[u8]) -> bool) -> bool {
     let mut found = false;
     proc::visit(|pid| match proc::environment(pid) {
-        // In the midst of `execve` it shows none, and may be one of them all the same.
+        // During `execve` it shows none, and may be one of them all the same.
         Some(it) if it.is_empty() => found |= proc::begins(pid),
         Some(it) if proc::has(&it, MARK, marked) => {
             found = true;

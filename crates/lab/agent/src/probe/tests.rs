@@ -92,8 +92,14 @@ fn urls_are_those_of_the_pod() {
             json!({ "port": "https" }),
             Err("the container has no port \"https\""),
         ),
-        (json!({ "port": 0 }), Err("0 is not a valid port")),
-        (json!({ "port": 70000 }), Err("70000 is not a valid port")),
+        (
+            json!({ "port": 0 }),
+            Err("0 is not a valid port: use one of 1 to 65535"),
+        ),
+        (
+            json!({ "port": 70000 }),
+            Err("70000 is not a valid port: use one of 1 to 65535"),
+        ),
         (
             json!({ "port": 1, "scheme": "FTP" }),
             Err("scheme \"FTP\" is neither HTTP nor HTTPS"),

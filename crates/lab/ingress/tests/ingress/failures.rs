@@ -304,7 +304,7 @@ async fn a_client_that_goes_away_frees_its_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_in_the_midst_of_an_upload_is_told_why() {
+async fn who_is_refused_in_the_middle_of_an_upload_is_told_why() {
     let region = Region::start().await;
     // It answers before it has read anything.
     let early = any(|| async { (StatusCode::SERVICE_UNAVAILABLE, "not now") });
