@@ -26,7 +26,7 @@ const OTHERS: [&str; 6] = [
 
 /// Marks by which a lab finds what it has started; and what failpoints, tests and benchmarks read,
 /// which start processes of ours.
-const INTERNAL: [&str; 23] = [
+const INTERNAL: [&str; 24] = [
     "BACKSTAY_AZ",
     "BACKSTAY_AZURITE",
     "BACKSTAY_AZURITE_BLOB",
