@@ -215,7 +215,8 @@ fn a_drill_shows_no_secret() {
             }
             lines.extend(std::fs::read(process.join("cmdline")).ok());
         }
-        std::thread::sleep(Duration::from_millis(20));
+        // Each look goes through all processes of this machine.
+        std::thread::sleep(Duration::from_millis(100));
     }
     let output = output.join().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
