@@ -3,7 +3,7 @@
 use backstay_pair::{EnvSource, EnvVar, derive, manifests};
 
 use crate::args::{DeriveFlags, Output};
-use crate::{Exit, control, json, say};
+use crate::{Exit, control, json, show};
 
 /// Reads the pair's file and shows what follows from it.
 pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
@@ -21,13 +21,9 @@ pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
             "items": manifests(&pair, &derived),
         }));
     }
-    match output {
-        Output::Json | Output::Ndjson => json(&derived),
-        Output::Text | Output::Prometheus => {
-            let lines: String = derived.cluster_environment().iter().map(line).collect();
-            say(lines.as_bytes())
-        }
-    }
+    show(output, &derived, || {
+        derived.cluster_environment().iter().map(line).collect()
+    })
 }
 
 fn line(variable: &EnvVar) -> String {

@@ -12,7 +12,7 @@ use backstay_pair::Pair;
 use backstay_runbook::{Choices, Command, steps};
 
 use crate::args::{ActFlag, DrillFlags, FaultFlag, Output};
-use crate::{Exit, complain, confirm, json, logging, say, stopped};
+use crate::{Exit, complain, confirm, json, logging, show, stopped};
 
 /// Runs a drill, and tells what came of it.
 pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
@@ -178,29 +178,20 @@ fn target(text: &str, until: Act) -> Result<Target, NoTarget> {
 
 fn dry_run(options: &Options, output: Output) -> Exit {
     let plan = drill::plan(options);
-    match output {
-        Output::Json | Output::Ndjson => {
-            json(&serde_json::json!({ "dry_run": true, "steps": plan }))
-        }
-        Output::Text | Output::Prometheus => {
-            let lines: String = plan
-                .iter()
-                .enumerate()
-                .map(|(at, step)| format!("{:>2}. {step}\n", at + 1))
-                .collect();
-            say(lines.as_bytes())
-        }
-    }
+    let object = serde_json::json!({ "dry_run": true, "steps": plan });
+    show(output, &object, || {
+        let steps = plan.iter().enumerate();
+        steps
+            .map(|(at, step)| format!("{:>2}. {step}\n", at + 1))
+            .collect()
+    })
 }
 
 fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
-    let mut exit = match output {
-        Output::Json | Output::Ndjson => json(report),
-        Output::Text | Output::Prometheus => {
-            let colour = logging::colour(std::io::stdout().is_terminal());
-            say(timeline::render(report, Look::of_stdout(colour)).as_bytes())
-        }
-    };
+    let mut exit = show(output, report, || {
+        let colour = logging::colour(std::io::stdout().is_terminal());
+        timeline::render(report, Look::of_stdout(colour))
+    });
     if let Some(path) = page {
         match std::fs::write(path, html::render(report)) {
             Ok(()) => tracing::info!(path = %path.display(), "report written"),

@@ -10,7 +10,7 @@ use backstay_watch::{Picture, Watcher};
 use tokio::time::{Instant, sleep};
 
 use crate::args::{FailoverFlags, Output};
-use crate::{Exit, complain, confirm, control, json, say, stopped};
+use crate::{Exit, complain, confirm, control, show, stopped};
 
 /// So many looks in a row may find what is unclear, before it is taken for an answer.
 const PATIENCE: u32 = 3;
@@ -173,39 +173,37 @@ fn end(
     dry_run: bool,
     output: Output,
 ) -> Exit {
-    let told = match output {
-        Output::Json | Output::Ndjson => json(&Ended {
-            done: done && !dry_run,
-            dry_run,
-            picture,
-            timing,
-        }),
-        Output::Text | Output::Prometheus => {
-            let mut text = match (dry_run, done) {
-                (true, true) => "would begin; nothing was changed\n".to_owned(),
-                (true, false) => "would not begin; nothing was changed\n".to_owned(),
-                (false, true) => "failed over\n".to_owned(),
-                (false, false) => "not failed over\n".to_owned(),
-            };
-            text.push_str(&control::shown(picture));
-            if dry_run {
-                for step in &picture.steps {
-                    let mark = if step.holds { "holds" } else { "to do" };
-                    text.push_str(&format!("step         {mark:<6} {}\n", step.what));
-                }
-            }
-            if let Some(timing) = timing {
-                for phase in &timing.phases {
-                    let name = control::word(&phase.name);
-                    text.push_str(&format!(
-                        "phase        {name:<10} {} ms\n",
-                        phase.duration_ms
-                    ));
-                }
-            }
-            say(text.as_bytes())
-        }
+    let object = Ended {
+        done: done && !dry_run,
+        dry_run,
+        picture,
+        timing,
     };
+    let told = show(output, &object, || {
+        let mut text = match (dry_run, done) {
+            (true, true) => "would begin; nothing was changed\n".to_owned(),
+            (true, false) => "would not begin; nothing was changed\n".to_owned(),
+            (false, true) => "failed over\n".to_owned(),
+            (false, false) => "not failed over\n".to_owned(),
+        };
+        text.push_str(&control::shown(picture));
+        if dry_run {
+            for step in &picture.steps {
+                let mark = if step.holds { "holds" } else { "to do" };
+                text.push_str(&format!("step         {mark:<6} {}\n", step.what));
+            }
+        }
+        if let Some(timing) = timing {
+            for phase in &timing.phases {
+                let name = control::word(&phase.name);
+                text.push_str(&format!(
+                    "phase        {name:<10} {} ms\n",
+                    phase.duration_ms
+                ));
+            }
+        }
+        text
+    });
     match (told, done) {
         (Exit::Done, true) => Exit::Done,
         (Exit::Done, false) => Exit::No,

@@ -16,7 +16,7 @@ use backstay_node::memory::default_budget;
 use backstay_pair::Side;
 
 use crate::args::{LabCommand, LabFlags, LabUpFlags, Output, SlowFlags};
-use crate::{Exit, complain, json, say, stopped};
+use crate::{Exit, complain, show, stopped};
 
 /// How often a lab that starts in the background is asked whether it is there.
 const TICK: Duration = Duration::from_millis(50);
@@ -161,12 +161,8 @@ fn dry_run(folder: &Path, block: Option<u8>, output: Output) -> Exit {
             .to_owned(),
         "wait until both do what they were told".to_owned(),
     ];
-    match output {
-        Output::Json | Output::Ndjson => {
-            json(&serde_json::json!({ "dry_run": true, "steps": steps }))
-        }
-        Output::Text | Output::Prometheus => say((steps.join("\n") + "\n").as_bytes()),
-    }
+    let object = serde_json::json!({ "dry_run": true, "steps": steps });
+    show(output, &object, || steps.join("\n") + "\n")
 }
 
 async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Output) -> Exit {
@@ -306,10 +302,7 @@ async fn status(folder: &Path, output: Output) -> Exit {
 }
 
 fn shown(status: &LabStatus, output: Output) -> Exit {
-    match output {
-        Output::Json | Output::Ndjson => json(status),
-        Output::Text | Output::Prometheus => say(status.table().as_bytes()),
-    }
+    show(output, status, || status.table())
 }
 
 fn kubeconfig(folder: &Path, output: Output) -> Exit {
@@ -318,10 +311,8 @@ fn kubeconfig(folder: &Path, output: Output) -> Exit {
         complain(&ControlError::NotRunning(folder.to_owned()).to_string());
         return Exit::Failed;
     }
-    match output {
-        Output::Json | Output::Ndjson => json(&serde_json::json!({ "kubeconfig": path })),
-        Output::Text | Output::Prometheus => say(format!("{}\n", path.display()).as_bytes()),
-    }
+    let object = serde_json::json!({ "kubeconfig": path });
+    show(output, &object, || format!("{}\n", path.display()))
 }
 
 async fn inject(
@@ -353,15 +344,11 @@ async fn change(
         complain(&error.to_string());
         return Exit::Failed;
     }
-    match output {
-        Output::Json | Output::Ndjson => {
-            json(&serde_json::json!({ "dry_run": dry_run, "done": what }))
-        }
-        Output::Text | Output::Prometheus if dry_run => {
-            say(format!("would do: {what}\n").as_bytes())
-        }
-        Output::Text | Output::Prometheus => say(format!("{what}\n").as_bytes()),
-    }
+    let object = serde_json::json!({ "dry_run": dry_run, "done": what });
+    show(output, &object, || match dry_run {
+        true => format!("would do: {what}\n"),
+        false => format!("{what}\n"),
+    })
 }
 
 /// Ends the lab, if it runs, and whatever a killed one has left.
@@ -403,12 +390,8 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
             return Exit::Failed;
         }
     }
-    match output {
-        Output::Json | Output::Ndjson => {
-            json(&serde_json::json!({ "dry_run": dry_run, "done": what }))
-        }
-        Output::Text | Output::Prometheus => say(format!("{what}\n").as_bytes()),
-    }
+    let object = serde_json::json!({ "dry_run": dry_run, "done": what });
+    show(output, &object, || format!("{what}\n"))
 }
 
 /// Waits until nobody holds the lab's folder any more.

@@ -206,11 +206,18 @@ fn completions(shell: clap_complete::Shell) -> Exit {
     say(&script)
 }
 
+/// Writes a result to standard output: the object for programs, the text for people.
+fn show(output: Output, object: &impl serde::Serialize, text: impl FnOnce() -> String) -> Exit {
+    match output.is_json() {
+        true => json(object),
+        false => say(text().as_bytes()),
+    }
+}
+
 /// Writes a result to standard output. A reader that went away, as `head` does, is no failure.
 fn say(result: &[u8]) -> Exit {
     RESULT_WRITTEN.store(true, Ordering::Relaxed);
-    let mut out = io::stdout().lock();
-    match out.write_all(result).and_then(|()| out.flush()) {
+    match write(result) {
         Ok(()) => Exit::Done,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(error) => {
@@ -223,11 +230,20 @@ fn say(result: &[u8]) -> Exit {
 /// Writes what goes on to standard output, as one JSON object on a line of its own. Whoever does not
 /// read it any more need not keep the command from its end.
 fn json_line(value: &impl serde::Serialize) {
-    if let Ok(mut text) = serde_json::to_vec(value) {
-        text.push(b'\n');
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(&text).and_then(|()| out.flush());
-    }
+    let _ = line_of(value).map(|line| write(&line));
+}
+
+fn write(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
+}
+
+/// A value as JSON, and the end of its line.
+fn line_of(value: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// Writes an error to standard error; if that fails, nobody is left to be told.
@@ -243,11 +259,8 @@ fn remember(error: &str) {
 
 /// Writes a result to standard output as one JSON object.
 fn json(value: &impl serde::Serialize) -> Exit {
-    match serde_json::to_vec(value) {
-        Ok(mut text) => {
-            text.push(b'\n');
-            say(&text)
-        }
+    match line_of(value) {
+        Ok(line) => say(&line),
         Err(error) => {
             complain(&format!("cannot write the result as JSON: {error}"));
             Exit::Failed

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 
 use crate::args::{Arguments, ManFlags, Output};
-use crate::{Exit, complain, json, say};
+use crate::{Exit, complain, show};
 
 /// Why a page is not there.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +31,8 @@ pub fn run(flags: &ManFlags, output: Output) -> Exit {
         .iter()
         .map(|page| flags.folder.join(page.get_filename()).display().to_string())
         .collect();
-    match output {
-        Output::Json | Output::Ndjson => {
-            json(&serde_json::json!({ "dry_run": flags.dry_run, "pages": paths }))
-        }
-        Output::Text | Output::Prometheus => say((paths.join("\n") + "\n").as_bytes()),
-    }
+    let object = serde_json::json!({ "dry_run": flags.dry_run, "pages": paths });
+    show(output, &object, || paths.join("\n") + "\n")
 }
 
 /// One page for each command that `--help` shows, those below others among them.

@@ -16,7 +16,7 @@ use backstay_runbook::{
 use backstay_watch::World;
 
 use crate::args::{Output, RunFlags, RunsCommand, RunsFlags, WhoFlags};
-use crate::{Exit, complain, confirm, control, json, say, stopped};
+use crate::{Exit, complain, confirm, control, json, say, show, stopped};
 use progress::Progress;
 
 /// Begins a run of a command, or says what it would do.
@@ -336,10 +336,7 @@ fn run_name(command: Command) -> String {
 }
 
 fn told(report: &Report, output: Output) -> Exit {
-    match output {
-        Output::Json | Output::Ndjson => json(report),
-        Output::Text | Output::Prometheus => say(report.text().as_bytes()),
-    }
+    show(output, report, || report.text())
 }
 
 /// Tells a plan or a dry run; one whose first check refuses is a no.

@@ -8,7 +8,7 @@ use backstay_failover::verdict::{Demand, Endpoint, State};
 use backstay_watch::{Picture, Watcher};
 
 use crate::args::{Output, StatusFlags};
-use crate::{Exit, control, json, say, stopped};
+use crate::{Exit, control, show, stopped};
 
 /// Between two pictures.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -29,14 +29,11 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
             looked = watcher.look() => looked,
             () = &mut stop => return Exit::Done,
         };
-        let told = match output {
-            Output::Json | Output::Ndjson => json(&picture),
-            Output::Text | Output::Prometheus => {
-                let live = flags.watch && std::io::stdout().is_terminal();
-                let clear = if live { CLEAR } else { "" };
-                say(format!("{clear}{}", control::shown(&picture)).as_bytes())
-            }
-        };
+        let told = show(output, &picture, || {
+            let live = flags.watch && std::io::stdout().is_terminal();
+            let clear = if live { CLEAR } else { "" };
+            format!("{clear}{}", control::shown(&picture))
+        });
         if told != Exit::Done {
             return told;
         }

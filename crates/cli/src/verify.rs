@@ -5,7 +5,7 @@ use std::time::Duration;
 use backstay_verify::{Options, World, alert_chain, verify, whole_of};
 
 use crate::args::{Output, VerifyFlags};
-use crate::{Exit, complain, control, json, say};
+use crate::{Exit, complain, control, json, say, show};
 
 /// Azure takes so long at most to say what became of a test notification, as far as its samples show.
 const NOTIFIED: Duration = Duration::from_secs(180);
@@ -93,10 +93,7 @@ async fn bucket(options: Options, output: Output) -> Exit {
             return Exit::Usage;
         }
     };
-    let said = match output {
-        Output::Json | Output::Ndjson => json(&found),
-        _ => say(found.text().as_bytes()),
-    };
+    let said = show(output, &found, || found.text());
     match (said, found.ok) {
         (Exit::Done, false) => Exit::No,
         (said, _) => said,

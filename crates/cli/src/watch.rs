@@ -7,7 +7,7 @@ use backstay_failover::verdict::Demand;
 use backstay_watch::{Verification, Watcher, serve};
 
 use crate::args::{Output, WatchFlags};
-use crate::{Exit, complain, control, json, say, stopped, webhook};
+use crate::{Exit, complain, control, show, stopped, webhook};
 
 /// Watches until it is told to stop. Standard output gets one thing: where it listens.
 pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
@@ -35,17 +35,11 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
         }
     };
     let listening = |address: Option<SocketAddr>, alerts: Option<SocketAddr>| {
-        match output {
-            Output::Json | Output::Ndjson => {
-                json(&serde_json::json!({ "instance": me, "listen": address, "webhook": alerts }))
-            }
-            Output::Text | Output::Prometheus => match address {
-                Some(address) => {
-                    say(format!("watching as {me}; http://{address}/status\n").as_bytes())
-                }
-                None => say(format!("watching as {me}\n").as_bytes()),
-            },
-        };
+        let object = serde_json::json!({ "instance": me, "listen": address, "webhook": alerts });
+        show(output, &object, || match address {
+            Some(address) => format!("watching as {me}; http://{address}/status\n"),
+            None => format!("watching as {me}\n"),
+        });
     };
     match serve(
         watcher,

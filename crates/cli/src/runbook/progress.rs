@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use backstay_runbook::{Event, Record, StepState};
+use backstay_runbook::{Event, Record, Step, StepState};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -19,36 +19,19 @@ enum Line<'a> {
     Step {
         run: &'a str,
         step: &'a str,
-        state: LineState,
+        state: &'static str,
         detail: &'a str,
     },
 }
 
-/// Where a step is.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum LineState {
-    /// It acts, or waits.
-    Begins,
-    /// It does not hold yet.
-    Waits,
-    /// It has come to hold.
-    Done,
-    /// It held before.
-    Already,
-    /// It holds no more, and is done again.
-    Again,
-}
-
-impl LineState {
-    fn of(event: &Event<'_>) -> Self {
-        match event {
-            Event::Begun(_) => Self::Begins,
-            Event::Waits(..) => Self::Waits,
-            Event::Ended(_, StepState::Already, _) => Self::Already,
-            Event::Ended(..) => Self::Done,
-            Event::Reopened(..) => Self::Again,
-        }
+/// A step, where it is now (in the word for it, as docs/failback.md explains it), and what was seen.
+fn told<'a>(event: &Event<'a>) -> (&'a Step, &'static str, &'a str) {
+    match *event {
+        Event::Begun(step) => (step, "begins", step.name),
+        Event::Waits(step, detail) => (step, "waits", detail),
+        Event::Ended(step, StepState::Already, detail) => (step, "already", detail),
+        Event::Ended(step, _, detail) => (step, "done", detail),
+        Event::Reopened(step, detail) => (step, "again", detail),
     }
 }
 
@@ -80,61 +63,45 @@ impl Progress {
         progress
     }
 
-    fn object(&self, event: &Event<'_>) {
-        let (step, detail) = match *event {
-            Event::Begun(step) => (step, step.name),
-            Event::Waits(step, detail)
-            | Event::Ended(step, _, detail)
-            | Event::Reopened(step, detail) => (step, detail),
-        };
-        json_line(&Line::Step {
-            run: &self.run,
-            step: step.id.as_str(),
-            state: LineState::of(event),
-            detail,
-        });
-    }
-
     fn line(&self, text: &str) {
         let clear = if self.terminal { "\r\u{1b}[K" } else { "" };
         let _ = writeln!(std::io::stderr(), "{clear}{text}");
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
-        let still = matches!(event, Event::Waits(_, detail) if *self.waits.lock() == detail);
-        if self.objects && !still {
-            self.object(&event);
+        let (step, state, detail) = told(&event);
+        let waits = matches!(event, Event::Waits(..));
+        if waits && !self.waits_for(detail) {
+            return;
         }
-        match event {
-            Event::Begun(step) => self.line(&format!("begins   {:<26} {}", step.id, step.name)),
-            Event::Ended(step, state, detail) => {
-                let word = if state == StepState::Already {
-                    "already"
-                } else {
-                    "done"
-                };
-                self.line(&format!("{word:<8} {:<26} {detail}", step.id));
-                self.waits.lock().clear();
-            }
-            Event::Reopened(step, detail) => {
-                self.line(&format!("again    {:<26} {detail}", step.id));
-            }
-            Event::Waits(step, detail) => {
-                let mut waits = self.waits.lock();
-                if *waits != detail {
-                    detail.clone_into(&mut waits);
-                    match self.terminal {
-                        true => {
-                            let _ = write!(
-                                std::io::stderr(),
-                                "\r\u{1b}[Kwaits    {:<26} {detail}",
-                                step.id
-                            );
-                        }
-                        false => tracing::debug!(step = step.id.as_str(), detail, "waits"),
-                    }
-                }
-            }
+        if self.objects {
+            json_line(&Line::Step {
+                run: &self.run,
+                step: step.id.as_str(),
+                state,
+                detail,
+            });
         }
+        let line = format!("{state:<8} {:<26} {detail}", step.id);
+        match (waits, self.terminal) {
+            (false, _) => self.line(&line),
+            (true, true) => {
+                let _ = write!(std::io::stderr(), "\r\u{1b}[K{line}");
+            }
+            (true, false) => tracing::debug!(step = step.id.as_str(), detail, "waits"),
+        }
+        if matches!(event, Event::Ended(..)) {
+            self.waits.lock().clear();
+        }
+    }
+
+    /// Keeps what is waited for, and says whether that is something else than before.
+    fn waits_for(&self, detail: &str) -> bool {
+        let mut waits = self.waits.lock();
+        let is_new = *waits != detail;
+        if is_new {
+            detail.clone_into(&mut waits);
+        }
+        is_new
     }
 }

@@ -246,24 +246,20 @@ async fn follow(
     };
     let mut lines = BufReader::new(out).lines();
     while let Some(line) = lines.next_line().await? {
-        let step = match serde_json::from_str(&line) {
-            Ok(Line::Run { run }) => {
-                followed.run = Some(run);
-                continue;
+        match serde_json::from_str(&line) {
+            Ok(Line::Run { run }) => followed.run = Some(run),
+            Ok(Line::Step {
+                step,
+                state: LineState::Begins | LineState::Already,
+            }) => {
+                tell(&format!("{command}: {step}"));
+                if !followed.killed && target == Some(step.as_str()) {
+                    child.start_kill()?;
+                    followed.killed = true;
+                }
             }
-            Ok(Line::Step { step, state }) => match state {
-                LineState::Begins | LineState::Already => step,
-                LineState::Other => continue,
-            },
-            Err(_) => {
-                followed.report = serde_json::from_str(&line).ok();
-                continue;
-            }
-        };
-        tell(&format!("{command}: {step}"));
-        if !followed.killed && target == Some(step.as_str()) {
-            child.start_kill()?;
-            followed.killed = true;
+            Ok(Line::Step { .. }) => {}
+            Err(_) => followed.report = serde_json::from_str(&line).ok(),
         }
     }
     Ok(followed)
