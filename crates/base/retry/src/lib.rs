@@ -48,6 +48,11 @@ impl Verdict {
 pub trait Classify {
     /// What it says about another attempt.
     fn verdict(&self) -> Verdict;
+
+    /// Whether another attempt may succeed.
+    fn is_retryable(&self) -> bool {
+        self.verdict() != Verdict::Final
+    }
 }
 
 #[cfg(test)]

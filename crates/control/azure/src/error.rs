@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_retry::{Classify as _, Unwarranted, Verdict};
+use backstay_retry::{Classify as _, Unwarranted};
 
 use crate::{CloudError, Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
 
@@ -140,7 +140,7 @@ impl AzureError {
         match self {
             Self::Changed { .. } | Self::NotHeld { .. } => true,
             Self::Unreachable { .. } | Self::Identity { .. } => self.is_unreachable(),
-            Self::Unwarranted { why, .. } => why.verdict() != Verdict::Final,
+            Self::Unwarranted { why, .. } => why.is_retryable(),
             Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }

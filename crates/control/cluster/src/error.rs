@@ -132,7 +132,7 @@ impl ClusterError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Contended { .. } | Self::Unreachable { .. } | Self::NotYet { .. } => true,
-            Self::Unwarranted { why, .. } => why.verdict() != Verdict::Final,
+            Self::Unwarranted { why, .. } => why.is_retryable(),
             Self::Access { .. }
             | Self::Unauthenticated { .. }
             | Self::Forbidden { .. }

@@ -164,7 +164,7 @@ impl StepError {
             Self::Bucket(error) => error.is_retryable(),
             Self::Snapshot(error) => error.is_retryable(),
             Self::Recovery(error) => error.is_retryable(),
-            Self::Unwarranted(why) => why.verdict() != Verdict::Final,
+            Self::Unwarranted(why) => why.is_retryable(),
             Self::Name(NameError::Unknown { .. }) => true,
             Self::Node(error) => error.is_retryable(),
             Self::Void(_) | Self::Contended | Self::Withheld { .. } => true,

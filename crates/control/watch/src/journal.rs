@@ -113,14 +113,6 @@ impl Journals {
         }
     }
 
-    async fn source(&self) -> Result<&Bucket, JournalError> {
-        self.bucket(Side::Primary).await
-    }
-
-    async fn own(&self) -> Result<&Bucket, JournalError> {
-        self.bucket(Side::Secondary).await
-    }
-
     /// Opens the bucket in this role. What the standby's HumioCluster declares wins over what it
     /// should declare: it is what its nodes will meet.
     async fn open(&self, role: Role) -> Result<Bucket, JournalError> {
@@ -140,7 +132,7 @@ impl Journals {
 
     /// Whose bucket the source is, if anybody's.
     async fn identity(&self) -> Result<Option<String>, JournalError> {
-        Ok(identity::read(self.source().await?).await?)
+        Ok(identity::read(self.bucket(Side::Primary).await?).await?)
     }
 
     /// Who holds the term of the primary's journal.
@@ -220,7 +212,8 @@ impl Journals {
             Err(_) => return Err(JournalError::Unanswered(LOOK)),
         }
         let sealing = async {
-            let (source, own) = (self.source().await?, self.own().await?);
+            let source = self.bucket(Side::Primary).await?;
+            let own = self.bucket(Side::Secondary).await?;
             Ok(end_source(source, own, warrant).await?)
         };
         match timeout(SEAL, sealing).await {
