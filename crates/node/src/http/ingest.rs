@@ -112,6 +112,18 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Makes events of a body. What parsing it needs is given back when that is done.
+    fn decode<F>(mut self, plain: Bytes, decode: F) -> Result<Batch, ApiError>
+    where
+        F: FnOnce(&Bytes, &mut Self) -> Result<Batch, ApiError>,
+    {
+        let parsing = body::make_room(&plain, self.room)?;
+        let batch = decode(&plain, &mut self)?;
+        drop(plain);
+        self.room.give(parsing);
+        Ok(batch)
+    }
+
     /// Takes an event in, if there is room for it. Few bytes of a body can be many of events:
     /// what a group says of all its events is in each of them.
     fn keep(&mut self, event: Event, events: &mut Vec<Event>) -> Result<(), ApiError> {
@@ -222,20 +234,15 @@ impl Delivery {
         let mut room = self.gate.room(self.engine.memory());
         let received = body::read(headers, self.body, &mut room).await?;
         let (plain, mut room) = body::unpack(headers, received.clone(), room).await?;
-        let parsing = body::make_room(&plain, &mut room)?;
-        let mut batch = decode(
-            &plain,
-            &mut Context {
-                headers,
-                query: self.parts.uri.query(),
-                sender: &sender,
-                now_ms: chrono::Utc::now().timestamp_millis(),
-                most_fields: self.engine.config().tuning.event_fields,
-                room: &mut room,
-            },
-        )?;
-        drop(plain);
-        room.give(parsing);
+        let context = Context {
+            headers,
+            query: self.parts.uri.query(),
+            sender: &sender,
+            now_ms: chrono::Utc::now().timestamp_millis(),
+            most_fields: self.engine.config().tuning.event_fields,
+            room: &mut room,
+        };
+        let mut batch = context.decode(plain, decode)?;
         if batch.events.is_empty() {
             return Ok(batch.response);
         }

@@ -8,7 +8,7 @@ use backstay_search::Event;
 use bytes::Bytes;
 
 use super::batch::Batch;
-use super::body::{Gate, make_room};
+use super::body::Gate;
 use super::sender::Sender;
 use super::{Context, elastic, hec, otlp, structured, unstructured};
 use crate::config::EVENT_FIELDS;
@@ -74,30 +74,25 @@ impl IngestFormat {
             parser: parser.map(str::to_owned),
         };
         let mut room = GATE.room(memory);
-        let parsing = make_room(body, &mut room)?;
-        let batch = self.decoder()(
-            body,
-            &mut Context {
-                headers: &headers,
-                query: None,
-                sender: &sender,
-                now_ms,
-                most_fields: EVENT_FIELDS,
-                room: &mut room,
-            },
-        );
-        room.give(parsing);
-        batch
+        let context = Context {
+            headers: &headers,
+            query: None,
+            sender: &sender,
+            now_ms,
+            most_fields: EVENT_FIELDS,
+            room: &mut room,
+        };
+        context.decode(body.clone(), self.decoder())
     }
 
-    fn content_type(self) -> &'static str {
+    pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::OtlpProtobuf => "application/x-protobuf",
             _ => "application/json",
         }
     }
 
-    fn decoder(self) -> fn(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError> {
+    pub(super) fn decoder(self) -> fn(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError> {
         match self {
             Self::Structured => structured::decode,
             Self::Unstructured => unstructured::decode,

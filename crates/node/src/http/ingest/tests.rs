@@ -23,14 +23,20 @@ use crate::memory::{Kind, MemoryBudget};
 
 type Decode = fn(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>;
 
-const DECODERS: [(Decode, &str); 6] = [
-    (structured::decode, "application/json"),
-    (unstructured::decode, "application/json"),
-    (hec::decode, "application/json"),
-    (elastic::decode, "application/json"),
-    (otlp::decode, "application/json"),
-    (otlp::decode, "application/x-protobuf"),
+/// The formats that [`around`] has bodies of.
+const FORMATS: [IngestFormat; 6] = [
+    IngestFormat::Structured,
+    IngestFormat::Unstructured,
+    IngestFormat::Hec,
+    IngestFormat::ElasticBulk,
+    IngestFormat::OtlpJson,
+    IngestFormat::OtlpProtobuf,
 ];
+
+fn decoders() -> impl Iterator<Item = (Decode, &'static str)> {
+    let formats = FORMATS.into_iter();
+    formats.map(|format| (format.decoder() as Decode, format.content_type()))
+}
 
 /// 2026-11-24T03:00:00Z.
 const NOW: i64 = 1_795_489_200_000;
@@ -126,8 +132,7 @@ fn around(line: &str) -> Vec<(Decode, &'static str, Vec<u8>)> {
     ];
     let bodies = bodies.into_iter().map(String::into_bytes);
     let bodies = bodies.chain([records.encode_to_vec()]);
-    DECODERS
-        .into_iter()
+    decoders()
         .zip(bodies)
         .map(|((decode, kind), body)| (decode, kind, body))
         .collect()
@@ -187,7 +192,7 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..300),
         parser in any_parser(),
     ) {
-        for (decode, kind) in DECODERS {
+        for (decode, kind) in decoders() {
             let _ = decoded(decode, kind, body.clone(), parser);
         }
         let _ = decoded(hec::decode_raw, "text/plain", body, parser);
@@ -196,7 +201,7 @@ proptest! {
     #[test]
     fn no_decoder_panics_on_any_json(documents in prop::collection::vec(any_json(), 1..4), parser in any_parser()) {
         let lines: Vec<String> = documents.iter().map(Value::to_string).collect();
-        for (decode, kind) in DECODERS {
+        for (decode, kind) in decoders() {
             let _ = decoded(decode, kind, lines.join("\n").into_bytes(), parser);
             let _ = decoded(decode, kind, format!("[{}]", lines.join(",")).into_bytes(), parser);
         }
@@ -221,11 +226,13 @@ proptest! {
     fn every_line_is_kept_as_it_came(line in "(?s).{0,80}", parser in any_parser()) {
         for (at, (decode, kind, body)) in around(&line).into_iter().enumerate() {
             // Splunk refuses an event without text.
-            if line.is_empty() && DECODERS[at].0 as *const () == hec::decode as *const () {
+            if line.is_empty() && FORMATS[at] == IngestFormat::Hec {
                 continue;
             }
+            let alone = FORMATS[at].decode(&body.clone().into(), parser, NOW, &MemoryBudget::new(1 << 30));
             let events = decoded(decode, kind, body, parser);
             let events = events.map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
+            prop_assert_eq!(&alone.unwrap(), &events);
             prop_assert_eq!(events.len(), 1);
             prop_assert_eq!(&events[0].raw, &line, "{}", at);
         }
