@@ -13,16 +13,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use backstay_testkit::root;
 use file::Image;
 
 /// Where the build stage has the checkout.
 const SOURCES: &str = "/src";
 const BUILT: &str = "/src/target/dist/backstay";
-
-fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).unwrap().to_owned()
-}
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -162,22 +158,8 @@ fn run(image: &Image, folder: &Path, volume: &Path) -> Output {
 
 /// Whether this machine lets a test mount and change the root, and has the programs for it.
 fn can_isolate() -> bool {
-    let mut probe = Command::new("unshare");
-    probe.args(["--mount", "--net", "ip", "link", "set", "lo", "up"]);
-    let isolates = probe.output().is_ok_and(|output| output.status.success());
-    let lacks: Vec<_> = ["curl", "setpriv", "chroot", "ldd"]
-        .into_iter()
-        .filter(|program| Command::new(program).arg("--version").output().is_err())
-        .collect();
-    if isolates && lacks.is_empty() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "the image's files cannot be tried: namespaces {isolates}, absent: {lacks:?}"
-    );
-    eprintln!("SKIPPED: no namespaces for a test (root and `unshare`), or no {lacks:?}");
-    false
+    let programs = ["curl", "setpriv", "chroot", "ldd"];
+    backstay_testkit::can_isolate("the image's files", &["--mount", "--net"], &programs)
 }
 
 #[test]

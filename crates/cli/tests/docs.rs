@@ -15,8 +15,8 @@ mod fence;
 mod shell;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
+use backstay_testkit::root;
 use fence::{Fence, Kind};
 
 /// Documents whose blocks are typed into one shell, one after the other.
@@ -45,11 +45,6 @@ const NORUN: &[(&str, &str)] = &[
     ("docs/traffic.md", "needs az, an install of 700 MB"),
     ("docs/traffic.md", "needs az, an install of 700 MB"),
 ];
-
-fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).unwrap().to_owned()
-}
 
 /// README.md, docs/*.md and examples/README.md.
 fn documents() -> Vec<String> {

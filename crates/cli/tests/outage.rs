@@ -1,4 +1,4 @@
-//! Which fault hits the failover itself, in a lab, end to end: the watch killed at each of its steps, the
+//! Faults that hit the failover itself, in a lab, end to end: the watch killed at each of its steps, the
 //! Resource Manager or the standby's API away, two instances, restarts; and which sickness of a bucket
 //! is an outage.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]

@@ -4,10 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).unwrap().to_owned()
-}
+use backstay_testkit::root;
 
 /// Runs a script of the project in a folder, and gives what it prints.
 fn run(program: &str, arguments: &[&str], folder: &Path) -> String {

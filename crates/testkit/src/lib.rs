@@ -16,7 +16,9 @@ pub mod hostile;
 pub mod journal;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+mod machine;
 pub mod promtool;
 mod wait;
 
+pub use machine::{can_isolate, root};
 pub use wait::{PATIENCE, until, until_ok};

@@ -188,10 +188,7 @@ fn written(folder: &Path, found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_name_that_this_repository_mentions_is_known() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap();
+    let root = backstay_testkit::root();
     let mut found = BTreeSet::new();
     for folder in ["bench", "crates", "deploy", "docs", "tests", ".ci"] {
         if root.join(folder).is_dir() {

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use backstay_testkit::root;
+
 use super::fence::{self, Fence};
 
 /// No story takes longer unless something hangs.
@@ -66,24 +68,10 @@ pub fn type_in(blocks: &[Fence]) {
     );
 }
 
-/// Whether this machine lets a test have namespaces, and has the programs that the documents use.
+/// Whether this machine has what the documents use.
 fn can_isolate() -> bool {
-    let mut probe = Command::new("unshare");
-    probe.args(["-n", "ip", "link", "set", "lo", "up"]);
-    let isolates = probe.output().is_ok_and(|output| output.status.success());
-    let lacks: Vec<_> = ["kubectl", "curl", "jq", "dig", "openssl"]
-        .into_iter()
-        .filter(|program| Command::new(program).arg("--version").output().is_err())
-        .collect();
-    if isolates && lacks.is_empty() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "the documents cannot be tried: namespaces {isolates}, absent: {lacks:?}"
-    );
-    eprintln!("SKIPPED: no namespaces for a test (root and `unshare`), or no {lacks:?}");
-    false
+    let programs = ["kubectl", "curl", "jq", "dig", "openssl"];
+    backstay_testkit::can_isolate("the documents", &["--net"], &programs)
 }
 
 fn run(folder: &Path, script: &str) -> Output {
@@ -92,7 +80,7 @@ fn run(folder: &Path, script: &str) -> Output {
     std::fs::write(folder.join(".script"), script).unwrap();
     // What a clone has, for whoever copies an example.
     for name in ["deploy", "examples"] {
-        std::os::unix::fs::symlink(super::root().join(name), folder.join(name)).unwrap();
+        std::os::unix::fs::symlink(root().join(name), folder.join(name)).unwrap();
     }
     Command::new("timeout")
         .arg(HANG_SECONDS.to_string())
