@@ -38,7 +38,7 @@ fuzz seconds="60" *targets:
 
 # Noise at the DNS server for longer than the tests throw it
 noise seconds="60":
-    BACKSTAY_FUZZ_SECONDS={{seconds}} cargo test --package backstay-traffic --lib no_datagram
+    BACKSTAY_FUZZ_SECONDS={{seconds}} cargo test --package backstay-traffic-dns --lib no_datagram
 
 # Layout of the sources
 fmt:

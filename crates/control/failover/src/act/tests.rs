@@ -339,7 +339,7 @@ proptest! {
     }
 
     /// As long as sealing or disabling does not hold, it is among what is done now or it waits for
-    /// the lock; and when it has failed, it is an pending failure, however often it was tried.
+    /// the lock; and when it has failed, it is a pending failure, however often it was tried.
     #[test]
     fn sealing_and_disabling_are_never_skipped(
         holds in prop::collection::btree_set(prop::sample::select(&Step::ALL[..9]), 0..9),

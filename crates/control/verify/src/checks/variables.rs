@@ -30,8 +30,8 @@ fn compare(side: Side, found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding 
     let check = Check::Environment;
     let absent = format!("provision the {}'s HumioCluster", recovery::who(side));
     found.judge(check, &absent, |found| {
-        let readiness_blockers = readiness_blockers(found, wanted);
-        if readiness_blockers.is_empty() {
+        let differences = differences(found, wanted);
+        if differences.is_empty() {
             return Finding::ok(
                 check,
                 format!("all {} derived variables are as derived", wanted.len()),
@@ -39,7 +39,7 @@ fn compare(side: Side, found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding 
         }
         Finding::fails(
             check,
-            readiness_blockers.join("; "),
+            differences.join("; "),
             match side {
                 Side::Secondary => {
                     "apply the standby's manifests again; `backstay derive --region secondary` shows what is derived"
@@ -51,25 +51,25 @@ fn compare(side: Side, found: &Fact<Vec<EnvVar>>, wanted: &[EnvVar]) -> Finding 
 }
 
 /// What is found is not shown: it may be a credential where none belongs.
-fn readiness_blockers(found: &[EnvVar], wanted: &[EnvVar]) -> Vec<String> {
+fn differences(found: &[EnvVar], wanted: &[EnvVar]) -> Vec<String> {
     let there: BTreeMap<&str, &EnvSource> = found
         .iter()
         .map(|it| (it.name.as_str(), &it.source))
         .collect();
-    let mut readiness_blockers = Vec::new();
+    let mut differences = Vec::new();
     for EnvVar { name, source } in wanted {
         match there.get(name.as_str()) {
             Some(there) if *there == source => {}
             // Kubernetes leaves an empty value out.
             Some(EnvSource::Other(fields)) if fields.is_empty() && is_empty(source) => {}
-            Some(_) => readiness_blockers.push(format!("{name} is not {}", described(source))),
-            None => readiness_blockers.push(format!("{name} is missing")),
+            Some(_) => differences.push(format!("{name} is not {}", described(source))),
+            None => differences.push(format!("{name} is missing")),
         }
     }
     let known = |name: &str| wanted.iter().any(|it| it.name == name);
     let strangers = there.keys().filter(|it| is_of_recovery(it) && !known(it));
-    readiness_blockers.extend(strangers.map(|it| format!("{it} must not be there")));
-    readiness_blockers
+    differences.extend(strangers.map(|it| format!("{it} must not be there")));
+    differences
 }
 
 fn is_empty(source: &EnvSource) -> bool {

@@ -75,7 +75,7 @@ impl Scene {
         }
     }
 
-    /// Ends it: a lab altogether, and of a pair the fault of it because of us.
+    /// Ends it: a lab altogether, and of a pair whatever we have done to it.
     pub(super) async fn end(self, remove: bool) {
         match self.on {
             On::Lab(lab) => lab.stop(remove).await,

@@ -127,7 +127,7 @@ mod tests {
             networks: [(network, mode)].into(),
             others: Mode::Open,
         };
-        // Which fault hit, then: the world's gate to the primary, the gates to the buckets of the
+        // What was hit, then: the world's gate to the primary, the gates to the buckets of the
         // primary and of the secondary.
         type Row<'a> = (&'a [(Side, Disaster)], Rules, Rules, Rules);
         let table: [Row<'_>; 7] = [

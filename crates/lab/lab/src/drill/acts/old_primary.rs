@@ -17,7 +17,7 @@ use crate::workload::lines::stamp;
 const OFFERS: u64 = 3;
 
 impl Play<'_> {
-    /// Ends the fault of the primary, and offers events to every node of it, past its ingress.
+    /// Ends the fault that hit the primary, and offers events to every node of it, past its ingress.
     pub(in crate::drill) async fn old_primary(&mut self) -> Result<(), DrillError> {
         self.clock.begin("the old primary returns", None);
         self.scene.restore().await?;
