@@ -20,5 +20,5 @@ mod machine;
 pub mod promtool;
 mod wait;
 
-pub use machine::{can_isolate, root};
+pub use machine::{can_isolate, is_ci, is_installed, root, skip, skip_even_on_ci};
 pub use wait::{PATIENCE, until, until_ok};

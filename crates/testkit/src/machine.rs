@@ -1,7 +1,7 @@
 //! The machine that a test runs on: the checkout, and what it lets a test do.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The folder of the checkout.
 pub fn root() -> PathBuf {
@@ -10,7 +10,7 @@ pub fn root() -> PathBuf {
 }
 
 /// Whether a test can have these namespaces (flags of `unshare`), and the programs that it needs. Where
-/// not, it says that `what` is left out; with CI set that is a failure.
+/// not, `what` is [skipped](skip).
 pub fn can_isolate(what: &str, namespaces: &[&str], programs: &[&str]) -> bool {
     let mut probe = Command::new("unshare");
     probe.args(namespaces);
@@ -23,10 +23,40 @@ pub fn can_isolate(what: &str, namespaces: &[&str], programs: &[&str]) -> bool {
     if isolates && lacks.is_empty() {
         return true;
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{what} cannot be tried: namespaces {isolates}, absent: {lacks:?}"
-    );
-    eprintln!("SKIPPED: no namespaces for a test (root and `unshare`), or no {lacks:?}");
+    skip(&format!(
+        "{what} cannot be tried: namespaces (root and `unshare`) {isolates}, missing programs {lacks:?}"
+    ));
     false
+}
+
+/// Whether a program is installed, by running it with arguments that make it print its version.
+pub fn is_installed(program: &str, version: &[&str]) -> bool {
+    let ran = Command::new(program)
+        .args(version)
+        .stdin(Stdio::null())
+        .output();
+    ran.is_ok_and(|output| output.status.success())
+}
+
+/// Whether this is CI, where no test may be left out: `CI` is set, and not to nothing.
+pub fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
+/// Reports that a test is left out for want of something, in one line that is the same everywhere.
+///
+/// # Panics
+/// On CI, where a test that is left out would go unnoticed.
+#[track_caller]
+pub fn skip(reason: &str) {
+    assert!(
+        !is_ci(),
+        "{reason}; this is CI, where no test may be left out"
+    );
+    skip_even_on_ci(reason);
+}
+
+/// Reports like [`skip`] a test for which CI need not have what it takes.
+pub fn skip_even_on_ci(reason: &str) {
+    println!("SKIPPED: {reason}");
 }

@@ -142,20 +142,11 @@ pub async fn client_at(path: &Path) -> kube::Client {
     kube::Client::try_from(config).unwrap()
 }
 
-/// Whether the test is to be left out, because `kubectl` is not here. On CI that is a failure.
+/// Whether the test is to be [skipped](crate::skip), because `kubectl` is not installed.
 pub fn no_kubectl() -> bool {
-    let here = std::process::Command::new("kubectl")
-        .args(["version", "--client"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !here {
-        assert!(
-            std::env::var("CI").is_err(),
-            "kubectl is missing, and this is CI, where no test may be left out"
-        );
-        eprintln!("left out: kubectl is not installed");
+    let installed = crate::is_installed("kubectl", &["version", "--client"]);
+    if !installed {
+        crate::skip("kubectl is not installed");
     }
-    !here
+    !installed
 }

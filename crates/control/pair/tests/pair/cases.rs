@@ -1,7 +1,6 @@
 //! The pairs, sides and roles that the tests go through.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use backstay_pair::{Dr, Pair, Side};
 
@@ -63,14 +62,4 @@ pub fn folder() -> PathBuf {
 /// The project's `deploy`.
 pub fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy")
-}
-
-/// Whether a program runs here.
-pub fn is_here(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }

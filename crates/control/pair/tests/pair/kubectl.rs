@@ -18,14 +18,10 @@ struct Region {
 }
 
 impl Region {
-    /// `None` where there is no `kubectl`. On CI that is a failure.
+    /// `None`, the test being skipped, where `kubectl` is not installed.
     async fn start() -> Option<Self> {
-        if !cases::is_here("kubectl", &["version", "--client"]) {
-            assert!(
-                std::env::var("CI").is_err(),
-                "kubectl is missing, and this is CI, where no test may be left out"
-            );
-            eprintln!("left out: kubectl is not installed");
+        if !backstay_testkit::is_installed("kubectl", &["version", "--client"]) {
+            backstay_testkit::skip("kubectl is not installed");
             return None;
         }
         let folder = TempDir::new().unwrap();

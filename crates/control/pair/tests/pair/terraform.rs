@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::cases::{self, Case};
 
-/// Without `terraform`, these tests are left out with a word, on CI too.
+/// Whether these tests are to be skipped, on CI too, because `terraform` is not installed.
 fn no_terraform() -> bool {
-    let missing = !cases::is_here("terraform", &["version"]);
-    if missing {
-        eprintln!("left out: terraform is not installed");
+    let installed = backstay_testkit::is_installed("terraform", &["version"]);
+    if !installed {
+        backstay_testkit::skip_even_on_ci("terraform is not installed");
     }
-    missing
+    !installed
 }
 
 /// A copy of the module, since Terraform writes beside it.

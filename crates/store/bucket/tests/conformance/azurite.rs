@@ -27,7 +27,7 @@ pub struct Azurite {
     http: Client,
 }
 
-/// The Azurite of this test process. `None`, after saying so, if there is none.
+/// The Azurite of this test process. `None`, the test being skipped, if there is none.
 pub fn azurite() -> Option<Arc<Azurite>> {
     static SHARED: Mutex<Weak<Azurite>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap();
@@ -45,14 +45,9 @@ impl Azurite {
             return Some(Self::at(url.trim_end_matches('/').to_owned(), None));
         }
         let Some(program) = program() else {
-            assert!(
-                std::env::var_os("CI").is_none_or(|value| value.is_empty()),
-                "no Azurite, and this is CI, where no test may be left out; run tests/run, which \
-                 starts one"
-            );
-            println!(
-                "SKIPPED: no Azurite. Set BACKSTAY_AZURITE_BLOB to a running one, or install it: \
-                 npm install --prefix target/tools azurite"
+            backstay_testkit::skip(
+                "no Azurite; set BACKSTAY_AZURITE_BLOB to a running one (tests/run starts one), or \
+                 install it: npm install --prefix target/tools azurite",
             );
             return None;
         };

@@ -64,8 +64,8 @@ impl Az {
             Some(az) => az,
             None if Command::new("az").arg("version").output().is_ok() => "az".into(),
             None => {
-                println!(
-                    "skipped: no az; install azure-cli from PyPI and set BACKSTAY_AZ to its az"
+                backstay_testkit::skip_even_on_ci(
+                    "az is not installed; install azure-cli from PyPI and set BACKSTAY_AZ to its az",
                 );
                 return None;
             }
