@@ -1,6 +1,9 @@
 //! What a request is about, as far as all resources have that in common: its path.
 
+use std::borrow::Cow;
+
 use backstay_resource::{ResourceName, Scope};
+use percent_encoding::percent_decode_str;
 
 /// What a path is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,23 +94,9 @@ pub(crate) fn parse(path: &str) -> Option<Path> {
     }))
 }
 
-/// Undoes percent-encoding. What is not encoded well stays as it is, and is then no valid name.
+/// Undoes percent-encoding. What is not encoded well, or not UTF-8, stays as it is: its `%` is what no
+/// name may have, so whoever checks the name refuses it and can show it as it came.
 fn decode(part: &str) -> String {
-    let bytes = part.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = part.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        match hex.and_then(|it| u8::from_str_radix(it, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(decoded).unwrap_or_else(|_| part.to_owned())
+    let decoded = percent_decode_str(part).decode_utf8();
+    decoded.map_or_else(|_| part.to_owned(), Cow::into_owned)
 }

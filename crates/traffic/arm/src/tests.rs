@@ -2,6 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use backstay_resource::body::check_resource_name;
 use proptest::prelude::*;
 
 use super::address::{Path, parse};
@@ -72,6 +73,25 @@ fn what_is_not_below_a_type_is_not_an_address() {
     let below = Address::parse("/subscriptions/s/providers/N/t/Name/Part").unwrap();
     assert_eq!(below.below_in_lower_case(), ["name", "part"]);
     assert_eq!(below.resource_group, None);
+}
+
+#[test]
+fn what_is_not_encoded_well_is_not_a_name() {
+    let name = |encoded: &str| {
+        let address = Address::parse(&format!(
+            "/subscriptions/s/resourceGroups/g/providers/N/t/{encoded}"
+        ));
+        address.unwrap().below.remove(0)
+    };
+    assert_eq!(name("a%20%41%c3%A9"), "a Aé");
+    for encoded in [
+        "%+f", "%", "a%", "%4", "%zz", "%é", "%%34%31", "a%ff", "%C3",
+    ] {
+        let name = name(encoded);
+        let refused = check_resource_name(&name, "profile").unwrap_err();
+        assert_eq!(refused.code, "InvalidResourceName", "{encoded}");
+        assert!(name.contains('%'), "{encoded} became {name}");
+    }
 }
 
 proptest! {

@@ -10,6 +10,8 @@
 //! to build its tree. DNSSEC is not offered.
 
 mod metrics;
+#[cfg(any(test, feature = "oracle"))]
+pub mod oracle;
 pub mod query;
 pub mod rate;
 pub mod respond;

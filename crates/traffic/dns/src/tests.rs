@@ -10,35 +10,11 @@ use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 use proptest::prelude::*;
 
+use super::oracle::{agrees, zone};
 use super::query::{Parsed, Rcode, parse};
 use super::rate::{Rate, Verdict};
 use super::respond::respond_truncated;
-use super::zone::absolute;
 use super::*;
-
-fn zone() -> Zone {
-    let servers = [
-        (
-            "ns1.tm.example".to_owned(),
-            Some("192.0.2.53".parse().unwrap()),
-        ),
-        (
-            "ns2.elsewhere.example".to_owned(),
-            Some("192.0.2.54".parse().unwrap()),
-        ),
-    ];
-    let mut builder = ZoneBuilder::new("TM.example", &servers, 7).unwrap();
-    let v4 = Pointer::Address("192.0.2.1".parse().unwrap());
-    let v6 = Pointer::Address("2001:db8::1".parse().unwrap());
-    let name = Pointer::Name(absolute("west.example.net").unwrap());
-    builder.set("v4", Some((&v4, 60))).unwrap();
-    builder.set("v6", Some((&v6, 0))).unwrap();
-    builder.set("name", Some((&name, 30))).unwrap();
-    builder.set("empty", Some((&Pointer::Nothing, 30))).unwrap();
-    builder.set("gone", Some((&v4, 60))).unwrap();
-    builder.set("gone", None).unwrap();
-    builder.build().unwrap()
-}
 
 fn query(name: &str, kind: RecordType) -> Message {
     let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
@@ -345,36 +321,6 @@ fn a_million_sources_need_no_more_memory() {
         rate.ask(v6, u64::from(number % 1000));
     }
     assert_eq!(rate.ask("203.0.113.9".parse().unwrap(), 0), Verdict::Answer);
-}
-
-/// What hickory-proto reads as a query for one question, we read as the same, and what we answer
-/// it reads as an answer to that.
-fn agrees(zone: &Zone, bytes: &[u8], out: &mut Vec<u8>) {
-    for transport in [Transport::Udp, Transport::Tcp] {
-        let code = respond(zone, bytes, transport, out);
-        assert_eq!(code.is_some(), !out.is_empty());
-        if transport == Transport::Udp {
-            assert!(out.len() <= UDP_SIZE);
-        }
-        if code.is_some() {
-            let response = Message::from_vec(out)
-                .unwrap_or_else(|error| panic!("{error}: {out:02x?} for {bytes:02x?}"));
-            assert_eq!(response.metadata.message_type, MessageType::Response);
-            assert_eq!(&out[..2], &bytes[..2]);
-        }
-    }
-    let Parsed::Query(ours) = parse(bytes) else {
-        return;
-    };
-    let Ok(theirs) = Message::from_vec(bytes) else {
-        return;
-    };
-    let question = &theirs.queries[0];
-    assert_eq!(u16::from(question.query_type()), ours.qtype);
-    assert_eq!(
-        question.name().to_lowercase().to_bytes().unwrap(),
-        ours.name()
-    );
 }
 
 /// A fuzz loop over mutated queries and over noise. A second here; as long as

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_report::with_causes;
 use chrono::Utc;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
@@ -138,7 +139,7 @@ fn new_client() -> Result<Client, String> {
         );
         builder().tls_certs_only([]).build()
     });
-    built.map_err(|error| reason(&error))
+    built.map_err(|error| with_causes(&error))
 }
 
 async fn call(client: &Client, notification: &Notification) -> Outcome {
@@ -149,7 +150,7 @@ async fn call(client: &Client, notification: &Notification) -> Outcome {
     match request.send().await {
         Ok(response) => judge(response.status()),
         // The URL may hold a credential.
-        Err(error) => Outcome::Again(reason(&error.without_url())),
+        Err(error) => Outcome::Again(with_causes(&error.without_url())),
     }
 }
 
@@ -163,13 +164,5 @@ fn judge(status: StatusCode) -> Outcome {
     }
 }
 
-/// An error with what caused it.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
+#[cfg(test)]
+mod tests;
