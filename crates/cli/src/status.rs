@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use backstay_failover::observation::Side;
 use backstay_failover::verdict::{Demand, Endpoint, State};
+use backstay_pair::Side;
 use backstay_watch::{Picture, Watcher};
 
 use crate::args::{Output, StatusFlags};

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 
 use backstay_traffic::{
-    Addresses, Api, Limits, NameServer, TrafficConfig, TrafficError, TrafficManager,
+    Addresses, Api, MonitorLimits, NameServer, TrafficConfig, TrafficError, TrafficManager,
 };
 
 use crate::args::{Output, TrafficFlags};
@@ -114,9 +114,9 @@ fn config(flags: &TrafficFlags) -> TrafficConfig {
         quorum: flags.quorum,
         max_probes: usize::try_from(flags.max_probes).unwrap_or(usize::MAX),
         limits: if flags.any_interval {
-            Limits::Lab
+            MonitorLimits::Lab
         } else {
-            Limits::Azure
+            MonitorLimits::Azure
         },
     }
 }

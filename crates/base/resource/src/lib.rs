@@ -8,8 +8,10 @@
 pub mod body;
 mod id;
 mod name;
+mod settings;
 pub mod text;
 
 pub use body::Invalid;
 pub use id::{NotAnId, ResourceId};
 pub use name::{ResourceName, ResourceType, Scope};
+pub use settings::{MonitorLimits, Switch};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backstay_retry::{Classify as _, Unwarranted};
 
-use crate::{CloudError, Denied, EndpointStatus, IdentityError, NotAnId, ResourceId};
+use crate::{CloudError, Denied, IdentityError, NotAnId, ResourceId, Switch};
 
 /// Why a call was not carried out. Every error names the resource.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +108,9 @@ pub enum AzureError {
         /// What.
         resource: ResourceId,
         /// As it should be.
-        wanted: EndpointStatus,
+        wanted: Switch,
         /// As it was read last.
-        found: EndpointStatus,
+        found: Switch,
     },
     /// A name that cannot be part of an id.
     #[error(transparent)]

@@ -38,7 +38,7 @@ mod tenant;
 mod traffic_manager;
 
 pub use alerts::{AlertState, FiredAlert, MetricAlert, MonitorCondition};
-pub use backstay_resource::{NotAnId, ResourceId};
+pub use backstay_resource::{NotAnId, ResourceId, Switch};
 pub use client::Client;
 pub use cloud::{Cloud, CloudError};
 pub use environment::Environment;
@@ -48,6 +48,4 @@ pub use identity::{Identity, IdentityError, SourceName};
 pub use notifications::{ActionGroup, TestNotification, TestStatus, Told};
 pub use storage::AccountKey;
 pub use tenant::{SigningKey, Tenant, TenantError};
-pub use traffic_manager::{
-    ETag, Endpoint, EndpointMonitorStatus, EndpointStatus, MonitorConfig, Profile,
-};
+pub use traffic_manager::{ETag, Endpoint, Profile, ReportedMonitor, ReportedMonitorStatus};

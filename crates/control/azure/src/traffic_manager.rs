@@ -2,16 +2,14 @@
 //!
 //! Source: <https://learn.microsoft.com/rest/api/trafficmanager/> (api-version 2022-04-01).
 
-use std::fmt;
-
 use backstay_retry::Deadline;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::{Call, Got};
-use crate::{AzureError, Client, NotAnId, ResourceId};
+use crate::{AzureError, Client, NotAnId, ResourceId, Switch};
 
 const VERSION: &str = "2022-04-01";
 
@@ -30,27 +28,9 @@ impl ETag {
     }
 }
 
-/// Whether an endpoint may be answered with at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub enum EndpointStatus {
-    /// It may, if it is healthy.
-    Enabled,
-    /// It is never.
-    Disabled,
-}
-
-impl fmt::Display for EndpointStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-        })
-    }
-}
-
-/// What probing says of an endpoint. A value that is new to us is [`Self::Unknown`].
+/// What the API says that probing has found of an endpoint. A value that is new to us is [`Self::Unknown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum EndpointMonitorStatus {
+pub enum ReportedMonitorStatus {
     /// Not probed yet.
     CheckingEndpoint,
     /// Healthy.
@@ -77,9 +57,9 @@ pub struct Endpoint {
     /// Its id.
     pub id: ResourceId,
     /// Whether it may be answered with.
-    pub status: EndpointStatus,
+    pub status: Switch,
     /// What probing says.
-    pub monitor_status: EndpointMonitorStatus,
+    pub monitor_status: ReportedMonitorStatus,
     /// Where it points.
     pub target: String,
     /// Its place in the order; 1 is first.
@@ -88,10 +68,11 @@ pub struct Endpoint {
     pub etag: Option<ETag>,
 }
 
-/// How a profile's endpoints are probed.
+/// How a profile's endpoints are probed, as the API says it. What is new to us, or missing, is let
+/// through: this is judged, and not probed by.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MonitorConfig {
+pub struct ReportedMonitor {
     /// `HTTP`, `HTTPS` or `TCP`.
     pub protocol: String,
     /// The port.
@@ -112,7 +93,7 @@ pub struct Profile {
     /// Its id.
     pub id: ResourceId,
     /// Whether its name is answered.
-    pub status: EndpointStatus,
+    pub status: Switch,
     /// Its name in DNS.
     pub fqdn: String,
     /// Seconds for which an answer may be kept.
@@ -120,7 +101,7 @@ pub struct Profile {
     /// `Priority` is the one that a pair needs.
     pub routing_method: String,
     /// How endpoints are probed.
-    pub monitor: MonitorConfig,
+    pub monitor: ReportedMonitor,
     /// The endpoints.
     pub endpoints: Vec<Endpoint>,
     /// The state that was read.
@@ -137,9 +118,9 @@ struct WireEndpoint {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireEndpointProperties {
-    endpoint_status: EndpointStatus,
+    endpoint_status: Switch,
     #[serde(default)]
-    endpoint_monitor_status: EndpointMonitorStatus,
+    endpoint_monitor_status: ReportedMonitorStatus,
     target: Option<String>,
     priority: Option<u32>,
 }
@@ -152,10 +133,10 @@ struct WireProfile {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireProfileProperties {
-    profile_status: EndpointStatus,
+    profile_status: Switch,
     traffic_routing_method: String,
     dns_config: WireDns,
-    monitor_config: MonitorConfig,
+    monitor_config: ReportedMonitor,
     #[serde(default)]
     endpoints: Vec<WireEndpoint>,
 }
@@ -250,7 +231,7 @@ impl Client {
     pub async fn set_endpoint_status(
         &self,
         id: &ResourceId,
-        status: EndpointStatus,
+        status: Switch,
         if_match: Option<&ETag>,
         deadline: Deadline,
     ) -> Result<Endpoint, AzureError> {
@@ -285,7 +266,7 @@ impl Client {
     pub async fn hold_endpoint_status(
         &self,
         id: &ResourceId,
-        wanted: EndpointStatus,
+        wanted: Switch,
         deadline: Deadline,
     ) -> Result<Endpoint, AzureError> {
         let mut found = None;
@@ -307,8 +288,8 @@ impl Client {
     async fn hold(
         &self,
         id: &ResourceId,
-        wanted: EndpointStatus,
-        found: &mut Option<EndpointStatus>,
+        wanted: Switch,
+        found: &mut Option<Switch>,
         deadline: Deadline,
     ) -> Result<Endpoint, AzureError> {
         let mut rounds: u32 = 0;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use backstay_kinds::HUMIO_CLUSTER;
 use backstay_report::Cause;
 use backstay_retry::Deadline;
 use kube::api::{Patch, PatchParams};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use crate::merge;
 use crate::{ClusterError, Region};
 
-const CLUSTERS: &str = "humioclusters.core.humio.com";
+const CLUSTERS: &str = HUMIO_CLUSTER.resource;
 
 /// What of a HumioCluster does not have the form that it has to have. Without values: some are
 /// credentials.
@@ -132,7 +133,11 @@ fn variables<V: DeserializeOwned>(pointer: &str, list: &[Value]) -> Result<Vec<V
 
 impl Region {
     fn humio(&self) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("core.humio.com", "v1alpha1", "HumioCluster");
+        let kind = GroupVersionKind::gvk(
+            HUMIO_CLUSTER.group,
+            HUMIO_CLUSTER.version,
+            HUMIO_CLUSTER.kind,
+        );
         let resource = ApiResource::from_gvk(&kind);
         Api::namespaced_with(self.client(), self.namespace(), &resource)
     }

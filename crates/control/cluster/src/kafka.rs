@@ -1,5 +1,6 @@
 //! Kafka, as strimzi-cluster-operator shows it.
 
+use backstay_kinds::{KAFKA, STRIMZI_VERSIONS};
 use backstay_report::excerpt;
 use backstay_retry::Deadline;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -8,10 +9,7 @@ use serde_json::Value;
 
 use crate::{ClusterError, Region};
 
-const KAFKAS: &str = "kafkas.kafka.strimzi.io";
-/// The versions of Strimzi's API: up to 0.51 it has the first one, since 0.49 the second
-/// (<https://github.com/strimzi/strimzi-kafka-operator/releases/tag/1.0.0>).
-pub(crate) const VERSIONS: [&str; 2] = ["v1beta2", "v1"];
+const KAFKAS: &str = KAFKA.resource;
 
 /// A Kafka as a failover sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +51,8 @@ impl Region {
     /// # Errors
     /// See [`ClusterError`].
     pub async fn kafka(&self, name: &str, deadline: Deadline) -> Result<Kafka, ClusterError> {
-        let [old, new] = VERSIONS.map(|version| {
-            let kind = GroupVersionKind::gvk("kafka.strimzi.io", version, "Kafka");
+        let [old, new] = STRIMZI_VERSIONS.map(|version| {
+            let kind = GroupVersionKind::gvk(KAFKA.group, version, KAFKA.kind);
             let resource = ApiResource::from_gvk(&kind);
             Api::<DynamicObject>::namespaced_with(self.client(), self.namespace(), &resource)
         });

@@ -2,6 +2,7 @@
 //! strimzi-cluster-operator makes its pods. A standby that is cleaned loses both, so that its Kafka
 //! starts over.
 
+use backstay_kinds::{STRIMZI_POD_SET, STRIMZI_VERSIONS};
 use backstay_retry::Deadline;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
@@ -9,11 +10,10 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::kafka::VERSIONS;
 use crate::{ClusterError, Region};
 
 const CLAIMS: &str = "persistentvolumeclaims";
-const POD_SETS: &str = "strimzipodsets.core.strimzi.io";
+const POD_SETS: &str = STRIMZI_POD_SET.resource;
 
 impl Region {
     /// The names of the PersistentVolumeClaims with these labels (`strimzi.io/cluster`), also of those
@@ -54,7 +54,7 @@ impl Region {
         selector: &str,
         deadline: Deadline,
     ) -> Result<Vec<String>, ClusterError> {
-        let [old, new] = VERSIONS.map(|version| self.pod_set_api(version));
+        let [old, new] = STRIMZI_VERSIONS.map(|version| self.pod_set_api(version));
         match self.names(&old, POD_SETS, selector, deadline).await {
             Err(ClusterError::NotFound { .. }) => {
                 self.names(&new, POD_SETS, selector, deadline).await
@@ -73,7 +73,7 @@ impl Region {
         selector: &str,
         deadline: Deadline,
     ) -> Result<usize, ClusterError> {
-        let [old, new] = VERSIONS.map(|version| self.pod_set_api(version));
+        let [old, new] = STRIMZI_VERSIONS.map(|version| self.pod_set_api(version));
         let deleted = self.delete_all(&old, POD_SETS, selector, None, deadline);
         match deleted.await {
             Err(ClusterError::NotFound { .. }) => {
@@ -85,7 +85,7 @@ impl Region {
     }
 
     fn pod_set_api(&self, version: &str) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("core.strimzi.io", version, "StrimziPodSet");
+        let kind = GroupVersionKind::gvk(STRIMZI_POD_SET.group, version, STRIMZI_POD_SET.kind);
         let resource = ApiResource::from_gvk(&kind);
         Api::namespaced_with(self.client(), self.namespace(), &resource)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backstay_kinds::LEASE;
 use backstay_retry::Deadline;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::election::{Election, Moment, Record, Step};
 use crate::{ClusterError, Region};
 
-pub(crate) const LEASES: &str = "leases.coordination.k8s.io";
+pub(crate) const LEASES: &str = LEASE.resource;
 /// So often someone else may come first before we say so.
 const ROUNDS: usize = 5;
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use backstay_kinds::label;
 use backstay_retry::Deadline;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1;
@@ -163,13 +164,13 @@ impl Region {
         let mut secrets = Vec::with_capacity(read.items.len());
         for object in &read.items {
             let secret = self.secret_of(object)?;
-            let label = |key: &str| object.labels().get(key).cloned().unwrap_or_default();
+            let value = |key: &str| object.labels().get(key).cloned().unwrap_or_default();
             let annotations = object.annotations();
             secrets.push(TlsSecret {
                 uid: object.uid().unwrap_or_default(),
                 version: object.resource_version().unwrap_or_default(),
-                managed_by: label("app.kubernetes.io/managed-by"),
-                instance: label("app.kubernetes.io/instance"),
+                managed_by: value(label::MANAGED_BY),
+                instance: value(label::INSTANCE),
                 issuer: annotations
                     .get("cert-manager.io/issuer-name")
                     .cloned()

@@ -5,10 +5,12 @@
 
 use std::future::Future;
 
+use backstay_pair::Side;
+
 use crate::act::{Fact, Facts, Step};
 use crate::lock::Lease;
 use crate::marks::{Persist, Reading, Revision};
-use crate::observation::{Known, Observation, OurSide, Side};
+use crate::observation::{Known, Observation, OurSide};
 use crate::verdict::Endpoint;
 
 /// How a conditional write ended.

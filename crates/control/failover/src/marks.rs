@@ -11,20 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Epoch;
 
-/// The holdoff's start. In the source too.
-pub const DEGRADED_SINCE: &str = "logscale.dr/degraded-since-epoch";
-/// When somebody last looked and saw the primary down, while the holdoff runs.
-pub const SEEN_DOWN: &str = "logscale.dr/last-seen-down-epoch";
-/// When somebody last contradicted a holdoff, having seen the primary answer.
-pub const ANSWERED: &str = "logscale.dr/last-answered-epoch";
-/// Since when the primary has not answered for long without a break.
-pub const UNSTABLE_SINCE: &str = "logscale.dr/unstable-since-epoch";
-/// When the last failover began. In the siblings too.
-pub const LAST_FAILOVER: &str = "logscale.dr/last-failover-epoch";
-/// An operator's word that nothing be done; the value is the reason.
-pub const PAUSED: &str = "logscale.dr/paused";
-/// The run that is under way or was the last.
-pub const RUN: &str = "logscale.dr/failover-run";
+pub use backstay_kinds::annotation::{
+    ANSWERED, DEGRADED_SINCE, FAILOVER_RUN as RUN, LAST_FAILOVER, PAUSED, SEEN_DOWN, UNSTABLE_SINCE,
+};
 
 /// A `resourceVersion`: opaque, only equal or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -8,16 +8,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of the two regions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    /// The region that is served first.
-    Primary,
-    /// The region that stands by.
-    Secondary,
-}
-
 /// What could be read, or why it could not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -37,12 +37,13 @@ mod taken;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use backstay_pair::Side;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Aged, Epoch};
 use crate::lock::Lock;
 use crate::marks::{LAST_FAILOVER, Marks, Persist, RUN, Reading, Revision, Stage};
-use crate::observation::{self, Known, Observation, OurSide, Side, View};
+use crate::observation::{self, Known, Observation, OurSide, View};
 use crate::reason::{self, Code, Reason};
 use crate::settings::Settings;
 

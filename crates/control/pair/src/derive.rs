@@ -4,17 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
+use backstay_kinds::label;
 use serde::Serialize;
 
 use crate::environment::EnvVar;
 use crate::error::PairError;
 use crate::pair::{Pair, Place, Region, Storage};
 use crate::role::{Dr, Side};
-
-/// The label by which a service finds one pool's pods; the operator sets it.
-const POOL_LABEL: &str = "humio.com/node-pool";
-/// The label that every pod of a cluster has, with its value.
-const ANY_POD: (&str, &str) = ("app.kubernetes.io/name", "humio");
 
 /// Everything that a region is told in its role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -326,12 +322,12 @@ fn pools(region: &Region) -> Vec<NodePool> {
 fn selectors(pair: &Pair, pools: &[NodePool], dedicated: bool) -> Selectors {
     let selector = |name: &str| {
         let (label, value) = if !dedicated {
-            (ANY_POD.0, ANY_POD.1.to_owned())
+            (label::HUMIO.0, label::HUMIO.1.to_owned())
         } else if pools.iter().any(|pool| pool.name == name) {
-            (POOL_LABEL, format!("{}-{name}", pair.cluster))
+            (label::NODE_POOL, format!("{}-{name}", pair.cluster))
         } else {
             // A selector for a pool that is not there would answer 503 for ever.
-            (POOL_LABEL, pair.cluster.clone())
+            (label::NODE_POOL, pair.cluster.clone())
         };
         BTreeMap::from([(label.to_owned(), value)])
     };

@@ -4,6 +4,7 @@
 //! The Deployments are those of the lab, whose operators and ingress are Backstay's own. A cluster
 //! of AKS has the real ones, from their own charts; it takes HumioCluster, Services and Ingress.
 
+use backstay_kinds::{HUMIO_CLUSTER, KAFKA};
 use serde_json::{Map, Value, json};
 
 use crate::derive::{Derived, NodePool};
@@ -11,10 +12,8 @@ use crate::environment::EnvVar;
 use crate::pair::{Pair, Region};
 use crate::role::Side;
 
-/// The Deployment whose replicas decide whether a standby sleeps.
-pub const HUMIO_OPERATOR: &str = "humio-operator";
-/// The Deployment of Kafka's operator.
-pub const STRIMZI_OPERATOR: &str = "strimzi-cluster-operator";
+pub use backstay_kinds::{HUMIO_OPERATOR, STRIMZI_OPERATOR};
+
 /// The Deployment of the ingress.
 pub const INGRESS_CONTROLLER: &str = "ingress-nginx-controller";
 
@@ -134,8 +133,8 @@ fn deployment(namespace: &str, name: &str, replicas: u32, container: Value) -> V
 
 fn kafka(pair: &Pair, derived: &Derived) -> Value {
     json!({
-        "apiVersion": "kafka.strimzi.io/v1beta2",
-        "kind": "Kafka",
+        "apiVersion": KAFKA.api_version,
+        "kind": KAFKA.kind,
         "metadata": { "name": pair.cluster, "namespace": pair.namespace },
         "spec": {
             "kafka": {
@@ -169,8 +168,8 @@ fn humio_cluster(pair: &Pair, region: &Region, derived: &Derived) -> Value {
         })
     };
     json!({
-        "apiVersion": "core.humio.com/v1alpha1",
-        "kind": "HumioCluster",
+        "apiVersion": HUMIO_CLUSTER.api_version,
+        "kind": HUMIO_CLUSTER.kind,
         "metadata": { "name": pair.cluster, "namespace": pair.namespace },
         "spec": {
             "image": image,

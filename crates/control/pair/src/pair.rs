@@ -6,6 +6,8 @@ mod read;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub use backstay_resource::MonitorLimits;
+
 /// Two regions of which one can go on for the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -141,7 +143,7 @@ pub struct TrafficManager {
     /// The secondary's endpoint.
     pub secondary_endpoint: String,
     /// Whose limits the times below keep to.
-    pub limits: Limits,
+    pub limits: MonitorLimits,
     /// Seconds between two probes.
     pub interval: u32,
     /// Seconds after which a probe has failed.
@@ -162,15 +164,6 @@ pub struct TrafficManager {
     pub alert_name: String,
     /// What the alert calls.
     pub action_group: String,
-}
-
-/// Which times a traffic manager takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limits {
-    /// Azure's: an interval of 30 or 10 seconds, a timeout of 5 to 10 or 5 to 9.
-    Azure,
-    /// Any whole seconds, for drills.
-    Lab,
 }
 
 /// How an endpoint is probed.

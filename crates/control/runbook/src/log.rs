@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backstay_cluster::{ClusterError, Recorded, Region};
+use backstay_kinds::label;
 use backstay_retry::{Deadline, Warrant};
 use tokio::time::sleep;
 
@@ -16,8 +17,6 @@ use crate::engine::{self, LogError};
 use crate::lock::{Held, NotHeld};
 use crate::record::Record;
 
-/// What marks a run.
-const LABEL: &str = "logscale.dr/run";
 /// Runs that are kept; older ones that are over are deleted when one begins.
 const KEPT: usize = 10;
 /// Longest wait for one call.
@@ -73,7 +72,7 @@ impl Runs {
     /// See [`RunError`].
     pub async fn list(&self) -> Result<Vec<Record>, RunError> {
         let mut all = Vec::new();
-        for found in self.region.records(LABEL, Self::soon()).await? {
+        for found in self.region.records(label::RUN, Self::soon()).await? {
             all.push(read(&found.name, &found.text)?);
         }
         all.sort_by(|a: &Record, b| (b.began_ms, &b.run).cmp(&(a.began_ms, &a.run)));
@@ -146,9 +145,9 @@ impl engine::Log for RunLog {
             serde_json::to_string(record).map_err(|error| LogError::Unwritten(error.into()))?;
         let name = name_of(&record.run);
         let labels = BTreeMap::from([
-            ("app.kubernetes.io/managed-by", "backstay"),
-            ("app.kubernetes.io/component", record.command.as_str()),
-            (LABEL, "true"),
+            (label::MANAGED_BY, "backstay"),
+            (label::COMPONENT, record.command.as_str()),
+            (label::RUN, "true"),
         ]);
         let until = Deadline::after(PATIENCE);
         let mut unknown = false;

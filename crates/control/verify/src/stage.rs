@@ -11,6 +11,7 @@ use backstay_cluster::{Access, Region};
 use backstay_global::recovery::{LoadOptions, Loaded, RecoverFrom, load};
 use backstay_global::{Event, Host, Repository, Segment, SegmentId, snapshot};
 use backstay_journal::{CommitOptions, Reading, StreamId, WriterId};
+use backstay_kinds::{HUMIO_CLUSTER, KAFKA};
 use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
 use backstay_pair::{EnvVar, Manifest, Pair, Place, Side, derive, manifests};
 use bytes::Bytes;
@@ -116,7 +117,7 @@ impl Cluster {
         let condition = json!({ "type": "Ready", "status": "True" });
         let status = json!({ "status": { "conditions": [condition] } });
         let document = json!({
-            "apiVersion": "kafka.strimzi.io/v1beta2", "kind": "Kafka",
+            "apiVersion": KAFKA.api_version, "kind": KAFKA.kind,
             "metadata": { "namespace": pair.namespace },
         });
         let api = self.api(&document);
@@ -143,7 +144,7 @@ impl Cluster {
     /// The HumioCluster's own variables.
     pub(crate) async fn declare(&self, pair: &Pair, variables: &[EnvVar]) {
         let patch = json!({ "spec": { "environmentVariables": variables } });
-        let kind = ("core.humio.com/v1alpha1", "HumioCluster");
+        let kind = (HUMIO_CLUSTER.api_version, HUMIO_CLUSTER.kind);
         self.patch(kind, &pair.cluster, patch).await;
     }
 

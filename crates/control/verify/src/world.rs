@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backstay_azure::{Client, NotAnId, ResourceId, SetUpError};
 use backstay_cluster::{Access, ClusterError, Region, Secret, Service};
+use backstay_kinds::{HUMIO_CLUSTER, KAFKA, LEASE};
 use backstay_pair::{Derived, EnvVar, HUMIO_OPERATOR, Pair, Side};
 use backstay_retry::{Deadline, Policy};
 use futures::future::OptionFuture;
@@ -223,14 +224,14 @@ pub(crate) async fn traffic(
 /// role may be restricted to it.
 fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, String)> {
     const DEPLOYMENTS: &str = "deployments.apps";
-    const LEASES: &str = "leases.coordination.k8s.io";
+    const LEASES: &str = LEASE.resource;
     let operator = || HUMIO_OPERATOR.to_owned();
     let any = String::new;
     let mut needed = vec![
         ("get", DEPLOYMENTS, operator()),
         ("patch", DEPLOYMENTS, operator()),
         ("patch", "deployments.apps/scale", operator()),
-        ("get", "humioclusters.core.humio.com", pair.cluster.clone()),
+        ("get", HUMIO_CLUSTER.resource, pair.cluster.clone()),
         ("get", LEASES, any()),
         ("create", LEASES, any()),
         ("patch", LEASES, any()),
@@ -244,7 +245,7 @@ fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, St
     let secrets = derived.secrets.iter();
     needed.extend(secrets.map(|it| ("get", "secrets", it.name.clone())));
     if derived.kafka_replicas > 0 {
-        needed.push(("get", "kafkas.kafka.strimzi.io", pair.cluster.clone()));
+        needed.push(("get", KAFKA.resource, pair.cluster.clone()));
     }
     needed
 }

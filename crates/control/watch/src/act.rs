@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use backstay_azure::{AzureError, EndpointStatus};
+use backstay_azure::{AzureError, Switch};
 use backstay_cluster::loader::Stage;
 use backstay_cluster::{ClusterError, Pod, Region};
 use backstay_failover::act::{Fact, Facts, Step};
 use backstay_failover::edge::{Act, Traffic as _};
-use backstay_failover::observation::{self, Known};
+use backstay_failover::observation::Known;
 use backstay_pair::Side;
 use backstay_probe::Outcome;
 use backstay_retry::Deadline;
@@ -58,10 +58,10 @@ fn failpoints(step: Step) -> Option<(&'static str, &'static str)> {
 impl World {
     /// Whether the standby's nodes have recovered: by their log; or, where a pod has been started
     /// again since and its log says nothing, by the term that only a recovery begins.
-    fn recovered(&self, pods: &[Pod], term: &Known<observation::Side>) -> bool {
+    fn recovered(&self, pods: &[Pod], term: &Known<Side>) -> bool {
         let recovery = self.recoveries.follow(pods);
         let again = recovery.own_snapshot().is_some() && pods.iter().any(|pod| pod.ready);
-        let begun = *term == Known::Is(observation::Side::Secondary);
+        let begun = *term == Known::Is(Side::Secondary);
         recovery.stage() == Stage::Patched || (again && begun)
     }
 
@@ -120,7 +120,7 @@ impl Act for World {
         let pods = pods.unwrap_or_default();
         // While the primary holds the term, nothing of this run has recovered or sealed it, whatever
         // the log of a pod from an earlier one says.
-        let earlier = term == Known::Is(observation::Side::Primary);
+        let earlier = term == Known::Is(Side::Primary);
         let recovered = !earlier && self.recovered(&pods, &term);
         // The recovery's own lines say that it has sealed: it does not get there without.
         let sealed = !earlier && (self.journals.sealed() || recovered);
@@ -132,7 +132,7 @@ impl Act for World {
             (Step::Seal, sealed),
             (
                 Step::Disable,
-                disabled.is_ok_and(|it| it.status == EndpointStatus::Disabled),
+                disabled.is_ok_and(|it| it.status == Switch::Disabled),
             ),
             (Step::CleanSecrets, stale.is_ok_and(|it| it.is_empty())),
             (Step::Operator, operator.is_ok_and(|it| it.replicas >= 1)),

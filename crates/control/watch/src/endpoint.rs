@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use backstay_azure::{AzureError, Client, EndpointStatus};
+use backstay_azure::{AzureError, Client, Switch};
 use backstay_failover::edge::Traffic;
-use backstay_failover::observation::{Known, Side};
+use backstay_failover::observation::Known;
 use backstay_failover::verdict::Endpoint;
 use backstay_names::NameError;
+use backstay_pair::Side;
 use backstay_retry::Deadline;
 
 use crate::world::World;
@@ -27,9 +28,7 @@ impl Traffic for World {
 /// Whether an endpoint is switched on, by what was read of it.
 pub(crate) fn switched(read: &Result<backstay_azure::Endpoint, AzureError>) -> Known<Endpoint> {
     match read {
-        Ok(endpoint) if endpoint.status == EndpointStatus::Disabled => {
-            Known::Is(Endpoint::Disabled)
-        }
+        Ok(endpoint) if endpoint.status == Switch::Disabled => Known::Is(Endpoint::Disabled),
         Ok(_) => Known::Is(Endpoint::Enabled),
         Err(error) => Known::Unknown(error.to_string()),
     }
@@ -44,7 +43,7 @@ impl World {
     ) -> Result<(), AzureError> {
         let endpoint = &self.primary_endpoint;
         azure
-            .hold_endpoint_status(endpoint, EndpointStatus::Disabled, deadline)
+            .hold_endpoint_status(endpoint, Switch::Disabled, deadline)
             .await
             .map(drop)
     }
@@ -62,10 +61,7 @@ impl World {
     ///
     /// # Errors
     /// When nobody says.
-    pub async fn region_addresses(
-        &self,
-        side: backstay_pair::Side,
-    ) -> Result<BTreeSet<IpAddr>, NameError> {
+    pub async fn region_addresses(&self, side: Side) -> Result<BTreeSet<IpAddr>, NameError> {
         let target = &self.pair.region(side).endpoint_target;
         if let Ok(address) = target.parse() {
             return Ok(BTreeSet::from([address]));

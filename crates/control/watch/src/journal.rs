@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstay_bucket::{Bucket, Role};
 use backstay_cluster::{ClusterError, Region};
 use backstay_failover::act::Barrier;
-use backstay_failover::observation::{self, Known};
+use backstay_failover::observation::Known;
 use backstay_global::identity::{self, IdentityError};
 use backstay_global::recovery::LoadError;
 use backstay_global::recovery::outside::{Holder, HolderWatch, end_source};
@@ -136,7 +136,7 @@ impl Journals {
     }
 
     /// Who holds the term of the primary's journal.
-    pub(crate) async fn term(&self) -> Known<observation::Side> {
+    pub(crate) async fn term(&self) -> Known<Side> {
         let held = match self.held(Side::Primary).await {
             Ok(held) => held,
             Err(error) => return Known::Unknown(error.to_string()),
@@ -148,9 +148,9 @@ impl Journals {
             Held::By(Side::Primary) => {
                 // It has gone on since, in a term of its own: what was sealed before is history.
                 self.sealed.store(false, Ordering::Release);
-                Known::Is(observation::Side::Primary)
+                Known::Is(Side::Primary)
             }
-            Held::By(Side::Secondary) => Known::Is(observation::Side::Secondary),
+            Held::By(Side::Secondary) => Known::Is(Side::Secondary),
             Held::Stranger { cluster_id, term } => Known::Unknown(format!(
                 "cluster {cluster_id} has begun term {term} in the primary's journal, and it is \
                  neither of the two"

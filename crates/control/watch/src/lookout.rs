@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use backstay_azure::{AzureError, Endpoint, EndpointMonitorStatus, EndpointStatus};
+use backstay_azure::{AzureError, Endpoint, ReportedMonitorStatus, Switch};
 use backstay_failover::edge::LookOut;
 use backstay_failover::observation::{Control, Observation, OurSide, Ours, Saw};
 use backstay_pair::{Pair, Protocol, Side};
@@ -75,17 +75,17 @@ fn seen(outcome: &Outcome) -> Saw {
 /// What the traffic manager's word is to a vantage point; nothing, where it does not look.
 fn monitored(read: &Result<Endpoint, AzureError>) -> Option<Saw> {
     match read {
-        Ok(endpoint) if endpoint.status == EndpointStatus::Disabled => None,
+        Ok(endpoint) if endpoint.status == Switch::Disabled => None,
         Ok(endpoint) => match endpoint.monitor_status {
-            EndpointMonitorStatus::Online | EndpointMonitorStatus::CheckingEndpoint => {
+            ReportedMonitorStatus::Online | ReportedMonitorStatus::CheckingEndpoint => {
                 Some(Saw::StillTrusted)
             }
-            EndpointMonitorStatus::Degraded => Some(Saw::GivenUp),
-            EndpointMonitorStatus::Disabled
-            | EndpointMonitorStatus::Inactive
-            | EndpointMonitorStatus::Stopped
-            | EndpointMonitorStatus::Unmonitored
-            | EndpointMonitorStatus::Unknown => None,
+            ReportedMonitorStatus::Degraded => Some(Saw::GivenUp),
+            ReportedMonitorStatus::Disabled
+            | ReportedMonitorStatus::Inactive
+            | ReportedMonitorStatus::Stopped
+            | ReportedMonitorStatus::Unmonitored
+            | ReportedMonitorStatus::Unknown => None,
         },
         Err(
             AzureError::Identity { .. }

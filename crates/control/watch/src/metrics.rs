@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use backstay_failover::observation::Side;
 use backstay_failover::verdict::{Endpoint, State};
+use backstay_pair::Side;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

@@ -7,9 +7,10 @@ use backstay_failover::act::{Facts, PendingFailure, Plan, Step};
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::Lock;
 use backstay_failover::marks::{Run, Stage};
-use backstay_failover::observation::{Known, Observation, Side};
+use backstay_failover::observation::{Known, Observation};
 use backstay_failover::reason::Reason;
 use backstay_failover::verdict::{Decision, Endpoint, Look, State};
+use backstay_pair::Side;
 use serde::{Deserialize, Serialize};
 
 use crate::degraded::Degraded;

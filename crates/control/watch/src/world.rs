@@ -10,6 +10,7 @@ use backstay_failover::lock::LEASE;
 use backstay_failover::observation::Known;
 use backstay_failover::settings::Settings;
 use backstay_failover::verdict::Endpoint;
+use backstay_kinds::label;
 use backstay_names::Names;
 use backstay_pair::{Pair, Side};
 use backstay_probe::{Outcome, Prober, Spec};
@@ -239,7 +240,9 @@ impl World {
     /// The label selector of a region's nodes.
     pub fn nodes(&self) -> String {
         format!(
-            "app.kubernetes.io/name=humio,app.kubernetes.io/instance={}",
+            "{},{}={}",
+            label::HUMIO_SELECTOR,
+            label::INSTANCE,
             self.pair.cluster
         )
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
+use backstay_kinds::{HUMIO_CLUSTER, KAFKA, LEASE, STRIMZI_POD_SET};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngExt as _;
@@ -89,11 +90,11 @@ impl Role {
                 EVERYTHING,
                 &[
                     "apps",
-                    "coordination.k8s.io",
+                    LEASE.group,
                     "discovery.k8s.io",
-                    "core.humio.com",
-                    "kafka.strimzi.io",
-                    "core.strimzi.io",
+                    HUMIO_CLUSTER.group,
+                    KAFKA.group,
+                    STRIMZI_POD_SET.group,
                 ],
                 EVERYTHING,
             ),
@@ -110,11 +111,11 @@ impl Role {
                 &["apps"],
                 &["deployments", "deployments/scale"],
             ),
-            rule(READ, &["core.humio.com"], &["humioclusters"]),
+            rule(READ, &[HUMIO_CLUSTER.group], &[HUMIO_CLUSTER.plural]),
             rule(
                 &["get", "list", "watch", "create", "update", "patch"],
-                &["coordination.k8s.io"],
-                &["leases"],
+                &[LEASE.group],
+                &[LEASE.plural],
             ),
             rule(&["create", "patch"], &[""], &["events"]),
             rule(READ, &[""], &["pods"]),
@@ -130,13 +131,9 @@ impl Role {
         rules: &[
             rule(&["get", "patch"], &["apps"], &["deployments"]),
             rule(&["patch"], &["apps"], &["deployments/scale"]),
-            rule(&["get"], &["core.humio.com"], &["humioclusters"]),
-            rule(&["get"], &["kafka.strimzi.io"], &["kafkas"]),
-            rule(
-                &["get", "create", "patch"],
-                &["coordination.k8s.io"],
-                &["leases"],
-            ),
+            rule(&["get"], &[HUMIO_CLUSTER.group], &[HUMIO_CLUSTER.plural]),
+            rule(&["get"], &[KAFKA.group], &[KAFKA.plural]),
+            rule(&["get", "create", "patch"], &[LEASE.group], &[LEASE.plural]),
             rule(&["create"], &[""], &["events"]),
             rule(&["list"], &[""], &["pods", "services"]),
             rule(&["get"], &[""], &["pods/log"]),
@@ -152,8 +149,12 @@ impl Role {
         rules: &[
             rule(&["get"], &["apps"], &["deployments"]),
             rule(&["patch"], &["apps"], &["deployments/scale"]),
-            rule(&["get", "patch"], &["core.humio.com"], &["humioclusters"]),
-            rule(&["get"], &["kafka.strimzi.io"], &["kafkas"]),
+            rule(
+                &["get", "patch"],
+                &[HUMIO_CLUSTER.group],
+                &[HUMIO_CLUSTER.plural],
+            ),
+            rule(&["get"], &[KAFKA.group], &[KAFKA.plural]),
             rule(&["list", "watch", "delete"], &[""], &["pods"]),
             rule(&["get"], &[""], &["pods/log"]),
             rule(&["get", "create"], &[""], &["pods/portforward"]),
@@ -178,17 +179,21 @@ impl Role {
         rules: &[
             rule(&["get", "patch"], &["apps"], &["deployments"]),
             rule(&["patch"], &["apps"], &["deployments/scale"]),
-            rule(&["get", "patch"], &["core.humio.com"], &["humioclusters"]),
-            rule(&["get"], &["kafka.strimzi.io"], &["kafkas"]),
+            rule(
+                &["get", "patch"],
+                &[HUMIO_CLUSTER.group],
+                &[HUMIO_CLUSTER.plural],
+            ),
+            rule(&["get"], &[KAFKA.group], &[KAFKA.plural]),
             rule(
                 &["list", "delete"],
-                &["core.strimzi.io"],
-                &["strimzipodsets"],
+                &[STRIMZI_POD_SET.group],
+                &[STRIMZI_POD_SET.plural],
             ),
             rule(
                 &["get", "create", "update", "patch"],
-                &["coordination.k8s.io"],
-                &["leases"],
+                &[LEASE.group],
+                &[LEASE.plural],
             ),
             rule(
                 &["get", "list", "create", "patch", "delete"],

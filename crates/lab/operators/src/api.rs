@@ -30,6 +30,15 @@ const fn core(kind: &'static str, plural: &'static str) -> Kind {
     }
 }
 
+const fn custom(kind: &backstay_kinds::Kind) -> Kind {
+    Kind {
+        group: kind.group,
+        version: kind.version,
+        kind: kind.kind,
+        plural: kind.plural,
+    }
+}
+
 pub(crate) const POD: Kind = core("Pod", "pods");
 pub(crate) const NODE: Kind = core("Node", "nodes");
 pub(crate) const SERVICE: Kind = core("Service", "services");
@@ -42,24 +51,9 @@ pub(crate) const DEPLOYMENT: Kind = Kind {
     kind: "Deployment",
     plural: "deployments",
 };
-pub(crate) const HUMIO_CLUSTER: Kind = Kind {
-    group: "core.humio.com",
-    version: "v1alpha1",
-    kind: "HumioCluster",
-    plural: "humioclusters",
-};
-pub(crate) const KAFKA: Kind = Kind {
-    group: "kafka.strimzi.io",
-    version: "v1beta2",
-    kind: "Kafka",
-    plural: "kafkas",
-};
-pub(crate) const POD_SET: Kind = Kind {
-    group: "core.strimzi.io",
-    version: "v1beta2",
-    kind: "StrimziPodSet",
-    plural: "strimzipodsets",
-};
+pub(crate) const HUMIO_CLUSTER: Kind = custom(&backstay_kinds::HUMIO_CLUSTER);
+pub(crate) const KAFKA: Kind = custom(&backstay_kinds::KAFKA);
+pub(crate) const POD_SET: Kind = custom(&backstay_kinds::STRIMZI_POD_SET);
 
 impl Kind {
     pub(crate) fn api_version(self) -> String {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use axum::http::Method;
 use backstay_resource::{ResourceName, ResourceType, Scope};
 use backstay_traffic_arm::{Address, ArmError, Call, Done, Provider, Served, on, only};
-use backstay_traffic_profile::Limits;
+use backstay_traffic_profile::MonitorLimits;
 
 use crate::group::ActionGroup;
 use crate::rule::MetricAlert;
@@ -23,12 +23,12 @@ use crate::{ACTION_GROUP, METRIC_ALERT};
 pub struct MonitorApi {
     alerts: Arc<Alerts>,
     endpoints: Arc<dyn Endpoints>,
-    limits: Limits,
+    limits: MonitorLimits,
 }
 
 impl MonitorApi {
     /// That of these alerts, about these endpoints.
-    pub fn new(alerts: Arc<Alerts>, endpoints: Arc<dyn Endpoints>, limits: Limits) -> Self {
+    pub fn new(alerts: Arc<Alerts>, endpoints: Arc<dyn Endpoints>, limits: MonitorLimits) -> Self {
         Self {
             alerts,
             endpoints,

@@ -15,7 +15,7 @@ use backstay_resource::Invalid;
 use backstay_resource::ResourceName;
 use backstay_resource::body::read_resource;
 use backstay_resource::text::shown;
-use backstay_traffic_profile::Limits;
+use backstay_traffic_profile::MonitorLimits;
 use backstay_traffic_profile::PROFILE;
 
 /// Action groups a rule may have, as in Azure.
@@ -85,7 +85,11 @@ struct WireAction {
 
 impl MetricAlert {
     /// Reads a rule.
-    pub(super) fn parse(id: ResourceName, body: Value, limits: Limits) -> Result<Self, Invalid> {
+    pub(super) fn parse(
+        id: ResourceName,
+        body: Value,
+        limits: MonitorLimits,
+    ) -> Result<Self, Invalid> {
         let (tags, properties): (_, WireProperties) = read_resource(METRIC_ALERT, body)?;
         let severity = properties
             .severity
@@ -193,7 +197,7 @@ fn period(
     text: Option<String>,
     name: &str,
     minutes: &[u32],
-    limits: Limits,
+    limits: MonitorLimits,
 ) -> Result<Period, Invalid> {
     let text = text.ok_or_else(|| missing(&format!("properties.{name}")))?;
     let period: Period = text
@@ -201,16 +205,16 @@ fn period(
         .map_err(|error| Invalid::bad(format!("{name} '{}': {error}.", shown(&text))))?;
     let choices: Vec<Period> = minutes.iter().map(|it| Period::seconds(it * 60)).collect();
     let allowed = match limits {
-        Limits::Azure => choices.contains(&period),
-        Limits::Lab => (Period::seconds(1)..=Period::seconds(DAY)).contains(&period),
+        MonitorLimits::Azure => choices.contains(&period),
+        MonitorLimits::Lab => (Period::seconds(1)..=Period::seconds(DAY)).contains(&period),
     };
     if allowed {
         return Ok(period);
     }
     let choices: Vec<String> = choices.iter().map(ToString::to_string).collect();
     Err(Invalid::bad(match limits {
-        Limits::Azure => format!("{name} is {period}; it is one of {}.", choices.join(", ")),
-        Limits::Lab => format!("{name} is {period}; it is PT1S to P1D here."),
+        MonitorLimits::Azure => format!("{name} is {period}; it is one of {}.", choices.join(", ")),
+        MonitorLimits::Lab => format!("{name} is {period}; it is PT1S to P1D here."),
     }))
 }
 

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::{ACTION_GROUP, METRIC_ALERT};
 use backstay_resource::Invalid;
 use backstay_resource::{ResourceName, ResourceType};
-use backstay_traffic_profile::Limits;
+use backstay_traffic_profile::MonitorLimits;
 use backstay_traffic_state::{ChangeError, Content, StateError, StateFile, save};
 
 /// Rules a server keeps; action groups likewise.
@@ -98,7 +98,7 @@ pub fn path_beside(profiles: &Path) -> PathBuf {
 
 /// What a resource is checked against beside the other alerts' resources.
 pub(crate) struct Surroundings {
-    pub(crate) limits: Limits,
+    pub(crate) limits: MonitorLimits,
     /// The resource ids of all profiles, in lower case.
     pub(crate) profiles: Vec<String>,
 }

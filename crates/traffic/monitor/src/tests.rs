@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::rule::MetricAlert;
 use backstay_resource::ResourceName;
-use backstay_traffic_profile::Limits;
+use backstay_traffic_profile::MonitorLimits;
 use backstay_traffic_profile::PROFILE;
 
 const TARGET: &str =
@@ -60,7 +60,7 @@ fn body() -> Value {
 }
 
 fn parsed(body: Value) -> MetricAlert {
-    MetricAlert::parse(id("Rule"), body, Limits::Lab).unwrap()
+    MetricAlert::parse(id("Rule"), body, MonitorLimits::Lab).unwrap()
 }
 
 /// The rule above with these parts of its properties changed.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::endpoints::{WireEndpoint, check_endpoints, endpoint, has_priority, next_priority};
 use super::{
-    Header, Limits, MAX_HEADERS, MAX_RANGES, MonitorConfig, PROFILE, Profile, Protocol,
+    Header, MAX_HEADERS, MAX_RANGES, MonitorConfig, MonitorLimits, PROFILE, Profile, Protocol,
     StatusRange, Switch,
 };
 use backstay_resource::Invalid;
@@ -24,7 +24,7 @@ pub struct Context<'a> {
     /// The zone in which names are made.
     pub zone: &'a str,
     /// Which monitor settings are allowed.
-    pub limits: Limits,
+    pub limits: MonitorLimits,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +164,7 @@ fn relative_name(name: Option<String>) -> Result<String, Invalid> {
     }
 }
 
-fn monitor(wire: WireMonitor, limits: Limits) -> Result<MonitorConfig, Invalid> {
+fn monitor(wire: WireMonitor, limits: MonitorLimits) -> Result<MonitorConfig, Invalid> {
     let protocol = match wire.protocol.as_deref() {
         None => Protocol::Http,
         Some(it) if it.eq_ignore_ascii_case("http") => Protocol::Http,
@@ -208,7 +208,7 @@ fn monitor(wire: WireMonitor, limits: Limits) -> Result<MonitorConfig, Invalid> 
             })
     };
     let (interval, least, most) = match limits {
-        Limits::Azure => match interval {
+        MonitorLimits::Azure => match interval {
             30 => (30, 5, 10),
             10 => (10, 5, 9),
             other => {
@@ -217,7 +217,7 @@ fn monitor(wire: WireMonitor, limits: Limits) -> Result<MonitorConfig, Invalid> 
                 )));
             }
         },
-        Limits::Lab => {
+        MonitorLimits::Lab => {
             let interval = seconds(interval, "intervalInSeconds", 1, 3600)?;
             (interval, 1, interval)
         }

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backstay_probe::{Header, MonitorConfig, Protocol, StatusRange, Target};
 use backstay_resource::ResourceType;
+pub use backstay_resource::{MonitorLimits, Switch};
 pub use check::{Context, parse_profile};
 pub use endpoints::{next_priority, parse_endpoint};
 pub use wire::{endpoint_json, profile_json};
@@ -48,35 +49,6 @@ pub const MAX_PROFILES: usize = 2_000;
 pub const MAX_HEADERS: usize = 8;
 /// Ranges of expected status codes a monitor may have, as in Azure.
 pub const MAX_RANGES: usize = 8;
-
-/// Which monitor settings clients may choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limits {
-    /// Azure's: an interval of 30 or 10 seconds, a timeout of 5 to 10 or 5 to 9.
-    Azure,
-    /// Any whole seconds, for drills: an interval of 1 to 3600, a timeout up to it; alerts are
-    /// evaluated every second to once a day.
-    Lab,
-}
-
-/// `Enabled` or `Disabled`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Switch {
-    /// On.
-    Enabled,
-    /// Off.
-    Disabled,
-}
-
-impl Switch {
-    /// As Azure writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-        }
-    }
-}
 
 /// An external endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,7 @@ fn sample() -> Value {
     })
 }
 
-fn context(limits: Limits) -> Context<'static> {
+fn context(limits: MonitorLimits) -> Context<'static> {
     Context {
         subscription: "s",
         resource_group: "g",
@@ -45,7 +45,7 @@ fn context(limits: Limits) -> Context<'static> {
 }
 
 fn parse(body: Value) -> Result<Profile, Invalid> {
-    parse_profile(context(Limits::Azure), body)
+    parse_profile(context(MonitorLimits::Azure), body)
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_lab_may_probe_at_any_interval() {
         let mut body = sample();
         body["properties"]["monitorConfig"]["intervalInSeconds"] = json!(interval);
         body["properties"]["monitorConfig"]["timeoutInSeconds"] = json!(timeout);
-        let parsed = parse_profile(context(Limits::Lab), body);
+        let parsed = parse_profile(context(MonitorLimits::Lab), body);
         assert_eq!(parsed.is_ok(), good, "{interval} {timeout:?}");
     }
 }

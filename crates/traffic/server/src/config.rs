@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use backstay_traffic_profile::Limits;
+use backstay_traffic_profile::MonitorLimits;
 
 /// A place from which endpoints are probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub struct TrafficConfig {
     /// Probes on their way at the same time, at most.
     pub max_probes: usize,
     /// Which monitor settings clients may choose, and how often alerts are evaluated.
-    pub limits: Limits,
+    pub limits: MonitorLimits,
 }
 
 impl TrafficConfig {

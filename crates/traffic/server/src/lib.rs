@@ -21,7 +21,7 @@ mod server;
 
 pub use backstay_token::TokenError;
 pub use backstay_traffic_arm::Api;
-pub use backstay_traffic_profile::Limits;
+pub use backstay_traffic_profile::MonitorLimits;
 pub use backstay_traffic_state::StateError;
 pub use config::{ConfigError, NameServer, TrafficConfig, VantagePoint};
 pub use server::{Addresses, TrafficError, TrafficManager};

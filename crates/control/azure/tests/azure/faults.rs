@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backstay_azure::{AzureError, EndpointStatus};
+use backstay_azure::{AzureError, Switch};
 use backstay_retry::{Asked, Authority, Deadline, Policy, Unwarranted, Warrant};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn what_passes_is_waited_for() {
     let always = Reply::json(200, endpoint("Enabled"));
     let (server, client, _folder) = asking(replies.into(), always, QUICK).await;
     let read = client.endpoint_at(&primary(), deadline()).await.unwrap();
-    assert_eq!(read.status, EndpointStatus::Enabled);
+    assert_eq!(read.status, Switch::Enabled);
     let asked = server.asked();
     assert_eq!(asked.len(), passing.len() + 1);
     assert_eq!(asked[0].header("authorization"), format!("Bearer {TOKEN}"));
@@ -87,7 +87,7 @@ async fn a_change_is_asked_for_at_every_attempt_and_reading_is_free() {
     let (server, client, _folder) = asking(replies, busy, QUICK).await;
     let client = client.under(Warrant::of(Grants(AtomicUsize::new(2))));
     client.endpoint_at(&primary(), deadline()).await.unwrap();
-    let disabled = EndpointStatus::Disabled;
+    let disabled = Switch::Disabled;
     let error = client
         .set_endpoint_status(&primary(), disabled, None, deadline())
         .await
@@ -126,7 +126,7 @@ async fn a_missing_permission_is_named_with_what_gives_it() {
     );
     let refused = Reply::error(403, "AuthorizationFailed", &message);
     let (_server, client, _folder) = asking(Vec::new(), refused, QUICK).await;
-    let disabled = EndpointStatus::Disabled;
+    let disabled = Switch::Disabled;
     let error = client
         .set_endpoint_status(&primary(), disabled, None, deadline())
         .await
@@ -161,7 +161,7 @@ async fn one_that_hangs_is_given_up_and_asked_again() {
     )
     .await;
     let read = client.endpoint_at(&primary(), deadline()).await.unwrap();
-    assert_eq!(read.status, EndpointStatus::Disabled);
+    assert_eq!(read.status, Switch::Disabled);
     assert!(server.asked().len() >= 3);
     server.always(Reply::Hang);
     let soon = Deadline::after(Duration::from_millis(100));
@@ -188,15 +188,10 @@ async fn an_answer_that_was_lost_counts_when_it_is_read_back() {
     let (server, client, _folder) = asking(replies, with_etag("Disabled"), impatient).await;
     let read = client.endpoint_at(&primary(), deadline()).await.unwrap();
     let set = client
-        .set_endpoint_status(
-            &primary(),
-            EndpointStatus::Disabled,
-            read.etag.as_ref(),
-            deadline(),
-        )
+        .set_endpoint_status(&primary(), Switch::Disabled, read.etag.as_ref(), deadline())
         .await
         .unwrap();
-    assert_eq!(set.status, EndpointStatus::Disabled);
+    assert_eq!(set.status, Switch::Disabled);
     let patch = server.asked()[1].clone();
     assert_eq!(patch.method, "PATCH");
     assert_eq!(patch.header("if-match"), "\"Enabled\"");
@@ -216,7 +211,7 @@ async fn one_that_is_set_back_again_and_again_is_told_so() {
         Reply::error(409, "Conflict", "another operation is in progress"),
     ]);
     let soon = Deadline::after(Duration::from_secs(5));
-    let wanted = EndpointStatus::Disabled;
+    let wanted = Switch::Disabled;
     let error = client
         .hold_endpoint_status(&primary(), wanted, soon)
         .await

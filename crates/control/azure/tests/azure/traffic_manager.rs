@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use backstay_azure::{AzureError, Client, EndpointMonitorStatus, EndpointStatus};
+use backstay_azure::{AzureError, Client, ReportedMonitorStatus, Switch};
 use backstay_lab_azure::StorageApi;
 use backstay_retry::Deadline;
-use backstay_traffic::{Limits, TrafficConfig, TrafficManager};
+use backstay_traffic::{MonitorLimits, TrafficConfig, TrafficManager};
 use serde_json::json;
 
 use crate::standin::cutting;
@@ -28,7 +28,7 @@ pub fn config(folder: &Path) -> TrafficConfig {
         vantage_points: vec!["a".parse().unwrap()],
         quorum: None,
         max_probes: 16,
-        limits: Limits::Lab,
+        limits: MonitorLimits::Lab,
     }
 }
 
@@ -119,7 +119,7 @@ async fn a_profile_is_read() {
     let profile = lab.client.profile(&id(PROFILE), deadline()).await.unwrap();
     assert_eq!((profile.fqdn.as_str(), profile.ttl), ("logs.tm.test", 60));
     assert_eq!(profile.routing_method, "Priority");
-    assert_eq!(profile.status, EndpointStatus::Enabled);
+    assert_eq!(profile.status, Switch::Enabled);
     assert_eq!(profile.monitor.interval_in_seconds, Some(30));
     assert_eq!(profile.monitor.tolerated_number_of_failures, Some(3));
     assert!(profile.etag.is_some());
@@ -145,16 +145,16 @@ async fn an_endpoint_is_disabled_and_read_back() {
         .unwrap();
     assert_eq!(
         (read.status, read.target.as_str()),
-        (EndpointStatus::Enabled, "127.0.0.1")
+        (Switch::Enabled, "127.0.0.1")
     );
-    let disabled = EndpointStatus::Disabled;
+    let disabled = Switch::Disabled;
     let held = lab
         .client
         .hold_endpoint_status(&primary(), disabled, deadline())
         .await
         .unwrap();
     assert_eq!(held.status, disabled);
-    assert_eq!(held.monitor_status, EndpointMonitorStatus::Disabled);
+    assert_eq!(held.monitor_status, ReportedMonitorStatus::Disabled);
     // Once more, by whoever was started again in between.
     let again = lab
         .client
@@ -164,7 +164,7 @@ async fn an_endpoint_is_disabled_and_read_back() {
     assert_eq!(again.etag, held.etag);
 
     // What was read before is a state that is gone.
-    let enabled = EndpointStatus::Enabled;
+    let enabled = Switch::Enabled;
     let set = |etag| {
         let client = lab.client.clone();
         async move {
@@ -224,7 +224,7 @@ async fn connections_that_break_are_made_anew() {
         &lab.folder.path().join("token"),
         QUICK,
     );
-    let disabled = EndpointStatus::Disabled;
+    let disabled = Switch::Disabled;
     through
         .hold_endpoint_status(&primary(), disabled, deadline())
         .await
@@ -257,14 +257,11 @@ async fn a_traffic_manager_that_is_away_for_a_while() {
     assert!(error.to_string().contains(&lab.arm), "{error}");
     let holding = tokio::spawn(async move {
         client
-            .hold_endpoint_status(&primary(), EndpointStatus::Disabled, deadline())
+            .hold_endpoint_status(&primary(), Switch::Disabled, deadline())
             .await
     });
     let _manager = TrafficManager::start(config).await.unwrap();
-    assert_eq!(
-        holding.await.unwrap().unwrap().status,
-        EndpointStatus::Disabled
-    );
+    assert_eq!(holding.await.unwrap().unwrap().status, Switch::Disabled);
 }
 
 const ARM: &str = "AZURE_TEST_ARM";

@@ -1,9 +1,11 @@
 //! The verdict when the standby has taken over, or is about to.
 
+use backstay_pair::Side;
+
 use super::{Context, Decision, Endpoint, Next, State};
 use crate::lock::Lock;
 use crate::marks::{Marks, Persist, RUN, Run, Stage};
-use crate::observation::{Known, Side, View};
+use crate::observation::{Known, View};
 use crate::reason::{Code, Reason};
 
 /// A run is under way: whoever has the lock carries it on.

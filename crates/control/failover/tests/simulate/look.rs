@@ -4,8 +4,9 @@
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::{Lease, Lock};
 use backstay_failover::marks::Reading;
-use backstay_failover::observation::{Control, Known, Observation, OurSide, Ours, Saw, Side};
+use backstay_failover::observation::{Control, Known, Observation, OurSide, Ours, Saw};
 use backstay_failover::verdict::{Demand, Endpoint, Look, ReadinessBlocker};
+use backstay_pair::Side;
 
 use crate::bug::Bug;
 use crate::instance::Instance;

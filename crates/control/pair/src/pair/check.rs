@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{Limits, Pair, Place, Protocol, Region};
+use super::{MonitorLimits, Pair, Place, Protocol, Region};
 use crate::reader::Reader;
 use crate::role::Side;
 
@@ -195,7 +195,7 @@ fn secrets(pair: &Pair, read: &mut Reader) {
 
 fn times(pair: &Pair, read: &mut Reader) {
     let manager = &pair.traffic_manager;
-    if manager.limits == Limits::Azure {
+    if manager.limits == MonitorLimits::Azure {
         if !matches!(manager.interval, 10 | 30) {
             read.problem(
                 "traffic_manager.interval",

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::{
-    Failover, IngressAddress, Limits, Pair, Place, Protocol, Region, SecretKey, Sizes, Storage,
-    TrafficManager, check,
+    Failover, IngressAddress, MonitorLimits, Pair, Place, Protocol, Region, SecretKey, Sizes,
+    Storage, TrafficManager, check,
 };
 use crate::document::Document;
 use crate::error::PairError;
@@ -223,9 +223,9 @@ fn traffic_manager(read: &mut Reader, pair: &str, global_host: &str) -> TrafficM
     let key = |name: &str| format!("traffic_manager.{name}");
     let limits = read.choice(
         &key("limits"),
-        Some(Limits::Azure),
-        &[("azure", Limits::Azure), ("lab", Limits::Lab)],
-        Limits::Azure,
+        Some(MonitorLimits::Azure),
+        &[("azure", MonitorLimits::Azure), ("lab", MonitorLimits::Lab)],
+        MonitorLimits::Azure,
     );
     let interval = read.number(&key("interval"), Some(30), 1..=3600);
     let protocols = [("HTTPS", Protocol::Https), ("HTTP", Protocol::Http)];

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::{Limits, Pair, Place, Protocol, read};
+use super::{MonitorLimits, Pair, Place, Protocol, read};
 use crate::document::{Document, Value};
 use crate::error::{Origin, PairError, Problem};
 use crate::reader::Reader;
@@ -68,7 +68,7 @@ fn the_example_is_a_pair_with_the_defaults_of_the_manual() {
         ),
         (30, 10, 3, 60)
     );
-    assert_eq!(manager.limits, Limits::Azure);
+    assert_eq!(manager.limits, MonitorLimits::Azure);
     assert_eq!(manager.probe_protocol, Protocol::Https);
     assert_eq!(manager.probe_path, "/api/v1/status");
     let Place::Azure { endpoint_base, .. } = &pair.primary.storage.place else {

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use backstay_bucket::{BucketConfig, Role};
 use backstay_pair::{
-    EnvSource, EnvVar, Limits, Pair, Place, SecretKey, Side, Storage, derive,
-    traffic_manager_profile,
+    EnvSource, EnvVar, Pair, Place, SecretKey, Side, Storage, derive, traffic_manager_profile,
 };
 use backstay_traffic_profile::{Context, Profile, parse_profile};
 use proptest::prelude::*;
@@ -101,10 +100,7 @@ fn profile(pair: &Pair) -> Profile {
         resource_group: &manager.resource_group,
         profile: &manager.profile,
         zone: "trafficmanager.net",
-        limits: match manager.limits {
-            Limits::Azure => backstay_traffic_profile::Limits::Azure,
-            Limits::Lab => backstay_traffic_profile::Limits::Lab,
-        },
+        limits: manager.limits,
     };
     parse_profile(context, traffic_manager_profile(pair)).unwrap()
 }

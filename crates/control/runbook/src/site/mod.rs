@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_azure::Client;
-use backstay_azure::EndpointStatus::{Disabled, Enabled};
+use backstay_azure::Switch::{Disabled, Enabled};
 use backstay_cluster::Region;
 use backstay_global::recovery::outside::Counted;
 use backstay_pair::{Derived, Dr, Pair, Side, derive};

@@ -1,6 +1,6 @@
 //! Where the traffic goes: endpoints, the alert, the global name; and who holds the journals.
 
-use backstay_azure::{AzureError, EndpointMonitorStatus, EndpointStatus, ResourceId};
+use backstay_azure::{AzureError, ReportedMonitorStatus, ResourceId, Switch};
 use backstay_pair::Side;
 use backstay_probe::Outcome;
 use backstay_watch::Held;
@@ -13,7 +13,7 @@ impl Site {
     pub(super) async fn endpoint_is(
         &self,
         side: Side,
-        wanted: EndpointStatus,
+        wanted: Switch,
     ) -> Result<Answer, StepError> {
         let id = self.world.endpoint_id(side);
         let found = match self.azure.endpoint_at(id, Self::soon()).await {
@@ -42,11 +42,7 @@ impl Site {
         Ok(Answer::of(found.status == wanted, detail))
     }
 
-    pub(super) async fn set_endpoint(
-        &self,
-        side: Side,
-        wanted: EndpointStatus,
-    ) -> Result<(), StepError> {
+    pub(super) async fn set_endpoint(&self, side: Side, wanted: Switch) -> Result<(), StepError> {
         let id = self.world.endpoint_id(side);
         let held = self
             .azure
@@ -58,10 +54,7 @@ impl Site {
     /// Enables the primary's endpoint, unless it does not serve the new term after all.
     pub(super) async fn open_primary(&self) -> Result<(), StepError> {
         match self.primary_recovered().await? {
-            Answer::Holds(_) => {
-                self.set_endpoint(Side::Primary, EndpointStatus::Enabled)
-                    .await
-            }
+            Answer::Holds(_) => self.set_endpoint(Side::Primary, Switch::Enabled).await,
             answer => Err(Withheld::Enable.because(answer.detail())),
         }
     }
@@ -70,8 +63,8 @@ impl Site {
         let id = self.world.endpoint_id(side);
         let found = self.azure.endpoint_at(id, Self::soon()).await;
         let found = found?;
-        let online = found.status == EndpointStatus::Enabled
-            && found.monitor_status == EndpointMonitorStatus::Online;
+        let online = found.status == Switch::Enabled
+            && found.monitor_status == ReportedMonitorStatus::Online;
         let detail = format!(
             "the {side}'s endpoint is {}, {:?}",
             found.status, found.monitor_status

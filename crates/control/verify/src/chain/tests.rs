@@ -5,7 +5,7 @@ use std::path::Path;
 use backstay_azure::{Cloud, Environment, Identity};
 use backstay_pair::Pair;
 use backstay_token::FileToken;
-use backstay_traffic::{Limits, TrafficConfig, TrafficManager};
+use backstay_traffic::{MonitorLimits, TrafficConfig, TrafficManager};
 use backstay_webhook::{Door, Options, Wake, Webhook};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -49,7 +49,7 @@ impl Chain {
             vantage_points: vec!["a".parse().unwrap()],
             quorum: None,
             max_probes: 1,
-            limits: Limits::Lab,
+            limits: MonitorLimits::Lab,
         });
         let manager = manager.await.unwrap();
         let file = [("BACKSTAY_AZURE_TOKEN_FILE", token.to_str().unwrap())];

@@ -1,6 +1,6 @@
 //! The traffic manager and the alert, against what follows from the pair's file.
 
-use backstay_azure::{Endpoint, EndpointStatus, MetricAlert, Profile};
+use backstay_azure::{Endpoint, MetricAlert, Profile, Switch};
 use backstay_pair::{Pair, Protocol, Side, derive};
 
 use crate::fact::Fact;
@@ -23,7 +23,7 @@ pub(crate) fn endpoints(pair: &Pair, found: &Fact<Profile>) -> Finding {
                 wrong.push(format!("there is no endpoint {}", wanted.name));
                 continue;
             };
-            if endpoint.status != EndpointStatus::Enabled {
+            if endpoint.status != Switch::Enabled {
                 wrong.push(format!("endpoint {} is disabled", wanted.name));
             }
             if endpoint.priority != Some(wanted.priority) {
@@ -61,7 +61,7 @@ pub(crate) fn traffic_manager(pair: &Pair, found: &Fact<Profile>) -> Finding {
     let manager = &pair.traffic_manager;
     found.judge(check, "create the profile", |profile| {
         let mut wrong = Vec::new();
-        if profile.status != EndpointStatus::Enabled {
+        if profile.status != Switch::Enabled {
             wrong.push("the profile is disabled".to_owned());
         }
         if !profile.routing_method.eq_ignore_ascii_case("Priority") {

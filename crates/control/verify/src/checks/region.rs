@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use backstay_cluster::{Kafka, Operator, Pool, Service};
 use backstay_global::recovery::outside::Holder;
+use backstay_kinds::label;
 use backstay_pair::{Derived, Dr, HUMIO_OPERATOR, Pair, Side, derive};
 use serde_json::{Map, Value, json};
 
@@ -11,10 +12,6 @@ use crate::clean::Left;
 use crate::fact::{Asked, Fact, Granted};
 use crate::finding::{Check, Finding};
 
-/// The label by which a service finds one pool's pods; the operator sets it.
-const POOL_LABEL: &str = "humio.com/node-pool";
-/// The label that every node has, with its value.
-const ANY_POD: (&str, &str) = ("app.kubernetes.io/name", "humio");
 const PROVISION: &str = "provision the standby; `backstay derive --region secondary --manifests` shows what it consists of";
 
 /// A standby's operator is at 0: at 1 it would start the node, which takes the primary over.
@@ -182,13 +179,13 @@ fn selects_nothing(pair: &Pair, pools: &[Pool], service: &Service) -> Option<Str
     if service.selector.is_empty() {
         return Some("selects no pods".to_owned());
     }
-    let (label, any) = ANY_POD;
-    if let Some(value) = service.selector.get(label)
+    let (name, any) = label::HUMIO;
+    if let Some(value) = service.selector.get(name)
         && value != any
     {
-        return Some(format!("selects {label}={value}, which no node has"));
+        return Some(format!("selects {name}={value}, which no node has"));
     }
-    let value = service.selector.get(POOL_LABEL)?;
+    let value = service.selector.get(label::NODE_POOL)?;
     let there = pools.iter().any(|pool| match pool.name.as_str() {
         // How many nodes that is, is another check's.
         "" => *value == pair.cluster,

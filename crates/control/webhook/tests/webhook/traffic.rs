@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::http::StatusCode;
-use backstay_traffic::{Limits, TrafficConfig, TrafficManager, VantagePoint};
+use backstay_traffic::{MonitorLimits, TrafficConfig, TrafficManager, VantagePoint};
 use backstay_webhook::Condition;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -68,7 +68,7 @@ fn config(folder: &std::path::Path) -> TrafficConfig {
         vantage_points: vec!["a".parse::<VantagePoint>().unwrap()],
         quorum: None,
         max_probes: 16,
-        limits: Limits::Lab,
+        limits: MonitorLimits::Lab,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backstay_kinds as kinds;
+
 use super::Cell::{At, AtOr, Condition, Of};
 use super::{Column, Kind, columns};
 
@@ -316,9 +318,9 @@ pub(crate) static KINDS: [Kind; 20] = [
         ..WORKLOAD
     },
     Kind {
-        group: "coordination.k8s.io",
-        kind: "Lease",
-        plural: "leases",
+        group: kinds::LEASE.group,
+        kind: kinds::LEASE.kind,
+        plural: kinds::LEASE.plural,
         singular: "lease",
         columns: &[text("Holder", AtOr("/spec/holderIdentity", ""))],
         ..ROW
@@ -356,10 +358,10 @@ pub(crate) static KINDS: [Kind; 20] = [
         ..ROW
     },
     Kind {
-        group: "core.humio.com",
-        version: "v1alpha1",
-        kind: "HumioCluster",
-        plural: "humioclusters",
+        group: kinds::HUMIO_CLUSTER.group,
+        version: kinds::HUMIO_CLUSTER.version,
+        kind: kinds::HUMIO_CLUSTER.kind,
+        plural: kinds::HUMIO_CLUSTER.plural,
         singular: "humiocluster",
         // The columns of the operator's own definition
         // (https://github.com/humio/humio-operator, config/crd).
@@ -371,10 +373,10 @@ pub(crate) static KINDS: [Kind; 20] = [
         ..CUSTOM
     },
     Kind {
-        group: "kafka.strimzi.io",
-        version: "v1beta2",
-        kind: "Kafka",
-        plural: "kafkas",
+        group: kinds::KAFKA.group,
+        version: kinds::KAFKA.version,
+        kind: kinds::KAFKA.kind,
+        plural: kinds::KAFKA.plural,
         singular: "kafka",
         short_names: &["k"],
         categories: &["strimzi"],
@@ -387,10 +389,10 @@ pub(crate) static KINDS: [Kind; 20] = [
         ..CUSTOM
     },
     Kind {
-        group: "core.strimzi.io",
-        version: "v1beta2",
-        kind: "StrimziPodSet",
-        plural: "strimzipodsets",
+        group: kinds::STRIMZI_POD_SET.group,
+        version: kinds::STRIMZI_POD_SET.version,
+        kind: kinds::STRIMZI_POD_SET.kind,
+        plural: kinds::STRIMZI_POD_SET.plural,
         singular: "strimzipodset",
         short_names: &["sps"],
         categories: &["strimzi"],
@@ -402,10 +404,10 @@ pub(crate) static KINDS: [Kind; 20] = [
         ..CUSTOM
     },
     Kind {
-        group: "kafka.strimzi.io",
-        version: "v1beta2",
-        kind: "KafkaTopic",
-        plural: "kafkatopics",
+        group: kinds::KAFKA_TOPIC.group,
+        version: kinds::KAFKA_TOPIC.version,
+        kind: kinds::KAFKA_TOPIC.kind,
+        plural: kinds::KAFKA_TOPIC.plural,
         singular: "kafkatopic",
         short_names: &["kt"],
         categories: &["strimzi"],

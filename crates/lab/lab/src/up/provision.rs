@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use backstay_kinds::HUMIO_CLUSTER;
 use backstay_pair::{Pair, Place as Bucket, SecretKey, Side, derive, manifests};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -38,7 +39,7 @@ pub async fn region(
     let documents = manifests(pair, &derived);
     let cluster = documents
         .iter()
-        .find(|document| document["kind"] == "HumioCluster");
+        .find(|document| document["kind"] == HUMIO_CLUSTER.kind);
     if let Some(cluster) = cluster {
         let found = api(client, cluster)?.get_opt(&pair.cluster).await;
         if found.map_err(|error| LabError::api(side, error))?.is_some() {
@@ -51,7 +52,7 @@ pub async fn region(
     // The HumioCluster last: it is what says that all was applied.
     let (last, rest): (Vec<Value>, Vec<Value>) = rest
         .into_iter()
-        .partition(|document| document["kind"] == "HumioCluster");
+        .partition(|document| document["kind"] == HUMIO_CLUSTER.kind);
     let secrets = secrets(pair, store, keys)?;
     for document in namespaces
         .into_iter()

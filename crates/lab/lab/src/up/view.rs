@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use backstay_kinds::{HUMIO_CLUSTER, label};
 use backstay_pair::{HUMIO_OPERATOR, Pair};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -13,7 +14,7 @@ use kube::discovery::ApiResource;
 use serde_json::Value;
 
 /// What the pods of LogScale are selected by.
-pub const HUMIO_PODS: &str = "app.kubernetes.io/name=humio";
+pub const HUMIO_PODS: &str = label::HUMIO_SELECTOR;
 
 /// Longest wait for an answer of the ingress.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -96,7 +97,11 @@ async fn seen(client: &kube::Client, pair: &Pair) -> Result<View, kube::Error> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &pair.namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pair.namespace);
     let ingress: Api<Pod> = Api::namespaced(client.clone(), &pair.ingress_namespace);
-    let kind = GroupVersionKind::gvk("core.humio.com", "v1alpha1", "HumioCluster");
+    let kind = GroupVersionKind::gvk(
+        HUMIO_CLUSTER.group,
+        HUMIO_CLUSTER.version,
+        HUMIO_CLUSTER.kind,
+    );
     let kind = ApiResource::from_gvk(&kind);
     let clusters: Api<DynamicObject> = Api::namespaced_with(client.clone(), &pair.namespace, &kind);
     let everything = ListParams::default();
@@ -108,7 +113,7 @@ async fn seen(client: &kube::Client, pair: &Pair) -> Result<View, kube::Error> {
     )?;
     let (humio, mut others): (Vec<&Pod>, Vec<&Pod>) = pods.iter().partition(|pod| {
         let labels = pod.labels();
-        labels.get("app.kubernetes.io/name").map(String::as_str) == Some("humio")
+        labels.get(label::HUMIO.0).map(String::as_str) == Some(label::HUMIO.1)
     });
     others.extend(ingress.iter());
     Ok(View {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay_kinds::{HUMIO_OPERATOR, label};
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use kube::runtime::controller::Action;
@@ -89,8 +90,9 @@ async fn pods_of(
     cluster: &DynamicObject,
 ) -> Result<Vec<DynamicObject>, RunError> {
     let selector = format!(
-        "{INSTANCE}={},app.kubernetes.io/managed-by=humio-operator",
-        cluster.name_any()
+        "{INSTANCE}={},{}={HUMIO_OPERATOR}",
+        cluster.name_any(),
+        label::MANAGED_BY
     );
     let namespace = cluster.namespace().unwrap_or_default();
     let how = ListParams::default().labels(&selector);

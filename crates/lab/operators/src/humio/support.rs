@@ -1,6 +1,7 @@
 //! What stands beside the pods of a cluster: the admin token and the services. Each is made where
 //! it is missing and never replaced.
 
+use backstay_kinds::label;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use kube::ResourceExt as _;
@@ -58,7 +59,7 @@ async fn ensure_service(
         return Ok(());
     }
     let mut selector = labels(&cluster.name_any());
-    selector.retain(|label, _| label != "app.kubernetes.io/managed-by");
+    selector.retain(|key, _| key != label::MANAGED_BY);
     let mut service = document(cluster, name);
     service["spec"] = service_spec(selector, headless);
     objects.create(SERVICE, &namespace, service).await?;

@@ -6,6 +6,7 @@
 //! (`/data/humio-data`, where the pod's data is mounted) and `BACKSTAY_ADMIN_TOKEN_FILE` (mounted
 //! from the secret of the admin token).
 
+use backstay_kinds::{HUMIO_OPERATOR, label};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
@@ -19,9 +20,9 @@ pub(super) const HASH: &str = "humio.com/pod-hash";
 /// How often the specification of the pool has changed.
 pub(super) const REVISION: &str = "humio.com/pod-revision";
 /// The pool that a pod is of.
-pub(super) const POOL: &str = "humio.com/node-pool";
+pub(super) const POOL: &str = label::NODE_POOL;
 /// The cluster that a pod is of.
-pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
+pub(super) const INSTANCE: &str = label::INSTANCE;
 /// The name of the port that services point to.
 pub(super) const HTTP: &str = "http";
 
@@ -37,9 +38,9 @@ pub(super) fn admin_token(cluster: &str) -> String {
 /// The labels of everything that belongs to a cluster.
 pub(super) fn labels(cluster: &str) -> Map<String, Value> {
     let labels = [
-        ("app.kubernetes.io/name", "humio"),
+        label::HUMIO,
         (INSTANCE, cluster),
-        ("app.kubernetes.io/managed-by", "humio-operator"),
+        (label::MANAGED_BY, HUMIO_OPERATOR),
     ];
     let labels = labels.into_iter();
     labels

@@ -1,5 +1,6 @@
 //! The documents that a Kafka cluster becomes: pure.
 
+use backstay_kinds::{STRIMZI_OPERATOR, label};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -35,9 +36,9 @@ pub(super) fn labels(kafka: &DynamicObject, name: &str, component: &str) -> Valu
         "strimzi.io/kind": "Kafka",
         SET: name,
         "strimzi.io/component-type": component,
-        "app.kubernetes.io/name": "kafka",
-        "app.kubernetes.io/instance": kafka.name_any(),
-        "app.kubernetes.io/managed-by": "strimzi-cluster-operator",
+        label::NAME: "kafka",
+        label::INSTANCE: kafka.name_any(),
+        label::MANAGED_BY: STRIMZI_OPERATOR,
     })
 }
 

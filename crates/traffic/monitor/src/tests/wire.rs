@@ -6,7 +6,7 @@ use crate::group::ActionGroup;
 use crate::period::Period;
 use crate::rule::MetricAlert;
 use crate::store::{AlertsState, Configured, Surroundings};
-use backstay_traffic_profile::Limits;
+use backstay_traffic_profile::MonitorLimits;
 
 #[test]
 fn what_is_shown_can_be_sent_back() {
@@ -152,7 +152,7 @@ fn what_azure_refuses_or_we_do_not_have_is_refused_with_its_name() {
     for (change, expected) in table {
         let mut body = body();
         change(&mut body["properties"]);
-        let refused = MetricAlert::parse(id("Rule"), body, Limits::Azure).unwrap_err();
+        let refused = MetricAlert::parse(id("Rule"), body, MonitorLimits::Azure).unwrap_err();
         assert!(
             refused.message.contains(expected),
             "{expected}: {}",
@@ -190,7 +190,7 @@ fn what_azure_refuses_or_we_do_not_have_is_refused_with_its_name() {
 fn a_rule_refers_to_what_there_is() {
     let rule = rule(|_| {});
     let around = |profiles: &[&str]| Surroundings {
-        limits: Limits::Azure,
+        limits: MonitorLimits::Azure,
         profiles: profiles.iter().map(|it| it.to_ascii_lowercase()).collect(),
     };
     let (none, there) = (around(&[]), around(&[super::TARGET]));
@@ -260,7 +260,7 @@ proptest! {
         let mut body = body();
         let mut left = place;
         replace(&mut body, &mut left, &values[value]);
-        let _ = MetricAlert::parse(id("Rule"), body.clone(), Limits::Lab);
+        let _ = MetricAlert::parse(id("Rule"), body.clone(), MonitorLimits::Lab);
         let _ = ActionGroup::parse(id("G"), body);
     }
 }

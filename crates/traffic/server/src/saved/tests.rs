@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use backstay_traffic_profile::{Context, Limits, parse_profile};
+use backstay_traffic_profile::{Context, MonitorLimits, parse_profile};
 use backstay_traffic_state::StateError;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn profile(endpoints: usize) -> Profile {
         resource_group: "Dr",
         profile: "Logs",
         zone: "tm.test",
-        limits: Limits::Azure,
+        limits: MonitorLimits::Azure,
     };
     parse_profile(context, body).unwrap()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use backstay_lab_azure::StorageApi;
 use backstay_traffic::{
-    Addresses, Limits, NameServer, TrafficConfig, TrafficManager, VantagePoint,
+    Addresses, MonitorLimits, NameServer, TrafficConfig, TrafficManager, VantagePoint,
 };
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
@@ -45,7 +45,7 @@ pub fn config(folder: &std::path::Path) -> TrafficConfig {
         vantage_points: ["a", "b", "c"].map(point).into(),
         quorum: None,
         max_probes: 256,
-        limits: Limits::Lab,
+        limits: MonitorLimits::Lab,
     }
 }
 

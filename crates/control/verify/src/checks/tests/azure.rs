@@ -1,7 +1,7 @@
 //! What Azure shows.
 
 use backstay_azure::{
-    Endpoint, EndpointMonitorStatus, EndpointStatus, MetricAlert, MonitorConfig, Profile,
+    Endpoint, MetricAlert, Profile, ReportedMonitor, ReportedMonitorStatus, Switch,
 };
 use backstay_pair::{Pair, Side, derive};
 
@@ -21,8 +21,8 @@ fn profile(pair: &Pair) -> Profile {
                 .replacen("/SUBSCRIPTIONS", "/subscriptions", 1)
                 .parse()
                 .unwrap(),
-            status: EndpointStatus::Enabled,
-            monitor_status: EndpointMonitorStatus::Online,
+            status: Switch::Enabled,
+            monitor_status: ReportedMonitorStatus::Online,
             target: derived.target,
             priority: Some(derived.priority),
             etag: None,
@@ -30,11 +30,11 @@ fn profile(pair: &Pair) -> Profile {
     });
     Profile {
         id: manager.profile_id().parse().unwrap(),
-        status: EndpointStatus::Enabled,
+        status: Switch::Enabled,
         fqdn: "logscale.trafficmanager.net".to_owned(),
         ttl: manager.ttl,
         routing_method: "Priority".to_owned(),
-        monitor: MonitorConfig {
+        monitor: ReportedMonitor {
             protocol: "HTTPS".to_owned(),
             port: u32::from(manager.probe_port),
             path: Some(manager.probe_path.clone()),
@@ -58,9 +58,9 @@ fn endpoints_are_enabled_and_in_order() {
     };
     is_ok(&changed(&|_| {}));
     is_ok(&changed(&|it| it.endpoints.reverse()));
-    let disabled = changed(&|it| it.endpoints[0].status = EndpointStatus::Disabled);
+    let disabled = changed(&|it| it.endpoints[0].status = Switch::Disabled);
     fails(&disabled, "endpoint primary is disabled");
-    let disabled = changed(&|it| it.endpoints[1].status = EndpointStatus::Disabled);
+    let disabled = changed(&|it| it.endpoints[1].status = Switch::Disabled);
     fails(&disabled, "endpoint secondary is disabled");
     fails(
         &changed(&|it| it.endpoints[0].priority = Some(3)),
@@ -95,7 +95,7 @@ fn the_profile_is_as_derived() {
         "Weighted",
     );
     fails(
-        &changed(&|it| it.status = EndpointStatus::Disabled),
+        &changed(&|it| it.status = Switch::Disabled),
         "the profile is disabled",
     );
     fails(
