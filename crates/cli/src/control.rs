@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstay_pair::Pair;
-use backstay_watch::{Picture, Sources, World};
+use backstay_watch::{Sources, WatchStatus, World};
 
 use crate::args::{ControlFlags, PairFlag};
 use crate::{Exit, complain};
@@ -32,10 +32,10 @@ pub async fn connect(flags: &ControlFlags) -> Result<Arc<World>, Exit> {
     }
 }
 
-/// A picture, for people.
-pub fn shown(picture: &Picture) -> String {
-    let mut lines = vec![format!("state        {}", word(&picture.state))];
-    for reason in &picture.reasons {
+/// A status as text for people.
+pub fn shown(status: &WatchStatus) -> String {
+    let mut lines = vec![format!("state        {}", word(&status.state))];
+    for reason in &status.reasons {
         lines.push(format!(
             "             {} [{}]",
             reason.sentence,
@@ -45,7 +45,7 @@ pub fn shown(picture: &Picture) -> String {
             lines.push(format!("             next: {next}"));
         }
     }
-    for (title, region) in ["primary", "secondary"].iter().zip(&picture.regions) {
+    for (title, region) in ["primary", "secondary"].iter().zip(&status.regions) {
         let serves = if region.serves {
             "the global name points here"
         } else {
@@ -71,39 +71,39 @@ pub fn shown(picture: &Picture) -> String {
             ));
         }
     }
-    let name: Vec<String> = picture.name.iter().map(ToString::to_string).collect();
+    let name: Vec<String> = status.name.iter().map(ToString::to_string).collect();
     lines.push(format!("global name  {}", or_unknown(&name.join(", "))));
-    for observation in &picture.observations {
+    for observation in &status.observations {
         lines.push(format!(
             "seen         by {}: {}",
             observation.from, observation.saw
         ));
     }
-    let term = picture.term.map(|it| word(&it)).unwrap_or_default();
+    let term = status.term.map(|it| word(&it)).unwrap_or_default();
     lines.push(format!("term         {}", or_unknown(&term)));
-    let endpoint = picture.endpoint.map(|it| word(&it)).unwrap_or_default();
+    let endpoint = status.endpoint.map(|it| word(&it)).unwrap_or_default();
     lines.push(format!(
         "endpoint     the primary's is {}",
         or_unknown(&endpoint)
     ));
-    if let Some(since) = picture.degraded_since {
-        let left = picture.holdoff_left_ms.unwrap_or(0).div_ceil(1000);
+    if let Some(since) = status.degraded_since {
+        let left = status.holdoff_left_ms.unwrap_or(0).div_ceil(1000);
         lines.push(format!("holdoff      since {since}, {left} s left"));
     }
-    if let Some(run) = &picture.run {
+    if let Some(run) = &status.run {
         let how = if run.done { "done" } else { "under way" };
         lines.push(format!(
             "run          {} {how}, begun {}",
             run.id, run.began
         ));
     }
-    if let Some(lock) = &picture.lock {
+    if let Some(lock) = &status.lock {
         lines.push(format!("lock         {lock}"));
     }
-    for what in &picture.readiness_blockers {
+    for what in &status.readiness_blockers {
         lines.push(format!("standby      {what}"));
     }
-    for pending_failure in &picture.pending_failures {
+    for pending_failure in &status.pending_failures {
         lines.push(format!(
             "not done     {}: {}",
             pending_failure.step.words(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstay_failover::reason::{self, Code};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Demand, State};
-use backstay_watch::{Picture, Watcher};
+use backstay_watch::{WatchStatus, Watcher};
 use tokio::time::{Instant, sleep};
 
 use crate::args::{FailoverFlags, Output};
@@ -20,7 +20,7 @@ const PATIENCE: u32 = 3;
 struct Ended<'a> {
     done: bool,
     dry_run: bool,
-    picture: &'a Picture,
+    status: &'a WatchStatus,
     timing: Option<&'a Report>,
 }
 
@@ -51,7 +51,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
     tokio::pin!(stop);
     let (mut unclear, mut told) = (0, Vec::new());
     loop {
-        let (picture, pace) = tokio::select! {
+        let (status, pace) = tokio::select! {
             round = watcher.round() => round,
             () = &mut stop => {
                 complain("interrupted; what is done stays, and the next run goes on");
@@ -59,29 +59,29 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
                 return Exit::Failed;
             }
         };
-        progress(&picture, &mut told);
-        let weight = weight(&picture);
+        progress(&status, &mut told);
+        let weight = weight(&status);
         unclear = if weight == Weight::Unclear {
             unclear + 1
         } else {
             0
         };
-        match picture.state {
+        match status.state {
             State::FailedOver => {
                 let timing = watcher.report().cloned();
                 watcher.stop().await;
-                return end(&picture, timing.as_ref(), true, false, output);
+                return end(&status, timing.as_ref(), true, false, output);
             }
             State::FailingOver => {}
             _ if weight == Weight::Stands || unclear >= PATIENCE => {
                 watcher.stop().await;
-                return end(&picture, None, false, false, output);
+                return end(&status, None, false, false, output);
             }
             _ => {}
         }
         if Instant::now() >= until {
             watcher.stop().await;
-            let _ = end(&picture, None, false, false, output);
+            let _ = end(&status, None, false, false, output);
             complain(
                 "it has not come to its end in time; what is done stays, and the next run goes on",
             );
@@ -118,8 +118,8 @@ enum Weight {
     Stands,
 }
 
-fn weight(picture: &Picture) -> Weight {
-    let each = picture.reasons.iter().map(|it| match it.code {
+fn weight(status: &WatchStatus) -> Weight {
+    let each = status.reasons.iter().map(|it| match it.code {
         Code::PrimaryAnswers
         | Code::Cooldown
         | Code::Paused
@@ -138,17 +138,17 @@ fn weight(picture: &Picture) -> Weight {
 }
 
 async fn dry_run(watcher: &mut Watcher, spacing: Duration, failures: u32, output: Output) -> Exit {
-    let (mut picture, mut decision) = watcher.look().await;
+    let (mut status, mut decision) = watcher.look().await;
     for _ in 1..failures {
-        if weight(&picture) > Weight::Passes {
+        if weight(&status) > Weight::Passes {
             break;
         }
         sleep(spacing).await;
-        (picture, decision) = watcher.look().await;
+        (status, decision) = watcher.look().await;
     }
     let would = decision.reasons.iter().any(|it| it.code == Code::Begins)
-        || matches!(picture.state, State::FailingOver);
-    let exit = end(&picture, None, would, true, output);
+        || matches!(status.state, State::FailingOver);
+    let exit = end(&status, None, would, true, output);
     match would {
         true => exit,
         false => Exit::No,
@@ -156,18 +156,18 @@ async fn dry_run(watcher: &mut Watcher, spacing: Duration, failures: u32, output
 }
 
 /// Says what is waited for, when that is something else than before.
-fn progress(picture: &Picture, told: &mut Vec<Code>) {
-    let codes: Vec<Code> = picture.reasons.iter().map(|it| it.code).collect();
+fn progress(status: &WatchStatus, told: &mut Vec<Code>) {
+    let codes: Vec<Code> = status.reasons.iter().map(|it| it.code).collect();
     if codes == *told {
         return;
     }
-    let state = control::word(&picture.state);
-    complain(&format!("{state}: {}", reason::sentences(&picture.reasons)));
+    let state = control::word(&status.state);
+    complain(&format!("{state}: {}", reason::sentences(&status.reasons)));
     *told = codes;
 }
 
 fn end(
-    picture: &Picture,
+    status: &WatchStatus,
     timing: Option<&Report>,
     done: bool,
     dry_run: bool,
@@ -176,7 +176,7 @@ fn end(
     let object = Ended {
         done: done && !dry_run,
         dry_run,
-        picture,
+        status,
         timing,
     };
     let told = show(output, &object, || {
@@ -186,9 +186,9 @@ fn end(
             (false, true) => "failed over\n".to_owned(),
             (false, false) => "not failed over\n".to_owned(),
         };
-        text.push_str(&control::shown(picture));
+        text.push_str(&control::shown(status));
         if dry_run {
-            for step in &picture.steps {
+            for step in &status.steps {
                 let mark = if step.holds { "holds" } else { "to do" };
                 text.push_str(&format!("step         {mark:<6} {}\n", step.what));
             }

@@ -5,7 +5,7 @@ mod progress;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 use backstay_runbook::engine::now_ms;
 use backstay_runbook::lock::{Held, LASTS, NotHeld, operator};
 use backstay_runbook::log::{RunError, RunLog, Runs};
@@ -211,13 +211,13 @@ async fn abort(
 }
 
 /// The pair as the steps see it; what a journal's record holds, only the node knows.
-fn site(world: Arc<World>, warrant: Warrant) -> Site {
+fn site(world: Arc<World>, guard: WriteGuard) -> Site {
     let count = |record: &_| Ok(backstay_node::events_in_record(record)?);
-    Site::new(world, warrant, count)
+    Site::new(world, guard, count)
 }
 
 async fn dry_run(world: Arc<World>, command: Command, choices: Choices, output: Output) -> Exit {
-    let site = site(world, Warrant::free());
+    let site = site(world, WriteGuard::unguarded());
     let record = Record::new(String::new(), command, "", choices, "", now_ms());
     let mut answers = Vec::new();
     for step in steps(command, choices) {
@@ -250,7 +250,7 @@ async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit
 
 /// Runs it, and tells how it went.
 async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: Output) -> Exit {
-    let site = site(world, log.warrant());
+    let site = site(world, log.guard());
     let progress = Progress::of(&record, output);
     let name = record.run.clone();
     let tell_event = |event: Event<'_>| progress.tell(event);

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use backstay_failover::verdict::{Demand, Endpoint, State};
 use backstay_pair::Side;
-use backstay_watch::{Picture, Watcher};
+use backstay_watch::{WatchStatus, Watcher};
 
 use crate::args::{Output, StatusFlags};
 use crate::{Exit, control, show, stopped};
 
-/// Between two pictures.
+/// Between two looks that are shown one after the other.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Clears a terminal, and goes to its first line (ECMA-48).
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -25,20 +25,20 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
     let stop = stopped();
     tokio::pin!(stop);
     loop {
-        let (picture, _) = tokio::select! {
+        let (status, _) = tokio::select! {
             looked = watcher.look() => looked,
             () = &mut stop => return Exit::Done,
         };
-        let told = show(output, &picture, || {
+        let told = show(output, &status, || {
             let live = flags.watch && std::io::stdout().is_terminal();
             let clear = if live { CLEAR } else { "" };
-            format!("{clear}{}", control::shown(&picture))
+            format!("{clear}{}", control::shown(&status))
         });
         if told != Exit::Done {
             return told;
         }
         if !flags.watch {
-            return match well(&picture) {
+            return match well(&status) {
                 true => Exit::Done,
                 false => Exit::No,
             };
@@ -51,16 +51,16 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
 }
 
 /// Whether it is as it should be: in peace, or failed over with nothing left to do.
-fn well(picture: &Picture) -> bool {
-    let settled = match picture.state {
-        State::Healthy => picture.endpoint == Some(Endpoint::Enabled),
+fn well(status: &WatchStatus) -> bool {
+    let settled = match status.state {
+        State::Healthy => status.endpoint == Some(Endpoint::Enabled),
         State::FailedOver => {
-            picture.endpoint == Some(Endpoint::Disabled) && picture.term != Some(Side::Primary)
+            status.endpoint == Some(Endpoint::Disabled) && status.term != Some(Side::Primary)
         }
         _ => false,
     };
-    let whole = picture.regions.iter().all(|it| it.degraded.is_empty());
-    settled && whole && picture.readiness_blockers.is_empty() && picture.pending_failures.is_empty()
+    let whole = status.regions.iter().all(|it| it.degraded.is_empty());
+    settled && whole && status.readiness_blockers.is_empty() && status.pending_failures.is_empty()
 }
 
 #[cfg(test)]
@@ -79,23 +79,23 @@ mod tests {
             degraded,
             ..RegionView::default()
         };
-        let mut picture = Picture {
+        let mut status = WatchStatus {
             endpoint: Some(Endpoint::Enabled),
             regions: vec![region(vec![]), region(vec![])],
-            ..Picture::default()
+            ..WatchStatus::default()
         };
-        assert!(well(&picture), "{picture:?}");
-        picture.regions[0].degraded = vec![Degraded {
+        assert!(well(&status), "{status:?}");
+        status.regions[0].degraded = vec![Degraded {
             reason: "partition".to_owned(),
             what: "partition 3".to_owned(),
             detail: "restore journal/3/7".to_owned(),
             nodes: vec!["node-0".to_owned(), "node-1".to_owned()],
         }];
-        assert!(!well(&picture));
-        let text = control::shown(&picture);
+        assert!(!well(&status));
+        let text = control::shown(&status);
         let line = "degraded: partition 3 [partition]: restore journal/3/7 (by node-0, node-1)";
         assert!(text.contains(line), "{text}");
-        let json = serde_json::to_value(&picture).unwrap();
+        let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["regions"][0]["degraded"][0]["reason"], "partition");
         assert_eq!(json["regions"][1]["degraded"], serde_json::json!([]));
     }

@@ -8,7 +8,7 @@
 //! - [`Policy`]: how long to pause, a pure function;
 //! - [`Classify`]: what an error says about another attempt; [`after_status`] for HTTP's codes;
 //! - [`retry`]: attempts until one succeeds, one fails for good, or the [`Deadline`] has passed;
-//! - [`Warrant`]: by whose leave something is changed, asked before each attempt.
+//! - [`WriteGuard`]: what a change is authorized by, asked before each attempt.
 //!
 //! `backon`, which kube-rs brings along, has neither a deadline that also covers an attempt which
 //! hangs, nor jitter in both directions; what would be left of it is the doubling.
@@ -17,13 +17,13 @@ mod attempts;
 mod deadline;
 mod policy;
 mod status;
-mod warrant;
+mod write_guard;
 
 pub use attempts::{Ended, Failed, retry};
 pub use deadline::Deadline;
 pub use policy::Policy;
 pub use status::{after_status, retry_after};
-pub use warrant::{Asked, Authority, Unwarranted, Warrant};
+pub use write_guard::{Authority, Authorization, WriteGuard, WriteRefused};
 
 use std::time::Duration;
 

@@ -43,8 +43,8 @@ impl Collector {
     }
 }
 
-fn codes(picture: &serde_json::Value) -> Vec<&str> {
-    let reasons = picture["reasons"].as_array().unwrap();
+fn codes(status: &serde_json::Value) -> Vec<&str> {
+    let reasons = status["reasons"].as_array().unwrap();
     reasons
         .iter()
         .map(|it| it["code"].as_str().unwrap())
@@ -61,7 +61,7 @@ fn it_says_what_speaks_against_it_and_a_person_can_overrule_that() {
     let before = world.shell(MARKS);
     let (told, code) = json(&world, &["failover", "--dry-run"]);
     assert_eq!((&told["done"], code), (&false.into(), 3), "{told:#}");
-    assert_eq!(codes(&told["picture"]), ["primary-answers"], "{told:#}");
+    assert_eq!(codes(&told["status"]), ["primary-answers"], "{told:#}");
     let (told, code) = json(&world, &["failover"]);
     assert_eq!((&told["done"], code), (&false.into(), 3), "{told:#}");
     assert_eq!(world.shell(MARKS), before, "nothing was changed");
@@ -81,7 +81,7 @@ fn it_says_what_speaks_against_it_and_a_person_can_overrule_that() {
     world.shell(&format!("{annotate} logscale.dr/paused='a rehearsal'"));
     let (told, code) = json(&world, &["failover", "--yes", "--over", "primary-answers"]);
     assert_eq!(code, 3, "{told:#}");
-    assert_eq!(codes(&told["picture"])[0], "paused", "{told:#}");
+    assert_eq!(codes(&told["status"])[0], "paused", "{told:#}");
     let (status, code) = json(&world, &["status"]);
     assert_eq!(
         (&status["state"], code),
@@ -106,7 +106,7 @@ fn it_says_what_speaks_against_it_and_a_person_can_overrule_that() {
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let code = output.status.code().unwrap();
     assert_eq!((&told["done"], code), (&true.into(), 0), "{told:#}");
-    let run = told["picture"]["run"]["id"].as_str().unwrap();
+    let run = told["status"]["run"]["id"].as_str().unwrap();
     for named in ["failover", "step", run, "seal the primary's journal"] {
         let got = collector.received();
         assert!(got.contains(named), "{named}: {got}");
@@ -149,8 +149,8 @@ fn what_cannot_be_reached_is_said_with_its_name() {
     let watch = Watch::with(&world, "watch", &["--dry-run"], &[]);
     watch.until_state("healthy");
     world.done(&["lab", "kill-region", "primary"]);
-    watch.until("a holdoff that would begin", |picture| {
-        picture["state"] == "holding"
+    watch.until("a holdoff that would begin", |status| {
+        status["state"] == "holding"
     });
     watch.until("the word of it", |_| watch.log().contains("would act"));
     assert_eq!(world.shell(annotations), before);

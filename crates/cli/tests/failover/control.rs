@@ -163,21 +163,21 @@ impl Watch {
     }
 
     /// What its last round saw.
-    pub fn picture(&self) -> Value {
+    pub fn status(&self) -> Value {
         serde_json::from_str(&self.get("/status")).unwrap_or_default()
     }
 
-    /// Waits until its picture is as wanted.
+    /// Waits until its status is as wanted.
     pub fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         loop {
-            let picture = self.picture();
-            if wanted(&picture) {
-                return picture;
+            let status = self.status();
+            if wanted(&status) {
+                return status;
             }
             assert!(
                 start.elapsed() < HANG,
-                "{what} has not come: {picture:#}\n{}",
+                "{what} has not come: {status:#}\n{}",
                 read(&self.log)
             );
             std::thread::sleep(Duration::from_millis(50));
@@ -187,9 +187,9 @@ impl Watch {
     /// Waits until it is in this state; and, where that is the last one, until it has seen all else
     /// too: one look may have missed something.
     pub fn until_state(&self, state: &str) -> Value {
-        let known = |picture: &Value| !picture["term"].is_null() && !picture["endpoint"].is_null();
-        self.until(state, |picture| {
-            picture["state"] == state && (state != "failed-over" || known(picture))
+        let known = |status: &Value| !status["term"].is_null() && !status["endpoint"].is_null();
+        self.until(state, |status| {
+            status["state"] == state && (state != "failed-over" || known(status))
         })
     }
 
@@ -228,13 +228,13 @@ impl Watch {
         count.map_or(0, |it| it.parse().unwrap())
     }
 
-    /// Waits until it has taken so many more rounds; each picture must be as wanted.
+    /// Waits until it has taken so many more rounds; each status must be as wanted.
     pub fn rounds_pass(&self, count: u64, wanted: impl Fn(&Value) -> bool) {
         let until = self.rounds() + count;
         let start = Instant::now();
         while self.rounds() < until {
-            let picture = self.picture();
-            assert!(wanted(&picture), "{picture:#}\n{}", read(&self.log));
+            let status = self.status();
+            assert!(wanted(&status), "{status:#}\n{}", read(&self.log));
             assert!(start.elapsed() < HANG, "no rounds: {}", read(&self.log));
             std::thread::sleep(Duration::from_millis(100));
         }

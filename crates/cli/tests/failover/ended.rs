@@ -28,15 +28,15 @@ pub fn operator(world: &World) -> Value {
 }
 
 /// All that a failover promises, once it is over.
-pub fn is_failed_over(world: &World, picture: &Value) {
-    assert_eq!(picture["state"], "failed-over", "{picture:#}");
-    assert_eq!(picture["term"], "secondary", "{picture:#}");
-    assert_eq!(picture["endpoint"], "disabled", "{picture:#}");
-    assert_eq!(picture["run"]["done"], true, "{picture:#}");
+pub fn is_failed_over(world: &World, status: &Value) {
+    assert_eq!(status["state"], "failed-over", "{status:#}");
+    assert_eq!(status["term"], "secondary", "{status:#}");
+    assert_eq!(status["endpoint"], "disabled", "{status:#}");
+    assert_eq!(status["run"]["done"], true, "{status:#}");
     assert_eq!(
-        picture["pending_failures"],
+        status["pending_failures"],
         Value::Array(vec![]),
-        "{picture:#}"
+        "{status:#}"
     );
     world.until_status(|status| {
         let address = status["name_resolves_to"].as_str().unwrap_or("nowhere");
@@ -46,7 +46,7 @@ pub fn is_failed_over(world: &World, picture: &Value) {
     assert!(disabled(world));
     let operator = operator(world);
     assert_eq!(operator["spec"]["replicas"], 1);
-    let run = picture["run"]["id"].as_str().unwrap();
+    let run = status["run"]["id"].as_str().unwrap();
     let annotations = &operator["metadata"]["annotations"];
     let mark = annotations["logscale.dr/failover-run"].as_str().unwrap();
     assert!(mark.starts_with("done ") && mark.ends_with(run), "{mark}");

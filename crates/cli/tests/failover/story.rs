@@ -46,7 +46,7 @@ fn a_killed_primary_is_failed_over_and_gets_nothing_back_by_accident() {
         let primary = crate::world::region(status, backstay_pair::Side::Primary);
         primary["view"]["api"] == true && primary["view"]["status"] == 503
     });
-    is_failed_over(&world, &watch.picture());
+    is_failed_over(&world, &watch.status());
     until_json(&world, &["status"], |status, code| {
         status["state"] == "failed-over" && code == 0
     });
@@ -123,20 +123,20 @@ fn a_primary_that_crash_loops_is_not_waited_for_for_ever() {
     let watch = Watch::start(&world, "watch", &told);
     watch.until_state("healthy");
     let mut answers = 0;
-    let picture = loop {
+    let status = loop {
         world.done(&["lab", "kill-region", "primary"]);
-        let down = watch.until("an outage that is noticed", |picture| {
+        let down = watch.until("an outage that is noticed", |status| {
             ["holding", "failing-over", "failed-over"]
-                .contains(&picture["state"].as_str().unwrap_or_default())
+                .contains(&status["state"].as_str().unwrap_or_default())
         });
         if down["state"] != "holding" {
             break watch.until_state("failed-over");
         }
         // In time for another answer, or not: the bound may be reached meanwhile.
         world.done(&["lab", "restore", "primary"]);
-        let next = watch.until("an answer, or the end of patience", |picture| {
+        let next = watch.until("an answer, or the end of patience", |status| {
             ["resolved", "failing-over", "failed-over"]
-                .contains(&picture["state"].as_str().unwrap_or_default())
+                .contains(&status["state"].as_str().unwrap_or_default())
         });
         if next["state"] != "resolved" {
             break watch.until_state("failed-over");
@@ -144,7 +144,7 @@ fn a_primary_that_crash_loops_is_not_waited_for_for_ever() {
         answers += 1;
     };
     assert!(answers > 1, "it was to answer several times");
-    is_failed_over(&world, &picture);
+    is_failed_over(&world, &status);
     let log = watch.log();
     assert!(log.contains("is not waited for"), "{log}");
     world.down();
@@ -202,7 +202,7 @@ fn the_permissions_that_are_deployed_are_enough() {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(output.status.code(), Some(0), "{told:#}");
     assert_eq!(told["done"], true);
-    is_failed_over(&world, &told["picture"]);
+    is_failed_over(&world, &told["status"]);
     let events = world.shell("kubectl --context aks-secondary -n logging get events");
     assert!(events.contains("FailoverFinished"), "{events}");
     world.down();

@@ -12,8 +12,8 @@ use crate::ended::{disabled, is_failed_over, operator};
 use crate::marks::watch;
 use crate::world::{Logs, World, no_kubectl};
 
-fn has_pending_failure(picture: &Value, step: &str) -> bool {
-    let pending_failures = picture["pending_failures"].as_array();
+fn has_pending_failure(status: &Value, step: &str) -> bool {
+    let pending_failures = status["pending_failures"].as_array();
     pending_failures.is_some_and(|all| all.iter().any(|it| it["step"] == step))
 }
 
@@ -49,14 +49,14 @@ fn without_the_resource_manager_the_standby_recovers_and_the_endpoint_is_a_pendi
         ),
         |code| code == "200",
     );
-    let picture = watch.until("the pending failure", |picture| {
-        has_pending_failure(picture, "disable")
+    let status = watch.until("the pending failure", |status| {
+        has_pending_failure(status, "disable")
     });
-    assert_eq!(picture["state"], "failing-over", "{picture:#}");
-    assert_eq!(picture["run"]["done"], false, "{picture:#}");
+    assert_eq!(status["state"], "failing-over", "{status:#}");
+    assert_eq!(status["run"]["done"], false, "{status:#}");
     assert!(!disabled(&world));
     // However long it takes: the run does not end without.
-    watch.rounds_pass(2, |picture| picture["state"] == "failing-over");
+    watch.rounds_pass(2, |status| status["state"] == "failing-over");
     assert!(!disabled(&world));
 
     arm.set(Door::Open);
@@ -79,23 +79,23 @@ fn without_the_standbys_api_nothing_begins_before_it_is_back() {
     watch.until_state("healthy");
     world.done(&["lab", "partition", "secondary"]);
     world.done(&["lab", "kill-region", "primary"]);
-    let unreachable = |picture: &Value| {
-        let reasons = picture["reasons"].as_array();
+    let unreachable = |status: &Value| {
+        let reasons = status["reasons"].as_array();
         reasons.is_some_and(|all| all.iter().any(|it| it["code"] == "standby-api-unreachable"))
     };
     watch.until("the standby out of reach", unreachable);
     let (status, code) = json(&world, &["status"]);
     assert_eq!(code, 3, "{status:#}");
     assert!(unreachable(&status), "{status:#}");
-    watch.rounds_pass(3, |picture| {
-        unreachable(picture) && picture["state"] == "suspect" && picture["run"].is_null()
+    watch.rounds_pass(3, |status| {
+        unreachable(status) && status["state"] == "suspect" && status["run"].is_null()
     });
     assert!(!disabled(&world));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     world.done(&["lab", "restore", "secondary"]);
-    let picture = watch.until_state("failed-over");
-    is_failed_over(&world, &picture);
-    let began = picture["run"]["began"].as_u64().unwrap();
+    let status = watch.until_state("failed-over");
+    is_failed_over(&world, &status);
+    let began = status["run"]["began"].as_u64().unwrap();
     assert!(began >= now.as_secs(), "{began}, restored at {now:?}");
     assert!(client.check(&world) >= 50);
     watch.end();

@@ -82,10 +82,10 @@ fn a_slow_bucket_is_no_outage() {
         refused * 10 <= taken,
         "{refused} refused, {taken} acknowledged"
     );
-    watch.rounds_pass(1, |picture| {
-        picture["run"].is_null()
-            && picture["state"] != "failing-over"
-            && picture["state"] != "failed-over"
+    watch.rounds_pass(1, |status| {
+        status["run"].is_null()
+            && status["state"] != "failing-over"
+            && status["state"] != "failed-over"
     });
     world.done(&["lab", "restore", "primary"]);
     watch.until_state("healthy");

@@ -28,13 +28,13 @@ fn two_watches_act_as_one() {
     let start = Instant::now();
     loop {
         runs.extend(run(&world));
-        let pictures = watches.each_ref().map(|it| it.picture());
-        let ids = pictures.iter().filter_map(|it| it["run"]["id"].as_str());
+        let statuses = watches.each_ref().map(|it| it.status());
+        let ids = statuses.iter().filter_map(|it| it["run"]["id"].as_str());
         runs.extend(ids.map(str::to_owned));
-        if pictures.iter().all(|it| it["state"] == "failed-over") {
+        if statuses.iter().all(|it| it["state"] == "failed-over") {
             break;
         }
-        assert!(start.elapsed() < HANG, "{pictures:#?}");
+        assert!(start.elapsed() < HANG, "{statuses:#?}");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(runs.len(), 1, "{runs:?}");
@@ -63,7 +63,7 @@ fn two_watches_act_as_one() {
     let before = (annotations(&world), told(), world.shell(lease));
     let third = watch(&world, "third", &[]);
     is_failed_over(&world, &third.until_state("failed-over"));
-    third.rounds_pass(3, |picture| picture["state"] == "failed-over");
+    third.rounds_pass(3, |status| status["state"] == "failed-over");
     assert_eq!((annotations(&world), told(), world.shell(lease)), before);
     assert!(client.check(&world) >= 50);
     third.end();
@@ -83,12 +83,12 @@ fn a_watch_that_restarts_keeps_the_holdoff_and_an_answer_ends_it() {
     first.until_state("holding");
     assert!(annotations(&world)[DEGRADED_SINCE].is_string());
     world.done(&["lab", "restore", "primary"]);
-    let picture = first.until("an answer", |picture| {
-        picture["state"] == "resolved" || picture["state"] == "healthy"
+    let status = first.until("an answer", |status| {
+        status["state"] == "resolved" || status["state"] == "healthy"
     });
-    assert!(picture["run"].is_null(), "{picture:#}");
-    first.until("the end of the holdoff", |picture| {
-        picture["degraded_since"].is_null()
+    assert!(status["run"].is_null(), "{status:#}");
+    first.until("the end of the holdoff", |status| {
+        status["degraded_since"].is_null()
     });
     assert!(annotations(&world)[DEGRADED_SINCE].is_null());
     assert_eq!(events(&world, "HoldoffEnded").len(), 1);
@@ -96,30 +96,30 @@ fn a_watch_that_restarts_keeps_the_holdoff_and_an_answer_ends_it() {
 
     // One that stays dead, while the watch dies in the middle of the holdoff.
     let second = watch(&world, "second", &[(HOLDOFF, "6")]);
-    second.until("an answer", |picture| {
-        picture["state"] == "resolved" || picture["state"] == "healthy"
+    second.until("an answer", |status| {
+        status["state"] == "resolved" || status["state"] == "healthy"
     });
     world.done(&["lab", "kill-region", "primary"]);
-    let picture = second.until("half of the holdoff", |picture| {
-        let left = picture["holdoff_left_ms"].as_u64();
+    let status = second.until("half of the holdoff", |status| {
+        let left = status["holdoff_left_ms"].as_u64();
         left.is_some_and(|left| left <= 3000)
     });
     second.kill();
-    let since = picture["degraded_since"].as_u64().unwrap();
+    let since = status["degraded_since"].as_u64().unwrap();
     let mark = annotations(&world)[DEGRADED_SINCE].clone();
-    assert_eq!(mark, since.to_string(), "{picture:#}");
+    assert_eq!(mark, since.to_string(), "{status:#}");
     let third = watch(&world, "third", &[(HOLDOFF, "6")]);
-    let picture = third.until("the beginning of the run", |picture| {
-        let now = &picture["degraded_since"];
-        let run = &picture["run"]["began"];
+    let status = third.until("the beginning of the run", |status| {
+        let now = &status["degraded_since"];
+        let run = &status["run"]["began"];
         assert!(
             !run.is_null() || now.is_null() || *now == since,
-            "{picture:#}"
+            "{status:#}"
         );
         !run.is_null()
     });
-    let began = picture["run"]["began"].as_u64().unwrap();
-    assert!(began >= since + 6, "{picture:#}");
+    let began = status["run"]["began"].as_u64().unwrap();
+    assert!(began >= since + 6, "{status:#}");
     is_failed_over(&world, &third.until_state("failed-over"));
     third.end();
     world.down();

@@ -98,9 +98,9 @@ fn story(deaths: &Deaths, passed: &Path) {
         assert!(runs.len() < 2, "{point}: a second run: {runs:?}");
     }
     let last = watch(&world, "last", &[("BACKSTAY_FAILPOINT_LOG", &passed)]);
-    let picture = last.until_state("failed-over");
-    is_failed_over(&world, &picture);
-    let id = picture["run"]["id"].as_str().unwrap();
+    let status = last.until_state("failed-over");
+    is_failed_over(&world, &status);
+    let id = status["run"]["id"].as_str().unwrap();
     assert_eq!(runs, BTreeSet::from([id.to_owned()]));
     assert!(events(&world, "FailoverStarted").len() < 2);
     let found = client.check(&world);

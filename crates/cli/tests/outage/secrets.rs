@@ -102,15 +102,15 @@ fn the_control_half_shows_no_secret() {
     run(&["status"], &[0, 3]);
     run(&["failover", "--dry-run"], &[3]);
     world.done(&["lab", "kill-region", "primary"]);
-    let picture = watch.until_state("failed-over");
-    is_failed_over(&world, &picture);
+    let status = watch.until_state("failed-over");
+    is_failed_over(&world, &status);
     run(&["status", "--output", "json"], &[0, 3]);
     run(&["failover", "--log-format", "json"], &[0]);
     for (place, text) in [
         ("the watch's log", watch.log()),
         ("its metrics", watch.metrics()),
-        ("its picture in peace", healthy.to_string()),
-        ("its picture", picture.to_string()),
+        ("its status in peace", healthy.to_string()),
+        ("its status", status.to_string()),
         ("its command line", watch.command_line()),
         ("the operator", operator(&world).to_string()),
         (

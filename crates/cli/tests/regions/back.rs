@@ -4,7 +4,7 @@
 use backstay_global::recovery::outside::{Holder, gained, holder, take_back};
 use backstay_lab::supervisor::NodeProcess;
 use backstay_node::events_in_record;
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 
 use crate::world::{
     Clients, Objects, World, get, log, ready, recovering, set_up, until, until_status,
@@ -43,7 +43,9 @@ async fn home_without_the_others(mut world: World, standby: Standby) {
     }
 
     let own = east.open().await.unwrap();
-    take_back(&own, &other, &Warrant::free()).await.unwrap();
+    take_back(&own, &other, &WriteGuard::unguarded())
+        .await
+        .unwrap();
     assert_eq!(holder(&own).await.unwrap(), Holder::Itself);
     let mut home = ready(&primary).await;
     assert!(!log(&primary.log_file).contains("recovery source"));
@@ -80,7 +82,9 @@ async fn home_without_the_others(mut world: World, standby: Standby) {
     clients.pause().await;
     clients.all_found(&away).await;
     // And home once more: the primary's snapshots are of its second life.
-    take_back(&own, &other, &Warrant::free()).await.unwrap();
+    take_back(&own, &other, &WriteGuard::unguarded())
+        .await
+        .unwrap();
     let home = ready(&primary).await;
     let left_behind = clients.acknowledged() - before;
     let found = clients.verdict(&home).await.unwrap_err().to_string();

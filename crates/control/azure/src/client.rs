@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use backstay_retry::{Classify, Deadline, Failed, Policy, Unwarranted, Verdict, Warrant, retry};
+use backstay_retry::{
+    Classify, Deadline, Failed, Policy, Verdict, WriteGuard, WriteRefused, retry,
+};
 use reqwest::header::{AUTHORIZATION, ETAG, HeaderValue, IF_MATCH, LOCATION};
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -24,7 +26,7 @@ pub struct Client {
     cloud: Cloud,
     identity: Arc<Identity>,
     policy: Policy,
-    warrant: Warrant,
+    guard: WriteGuard,
 }
 
 impl fmt::Debug for Client {
@@ -95,7 +97,7 @@ enum Attempt {
     #[error("{0}")]
     Unreadable(String),
     #[error(transparent)]
-    Unwarranted(#[from] Unwarranted),
+    WriteRefused(#[from] WriteRefused),
 }
 
 impl Classify for Attempt {
@@ -104,7 +106,7 @@ impl Classify for Attempt {
             Self::NoAnswer(error) => error.verdict(),
             Self::Status { verdict, .. } => *verdict,
             Self::Unreadable(_) => Verdict::Final,
-            Self::Unwarranted(why) => why.verdict(),
+            Self::WriteRefused(why) => why.verdict(),
         }
     }
 }
@@ -122,7 +124,7 @@ impl Client {
             cloud,
             identity: Arc::new(identity),
             policy,
-            warrant: Warrant::free(),
+            guard: WriteGuard::unguarded(),
         })
     }
 
@@ -139,9 +141,9 @@ impl Client {
 
     /// The same client, which changes something by this leave only.
     #[must_use]
-    pub fn under(&self, warrant: Warrant) -> Self {
+    pub fn under(&self, guard: WriteGuard) -> Self {
         Self {
-            warrant,
+            guard,
             ..self.clone()
         }
     }
@@ -246,7 +248,7 @@ impl Client {
             None => request,
         };
         if call.method != Method::GET {
-            self.warrant.ask().await?;
+            self.guard.check().await?;
         }
         let answer = ask(request).await?;
         if !answer.ok() {
@@ -293,8 +295,8 @@ impl Client {
         let resource = call.resource.clone();
         let (why, waited) = (failed.to_string(), failed.waited);
         match failed.last {
-            Some(Attempt::Unwarranted(why @ Unwarranted::Lost(_))) => {
-                AzureError::Unwarranted { resource, why }
+            Some(Attempt::WriteRefused(why @ WriteRefused::Lost(_))) => {
+                AzureError::WriteRefused { resource, why }
             }
             Some(Attempt::Unreadable(problem)) => AzureError::Answer {
                 resource,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_retry::{Classify as _, Unwarranted};
+use backstay_retry::{Classify as _, WriteRefused};
 
 use crate::{CloudError, Denied, IdentityError, NotAnId, ResourceId, Switch};
 
@@ -60,11 +60,11 @@ pub enum AzureError {
     },
     /// It may not be changed by us any more.
     #[error("{resource}: {why}")]
-    Unwarranted {
+    WriteRefused {
         /// What.
         resource: ResourceId,
         /// Why not.
-        why: Unwarranted,
+        why: WriteRefused,
     },
     /// Any other refusal (4xx).
     #[error("{resource}: refused with {status} {code}: {message}")]
@@ -140,7 +140,7 @@ impl AzureError {
         match self {
             Self::Changed { .. } | Self::NotHeld { .. } => true,
             Self::Unreachable { .. } | Self::Identity { .. } => self.is_unreachable(),
-            Self::Unwarranted { why, .. } => why.is_retryable(),
+            Self::WriteRefused { why, .. } => why.is_retryable(),
             Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backstay_report::{Cause, excerpt, with_causes};
-use backstay_retry::{Classify, Failed, Unwarranted, Verdict, after_status};
+use backstay_retry::{Classify, Failed, Verdict, WriteRefused, after_status};
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
@@ -65,13 +65,13 @@ pub enum ClusterError {
     },
     /// It may not be changed by us any more.
     #[error("{region}: {object}: {why}")]
-    Unwarranted {
+    WriteRefused {
         /// Which region.
         region: String,
         /// What.
         object: String,
         /// Why not.
-        why: Unwarranted,
+        why: WriteRefused,
     },
     /// Any other refusal.
     #[error("{region}: {object}: refused with {status} {reason}: {message}")]
@@ -132,7 +132,7 @@ impl ClusterError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Contended { .. } | Self::Unreachable { .. } | Self::NotYet { .. } => true,
-            Self::Unwarranted { why, .. } => why.is_retryable(),
+            Self::WriteRefused { why, .. } => why.is_retryable(),
             Self::Access { .. }
             | Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
@@ -154,14 +154,14 @@ pub(crate) enum Attempt {
     #[error("{}", described(.0))]
     Kube(#[from] kube::Error),
     #[error(transparent)]
-    Unwarranted(#[from] Unwarranted),
+    WriteRefused(#[from] WriteRefused),
 }
 
 impl Classify for Attempt {
     fn verdict(&self) -> Verdict {
         let error = match self {
             Self::Kube(error) => error,
-            Self::Unwarranted(why) => return why.verdict(),
+            Self::WriteRefused(why) => return why.verdict(),
         };
         match error {
             kube::Error::Api(status) => {
@@ -242,14 +242,14 @@ pub(crate) fn of_call(
     let last = failed.last.map(|it| (it.verdict(), it));
     let (verdict, error) = match last {
         Some((verdict, Attempt::Kube(error))) => (verdict, error),
-        Some((Verdict::Final, Attempt::Unwarranted(why))) => {
-            return ClusterError::Unwarranted {
+        Some((Verdict::Final, Attempt::WriteRefused(why))) => {
+            return ClusterError::WriteRefused {
                 region,
                 object,
                 why,
             };
         }
-        Some((Verdict::Again { .. }, Attempt::Unwarranted(_))) | None => {
+        Some((Verdict::Again { .. }, Attempt::WriteRefused(_))) | None => {
             return ClusterError::Unreachable {
                 region,
                 object,

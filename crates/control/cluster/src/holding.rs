@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstay_retry::{Asked, Authority, Deadline, Unwarranted, Warrant};
+use backstay_retry::{Authority, Authorization, Deadline, WriteGuard, WriteRefused};
 
 use crate::Region;
 
@@ -20,9 +20,9 @@ struct Held {
 impl Region {
     /// The leave to change something for as long as `me` is written in this Lease as its holder. It is
     /// read, not renewed: whether it has run out does not matter while nobody else has taken it.
-    pub fn while_holding(&self, lease: &str, me: &str) -> Warrant {
-        Warrant::of(Held {
-            region: self.under(Warrant::free()),
+    pub fn while_holding(&self, lease: &str, me: &str) -> WriteGuard {
+        WriteGuard::authorized_by(Held {
+            region: self.under(WriteGuard::unguarded()),
             lease: lease.to_owned(),
             me: me.to_owned(),
         })
@@ -30,17 +30,17 @@ impl Region {
 }
 
 impl Authority for Held {
-    fn ask(&self) -> Asked<'_> {
+    fn authorize(&self) -> Authorization<'_> {
         Box::pin(async {
             let found = self.region.lease(&self.lease, Deadline::after(ASK)).await;
-            let found = found.map_err(|error| Unwarranted::Unknown(error.to_string()))?;
+            let found = found.map_err(|error| WriteRefused::Unknown(error.to_string()))?;
             match found.and_then(|it| it.holder) {
                 Some(holder) if holder == self.me => Ok(()),
-                Some(holder) => Err(Unwarranted::Lost(format!(
+                Some(holder) => Err(WriteRefused::Lost(format!(
                     "{holder} holds lease {} by now",
                     self.lease
                 ))),
-                None => Err(Unwarranted::Lost(format!(
+                None => Err(WriteRefused::Lost(format!(
                     "lease {} is not ours any more",
                     self.lease
                 ))),

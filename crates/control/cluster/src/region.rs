@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backstay_report::{Cause, excerpt};
 use backstay_retry::{
-    Classify as _, Deadline, Ended, Failed, Policy, Unwarranted, Verdict, Warrant, retry,
+    Classify as _, Deadline, Ended, Failed, Policy, Verdict, WriteGuard, WriteRefused, retry,
 };
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -52,7 +52,7 @@ pub struct Region {
     name: String,
     namespace: String,
     policy: Policy,
-    warrant: Warrant,
+    guard: WriteGuard,
 }
 
 impl fmt::Debug for Region {
@@ -109,7 +109,7 @@ impl Region {
             name: access.to_string(),
             namespace: namespace.to_owned(),
             policy,
-            warrant: Warrant::free(),
+            guard: WriteGuard::unguarded(),
         })
     }
 
@@ -124,9 +124,9 @@ impl Region {
 
     /// The same cluster, in which something is changed by this leave only.
     #[must_use]
-    pub fn under(&self, warrant: Warrant) -> Self {
+    pub fn under(&self, guard: WriteGuard) -> Self {
         Self {
-            warrant,
+            guard,
             ..self.clone()
         }
     }
@@ -166,10 +166,10 @@ impl Region {
     }
 
     /// Whether a call of this verb may be made: to read needs nobody's leave.
-    async fn may_call(&self, verb: &str) -> Result<(), Unwarranted> {
+    async fn may_call(&self, verb: &str) -> Result<(), WriteRefused> {
         match verb {
             "get" | "list" | "watch" => Ok(()),
-            _ => self.warrant.ask().await,
+            _ => self.guard.check().await,
         }
     }
 

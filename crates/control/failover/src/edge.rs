@@ -7,10 +7,10 @@ use std::future::Future;
 
 use backstay_pair::Side;
 
-use crate::act::{Fact, Facts, Step};
 use crate::lock::Lease;
 use crate::marks::{Persist, Reading, Revision};
 use crate::observation::{Known, Observation, OurSide};
+use crate::takeover::{Fact, Facts, Step};
 use crate::verdict::Endpoint;
 
 /// How a conditional write ended.
@@ -64,8 +64,8 @@ pub trait Traffic {
     fn term(&self) -> impl Future<Output = Known<Side>> + Send;
 }
 
-/// The act.
-pub trait Act {
+/// The takeover.
+pub trait Takeover {
     /// What is so, read from the world. What failed last time stays
     /// [`Fact::Failed`] until it holds or is tried again.
     fn facts(&self) -> impl Future<Output = Facts> + Send;

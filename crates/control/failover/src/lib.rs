@@ -9,7 +9,7 @@
 //! - [`lock`]: the run lock;
 //! - [`settings`]: what can be set, [`reason`]: what is told;
 //! - [`verdict`]: the state machine over all that;
-//! - [`act`]: the order of the act;
+//! - [`takeover`]: the order of the takeover;
 //! - [`timing`]: how long each phase took.
 //!
 //! # What surrounds it
@@ -24,14 +24,13 @@
 //!    at once.
 //! 4. After [`verdict::Next::TakeLock`] and [`verdict::Next::Begin`], read marks and lock again and
 //!    decide once more on the same sights.
-//! 5. With [`verdict::Next::Act`]: renew the lock, find out the [`act::Facts`], and do what
-//!    [`act::plan`] says is for now, side by side ([`edge::Act`]). [`act::Step::Finish`] is
+//! 5. With [`verdict::Next::TakeOver`]: renew the lock, find out the [`takeover::Facts`], and do what
+//!    [`takeover::plan`] says is for now, side by side ([`edge::Takeover`]). [`takeover::Step::Finish`] is
 //!    [`marks::Persist::finish`], and the lock is given back by the next decision.
 //!
 //! An alert, fired or resolved, genuine or not, begins the next round at once and does nothing
 //! else.
 
-pub mod act;
 pub mod clock;
 pub mod edge;
 pub mod lock;
@@ -39,5 +38,6 @@ pub mod marks;
 pub mod observation;
 pub mod reason;
 pub mod settings;
+pub mod takeover;
 pub mod timing;
 pub mod verdict;

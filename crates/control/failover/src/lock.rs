@@ -1,8 +1,8 @@
-//! The run lock: a Kubernetes Lease, so that two instances do not run the act side by side.
+//! The run lock: a Kubernetes Lease, so that two instances do not run the takeover side by side.
 //!
-//! Two that run the act side by side do no harm (each step can be repeated, and the marks are
+//! Two that run the takeover side by side do no harm (each step can be repeated, and the marks are
 //! changed by compare-and-set); the lock keeps the work and the log in one hand, and tells an
-//! instance that was frozen and thaws after a failback that the act is over: it is asked before each
+//! instance that was frozen and thaws after a failback that the takeover is over: it is asked before each
 //! change.
 //!
 //! Whether a lease has run out is judged by how long this instance has seen it unchanged, on its own

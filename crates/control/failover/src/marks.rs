@@ -29,7 +29,7 @@ pub enum Stage {
     Done,
 }
 
-/// A run of the act.
+/// A run of the takeover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Its name, in every line of the log.

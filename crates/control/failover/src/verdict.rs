@@ -187,8 +187,8 @@ pub enum Next {
     ReleaseLock(Revision),
     /// A run begins with what is persisted. Read the marks again, and decide again.
     Begin,
-    /// Renew the lock, find out the act's facts, and do what [`crate::act::plan`] says.
-    Act(Revision),
+    /// Renew the lock, find out the takeover's facts, and do what [`crate::takeover::plan`] says.
+    TakeOver(Revision),
     /// Disable the primary's endpoint again, and raise an event.
     DisableAgain,
 }

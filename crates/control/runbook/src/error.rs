@@ -10,7 +10,7 @@ use backstay_cluster::ClusterError;
 use backstay_global::recovery::LoadError;
 use backstay_global::snapshot::SnapshotError;
 use backstay_names::NameError;
-use backstay_retry::{Classify as _, Unwarranted, Verdict, after_status};
+use backstay_retry::{Classify as _, Verdict, WriteRefused, after_status};
 use backstay_verify::NoAccess;
 use backstay_watch::JournalError;
 use http::StatusCode;
@@ -46,7 +46,7 @@ pub enum StepError {
     Recovery(#[from] LoadError),
     /// Nothing may be changed by us any more.
     #[error(transparent)]
-    Unwarranted(#[from] Unwarranted),
+    WriteRefused(#[from] WriteRefused),
     /// Where a name points is not known.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -164,7 +164,7 @@ impl StepError {
             Self::Bucket(error) => error.is_retryable(),
             Self::Snapshot(error) => error.is_retryable(),
             Self::Recovery(error) => error.is_retryable(),
-            Self::Unwarranted(why) => why.is_retryable(),
+            Self::WriteRefused(why) => why.is_retryable(),
             Self::Name(NameError::Unknown { .. }) => true,
             Self::Node(error) => error.is_retryable(),
             Self::Void(_) | Self::Contended | Self::Withheld { .. } => true,

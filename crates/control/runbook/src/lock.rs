@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backstay_cluster::{ClusterError, Lock, Region, Standing};
 use backstay_failover::lock::LEASE;
-use backstay_retry::{Deadline, Warrant};
+use backstay_retry::{Deadline, WriteGuard};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -43,7 +43,7 @@ pub enum NotHeld {
 pub struct Held {
     lock: Arc<Mutex<Lock>>,
     renewal: JoinHandle<()>,
-    warrant: Warrant,
+    guard: WriteGuard,
 }
 
 impl Drop for Held {
@@ -92,7 +92,7 @@ impl Held {
     }
 
     fn renewing(lock: Lock, region: &Region) -> Self {
-        let warrant = region.while_holding(LEASE, lock.me());
+        let guard = region.while_holding(LEASE, lock.me());
         let lock = Arc::new(Mutex::new(lock));
         let renewed = Arc::clone(&lock);
         let renewal = tokio::spawn(async move {
@@ -110,13 +110,13 @@ impl Held {
         Self {
             lock,
             renewal,
-            warrant,
+            guard,
         }
     }
 
     /// The leave to change something while it is ours.
-    pub fn warrant(&self) -> Warrant {
-        self.warrant.clone()
+    pub fn guard(&self) -> WriteGuard {
+        self.guard.clone()
     }
 
     /// Renews it.

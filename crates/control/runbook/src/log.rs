@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use backstay_cluster::{ClusterError, Recorded, Region};
 use backstay_kinds::label;
-use backstay_retry::{Deadline, Warrant};
+use backstay_retry::{Deadline, WriteGuard};
 use tokio::time::sleep;
 
 use crate::engine::{self, LogError};
@@ -129,8 +129,8 @@ pub struct RunLog {
 
 impl RunLog {
     /// The leave to change something while the run is ours.
-    pub fn warrant(&self) -> Warrant {
-        self.held.warrant()
+    pub fn guard(&self) -> WriteGuard {
+        self.held.guard()
     }
 
     /// Gives the lock back.

@@ -168,7 +168,7 @@ fn place(error: &LoadError) -> (Check, Outcome) {
         | LoadError::SnapshotsGone { .. }
         | LoadError::Ahead { .. }
         | LoadError::Raced
-        | LoadError::Unwarranted(_) => (Snapshot, Unknown),
+        | LoadError::WriteRefused(_) => (Snapshot, Unknown),
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use backstay_cluster::{Note, Severity};
-use backstay_failover::act::{Facts, Plan, Step};
 use backstay_failover::marks::{Persist, Stage};
 use backstay_failover::observation::Saw;
 use backstay_failover::reason::{self, Code};
+use backstay_failover::takeover::{Facts, Plan, Step};
 use backstay_failover::timing::{Moments, Report};
 use backstay_failover::verdict::{Decision, Look, State};
 use backstay_retry::Deadline;
@@ -17,7 +17,7 @@ use tracing::Span;
 use crate::clock::Clock;
 use crate::world::World;
 
-/// Longest wait for an event to be written: the act does not wait for its own chronicle.
+/// Longest wait for an event to be written: the takeover does not wait for its own chronicle.
 const EVENT: Duration = Duration::from_secs(5);
 
 /// What one instance has lived through.
@@ -154,7 +154,7 @@ impl Evidence {
         }
     }
 
-    /// The act goes on.
+    /// The takeover goes on.
     pub(crate) fn acting(&mut self, facts: &Facts, plan: &Plan) {
         let now = self.now();
         let moment = |at: &mut Option<u64>, step| {
@@ -174,7 +174,7 @@ impl Evidence {
         if runs && self.moments.operator.is_some() {
             self.moments.pod_started.get_or_insert(now);
         }
-        tracing::debug!(run = self.run(), now = ?plan.now, pending_failures = ?plan.pending_failures, "the act");
+        tracing::debug!(run = self.run(), now = ?plan.now, pending_failures = ?plan.pending_failures, "the takeover");
     }
 
     /// The run is marked as done.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use backstay_bucket::{Bucket, Role};
 use backstay_cluster::{ClusterError, Region};
-use backstay_failover::act::Barrier;
 use backstay_failover::observation::Known;
+use backstay_failover::takeover::Barrier;
 use backstay_global::identity::{self, IdentityError};
 use backstay_global::recovery::LoadError;
 use backstay_global::recovery::outside::{Holder, HolderWatch, end_source};
 use backstay_pair::{Dr, Pair, Side, derive};
-use backstay_retry::{Deadline, Warrant};
+use backstay_retry::{Deadline, WriteGuard};
 use backstay_verify::{Environment, EnvironmentError, declared, effective};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -205,7 +205,7 @@ impl Journals {
     }
 
     /// Seals every stream of the primary, in the standby's name.
-    pub(crate) async fn seal(&self, warrant: &Warrant) -> Result<(), JournalError> {
+    pub(crate) async fn seal(&self, guard: &WriteGuard) -> Result<(), JournalError> {
         // One that is out of reach must be known soon: the standby's node is then to seal it.
         match timeout(LOOK, self.identity()).await {
             Ok(found) => found.map(drop)?,
@@ -214,7 +214,7 @@ impl Journals {
         let sealing = async {
             let source = self.bucket(Side::Primary).await?;
             let own = self.bucket(Side::Secondary).await?;
-            Ok(end_source(source, own, warrant).await?)
+            Ok(end_source(source, own, guard).await?)
         };
         match timeout(SEAL, sealing).await {
             Ok(Ok(cluster)) => {

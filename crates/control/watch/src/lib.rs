@@ -5,15 +5,14 @@
 //! - [`World`]: everything that is asked and told, behind the traits of
 //!   [`backstay_failover::edge`]: the primary's status (`lookout`), the marks and the lock
 //!   on the standby's cluster (`shared`), the traffic manager (`endpoint`), the journals
-//!   (`journal`) and the act (`act`);
+//!   (`journal`) and the takeover (`takeover`);
 //! - [`Watcher`]: one round after another, as the decision's module documentation demands;
-//! - [`Picture`]: what the last round saw and decided, for people, metrics and tests;
-//! - [`serve`]: metrics, health and the picture over HTTP.
+//! - [`WatchStatus`]: what the last round saw and decided, for people, metrics and tests;
+//! - [`serve`]: metrics, health and the status over HTTP.
 //!
 //! It needs the standby's cluster, and goes on without the primary's, without the Resource Manager
 //! and without either bucket: what cannot be reached is an input of the decision.
 
-mod act;
 mod clock;
 mod degraded;
 mod endpoint;
@@ -21,24 +20,25 @@ mod evidence;
 mod journal;
 mod lookout;
 mod metrics;
-mod picture;
+mod on_record;
 mod recovery;
 mod round;
 mod serve;
 mod shared;
 mod sources;
 mod standby;
+mod status;
+mod takeover;
 mod verification;
-mod warrant;
 mod world;
 
 pub use clock::Clock;
 pub use degraded::Degraded;
 pub use journal::{Held, JournalError};
-pub use picture::{Picture, RegionView, RunView, StepView};
 pub use recovery::Recoveries;
 pub use round::{Pace, Watcher};
 pub use serve::{ServeError, serve};
 pub use sources::{SourceError, Sources};
+pub use status::{RegionView, RunView, StepView, WatchStatus};
 pub use verification::Verification;
 pub use world::{World, host};

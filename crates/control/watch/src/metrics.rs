@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::picture::Picture;
+use crate::status::WatchStatus;
 
 /// All states, so that each has a series.
 const STATES: [(State, &str); 8] = [
@@ -87,26 +87,26 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn show(&self, picture: &Picture) {
+    pub(crate) fn show(&self, status: &WatchStatus) {
         self.rounds.inc();
         for (state, name) in STATES {
             let label = StateLabel { state: name };
-            let is = i64::from(state == picture.state);
+            let is = i64::from(state == status.state);
             self.state.get_or_create(&label).set(is);
         }
-        let left = Duration::from_millis(picture.holdoff_left_ms.unwrap_or(0));
+        let left = Duration::from_millis(status.holdoff_left_ms.unwrap_or(0));
         self.holdoff_left.set(left.as_secs_f64());
         let count = |it: usize| i64::try_from(it).unwrap_or(i64::MAX);
         self.pending_failures
-            .set(count(picture.pending_failures.len()));
+            .set(count(status.pending_failures.len()));
         self.readiness_blockers
-            .set(count(picture.readiness_blockers.len()));
-        self.secondary_holds_term.set(match picture.term {
+            .set(count(status.readiness_blockers.len()));
+        self.secondary_holds_term.set(match status.term {
             Some(Side::Secondary) => 1,
             Some(Side::Primary) => 0,
             None => -1,
         });
-        self.primary_endpoint_enabled.set(match picture.endpoint {
+        self.primary_endpoint_enabled.set(match status.endpoint {
             Some(Endpoint::Enabled) => 1,
             Some(Endpoint::Disabled) => 0,
             None => -1,

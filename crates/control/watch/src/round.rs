@@ -4,24 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstay_failover::act::{Fact, PendingFailure, Step, plan};
-use backstay_failover::edge::{Act, Locked, LookOut, Marked, Traffic, Written};
+use backstay_failover::edge::{Locked, LookOut, Marked, Takeover, Traffic, Written};
 use backstay_failover::lock::{LeaseWatch, Lock};
 use backstay_failover::marks::{Persist, Revision};
 use backstay_failover::observation::{Known, Observation, OurSide};
+use backstay_failover::takeover::{Fact, PendingFailure, Step, plan};
 use backstay_failover::timing::Report;
 use backstay_failover::verdict::{Decision, Demand, Look, Memory, Next, State, decide};
-use backstay_retry::{Deadline, Warrant};
+use backstay_retry::{Deadline, WriteGuard};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::act::ATTEMPT;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
-use crate::picture::Picture;
-use crate::warrant::OnRecord;
+use crate::on_record::OnRecord;
+use crate::status::WatchStatus;
+use crate::takeover::ATTEMPT;
 use crate::world::World;
 
 /// Longest wait for steps under way before the world is looked at again.
@@ -134,42 +134,42 @@ impl Watcher {
     }
 
     /// Looks and decides, and changes nothing.
-    pub async fn look(&mut self) -> (Picture, Decision) {
+    pub async fn look(&mut self) -> (WatchStatus, Decision) {
         let began = self.clock.now();
         let sights = self.world.look().await;
         let (look, decision) = self.decide(began, &sights).await;
-        let mut picture = Picture::of(&look, &decision, &self.world.me);
+        let mut status = WatchStatus::of(&look, &decision, &self.world.me);
         let facts = self.world.facts().await;
         let barrier = self.world.journals.barrier().await;
-        picture.act(&facts, plan(&facts, barrier));
-        self.world.complete(&mut picture).await;
-        self.world.inspect(&mut picture).await;
-        (picture, decision)
+        status.takeover(&facts, plan(&facts, barrier));
+        self.world.complete(&mut status).await;
+        self.world.inspect(&mut status).await;
+        (status, decision)
     }
 
     /// A round: looks, decides, carries it out.
-    pub async fn round(&mut self) -> (Picture, Pace) {
+    pub async fn round(&mut self) -> (WatchStatus, Pace) {
         if self.dry_run {
-            let (picture, decision) = self.look().await;
+            let (status, decision) = self.look().await;
             self.evidence.would(&decision);
-            return (picture, Pace::Usual);
+            return (status, Pace::Usual);
         }
         let began = self.clock.now();
         let sights = self.world.look().await;
-        let mut picture = Picture::default();
+        let mut status = WatchStatus::default();
         for _ in 0..DECISIONS {
             let (look, decision) = self.decide(began, &sights).await;
-            picture = Picture::of(&look, &decision, &self.world.me);
+            status = WatchStatus::of(&look, &decision, &self.world.me);
             self.evidence.decided(&look, &decision);
-            match self.carry_out(&look, &decision, &mut picture).await {
+            match self.carry_out(&look, &decision, &mut status).await {
                 Carried::Again => {}
                 Carried::Over(pace) => {
-                    self.world.complete(&mut picture).await;
-                    return (picture, pace);
+                    self.world.complete(&mut status).await;
+                    return (status, pace);
                 }
             }
         }
-        (picture, Pace::In(AGAIN))
+        (status, Pace::In(AGAIN))
     }
 
     async fn decide(
@@ -221,7 +221,7 @@ impl Watcher {
         &mut self,
         look: &Look,
         decision: &Decision,
-        picture: &mut Picture,
+        status: &mut WatchStatus,
     ) -> Carried {
         if let Some(change) = &decision.persist {
             if !self.valid(decision) {
@@ -260,9 +260,9 @@ impl Watcher {
                     // One that stays runs out.
                     let _ = self.world.release(expected).await;
                 }
-                Next::DisableAgain => self.disable_again(look, picture).await,
-                Next::Act(revision) => {
-                    return Carried::Over(self.act(look, decision, revision, picture).await);
+                Next::DisableAgain => self.disable_again(look, status).await,
+                Next::TakeOver(revision) => {
+                    return Carried::Over(self.take_over(look, decision, revision, status).await);
                 }
             }
         }
@@ -277,7 +277,7 @@ impl Watcher {
     }
 
     /// The reconciler: nobody sends traffic back to a primary that was failed over.
-    async fn disable_again(&mut self, look: &Look, picture: &mut Picture) {
+    async fn disable_again(&mut self, look: &Look, status: &mut WatchStatus) {
         let Known::Is(reading) = &look.reading else {
             return;
         };
@@ -286,21 +286,24 @@ impl Watcher {
         };
         self.evidence.reopened().await;
         let (world, run) = (self.world.clone(), run.id.clone());
-        let azure = self.world.azure.under(Warrant::of(OnRecord { world, run }));
+        let azure = self
+            .world
+            .azure
+            .under(WriteGuard::authorized_by(OnRecord { world, run }));
         if let Err(error) = self.world.disable(&azure, Deadline::after(ATTEMPT)).await {
             let (step, why) = (Step::Disable, error.to_string());
-            picture.pending_failures = vec![PendingFailure { step, why }];
+            status.pending_failures = vec![PendingFailure { step, why }];
         }
     }
 
-    /// Goes on with the act: what has ended is taken note of, what is for now is begun, and the
+    /// Goes on with the takeover: what has ended is taken note of, what is for now is begun, and the
     /// world is looked at again before long, whatever is still under way.
-    async fn act(
+    async fn take_over(
         &mut self,
         look: &Look,
         decision: &Decision,
         revision: &Revision,
-        picture: &mut Picture,
+        status: &mut WatchStatus,
     ) -> Pace {
         if self.world.take(Some(revision), &self.world.me).await != Written::Yes {
             return Pace::In(SOON);
@@ -320,7 +323,7 @@ impl Watcher {
         let plan = plan(&facts, barrier);
         let now = plan.now.clone();
         self.evidence.acting(&facts, &plan);
-        picture.act(&facts, plan);
+        status.takeover(&facts, plan);
         if !self.valid(decision) {
             return Pace::In(SOON);
         }

@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::picture::Picture;
 use crate::round::Watcher;
+use crate::status::WatchStatus;
 use crate::verification::{self, Verification};
 
 /// A process that has taken no round for so long hangs: whatever a round asks has its deadline.
@@ -55,7 +55,7 @@ pub enum ServeError {
 #[derive(Clone)]
 struct Shown {
     metrics: Arc<Metrics>,
-    picture: watch::Receiver<Picture>,
+    status: watch::Receiver<WatchStatus>,
     last: Arc<Mutex<Instant>>,
     /// What the last verification had for Prometheus.
     verified: Arc<Mutex<String>>,
@@ -80,7 +80,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::new(Metrics::new());
-    let (sender, picture) = watch::channel(Picture::default());
+    let (sender, status) = watch::channel(WatchStatus::default());
     let last = Arc::new(Mutex::new(Instant::now()));
     let verified = Arc::default();
     let verifying =
@@ -108,7 +108,7 @@ pub async fn serve(
             let server = Server::new("watch", limits);
             let shown = Shown {
                 metrics: metrics.clone(),
-                picture,
+                status,
                 last: last.clone(),
                 verified,
                 alerts: webhook.as_ref().map(Webhook::counters),
@@ -129,13 +129,13 @@ pub async fn serve(
     let mut open = true;
     loop {
         let began = Instant::now();
-        let (picture, pace) = tokio::select! {
+        let (status, pace) = tokio::select! {
             round = watcher.round() => round,
             () = &mut stop => break,
         };
-        metrics.show(&picture);
+        metrics.show(&status);
         *last.lock() = Instant::now();
-        sender.send_replace(picture);
+        sender.send_replace(status);
         let pause = pace.pause(spacing.saturating_sub(began.elapsed()));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -218,8 +218,8 @@ async fn health(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn status(State(shown): State<Shown>) -> Json<Picture> {
-    Json(shown.picture.borrow().clone())
+async fn status(State(shown): State<Shown>) -> Json<WatchStatus> {
+    Json(shown.status.borrow().clone())
 }
 
 #[cfg(test)]

@@ -5,25 +5,25 @@ use std::time::Duration;
 use backstay_azure::{Client, ResourceId};
 use backstay_bucket::Bucket;
 use backstay_cluster::Region;
-use backstay_failover::act::Barrier;
 use backstay_failover::lock::LEASE;
 use backstay_failover::observation::Known;
 use backstay_failover::settings::Settings;
+use backstay_failover::takeover::Barrier;
 use backstay_failover::verdict::Endpoint;
 use backstay_kinds::label;
 use backstay_names::Names;
 use backstay_pair::{Pair, Side};
 use backstay_probe::{Outcome, Prober, Spec};
-use backstay_retry::{Deadline, Warrant};
+use backstay_retry::{Deadline, WriteGuard};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::degraded;
 use crate::journal::{Held, JournalError, Journals};
 use crate::lookout;
-use crate::picture::{Picture, RegionView};
 use crate::recovery::Recoveries;
 use crate::sources::SourceError;
+use crate::status::{RegionView, WatchStatus};
 
 /// Longest wait for what a look asks: there is the next look.
 const LOOK: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ pub struct World {
     /// The name by which this process holds the run lock; no other has ever had it.
     pub(crate) me: String,
     /// The leave that the run lock gives.
-    pub(crate) warrant: Warrant,
+    pub(crate) guard: WriteGuard,
     pub(crate) pair: Pair,
     pub(crate) settings: Settings,
     pub(crate) standby: Region,
@@ -77,7 +77,7 @@ impl World {
         };
         let me = format!("{}-{}", host(), Uuid::new_v4().simple());
         Ok(Self {
-            warrant: standby.while_holding(LEASE, &me),
+            guard: standby.while_holding(LEASE, &me),
             me,
             primary_endpoint: id(Side::Primary)?,
             secondary_endpoint: id(Side::Secondary)?,
@@ -151,8 +151,8 @@ impl World {
         self.journals.barrier().await == Barrier::SealByEither
     }
 
-    /// What a picture shows besides: where the global name points, and whom that means.
-    pub(crate) async fn complete(&self, picture: &mut Picture) {
+    /// What a status shows besides: where the global name points, and whom that means.
+    pub(crate) async fn complete(&self, status: &mut WatchStatus) {
         let (name, primary, secondary) = tokio::join!(
             self.global_name(),
             self.region_addresses(Side::Primary),
@@ -160,7 +160,7 @@ impl World {
         );
         let name = name.unwrap_or_default();
         let sides = [(Side::Primary, primary), (Side::Secondary, secondary)];
-        picture.regions = sides
+        status.regions = sides
             .into_iter()
             .map(|(side, addresses)| RegionView {
                 region: self.pair.region(side).region.clone(),
@@ -168,14 +168,14 @@ impl World {
                 ..RegionView::default()
             })
             .collect();
-        picture.name = name.into_iter().collect();
+        status.name = name.into_iter().collect();
     }
 
     /// Looks at both regions more closely than a decision needs.
-    pub(crate) async fn inspect(&self, picture: &mut Picture) {
+    pub(crate) async fn inspect(&self, status: &mut WatchStatus) {
         let (primary, secondary) =
             tokio::join!(self.region(Side::Primary), self.region(Side::Secondary));
-        for (view, found) in picture.regions.iter_mut().zip([primary, secondary]) {
+        for (view, found) in status.regions.iter_mut().zip([primary, secondary]) {
             (view.answers, view.endpoint, view.cluster) =
                 (found.answers, found.endpoint, found.cluster);
             view.degraded = found.degraded;

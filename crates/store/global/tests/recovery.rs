@@ -12,7 +12,7 @@ use backstay_global::recovery::{LoadError, LoadOptions, Origin, RecoverFrom, loa
 use backstay_global::{
     CommitError, NO_BUCKET, RepositoryId, Segment, SegmentId, State, credentials, snapshot,
 };
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 
 use region::{Region, create, entries, names};
 
@@ -313,7 +313,9 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
 
     let source = Bucket::open(east.config(Role::RecoverFrom)).await.unwrap();
     let own = west.bucket().await;
-    let ended = end_source(&source, &own, &Warrant::free()).await.unwrap();
+    let ended = end_source(&source, &own, &WriteGuard::unguarded())
+        .await
+        .unwrap();
     let refused = create(&primary.log, "too late").await.unwrap_err();
     assert!(matches!(refused, CommitError::Fenced { .. }), "{refused}");
     let held = holder(&source).await.unwrap();
@@ -327,7 +329,9 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
     assert!(east.start(None).await.is_err());
     let made = entries(&east);
     assert_eq!(
-        end_source(&source, &own, &Warrant::free()).await.unwrap(),
+        end_source(&source, &own, &WriteGuard::unguarded())
+            .await
+            .unwrap(),
         ended
     );
     assert_eq!(entries(&east), made);
@@ -342,7 +346,9 @@ async fn a_source_is_ended_from_outside_and_the_standby_goes_on_from_there() {
         "the node found the seals in their places"
     );
     // Somebody who does not know how far the failover is ends it once more.
-    end_source(&source, &own, &Warrant::free()).await.unwrap();
+    end_source(&source, &own, &WriteGuard::unguarded())
+        .await
+        .unwrap();
     create(&standby.log, "b").await.unwrap();
     assert_eq!(holder(&own).await.unwrap(), Holder::Itself);
 }
@@ -367,7 +373,9 @@ async fn who_looks_again_reads_only_what_is_new() {
     assert_eq!(watch.look().await.unwrap(), Holder::Itself);
     let source = Bucket::open(east.config(Role::RecoverFrom)).await.unwrap();
     let own = west.bucket().await;
-    let ended = end_source(&source, &own, &Warrant::free()).await.unwrap();
+    let ended = end_source(&source, &own, &WriteGuard::unguarded())
+        .await
+        .unwrap();
     let held = watch.look().await.unwrap();
     let term = match &held {
         Holder::Other { cluster_id, term } if *cluster_id == ended => *term,

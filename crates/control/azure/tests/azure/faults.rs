@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backstay_azure::{AzureError, Switch};
-use backstay_retry::{Asked, Authority, Deadline, Policy, Unwarranted, Warrant};
+use backstay_retry::{Authority, Authorization, Deadline, Policy, WriteGuard, WriteRefused};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -71,11 +71,11 @@ async fn the_wish_of_the_server_is_honoured() {
 struct Grants(AtomicUsize);
 
 impl Authority for Grants {
-    fn ask(&self) -> Asked<'_> {
+    fn authorize(&self) -> Authorization<'_> {
         let left = self
             .0
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |it| it.checked_sub(1));
-        let lost = || Unwarranted::Lost("somebody else goes on with it".to_owned());
+        let lost = || WriteRefused::Lost("somebody else goes on with it".to_owned());
         Box::pin(async move { left.map(drop).map_err(|_| lost()) })
     }
 }
@@ -85,14 +85,14 @@ async fn a_change_is_asked_for_at_every_attempt_and_reading_is_free() {
     let busy = Reply::Say(503, vec![("Retry-After", "0".to_owned())], Vec::new());
     let replies = vec![Reply::json(200, endpoint("Enabled"))];
     let (server, client, _folder) = asking(replies, busy, QUICK).await;
-    let client = client.under(Warrant::of(Grants(AtomicUsize::new(2))));
+    let client = client.under(WriteGuard::authorized_by(Grants(AtomicUsize::new(2))));
     client.endpoint_at(&primary(), deadline()).await.unwrap();
     let disabled = Switch::Disabled;
     let error = client
         .set_endpoint_status(&primary(), disabled, None, deadline())
         .await
         .unwrap_err();
-    assert!(matches!(error, AzureError::Unwarranted { .. }), "{error}");
+    assert!(matches!(error, AzureError::WriteRefused { .. }), "{error}");
     assert!(
         error.to_string().contains("somebody else goes on"),
         "{error}"

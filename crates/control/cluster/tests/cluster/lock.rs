@@ -7,7 +7,7 @@ use std::time::Duration;
 use backstay_cluster::{ClusterError, Lock, Outcome, Region, Standing};
 use backstay_failover::lock::{LeaseWatch, Lock as Whose};
 use backstay_failover::marks::Revision;
-use backstay_retry::{Asked, Authority, Warrant};
+use backstay_retry::{Authority, Authorization, WriteGuard};
 use serde_json::json;
 
 use crate::lab::{Lab, deadline, soon};
@@ -73,7 +73,8 @@ async fn whoever_was_taken_over_changes_nothing_more() {
     for holder in [successor.as_str(), "not ours any more"] {
         let error = under.scale(OPERATOR, 0, deadline()).await.unwrap_err();
         assert!(
-            matches!(error, ClusterError::Unwarranted { .. }) && error.to_string().contains(holder),
+            matches!(error, ClusterError::WriteRefused { .. })
+                && error.to_string().contains(holder),
             "{error}"
         );
         // Reading is nobody's to forbid.
@@ -93,7 +94,7 @@ async fn whoever_was_taken_over_changes_nothing_more() {
 struct Meddler(Region, AtomicUsize);
 
 impl Authority for Meddler {
-    fn ask(&self) -> Asked<'_> {
+    fn authorize(&self) -> Authorization<'_> {
         Box::pin(async {
             let left = self
                 .1
@@ -115,14 +116,17 @@ async fn what_was_read_before_the_question_must_be_so_still() {
     // As it was read, but of another version: the number alone would not show it.
     region.scale(OPERATOR, 2, deadline()).await.unwrap();
     let meddler = Meddler(region.clone(), AtomicUsize::new(usize::MAX));
-    let under = region.under(Warrant::of(meddler));
+    let under = region.under(WriteGuard::authorized_by(meddler));
     under.scale(OPERATOR, 1, soon()).await.unwrap_err();
     // The meddler may have been cut off, too, between its own two.
     let there = region.operator(OPERATOR, deadline()).await.unwrap();
     assert_ne!(there.replicas, 1);
     region.scale(OPERATOR, 2, deadline()).await.unwrap();
     // It is read again, and asked again.
-    let under = region.under(Warrant::of(Meddler(region.clone(), AtomicUsize::new(1))));
+    let under = region.under(WriteGuard::authorized_by(Meddler(
+        region.clone(),
+        AtomicUsize::new(1),
+    )));
     assert_eq!(under.scale(OPERATOR, 1, deadline()).await.unwrap(), 1);
 }
 

@@ -15,7 +15,7 @@ pub(super) fn acting(context: &Context<'_>, decision: &mut Decision) {
     let id = run.map_or("", |run| run.id.as_str());
     match &context.look.lock {
         Known::Is(Lock::Mine(revision)) => {
-            decision.next.push(Next::Act(revision.clone()));
+            decision.next.push(Next::TakeOver(revision.clone()));
             let text = format!("run {id} goes on");
             decision.reasons.push(Reason::new(Code::Acting, text));
         }

@@ -133,7 +133,7 @@ fn the_whole_story() {
     // Even if the primary comes back now.
     let goes_on = alone.sees(202, Saw::Answers);
     assert_eq!(goes_on.state, State::FailingOver);
-    assert_eq!(goes_on.next, [Next::Act(Revision("l".to_owned()))]);
+    assert_eq!(goes_on.next, [Next::TakeOver(Revision("l".to_owned()))]);
     assert!(goes_on.says(Code::PrimaryAnswers));
     let look = look(203, Saw::Answers, &alone.marks);
     let done = Persist::finish(look.reading.known().unwrap()).unwrap();

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backstay_failover::act::{Barrier, Fact, Facts, Step, plan};
 use backstay_failover::lock::LeaseWatch;
 use backstay_failover::marks::Persist;
 use backstay_failover::observation::Saw;
+use backstay_failover::takeover::{Barrier, Fact, Facts, Step, plan};
 use backstay_failover::verdict::{Decision, Endpoint, Memory, Next, State, decide};
 
 use crate::bug::Bug;
@@ -366,7 +366,7 @@ impl Instance {
                     self.gathered.reading = None;
                     return self.asks(Stage::Readings, vec![Request::Marks]);
                 }
-                Next::Act(revision) => {
+                Next::TakeOver(revision) => {
                     let renew = Request::Take(Some(revision), self.me());
                     return self.asks(Stage::Renewing, vec![renew]);
                 }

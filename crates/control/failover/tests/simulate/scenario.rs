@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use backstay_failover::act::Barrier;
 use backstay_failover::settings::Settings;
+use backstay_failover::takeover::Barrier;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

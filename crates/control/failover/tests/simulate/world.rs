@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use backstay_failover::act::Barrier;
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::Lease;
 use backstay_failover::marks::{Marks, PAUSED, Persist, Reading, Revision, Stage};
 use backstay_failover::observation::Saw;
+use backstay_failover::takeover::Barrier;
 use backstay_failover::verdict::Endpoint;
 use backstay_pair::Side;
 

@@ -54,8 +54,8 @@ fn refused(status: StatusCode) -> NodeError {
 
 #[test]
 fn what_may_succeed_later_is_told_from_what_needs_somebody() {
-    let lost = || Unwarranted::Lost("another holds the lock".to_owned());
-    let unknown = || Unwarranted::Unknown("the API server does not answer".to_owned());
+    let lost = || WriteRefused::Lost("another holds the lock".to_owned());
+    let unknown = || WriteRefused::Unknown("the API server does not answer".to_owned());
     let missing = || backstay_bucket::Error::Missing {
         object: "c/k".to_owned(),
         container: "c".to_owned(),
@@ -74,7 +74,7 @@ fn what_may_succeed_later_is_told_from_what_needs_somebody() {
         (JournalError::Cluster(unreachable()).into(), true),
         (missing().into(), false),
         (LoadError::Raced.into(), true),
-        (LoadError::Unwarranted(lost()).into(), false),
+        (LoadError::WriteRefused(lost()).into(), false),
         (lost().into(), false),
         (unknown().into(), true),
         (name(true).into(), true),

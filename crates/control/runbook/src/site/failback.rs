@@ -222,7 +222,7 @@ impl Site {
         }
         let own = self.world.bucket(Side::Primary).await?;
         let other = self.world.bucket(Side::Secondary).await?;
-        Ok(take_back(own, other, &self.warrant).await?)
+        Ok(take_back(own, other, &self.guard).await?)
     }
 
     /// How much the secondary has taken in.

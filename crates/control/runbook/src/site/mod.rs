@@ -20,7 +20,7 @@ use backstay_cluster::Region;
 use backstay_global::recovery::outside::Counted;
 use backstay_pair::{Derived, Dr, Pair, Side, derive};
 use backstay_report::Cause;
-use backstay_retry::{Deadline, Warrant};
+use backstay_retry::{Deadline, WriteGuard};
 use backstay_verify::{NoAccess, Options, Seen};
 use backstay_watch::{Recoveries, World};
 use bytes::Bytes;
@@ -57,7 +57,7 @@ fn thorough() -> Options {
 #[derive(Debug)]
 pub struct Site {
     world: Arc<World>,
-    warrant: Warrant,
+    guard: WriteGuard,
     secondary: Region,
     primary: Option<Region>,
     azure: Client,
@@ -69,14 +69,14 @@ pub struct Site {
 }
 
 impl Site {
-    /// The connected pair, by whose leave it is changed, and who knows what a journal's record holds.
-    pub fn new(world: Arc<World>, warrant: Warrant, count: Count) -> Self {
+    /// The connected pair, what authorizes changes to it, and who knows what a journal's record holds.
+    pub fn new(world: Arc<World>, guard: WriteGuard, count: Count) -> Self {
         let recoveries = world.primary().cloned().map(Recoveries::new);
         Self {
-            secondary: world.standby().under(warrant.clone()),
-            primary: world.primary().map(|it| it.under(warrant.clone())),
-            azure: world.azure().under(warrant.clone()),
-            warrant,
+            secondary: world.standby().under(guard.clone()),
+            primary: world.primary().map(|it| it.under(guard.clone())),
+            azure: world.azure().under(guard.clone()),
+            guard,
             world,
             count,
             seen: Mutex::default(),
@@ -109,7 +109,7 @@ impl Site {
 
     /// Asked where no client of ours asks by itself: in front of a change in a bucket.
     async fn may(&self) -> Result<(), StepError> {
-        Ok(self.warrant.ask().await?)
+        Ok(self.guard.check().await?)
     }
 
     /// A region's cluster.

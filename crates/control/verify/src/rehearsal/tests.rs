@@ -6,7 +6,7 @@ use std::path::Path;
 use backstay_global::recovery::outside::end_source;
 use backstay_global::{GlobalLog, snapshot};
 use backstay_pair::Side;
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 use tempfile::TempDir;
 
 use super::*;
@@ -222,7 +222,7 @@ async fn a_seal_of_our_own_is_no_obstacle() {
     let folder = tempfile::tempdir().unwrap();
     let config = BucketConfig::local(folder.path(), Secret::new("a generated secret"), Role::Own);
     let own = Bucket::open(config).await.unwrap();
-    let id = end_source(&primary.bucket().await, &own, &Warrant::free())
+    let id = end_source(&primary.bucket().await, &own, &WriteGuard::unguarded())
         .await
         .unwrap();
     let before = contents(&primary.path());

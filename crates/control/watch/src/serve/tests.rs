@@ -5,11 +5,11 @@ use super::*;
 #[tokio::test]
 async fn promtool_has_nothing_to_say_of_the_metrics() {
     let metrics = Arc::new(Metrics::new());
-    metrics.show(&Picture::default());
+    metrics.show(&WatchStatus::default());
     let verified = "# HELP backstay_verify_able Whether.\n# TYPE backstay_verify_able gauge\nbackstay_verify_able 1\n# EOF\n";
     let shown = Shown {
         metrics,
-        picture: watch::channel(Picture::default()).1,
+        status: watch::channel(WatchStatus::default()).1,
         last: Arc::new(Mutex::new(Instant::now())),
         verified: Arc::new(Mutex::new(verified.to_owned())),
         alerts: Some(Arc::default()),

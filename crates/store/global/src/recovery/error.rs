@@ -1,6 +1,6 @@
 use backstay_journal::{SealError, StoreError, TailError};
 use backstay_report::Cause;
-use backstay_retry::Unwarranted;
+use backstay_retry::WriteRefused;
 
 use crate::credentials::CredentialError;
 use crate::identity::IdentityError;
@@ -35,7 +35,7 @@ pub enum LoadError {
     Tail(#[from] TailError),
     /// It may not be ended by us any more.
     #[error(transparent)]
-    Unwarranted(#[from] Unwarranted),
+    WriteRefused(#[from] WriteRefused),
     /// A stream cannot be sealed.
     #[error("{0}")]
     Seal(#[from] SealError),
@@ -210,7 +210,7 @@ impl LoadError {
             Self::Snapshot(error) => error.is_retryable() || error.is_missing(),
             Self::Log(CommitError::Stale { .. }) | Self::Raced => true,
             Self::Log(error) => error.is_retryable(),
-            Self::Unwarranted(why) => matches!(why, Unwarranted::Unknown(_)),
+            Self::WriteRefused(why) => matches!(why, WriteRefused::Unknown(_)),
             Self::Journal(error)
             | Self::Tail(TailError::Store(error))
             | Self::Seal(SealError::Store(error)) => error.is_retryable(),

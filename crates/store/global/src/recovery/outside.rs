@@ -7,7 +7,7 @@
 
 use backstay_bucket::Bucket;
 use backstay_journal::{Journal, StreamId, WriterId};
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -118,14 +118,14 @@ impl HolderWatch {
 
 /// Seals every stream of the source in the name of the cluster whose bucket `own` is (one begins
 /// there if there is none yet), and says in whose. From then on the source acknowledges nothing.
-/// `warrant` is asked when all is read and before anything is sealed.
+/// `guard` is asked when all is read and before anything is sealed.
 ///
 /// # Errors
 /// See [`LoadError`]. It may have been done in part, and can be repeated.
 pub async fn end_source(
     source: &Bucket,
     own: &Bucket,
-    warrant: &Warrant,
+    guard: &WriteGuard,
 ) -> Result<String, LoadError> {
     let proposal = Uuid::new_v4().simple().to_string();
     let cluster_id = identity::establish(own, &proposal).await?;
@@ -135,7 +135,7 @@ pub async fn end_source(
         journal: &journal,
         seal: true,
     };
-    warrant.ask().await?;
+    guard.check().await?;
     ending.end_global(&mut state, &cluster_id).await?;
     ending.end_partitions(&state, &cluster_id).await?;
     Ok(cluster_id)

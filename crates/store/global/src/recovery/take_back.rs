@@ -24,7 +24,7 @@
 
 use backstay_bucket::Bucket;
 use backstay_journal::{Journal, SealError, StreamId, TailError};
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::identity;
@@ -45,12 +45,12 @@ const PARALLEL: usize = 8;
 /// Gives the cluster whose bucket `own` is its journal back, which the cluster of `other` had taken
 /// over. What that one acknowledged since is not carried over. The other's nodes should be gone:
 /// one that starts with nothing of its own recovers, as ever, and takes the journal over again.
-/// `warrant` is asked before each of the streams is ended or begun.
+/// `guard` is asked before each of the streams is ended or begun.
 ///
 /// # Errors
 /// See [`LoadError`]: nothing is ended if the cluster could not start from its own snapshots and
 /// journal. It may have been done in part, and can be repeated.
-pub async fn take_back(own: &Bucket, other: &Bucket, warrant: &Warrant) -> Result<(), LoadError> {
+pub async fn take_back(own: &Bucket, other: &Bucket, guard: &WriteGuard) -> Result<(), LoadError> {
     let Some(cluster_id) = identity::read(own).await? else {
         return Err(LoadError::NothingToRecover {
             container: own.config().container.clone(),
@@ -61,7 +61,7 @@ pub async fn take_back(own: &Bucket, other: &Bucket, warrant: &Warrant) -> Resul
     let journal = journal_over(own, writer());
     let state = end_state(own, &journal, &cluster_id).await?;
     for _ in 0..ROUNDS {
-        end_other(other, own, &cluster_id, warrant).await?;
+        end_other(other, own, &cluster_id, guard).await?;
         backstay_failpoint::hit("take_back.after_end_other");
         let found = probe::probe(&journal, &cluster_id).await?;
         if found.sealed_by.is_none() && !found.recovering {
@@ -69,7 +69,7 @@ pub async fn take_back(own: &Bucket, other: &Bucket, warrant: &Warrant) -> Resul
         }
         let between = taking_back(&cluster_id);
         let (global, term) = (StreamId::Global, state.term.saturating_add(1));
-        warrant.ask().await?;
+        guard.check().await?;
         let fence = seal(
             &journal,
             global,
@@ -86,7 +86,7 @@ pub async fn take_back(own: &Bucket, other: &Bucket, warrant: &Warrant) -> Resul
         begin_partitions(&journal, &state, &cluster_id).await?;
         backstay_failpoint::hit("take_back.after_partitions");
         let (next, term) = (fence.seq + 1, fence.term.saturating_add(1));
-        warrant.ask().await?;
+        guard.check().await?;
         match journal.seal(global, next, term, &cluster_id).await {
             Ok(_) => {
                 backstay_failpoint::hit("take_back.after_begin");
@@ -136,7 +136,7 @@ async fn end_other(
     other: &Bucket,
     own: &Bucket,
     cluster_id: &str,
-    warrant: &Warrant,
+    guard: &WriteGuard,
 ) -> Result<(), LoadError> {
     let Some(their_id) = identity::read(other).await? else {
         return Ok(());
@@ -146,7 +146,7 @@ async fn end_other(
     if found.first.is_none() && their_id != cluster_id {
         return Ok(());
     }
-    let error = match end_source(other, own, warrant).await {
+    let error = match end_source(other, own, guard).await {
         Ok(_) => return Ok(()),
         Err(
             error @ (LoadError::Tail(TailError::Trimmed { .. })
@@ -159,7 +159,7 @@ async fn end_other(
     let was_ended = found.sealed_by.as_deref() == Some(cluster_id);
     let (global, term) = (StreamId::Global, found.term.saturating_add(1));
     if !was_ended {
-        warrant.ask().await?;
+        guard.check().await?;
         seal(&journal, global, found.end, term, cluster_id, |_, _| Ok(())).await?;
     }
     let now = probe::probe(&journal, &their_id).await?;

@@ -13,12 +13,12 @@ use backstay_global::{
     CommitError, Event, GlobalLog, Host, RepositoryId, Segment, SegmentId, journal_over, snapshot,
 };
 use backstay_journal::{CommitOptions, StreamId, WriterId};
-use backstay_retry::Warrant;
+use backstay_retry::WriteGuard;
 use bytes::Bytes;
 
 use crate::region::{Region, create, entries, names};
 
-static FREE: Warrant = Warrant::free();
+static FREE: WriteGuard = WriteGuard::unguarded();
 
 /// Both regions, the west one having taken over from the east one.
 struct Failed {
@@ -45,7 +45,12 @@ async fn failed_over() -> Failed {
 }
 
 async fn back(own: &Region, other: &Region) -> Result<(), LoadError> {
-    take_back(&own.bucket().await, &other.bucket().await, &Warrant::free()).await
+    take_back(
+        &own.bucket().await,
+        &other.bucket().await,
+        &WriteGuard::unguarded(),
+    )
+    .await
 }
 
 async fn is_fenced(log: &GlobalLog) -> bool {
@@ -134,9 +139,13 @@ async fn a_failover_that_never_came_to_a_start_is_taken_back() {
     let (east, west) = (Region::new("east"), Region::new("west"));
     let primary = east.start(None).await.unwrap();
     create(&primary.log, "before").await.unwrap();
-    end_source(&east.bucket().await, &west.bucket().await, &Warrant::free())
-        .await
-        .unwrap();
+    end_source(
+        &east.bucket().await,
+        &west.bucket().await,
+        &WriteGuard::unguarded(),
+    )
+    .await
+    .unwrap();
     back(&east, &west).await.unwrap();
     let home = east.start(None).await.unwrap();
     assert_eq!(names(&home.log.state()), ["before"]);

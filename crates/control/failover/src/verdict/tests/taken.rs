@@ -9,7 +9,7 @@ fn a_run_is_carried_on_by_whoever_has_the_lock() {
         ..Marks::default()
     };
     let cases = [
-        (lock(true), vec![Next::Act(Revision("l".to_owned()))]),
+        (lock(true), vec![Next::TakeOver(Revision("l".to_owned()))]),
         (
             lock(false),
             vec![Next::TakeLock(Some(Revision("l".to_owned())))],
@@ -104,7 +104,7 @@ fn a_takeover_without_a_run_on_record_is_taken_up() {
         assert_eq!(decision.state, State::FailingOver);
         assert!(decision.says(Code::TakenOver) && decision.next.is_empty());
         seen = look(1, saw, &alone.marks);
-        let next = [Next::Act(Revision("l".to_owned()))];
+        let next = [Next::TakeOver(Revision("l".to_owned()))];
         assert_eq!(alone.decides(&seen).next, next);
     }
 }

@@ -1,13 +1,13 @@
-//! The act: what is so, read from the world, and each of its steps.
+//! The takeover: what is so, read from the world, and each of its steps.
 
 use std::time::Duration;
 
 use backstay_azure::{AzureError, Switch};
 use backstay_cluster::loader::Stage;
 use backstay_cluster::{ClusterError, Pod, Region};
-use backstay_failover::act::{Fact, Facts, Step};
-use backstay_failover::edge::{Act, Traffic as _};
+use backstay_failover::edge::{Takeover, Traffic as _};
 use backstay_failover::observation::Known;
+use backstay_failover::takeover::{Fact, Facts, Step};
 use backstay_pair::Side;
 use backstay_probe::Outcome;
 use backstay_retry::Deadline;
@@ -68,11 +68,11 @@ impl World {
     /// Does a step, while the run lock is ours.
     async fn step(&self, step: Step) -> Result<(), StepError> {
         let deadline = Deadline::after(ATTEMPT);
-        let standby = self.standby.under(self.warrant.clone());
+        let standby = self.standby.under(self.guard.clone());
         match step {
-            Step::Seal => Ok(self.journals.seal(&self.warrant).await?),
+            Step::Seal => Ok(self.journals.seal(&self.guard).await?),
             Step::Disable => {
-                let azure = self.azure.under(self.warrant.clone());
+                let azure = self.azure.under(self.guard.clone());
                 Ok(self.disable(&azure, deadline).await?)
             }
             Step::CleanSecrets => Ok(self.clean(&standby, deadline).await?),
@@ -101,7 +101,7 @@ impl World {
     }
 }
 
-impl Act for World {
+impl Takeover for World {
     /// The lock, the end and what has failed before are the round's to know.
     async fn facts(&self) -> Facts {
         let deadline = Deadline::after(FACTS);

@@ -1,6 +1,6 @@
-//! By whose leave the watch changes something.
+//! What authorizes the reconciler's changes.
 //!
-//! The act is done under the run lock. The reconciler, which disables the primary's endpoint again
+//! A takeover is authorized by the run lock. The reconciler, which disables the primary's endpoint again
 //! when somebody has opened it after a failover, holds no lock: it may do so for as long as that
 //! failover is on record. A watch that was frozen in between and thaws after the failback is refused.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use backstay_failover::edge::Marked;
 use backstay_failover::observation::Known;
-use backstay_retry::{Asked, Authority, Unwarranted};
+use backstay_retry::{Authority, Authorization, WriteRefused};
 
 use crate::world::World;
 
@@ -21,15 +21,15 @@ pub(crate) struct OnRecord {
 }
 
 impl Authority for OnRecord {
-    fn ask(&self) -> Asked<'_> {
+    fn authorize(&self) -> Authorization<'_> {
         Box::pin(async {
             let reading = match Marked::read(&*self.world).await {
                 Known::Is(reading) => reading,
-                Known::Unknown(why) => return Err(Unwarranted::Unknown(why)),
+                Known::Unknown(why) => return Err(WriteRefused::Unknown(why)),
             };
             match reading.marks.run {
                 Some(run) if run.id == self.run => Ok(()),
-                Some(_) | None => Err(Unwarranted::Lost(format!(
+                Some(_) | None => Err(WriteRefused::Lost(format!(
                     "failover {} is not on record any more",
                     self.run
                 ))),

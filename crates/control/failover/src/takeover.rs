@@ -1,4 +1,4 @@
-//! The act: in which order the standby takes over.
+//! The takeover: in which order the standby takes over.
 //!
 //! [`plan`] says, given what is already so, what may be done now. It has no memory: the facts are
 //! read from the world each time, so a run that is killed anywhere and started again, by whomever,
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// A step of the act.
+/// A step of the takeover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -204,7 +204,7 @@ fn needs(step: Step, facts: &Facts, barrier: Barrier) -> BTreeSet<Step> {
     needs.filter(|it| applies(*it, facts, barrier)).collect()
 }
 
-/// Whether the step is part of the act.
+/// Whether the step is part of the takeover.
 fn applies(step: Step, facts: &Facts, barrier: Barrier) -> bool {
     match step {
         Step::Seal => barrier != Barrier::TrafficOnly,

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use backstay_failover::act::{Facts, PendingFailure, Plan, Step};
 use backstay_failover::clock::Epoch;
 use backstay_failover::lock::Lock;
 use backstay_failover::marks::{Run, Stage};
 use backstay_failover::observation::{Known, Observation};
 use backstay_failover::reason::Reason;
+use backstay_failover::takeover::{Facts, PendingFailure, Plan, Step};
 use backstay_failover::verdict::{Decision, Endpoint, Look, State};
 use backstay_pair::Side;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub struct RegionView {
     pub degraded: Vec<Degraded>,
 }
 
-/// A step of the act, and what is known of it.
+/// A step of the takeover, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
     /// Which.
@@ -49,9 +49,9 @@ pub struct StepView {
     pub now: bool,
 }
 
-/// How it stands.
+/// What `backstay status` and `/status` show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
+pub struct WatchStatus {
     /// Where the failover stands.
     pub state: State,
     /// Why, the most important first.
@@ -76,13 +76,13 @@ pub struct Picture {
     pub name: Vec<IpAddr>,
     /// The regions, the primary first.
     pub regions: Vec<RegionView>,
-    /// The act's steps, while a run is under way.
+    /// The takeover's steps, while a run is under way.
     pub steps: Vec<StepView>,
     /// What should hold and does not.
     pub pending_failures: Vec<PendingFailure>,
 }
 
-/// A run of the act.
+/// A run of the takeover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunView {
     /// Its name.
@@ -107,7 +107,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Picture {
+impl WatchStatus {
     /// What a look has found and what was decided on it.
     pub(crate) fn of(look: &Look, decision: &Decision, me: &str) -> Self {
         let marks = look.reading.known().map(|it| &it.marks);
@@ -134,8 +134,8 @@ impl Picture {
         }
     }
 
-    /// How far the act is.
-    pub(crate) fn act(&mut self, facts: &Facts, plan: Plan) {
+    /// How far the takeover is.
+    pub(crate) fn takeover(&mut self, facts: &Facts, plan: Plan) {
         let steps = Step::ALL.into_iter().map(|step| StepView {
             step,
             what: step.words().to_owned(),

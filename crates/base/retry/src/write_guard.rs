@@ -17,18 +17,18 @@ use std::sync::Arc;
 
 use crate::{Classify, Verdict};
 
-/// Why nothing was changed.
+/// Why a change was not attempted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unwarranted {
-    /// It may not be changed any more.
+pub enum WriteRefused {
+    /// The change is not authorized any more; the text says who or what prevails.
     #[error("nothing is changed: {0}")]
     Lost(String),
-    /// Nobody says whether it may.
+    /// Whether it is authorized could not be found out; the text says why.
     #[error("nothing is changed while it is not known whether it may be: {0}")]
     Unknown(String),
 }
 
-impl Classify for Unwarranted {
+impl Classify for WriteRefused {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Lost(_) => Verdict::Final,
@@ -37,38 +37,38 @@ impl Classify for Unwarranted {
     }
 }
 
-/// An answer that comes.
-pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<(), Unwarranted>> + Send + 'a>>;
+/// An authority's answer, which may take a request.
+pub type Authorization<'a> = Pin<Box<dyn Future<Output = Result<(), WriteRefused>> + Send + 'a>>;
 
-/// Who says whether something may be changed.
+/// Says whether something may be changed: the run lock, a failover on record.
 pub trait Authority: fmt::Debug + Send + Sync {
     /// Whether it may be, now.
-    fn ask(&self) -> Asked<'_>;
+    fn authorize(&self) -> Authorization<'_>;
 }
 
-/// By whose leave something is changed. Without an authority, by nobody's: what no other process
-/// would ever undo needs none.
+/// What authorizes a client's changes. What no other process would ever undo needs no authority, and
+/// passes [`WriteGuard::unguarded`].
 #[derive(Clone, Debug)]
-pub struct Warrant(Option<Arc<dyn Authority>>);
+pub struct WriteGuard(Option<Arc<dyn Authority>>);
 
-impl Warrant {
-    /// By nobody's leave.
-    pub const fn free() -> Self {
+impl WriteGuard {
+    /// Every change is allowed.
+    pub const fn unguarded() -> Self {
         Self(None)
     }
 
-    /// By the leave of this one.
-    pub fn of(authority: impl Authority + 'static) -> Self {
+    /// Each change must be authorized by `authority`.
+    pub fn authorized_by(authority: impl Authority + 'static) -> Self {
         Self(Some(Arc::new(authority)))
     }
 
-    /// Asks, if there is somebody to be asked.
+    /// Asks the authority, if there is one.
     ///
     /// # Errors
-    /// When it may not be, or nobody says.
-    pub async fn ask(&self) -> Result<(), Unwarranted> {
+    /// When the change is not authorized, or nobody can say whether it is.
+    pub async fn check(&self) -> Result<(), WriteRefused> {
         match &self.0 {
-            Some(authority) => authority.ask().await,
+            Some(authority) => authority.authorize().await,
             None => Ok(()),
         }
     }
