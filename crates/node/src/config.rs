@@ -4,7 +4,7 @@
 //!
 //! | Variable | Default | Meaning |
 //! |---|---|---|
-//! | `AZURE_STORAGE_*`, `S3_STORAGE_*`, `GCP_STORAGE_*`, `LOCAL_STORAGE_*` | | the own bucket; see `backstay_bucket` |
+//! | `AZURE_STORAGE_*`, `S3_STORAGE_*`, `GCP_STORAGE_*`, `LOCAL_STORAGE_*` | | this cluster's own bucket; see `backstay_bucket` |
 //! | `AZURE_RECOVER_FROM_*` and the like | none | the bucket to recover from |
 //! | `…_RECOVER_FROM_REPLACE_REGION`, `…_RECOVER_FROM_REPLACE_BUCKET` | none | `from/to`, for patching |
 //! | `BACKSTAY_SOURCE_ADDRESS` | the system's choice | the local address from which buckets are asked |
@@ -38,8 +38,8 @@
 //! | `BACKSTAY_SEARCH_WAIT_MS` | `30000` | longest wait of a search for its turn before 429 |
 //! | `QUERY_EXECUTOR_CORES` | half of the cores, at least 2 | threads that compute for searches |
 //! | `BACKSTAY_STATUS_GRACE_SECONDS` | `30` | nothing acknowledgeable for so long is 503 |
-//! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end beside other nodes, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
-//! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, beside other nodes, for answers under way |
+//! | `BACKSTAY_LAME_DUCK_MS` | `1000` | told to end while other nodes live, it serves on until nobody has asked anything for so long, ten times as long at the most; after half of that its status is 503; 0: not at all |
+//! | `BACKSTAY_DRAIN_SECONDS` | `60` | longest wait for the journal when draining; and, while other nodes live, for answers under way |
 //! | `BACKSTAY_RECOVER_WITHOUT_SEAL` | `false` | recover although the source cannot be sealed (it can still be written to: only if it is surely dead) |
 //! | `BACKSTAY_FORGET_LOST_KEYS` | `false` | give up idempotency keys that cannot be read and that no backup has: a batch that was stored under one and is sent again is stored twice |
 
@@ -107,42 +107,42 @@ impl FromStr for Roles {
     }
 }
 
-/// Everything a node is told at its start.
+/// Everything that a node is configured with at its start.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// The own bucket.
+    /// This cluster's own bucket (`…_STORAGE_…`).
     pub bucket: BucketConfig,
     /// The bucket to recover from when there is no own state.
     pub recover_from: Option<BucketConfig>,
-    /// `…_RECOVER_FROM_REPLACE_REGION`: from, to.
+    /// What a recovery replaces in the regions of buckets (`…_RECOVER_FROM_REPLACE_REGION`: from, to).
     pub replace_region: Option<Replace>,
-    /// `…_RECOVER_FROM_REPLACE_BUCKET`: from, to.
+    /// What a recovery replaces in the names of containers (`…_RECOVER_FROM_REPLACE_BUCKET`: from, to).
     pub replace_bucket: Option<Replace>,
-    /// `BUCKET_STORAGE_MULTIPLE_ENDPOINTS`.
+    /// Whether each bucket keeps its own endpoint (`BUCKET_STORAGE_MULTIPLE_ENDPOINTS`).
     pub multiple_endpoints: bool,
-    /// `BACKSTAY_RECOVER_WITHOUT_SEAL`.
+    /// Whether to recover although the source cannot be sealed (`BACKSTAY_RECOVER_WITHOUT_SEAL`).
     pub recover_without_seal: bool,
-    /// `BACKSTAY_FORGET_LOST_KEYS`.
+    /// Whether to start without idempotency keys that are lost (`BACKSTAY_FORGET_LOST_KEYS`).
     pub forget_lost_keys: bool,
-    /// `ENABLE_ALERTS`.
+    /// Whether the cluster runs alerts (`ENABLE_ALERTS`).
     pub enable_alerts: bool,
-    /// `PUBLIC_URL`.
+    /// Where clients reach the cluster (`PUBLIC_URL`).
     pub public_url: Url,
     /// `EXTERNAL_URL`: for the other nodes. The public one may be a name that leads anywhere.
     pub external_url: Url,
-    /// `NODE_ROLES`.
+    /// What this node does (`NODE_ROLES`).
     pub roles: Roles,
-    /// `BACKSTAY_BIND`.
+    /// The address that it listens at (`BACKSTAY_BIND`).
     pub bind: IpAddr,
-    /// `PORT`.
+    /// The port that it listens at (`PORT`).
     pub port: u16,
-    /// `DIRECTORY`.
+    /// The data folder (`DIRECTORY`).
     pub data_dir: PathBuf,
-    /// `BACKSTAY_ADMIN_TOKEN_FILE`.
+    /// The file that holds the admin token (`BACKSTAY_ADMIN_TOKEN_FILE`).
     pub admin_token_file: PathBuf,
-    /// `BACKSTAY_ELASTIC_VERSION`.
+    /// The version of Elasticsearch that shippers see (`BACKSTAY_ELASTIC_VERSION`).
     pub elastic_version: String,
-    /// Times and sizes.
+    /// Times and sizes that have good defaults.
     pub tuning: Tuning,
 }
 
@@ -151,7 +151,7 @@ pub struct NodeConfig {
 pub struct Tuning {
     /// Partitions of a new cluster.
     pub partitions: u32,
-    /// Interval of heartbeats.
+    /// How often the host reports that it lives.
     pub heartbeat: Duration,
     /// Silence after which a host is dead.
     pub lease: Duration,
@@ -167,7 +167,7 @@ pub struct Tuning {
     pub segment_bytes: usize,
     /// Age at which they are cut anyway.
     pub segment_age: Duration,
-    /// Interval of snapshots.
+    /// How often a snapshot of the metadata is written.
     pub snapshot_interval: Duration,
     /// Snapshots that are kept.
     pub snapshots_kept: usize,
@@ -196,7 +196,7 @@ pub struct Tuning {
 }
 
 /// Most fields of an event where nothing else is set, as LogScale's documentation has it.
-pub(crate) const EVENT_FIELDS: usize = 8000;
+pub(crate) const MAX_EVENT_FIELDS: usize = 8000;
 
 impl Default for Tuning {
     fn default() -> Self {
@@ -215,7 +215,7 @@ impl Default for Tuning {
             snapshots_kept: 5,
             trim_after: Duration::from_secs(600),
             cache_bytes: 10 << 30,
-            event_fields: EVENT_FIELDS,
+            event_fields: MAX_EVENT_FIELDS,
             memory_bytes,
             searches: searches_in(memory_bytes),
             search_time: Duration::from_secs(600),
@@ -241,7 +241,7 @@ fn cores() -> usize {
 
 /// The shortest idempotency window. Debug builds allow a shorter one, so that a fault test lives
 /// to see trimming.
-const MIN_TRIM: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } else { 600 });
+const MIN_TRIM_AGE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 1 } else { 600 });
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -249,7 +249,7 @@ pub enum ConfigError {
     /// A variable has a value that means nothing.
     #[error("{variable}: {problem}; correct or remove the variable")]
     Value {
-        /// The variable.
+        /// Name of the environment variable.
         variable: String,
         /// What is wrong with its value.
         problem: String,
@@ -356,7 +356,7 @@ impl Tuning {
         let memory_bytes = read.number(
             "BACKSTAY_MEMORY_BYTES",
             default.memory_bytes,
-            crate::memory::LEAST..=u64::MAX,
+            crate::memory::MIN_BUDGET_BYTES..=u64::MAX,
         )?;
         Ok(Self {
             partitions: read.number(
@@ -381,7 +381,7 @@ impl Tuning {
             trim_after: seconds(
                 "BACKSTAY_TRIM_SECONDS",
                 default.trim_after,
-                MIN_TRIM.as_secs(),
+                MIN_TRIM_AGE.as_secs(),
             )?,
             cache_bytes: read.number("BACKSTAY_CACHE_BYTES", default.cache_bytes, 0..=u64::MAX)?,
             event_fields: read.number(

@@ -19,7 +19,7 @@ mod build;
 mod clock;
 mod cut;
 mod dedupe;
-mod holds;
+mod folder_lock;
 mod import;
 mod index;
 mod ingest;
@@ -82,10 +82,10 @@ pub use tails::FollowError;
 pub use takeover::TakeoverError;
 
 use crate::config::NodeConfig;
-use crate::memory::{Kind, MemoryBudget};
+use crate::memory::{MemoryBudget, MemoryUse};
 use crate::metrics::Metrics;
 use api::NotServing;
-use holds::Holds;
+use folder_lock::FolderLock;
 use parcel::Parcel;
 use running::Running;
 use turns::Turns;
@@ -104,14 +104,14 @@ struct Inner {
     turns: Turns,
     token: FileToken,
     /// The data folder, until this is dropped.
-    _holds: Holds,
+    _folder_lock: FolderLock,
     phase: watch::Sender<Phase>,
     running: OnceLock<Arc<Running>>,
     /// Since when it retires.
     retires: OnceLock<Instant>,
     /// When somebody last asked something that others could not answer for it, if ever.
     asked: Mutex<Option<Instant>>,
-    /// Ends the background.
+    /// Ends the background tasks.
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -123,7 +123,7 @@ impl Engine {
     /// # Errors
     /// When the data folder cannot be used.
     pub fn new(config: NodeConfig) -> Result<Self, EngineError> {
-        let holds = Holds::take(&config.data_dir)?;
+        let folder_lock = FolderLock::take(&config.data_dir)?;
         let token = FileToken::at(&config.admin_token_file, "BACKSTAY_ADMIN_TOKEN_FILE")?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -132,7 +132,7 @@ impl Engine {
                 config: Arc::new(config),
                 metrics: Arc::new(Metrics::new()),
                 token,
-                _holds: holds,
+                _folder_lock: folder_lock,
                 phase: watch::Sender::new(Phase::Starting("starting".to_owned())),
                 running: OnceLock::new(),
                 retires: OnceLock::new(),
@@ -318,7 +318,7 @@ impl Engine {
 
     /// What a search may use on this node: no more of the memory than leaves some to others.
     fn limited(&self, limits: Limits) -> Limits {
-        let share = self.inner.memory.share(Kind::Searches);
+        let share = self.inner.memory.share(MemoryUse::Searches);
         Limits {
             memory: limits.memory.min(share / 2),
             time: limits.time.min(self.inner.config.tuning.search_time),
@@ -390,7 +390,7 @@ impl Engine {
         self.resolve_ingest_token(token)
     }
 
-    /// The configuration.
+    /// What the node was configured with.
     pub fn config(&self) -> &NodeConfig {
         &self.inner.config
     }
@@ -400,7 +400,7 @@ impl Engine {
         &self.inner.memory
     }
 
-    /// The metrics.
+    /// What the node counts and measures.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics
     }

@@ -1,7 +1,7 @@
 //! The one place where a node's memory is accounted for.
 //!
 //! What grows with what comes from outside takes a permit here before it takes memory, in bytes as
-//! they are in memory. Each [`Kind`] has a share of the budget of its own, so that none starves
+//! they are in memory. Each [`MemoryUse`] has a share of the budget of its own, so that none starves
 //! another: tails that are full refuse batches, but never the segments that would empty them. What
 //! no kind has is left to the rest of the process: code, the state, threads, what an allocator
 //! holds back.
@@ -19,14 +19,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use limit::default_budget;
 
 /// The least budget that a node can work with: 64 MiB.
-pub const LEAST: u64 = 64 << 20;
+pub const MIN_BUDGET_BYTES: u64 = 64 << 20;
 
 /// A unit of a pool's semaphore stands for so many bytes.
-const UNIT: usize = 1 << 10;
+const UNIT_BYTES: usize = 1 << 10;
 
 /// What memory is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum MemoryUse {
     /// Bodies, the events that come of them, and records until they are acknowledged.
     Ingest,
     /// Journal entries that are in no segment yet.
@@ -49,8 +49,8 @@ pub enum Kind {
     Exports,
 }
 
-impl Kind {
-    /// All of them.
+impl MemoryUse {
+    /// Every kind of use.
     pub const ALL: [Self; 9] = [
         Self::Ingest,
         Self::Tails,
@@ -78,7 +78,7 @@ impl Kind {
         }
     }
 
-    /// Its share of the budget, in parts of [`PARTS`]. What is left is for the rest of the process.
+    /// Its share of the budget, in parts of [`BUDGET_PARTS`]. What is left is for the rest of the process.
     fn parts(self) -> u64 {
         match self {
             Self::Ingest => 19,
@@ -92,7 +92,7 @@ impl Kind {
 }
 
 /// Parts of the budget.
-const PARTS: u64 = 64;
+const BUDGET_PARTS: u64 = 64;
 
 /// Why memory is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,8 +100,8 @@ pub enum NoMemory {
     /// Others have it now.
     #[error("the memory for {} is taken; try again in a moment", .kind.as_str())]
     Now {
-        /// What for.
-        kind: Kind,
+        /// What the memory was to be used for.
+        kind: MemoryUse,
     },
     /// It is more than the whole share.
     #[error(
@@ -109,8 +109,8 @@ pub enum NoMemory {
         .kind.as_str()
     )]
     Never {
-        /// What for.
-        kind: Kind,
+        /// What the memory was to be used for.
+        kind: MemoryUse,
         /// What was asked for.
         bytes: usize,
         /// The share of the kind.
@@ -136,10 +136,10 @@ struct Pool {
 
 impl Pool {
     fn new(share: usize) -> Self {
-        let units = (share / UNIT).min(Semaphore::MAX_PERMITS);
+        let units = (share / UNIT_BYTES).min(Semaphore::MAX_PERMITS);
         Self {
             units: Arc::new(Semaphore::new(units)),
-            share: units * UNIT,
+            share: units * UNIT_BYTES,
             refused: AtomicU64::new(0),
         }
     }
@@ -148,14 +148,15 @@ impl Pool {
 impl MemoryBudget {
     /// A budget of so many bytes for the whole process.
     pub fn new(bytes: u64) -> Self {
-        let share = |kind: Kind| (bytes / PARTS).saturating_mul(kind.parts());
+        let share = |kind: MemoryUse| (bytes / BUDGET_PARTS).saturating_mul(kind.parts());
         let reading = Reading::within(usize::try_from(bytes / 32).unwrap_or(usize::MAX));
         Self {
             bytes,
             source_reading: reading.part(),
             reading,
             pools: Arc::new(
-                Kind::ALL.map(|kind| Pool::new(usize::try_from(share(kind)).unwrap_or(usize::MAX))),
+                MemoryUse::ALL
+                    .map(|kind| Pool::new(usize::try_from(share(kind)).unwrap_or(usize::MAX))),
             ),
         }
     }
@@ -171,7 +172,7 @@ impl MemoryBudget {
         &self.source_reading
     }
 
-    fn pool(&self, kind: Kind) -> &Pool {
+    fn pool(&self, kind: MemoryUse) -> &Pool {
         let [
             ingest,
             tails,
@@ -184,41 +185,41 @@ impl MemoryBudget {
             exports,
         ] = &*self.pools;
         match kind {
-            Kind::Ingest => ingest,
-            Kind::Tails => tails,
-            Kind::Recovered => recovered,
-            Kind::Import => import,
-            Kind::Segments => segments,
-            Kind::Administration => administration,
-            Kind::Searches => searches,
-            Kind::Columns => columns,
-            Kind::Exports => exports,
+            MemoryUse::Ingest => ingest,
+            MemoryUse::Tails => tails,
+            MemoryUse::Recovered => recovered,
+            MemoryUse::Import => import,
+            MemoryUse::Segments => segments,
+            MemoryUse::Administration => administration,
+            MemoryUse::Searches => searches,
+            MemoryUse::Columns => columns,
+            MemoryUse::Exports => exports,
         }
     }
 
-    /// The whole.
+    /// The whole budget, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The most that a kind can have.
-    pub fn share(&self, kind: Kind) -> usize {
+    pub fn share(&self, kind: MemoryUse) -> usize {
         self.pool(kind).share
     }
 
     /// What a kind has now.
-    pub fn used(&self, kind: Kind) -> usize {
+    pub fn used(&self, kind: MemoryUse) -> usize {
         let pool = self.pool(kind);
-        pool.share - (pool.units.available_permits() * UNIT).min(pool.share)
+        pool.share - (pool.units.available_permits() * UNIT_BYTES).min(pool.share)
     }
 
     /// How often a kind was refused memory.
-    pub fn refused(&self, kind: Kind) -> u64 {
+    pub fn refused(&self, kind: MemoryUse) -> u64 {
         self.pool(kind).refused.load(Ordering::Relaxed)
     }
 
     /// A permit for nothing, to [`MemoryPermit::grow`].
-    pub fn nothing(&self, kind: Kind) -> MemoryPermit {
+    pub fn nothing(&self, kind: MemoryUse) -> MemoryPermit {
         MemoryPermit {
             budget: self.clone(),
             kind,
@@ -230,7 +231,7 @@ impl MemoryBudget {
     ///
     /// # Errors
     /// See [`NoMemory`].
-    pub fn try_take(&self, kind: Kind, bytes: usize) -> Result<MemoryPermit, NoMemory> {
+    pub fn try_take(&self, kind: MemoryUse, bytes: usize) -> Result<MemoryPermit, NoMemory> {
         let mut permit = self.nothing(kind);
         permit.grow(bytes)?;
         Ok(permit)
@@ -238,7 +239,7 @@ impl MemoryBudget {
 
     /// Takes memory when there is some. Who wants more than the whole share waits for all of it, so
     /// that what must be done can be done: alone.
-    pub async fn take(&self, kind: Kind, bytes: usize) -> MemoryPermit {
+    pub async fn take(&self, kind: MemoryUse, bytes: usize) -> MemoryPermit {
         let pool = self.pool(kind);
         let units = to_units(bytes.min(pool.share));
         let taken = Arc::clone(&pool.units).acquire_many_owned(units).await;
@@ -260,15 +261,15 @@ pub(crate) fn of_event(event: &Event) -> usize {
     size_of::<Event>()
         + allocated(event.raw.capacity())
         + allocated(event.id.capacity())
-        + allocated(event.tags.capacity() * PAIR)
-        + allocated(event.fields.capacity() * PAIR)
+        + allocated(event.tags.capacity() * PAIR_BYTES)
+        + allocated(event.fields.capacity() * PAIR_BYTES)
         + texts
 }
 
 /// A tag or field of an event.
-pub(crate) const PAIR: usize = size_of::<(String, String)>();
+pub(crate) const PAIR_BYTES: usize = size_of::<(String, String)>();
 
-/// What an allocator takes for so many bytes, roughly: it rounds up, and notes something beside.
+/// What an allocator takes for so many bytes, roughly: it rounds up, and keeps notes of its own.
 pub(crate) fn allocated(bytes: usize) -> usize {
     if bytes == 0 {
         return 0;
@@ -277,21 +278,23 @@ pub(crate) fn allocated(bytes: usize) -> usize {
 }
 
 fn to_units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// Memory that was taken; given back when this is dropped.
 #[derive(Debug)]
 pub struct MemoryPermit {
     budget: MemoryBudget,
-    kind: Kind,
+    kind: MemoryUse,
     units: Option<OwnedSemaphorePermit>,
 }
 
 impl MemoryPermit {
     /// How much it is.
     pub fn bytes(&self) -> usize {
-        self.units.as_ref().map_or(0, |it| it.num_permits() * UNIT)
+        self.units
+            .as_ref()
+            .map_or(0, |it| it.num_permits() * UNIT_BYTES)
     }
 
     /// Takes so many bytes more.
@@ -327,7 +330,7 @@ impl MemoryPermit {
 
     /// Gives back what is more than so many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
-        let keep = bytes.div_ceil(UNIT);
+        let keep = bytes.div_ceil(UNIT_BYTES);
         if let Some(held) = &mut self.units {
             let surplus = held.num_permits().saturating_sub(keep);
             drop(held.split(surplus));

@@ -10,37 +10,37 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::memory::{Kind, MemoryBudget};
+use crate::memory::{MemoryBudget, MemoryUse};
 
 /// Label of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PartitionLabel {
-    /// The partition.
+    /// Number of the partition.
     pub partition: u32,
 }
 
 /// Label of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabel {
-    /// Why.
+    /// Why, as a word that does not change.
     pub reason: &'static str,
 }
 
 /// Label of what memory is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct MemoryLabel {
-    /// What for.
+    /// What the memory is used for.
     pub kind: &'static str,
 }
 
 /// All metrics of one node. All names begin with `backstay_`.
 pub struct Metrics {
     registry: Registry,
-    /// Events acknowledged.
+    /// Events that were acknowledged.
     pub ingest_events: Counter,
-    /// Raw bytes acknowledged.
+    /// Bytes of the raw text of those events.
     pub ingest_bytes: Counter,
-    /// Batches acknowledged.
+    /// Batches that were acknowledged.
     pub ingest_batches: Counter,
     /// Batches that had been stored before under the same key.
     pub ingest_duplicates: Counter,
@@ -48,7 +48,7 @@ pub struct Metrics {
     pub ingest_refused: Family<ReasonLabel, Counter>,
     /// Seconds from a batch's arrival to its acknowledgement.
     pub ingest_seconds: Histogram,
-    /// Unacknowledged bytes.
+    /// Bytes of records that wait for the journal.
     pub backlog_bytes: Family<PartitionLabel, Gauge>,
     /// Idempotency keys that are known.
     pub idempotency_keys: Family<PartitionLabel, Gauge>,
@@ -64,7 +64,7 @@ pub struct Metrics {
     pub live_bytes: Gauge,
     /// Journal entries that lie only in the buckets of recovered clusters.
     pub recovered_pending_entries: Gauge,
-    /// Segments published.
+    /// Segments that were published by this node.
     pub segments_published: Counter,
     /// Segments that have only the texts of their events, because their fields could not be written.
     pub segments_without_fields: Counter,
@@ -74,13 +74,13 @@ pub struct Metrics {
     pub segment_bytes: Counter,
     /// Segments that the state names.
     pub segments: Gauge,
-    /// Snapshots written.
+    /// Snapshots of the metadata that were written by this node.
     pub snapshots: Counter,
-    /// Journal entries trimmed.
+    /// Journal entries that were trimmed by this node.
     pub trimmed: Counter,
-    /// Searches begun.
+    /// Searches that were begun.
     pub searches: Counter,
-    /// Searches that failed.
+    /// Searches that ended without an answer.
     pub searches_failed: Counter,
     /// Seconds a search took.
     pub search_seconds: Histogram,
@@ -111,7 +111,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Creates and registers all metrics, at zero.
     pub fn new() -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut registry = Registry::with_prefix("backstay");
@@ -250,7 +250,7 @@ impl Metrics {
         ] {
             counter.inc_by(now.saturating_sub(counter.get()));
         }
-        for kind in Kind::ALL {
+        for kind in MemoryUse::ALL {
             let label = MemoryLabel {
                 kind: kind.as_str(),
             };

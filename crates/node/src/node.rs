@@ -25,7 +25,7 @@ const STALLED: Duration = Duration::from_secs(120);
 /// has been answered, and a cluster that is stopped as a whole is to be started elsewhere.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-/// A running node.
+/// A running node: its engine and its HTTP server.
 pub struct Node {
     engine: Engine,
     signals: Signals,
@@ -64,13 +64,13 @@ pub enum NodeError {
         "cannot listen on {address}: {source}; is another process there? (PORT, BACKSTAY_BIND)"
     )]
     Listen {
-        /// Where.
+        /// The address that it was to listen at.
         address: SocketAddr,
-        /// Why.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The listener broke.
+    /// The listener ended with an error while the node served.
     #[error("the HTTP server cannot run: {0}")]
     Serve(#[source] std::io::Error),
     /// Signals cannot be waited for.
@@ -122,7 +122,7 @@ impl Node {
         })
     }
 
-    /// The engine.
+    /// The engine behind the HTTP server.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -159,9 +159,10 @@ impl Node {
         let others_serve = self.engine.retire().await;
         self.engine.drain().await;
         self.stop.cancel();
-        let limit = match others_serve {
-            true => self.engine.config().tuning.drain,
-            false => LAST_ANSWERS,
+        let limit = if others_serve {
+            self.engine.config().tuning.drain
+        } else {
+            LAST_ANSWERS
         };
         match timeout(limit, &mut self.server).await {
             Ok(Ok(())) => Ok(()),

@@ -4,7 +4,7 @@
 #[path = "query/server.rs"]
 mod server;
 
-use backstay_node::memory::Kind;
+use backstay_node::memory::MemoryUse;
 use serde_json::{Value, json};
 use server::Server;
 
@@ -232,11 +232,11 @@ fn bodies_are_read_of_the_administrator_only_and_within_bounds() {
         assert_eq!(answer.status, status, "{answer:?}");
     }
     let memory = server.engine().memory();
-    assert_eq!(memory.refused(Kind::Administration), 0);
-    assert_eq!(memory.used(Kind::Administration), 0);
+    assert_eq!(memory.refused(MemoryUse::Administration), 0);
+    assert_eq!(memory.used(MemoryUse::Administration), 0);
     // What others do with the node's memory keeps no administrator out.
-    let searches = memory.share(Kind::Searches);
-    let _all = memory.try_take(Kind::Searches, searches).unwrap();
+    let searches = memory.share(MemoryUse::Searches);
+    let _all = memory.try_take(MemoryUse::Searches, searches).unwrap();
     server.data("{ meta { version } }", &Value::Null);
 }
 

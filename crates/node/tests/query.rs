@@ -13,7 +13,7 @@ mod server;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use server::{Answer, HANGS, Server};
+use server::{Answer, HANG_TIMEOUT, Server};
 
 const QUERY: &str = "/api/v1/repositories/humio/query";
 const JOBS: &str = "/api/v1/repositories/humio/queryjobs";
@@ -46,7 +46,7 @@ fn done(server: &Server, path: &str) -> Value {
         if answer["done"] == json!(true) {
             return answer;
         }
-        assert!(begun.elapsed() < HANGS, "never done: {answer}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never done: {answer}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -219,7 +219,7 @@ fn a_search_that_fails_says_why_however_it_is_asked_for() {
         if polled.status != 200 {
             break polled;
         }
-        assert!(begun.elapsed() < HANGS, "never done: {polled:?}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never done: {polled:?}");
         std::thread::sleep(Duration::from_millis(5));
     };
     assert_eq!((polled.status, polled.body), (400, streamed.body));

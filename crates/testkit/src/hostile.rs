@@ -325,9 +325,10 @@ pub fn check_found(batch: &Hostile, texts: &[String]) {
         assert_eq!(times, 1, "{good:?} of {shown}: {texts:?}");
     }
     if let Some(bad) = &batch.bad {
-        let kept = match batch.format.stores_bad_events() {
-            true => bad.len(),
-            false => 0,
+        let kept = if batch.format.stores_bad_events() {
+            bad.len()
+        } else {
+            0
         };
         assert_eq!(texts.len(), batch.good.len() + kept, "{shown}: {texts:?}");
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_journal::{
-    CommitError, CommitOptions, Entry, EntryStore, Journal, KEEP_NEWEST, SealError, StoreError,
-    StreamId, TRIM_WINDOW, TailError, TryAppend, WriterId,
+    CommitError, CommitOptions, Entry, EntryStore, Journal, KEEP_NEWEST_SLOTS, SealError,
+    StoreError, StreamId, TRIM_WINDOW_SLOTS, TailError, TryAppend, WriterId,
 };
 use bytes::Bytes;
 use futures::future::join_all;
@@ -324,12 +324,12 @@ async fn a_partition_is_trimmed_but_for_its_seals(store: &Store) {
 }
 
 async fn eight_writers_append_optimistically(store: &Store) {
-    const EACH: usize = 6;
+    const APPENDS_EACH: usize = 6;
     let tasks = (0..8).map(|w| {
         let journal = journal(store, &format!("node {w}"));
         tokio::spawn(async move {
             let mut applied: Vec<(u64, Bytes)> = Vec::new();
-            for i in 0..EACH {
+            for i in 0..APPENDS_EACH {
                 let payload = Bytes::from(format!("{w}:{i}"));
                 loop {
                     let at = applied.last().map_or(0, |(seq, _)| seq + 1);
@@ -360,7 +360,7 @@ async fn eight_writers_append_optimistically(store: &Store) {
         .into_iter()
         .map(|entry| (entry.seq, entry.payload))
         .collect();
-    assert_eq!(log.len(), 8 * EACH);
+    assert_eq!(log.len(), 8 * APPENDS_EACH);
     assert_eq!(
         log.iter()
             .map(|(_, payload)| payload)
@@ -378,7 +378,7 @@ async fn stragglers_of_global_notice_trimmed_ground(store: &Store) {
     let journal = journal(store, "node 1");
     let from = live(&journal, stream, 0).await.len() as u64;
     // The log goes on for long; laid down in parallel, because a node would take its time.
-    let end = TRIM_WINDOW + KEEP_NEWEST + 10;
+    let end = TRIM_WINDOW_SLOTS + KEEP_NEWEST_SLOTS + 10;
     let puts = (from..end).map(|seq| {
         let entry = Entry {
             stream,
@@ -409,7 +409,7 @@ async fn stragglers_of_global_notice_trimmed_ground(store: &Store) {
 
     let trimmed = journal.trim(stream, end).await.unwrap();
     assert_eq!(
-        trimmed.deleted, TRIM_WINDOW,
+        trimmed.deleted, TRIM_WINDOW_SLOTS,
         "one window, and the newest stay"
     );
     assert!(matches!(
@@ -440,8 +440,8 @@ async fn stragglers_of_global_notice_trimmed_ground(store: &Store) {
 
     // At the end all goes on, and a taker fences whoever still writes with the old term.
     assert_eq!(
-        live(&journal, stream, TRIM_WINDOW).await.len() as u64,
-        end - TRIM_WINDOW
+        live(&journal, stream, TRIM_WINDOW_SLOTS).await.len() as u64,
+        end - TRIM_WINDOW_SLOTS
     );
     assert_eq!(
         append_global(&journal, end, 0, "on").await,

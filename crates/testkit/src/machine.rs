@@ -43,7 +43,7 @@ pub fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
-/// Reports that a test is left out for want of something, in one line that is the same everywhere.
+/// Reports that a test is left out because something is missing, in one line that is the same everywhere.
 ///
 /// # Panics
 /// On CI, where a test that is left out would go unnoticed.

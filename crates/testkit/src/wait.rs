@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two looks.
-const TICK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Looks until there is something to be had; panics with what was seen last when it does not come.
 pub async fn until_ok<T, S, F>(what: &str, mut look: impl FnMut() -> F) -> T
@@ -24,7 +24,7 @@ where
             Err(seen) => seen,
         };
         assert!(since.elapsed() < PATIENCE, "{what}: not so: {seen:?}");
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

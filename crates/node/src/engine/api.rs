@@ -17,7 +17,7 @@ impl RepositoryName {
         Self(name.into())
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,7 +47,7 @@ pub enum IngestError {
     /// Too much waits for the journal. Nothing was taken. (HTTP 429)
     #[error("{backlog_bytes} bytes wait for the bucket; send the batch again in {retry_after:?}")]
     Backlog {
-        /// Bytes that wait.
+        /// Bytes that wait for the journal.
         backlog_bytes: usize,
         /// When to come back.
         retry_after: Duration,
@@ -58,7 +58,7 @@ pub enum IngestError {
         "{keys} idempotency keys are known in this batch's partition, and none may be forgotten yet; send the batch again in {retry_after:?}, or fewer and larger batches"
     )]
     KeysFull {
-        /// How many.
+        /// How many keys are known.
         keys: usize,
         /// When to come back.
         retry_after: Duration,
@@ -76,7 +76,7 @@ pub enum IngestError {
         "not taken: whether this batch is stored already is not known, because the idempotency keys of partition {partition} cannot be read: {detail}; send it again later with the same key"
     )]
     KeysUnknown {
-        /// The partition.
+        /// Number of the partition.
         partition: u32,
         /// What is in the way.
         detail: String,
@@ -86,21 +86,21 @@ pub enum IngestError {
     /// The node is starting, draining or takes no ingest by its role. (HTTP 503)
     #[error("this node takes no events now: {reason}")]
     NotReady {
-        /// Why.
+        /// Why, as a clause.
         reason: String,
     },
     /// Another cluster holds the bucket's journal. (HTTP 503)
     #[error("fenced: {by} holds this cluster's journal with term {term}; send the events there")]
     Fenced {
-        /// Who.
+        /// The cluster or node that holds the journal.
         by: String,
-        /// With which term.
+        /// The term under which it does.
         term: u64,
     },
     /// There is no such repository. (HTTP 404)
     #[error("there is no repository `{name}`; create it or check the ingest token")]
     NoRepository {
-        /// Its name.
+        /// The name that was asked for.
         name: String,
     },
     /// Another live node must take the batch: it owns the partition of the key, or this node owns
@@ -120,9 +120,9 @@ pub enum IngestError {
     /// The batch is longer than a journal record may be. (HTTP 413)
     #[error("the batch has {bytes} bytes, the limit is {limit}; send smaller batches")]
     TooLarge {
-        /// Its encoded length.
+        /// Length of the batch as a record, in bytes.
         bytes: usize,
-        /// The limit.
+        /// The longest record that is taken, in bytes.
         limit: usize,
     },
     /// There is no memory for it. (HTTP 413 when there never is, else 429)
@@ -160,7 +160,7 @@ pub enum SearchError {
     /// There is no such repository. (HTTP 404)
     #[error("there is no repository or view `{name}`")]
     NoRepository {
-        /// Its name.
+        /// The name that was asked for.
         name: String,
     },
     /// A view shows only a part of a repository, and such filters are not applied. (HTTP 400)
@@ -170,7 +170,7 @@ pub enum SearchError {
          filter"
     )]
     Filtered {
-        /// The view.
+        /// Name of the view.
         view: String,
         /// The repository that it filters.
         repository: String,
@@ -178,7 +178,7 @@ pub enum SearchError {
     /// The node is starting, or does not search by its role. (HTTP 503)
     #[error("this node does not search now: {reason}")]
     NotReady {
-        /// Why.
+        /// Why, as a clause.
         reason: String,
     },
     /// The tails could not be brought to the present, so the answer might miss acknowledged
@@ -195,7 +195,7 @@ pub enum SearchError {
     Busy {
         /// How many may run.
         most: usize,
-        /// Of which searches.
+        /// The kind of searches that run.
         what: &'static str,
         /// How long this one has waited at the most.
         waited: Duration,
@@ -210,15 +210,15 @@ pub enum SearchError {
 pub enum Phase {
     /// Loading or recovering; what at the moment.
     Starting(String),
-    /// Serving.
+    /// Serving: takes events and searches, as its roles say.
     Ready,
     /// Could not start; why.
     Failed(String),
     /// Another cluster holds the journal.
     Fenced {
-        /// Who.
+        /// The cluster or node that holds the journal.
         by: String,
-        /// With which term.
+        /// The term under which it does.
         term: u64,
     },
     /// Told to end: others take its work over. It serves on for those who do not know yet.
@@ -263,9 +263,9 @@ pub enum EngineError {
     /// The data folder cannot be used.
     #[error("{path}: the data folder cannot be made: {source}; set DIRECTORY to a writable folder")]
     DataDir {
-        /// The folder.
+        /// Path of the data folder.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
@@ -277,7 +277,7 @@ pub enum EngineError {
         "{path}: process {holder} runs with this data folder; stop it, or give each node a folder (DIRECTORY) of its own"
     )]
     DataDirInUse {
-        /// The folder.
+        /// Path of the data folder.
         path: PathBuf,
         /// Its process id, as far as it is known.
         holder: String,
@@ -290,11 +290,11 @@ pub enum EngineError {
 /// One part of the node, for `?deep=1`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct StatusPart {
-    /// Which.
+    /// Name of the part.
     pub name: &'static str,
-    /// Whether it works.
+    /// Whether it works as it should.
     pub ok: bool,
-    /// In words.
+    /// How it is doing, in words.
     pub detail: String,
 }
 
@@ -303,7 +303,7 @@ pub struct StatusPart {
 pub struct Degraded {
     /// The kind, as the metric `backstay_degraded` has it.
     pub reason: &'static str,
-    /// What.
+    /// The part that is affected, such as a partition or bucket.
     pub what: String,
     /// How, and what to do.
     pub detail: String,
@@ -318,20 +318,20 @@ pub struct NotImported {
     pub from_cluster: String,
     /// The bucket, as the state names it.
     pub bucket: u32,
-    /// Its container.
+    /// Name of the container.
     pub container: String,
     /// Partitions with such entries.
     pub partitions: usize,
-    /// The entries.
+    /// How many such entries there are.
     pub entries: u64,
 }
 
 /// Whether the node should get traffic.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Status {
-    /// 200 or 503.
+    /// Whether it should: answered as HTTP 200 or 503.
     pub ok: bool,
-    /// Why not.
+    /// Why it should not; `None` if it should.
     pub reason: Option<String>,
     /// What is not as it should be, whether it should get traffic or not.
     pub degraded: Vec<Degraded>,

@@ -11,8 +11,8 @@ use backstay_search::{Event, SearchError};
 
 use super::record::RecordError;
 
-/// So much is told of the reason in each event.
-const TOLD: usize = 300;
+/// The reason is cut to so many characters in each event.
+const MAX_REASON_CHARS: usize = 300;
 
 /// A segment that was built.
 pub(crate) struct Built {
@@ -61,7 +61,7 @@ pub(crate) fn build(
         }
         Err(why) => why,
     };
-    let told: String = why.to_string().chars().take(TOLD).collect();
+    let told: String = why.to_string().chars().take(MAX_REASON_CHARS).collect();
     let events: Vec<Event> = events.into_iter().map(|it| bare(it, &told)).collect();
     match attempt(&events, &write) {
         Ok(written) => Ok(Built {
@@ -141,9 +141,10 @@ mod tests {
 
     #[test]
     fn events_whose_columns_cannot_be_built_are_kept_as_texts_that_say_so() {
-        let failing = |events: &[Event]| match has_fields(events) {
-            true => Err(refused(events)),
-            false => {
+        let failing = |events: &[Event]| {
+            if has_fields(events) {
+                Err(refused(events))
+            } else {
                 assert_eq!(events.len(), 5, "none is left out");
                 for (n, event) in events.iter().enumerate() {
                     assert_eq!(
@@ -157,9 +158,12 @@ mod tests {
                 segment::write(events)
             }
         };
-        let panicking = |events: &[Event]| match has_fields(events) {
-            true => panic!("an index is out of bounds"),
-            false => segment::write(events),
+        let panicking = |events: &[Event]| {
+            if has_fields(events) {
+                panic!("an index is out of bounds")
+            } else {
+                segment::write(events)
+            }
         };
         let built = build(events(), failing).ok().unwrap();
         assert_eq!((built.written.events, built.written.raw_bytes), (5, 30));

@@ -1,4 +1,4 @@
-//! The time that an owner has written its partition and not yet said so.
+//! The time that an owner has written its partition and not yet reported so.
 //!
 //! A partition's clock is `ran_ms` in the state; each heartbeat of its owner moves it on by what
 //! has gone by since the one before, on the monotonic clock. It may only ever be too slow: what a
@@ -7,12 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-/// What one owner has not said, or not surely.
+/// What one owner has not reported, or not surely.
 #[derive(Debug)]
 pub(crate) struct Uncounted {
     since: Instant,
     /// Said in a heartbeat whose fate is open.
-    said: u64,
+    reported: u64,
     /// More at once is taken for a process that was frozen.
     most: Duration,
 }
@@ -22,7 +22,7 @@ impl Uncounted {
     pub(crate) fn new(now: Instant, most: Duration) -> Self {
         Self {
             since: now,
-            said: 0,
+            reported: 0,
             most,
         }
     }
@@ -32,22 +32,22 @@ impl Uncounted {
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What a heartbeat is to say. It is said once only, whatever becomes of that heartbeat.
-    pub(crate) fn say(&mut self, now: Instant) -> u64 {
+    /// What a heartbeat is to report. It is reported once only, whatever becomes of that heartbeat.
+    pub(crate) fn report(&mut self, now: Instant) -> u64 {
         let elapsed = self.elapsed(now);
         self.since = now;
-        self.said = self.said.saturating_add(elapsed);
+        self.reported = self.reported.saturating_add(elapsed);
         elapsed
     }
 
-    /// What was said is in the state.
+    /// What was reported is in the state.
     pub(crate) fn counted(&mut self) {
-        self.said = 0;
+        self.reported = 0;
     }
 
     /// How far the partition's clock may be behind the truth at the most.
     pub(crate) fn behind(&self, now: Instant) -> u64 {
-        self.said.saturating_add(self.elapsed(now))
+        self.reported.saturating_add(self.elapsed(now))
     }
 }
 

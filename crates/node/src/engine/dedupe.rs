@@ -26,8 +26,8 @@ pub(crate) const MAX_KEYS: usize = 1 << 20;
 
 /// What became of a batch that is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Nobody knows yet.
+pub(crate) enum StoreOutcome {
+    /// It is on its way, and its end is open.
     Open,
     /// It is in the journal.
     Stored,
@@ -43,7 +43,7 @@ pub(crate) enum Claim {
     /// It is stored.
     Stored,
     /// The same batch is on its way: wait for its outcome.
-    Pending(watch::Receiver<Outcome>),
+    Pending(watch::Receiver<StoreOutcome>),
     /// As many keys are known as may be; this one is not among them.
     Full,
 }
@@ -52,14 +52,14 @@ enum Known {
     /// Stored; by the number of the latest generation that has it, or none while its entry is in
     /// no segment.
     Stored(Option<u64>),
-    Pending(watch::Sender<Outcome>),
+    Pending(watch::Sender<StoreOutcome>),
 }
 
 /// The keys of one partition.
 pub(crate) struct Window {
     keys: HashMap<KeyHash, Known>,
     generations: VecDeque<(u64, Generation)>,
-    /// Numbers generations.
+    /// Number of the next generation.
     next: u64,
     /// Entries below are in generations, or have been.
     upto: u64,
@@ -93,7 +93,7 @@ impl Window {
         match self.keys.entry(key) {
             Entry::Vacant(_) if full => Claim::Full,
             Entry::Vacant(vacant) => {
-                vacant.insert(Known::Pending(watch::Sender::new(Outcome::Open)));
+                vacant.insert(Known::Pending(watch::Sender::new(StoreOutcome::Open)));
                 Claim::New
             }
             Entry::Occupied(known) => match known.get() {
@@ -121,7 +121,7 @@ impl Window {
         if matches!(self.keys.get(&key), Some(Known::Pending(_)))
             && let Some(Known::Pending(outcome)) = self.keys.remove(&key)
         {
-            outcome.send_replace(Outcome::NotStored);
+            outcome.send_replace(StoreOutcome::NotStored);
         }
     }
 
@@ -140,7 +140,7 @@ impl Window {
 
     fn know(&mut self, key: KeyHash, generation: Option<u64>) {
         if let Some(Known::Pending(outcome)) = self.keys.insert(key, Known::Stored(generation)) {
-            outcome.send_replace(Outcome::Stored);
+            outcome.send_replace(StoreOutcome::Stored);
         }
     }
 

@@ -3,7 +3,7 @@
 //! The recovery has sealed the source's partitions, so their tails are final, and the node serves:
 //! searches read them where they lie (see `recovered`). In the background their events become
 //! segments of this cluster, in its own bucket; how far that has come is in the state, so that a
-//! crash, or another node, repeats nothing. Each partition of each recovery is imported by itself,
+//! crash, or another node, repeats nothing. Each partition of each recovery is imported on its own,
 //! so that one that is damaged, or lies in a bucket that cannot be reached, delays no other. The
 //! source's idempotency keys follow when a partition is taken over (see `keys`).
 
@@ -17,7 +17,7 @@ use backstay_journal::Journal;
 use tokio::sync::Semaphore;
 
 use super::cut::{Thresholds, cut};
-use super::pieces::{Piece, Pieces};
+use super::pieces::{ImportPiece, Pieces};
 use super::plan::{importer, next_wait};
 use super::publish::{Origin, PublishError};
 use super::running::Running;
@@ -28,12 +28,12 @@ use super::view::{self, PendingTail};
 pub(crate) const IMPORT: &str = "import";
 
 /// Pieces of one recovery that are imported at the same time.
-pub(crate) const PARALLEL: usize = 4;
+pub(crate) const PARALLEL_IMPORTS: usize = 4;
 
 /// The wait after the first failure of one that does not succeed; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait for the next try.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 impl Running {
     /// What is pending and this node's to import.
@@ -80,7 +80,7 @@ impl Running {
                 Ok(()) => wait = None,
                 Err(_) => {
                     (turn, pieces) = (None, None);
-                    let now = next_wait(wait, FIRST_WAIT, LONGEST_WAIT);
+                    let now = next_wait(wait, FIRST_WAIT, MAX_WAIT);
                     tokio::time::sleep(now).await;
                     wait = Some(now);
                 }
@@ -110,7 +110,7 @@ impl Running {
             slot => slot.insert(self.pieces(tail).await?),
         };
         let limit = self.config.tuning.segment_bytes;
-        let Piece { entries, to, below } = pieces.next(limit, &self.memory).await?;
+        let ImportPiece { entries, to, below } = pieces.next(limit, &self.memory).await?;
         let everything = Thresholds {
             bytes: usize::MAX,
             memory: usize::MAX,

@@ -31,7 +31,7 @@ pub(crate) struct Generation {
     pub(crate) to: u64,
     /// From when on their time counts.
     pub(crate) since: Since,
-    /// The keys.
+    /// Hashes of the keys of this generation.
     pub(crate) keys: Vec<KeyHash>,
 }
 
@@ -51,7 +51,7 @@ impl Generation {
 pub(crate) struct Index {
     /// Of entries below, every key is here or its time is over.
     pub(crate) upto: u64,
-    /// The keys.
+    /// The keys by generation, oldest first.
     pub(crate) generations: Vec<Generation>,
 }
 
@@ -63,13 +63,13 @@ pub enum IndexError {
         "an index of version {0:?}, this program knows version 1; was it written by a newer one?"
     )]
     Version(Option<u8>),
-    /// Not well-formed.
+    /// It cannot be decoded.
     #[error("not an index of keys: {0}")]
     Malformed(#[from] postcard::Error),
     /// It does not reach as far as the state says.
     #[error("it reaches up to entry {found}, and the state says {expected}")]
     Reach {
-        /// What it says.
+        /// The slot up to which it reaches by its own account.
         found: u64,
         /// What the state says.
         expected: u64,
@@ -77,7 +77,7 @@ pub enum IndexError {
 }
 
 impl Index {
-    /// What is written.
+    /// Encodes it as the content of an object.
     pub(crate) fn encode(&self) -> Result<bytes::Bytes, IndexError> {
         Ok(postcard::to_extend(self, vec![VERSION])?.into())
     }

@@ -12,21 +12,21 @@ use super::parcel::Parcel;
 use super::record::KeyHash;
 use super::running::Running;
 use super::view;
-use crate::memory::{Kind, NoMemory};
+use crate::memory::{MemoryUse, NoMemory};
 
 /// When to come back to a partition whose keys cannot be read.
-const DAMAGE_RETRY: Duration = Duration::from_secs(30);
+const DAMAGE_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 fn unknown(partition: u32, detail: String) -> IngestError {
     IngestError::KeysUnknown {
         partition,
         detail,
-        retry_after: DAMAGE_RETRY,
+        retry_after: DAMAGE_RETRY_DELAY,
     }
 }
 
 /// When to come back to a partition that knows as many keys as it may: some go every half minute.
-const KEYS_RETRY: Duration = Duration::from_secs(10);
+const KEYS_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 impl Running {
     /// Stores a batch in a partition of this node; see [`super::Engine::ingest`].
@@ -66,10 +66,10 @@ impl Running {
         Ok(Accepted { duplicate })
     }
 
-    /// Whether the tails have room for a record of so many bytes beside what they hold and what is
+    /// Whether the tails have room for a record of so many bytes besides what they hold and what is
     /// on its way to them: what they cannot hold could not be searched until it is in a segment.
     fn admit(&self, bytes: usize) -> Result<(), NoMemory> {
-        let kind = Kind::Tails;
+        let kind = MemoryUse::Tails;
         let share = self.memory.share(kind) / 4 * 3;
         if bytes > share {
             return Err(NoMemory::Never { kind, bytes, share });
@@ -189,7 +189,7 @@ impl Running {
             },
             Refused::KeysFull { keys } => IngestError::KeysFull {
                 keys,
-                retry_after: KEYS_RETRY,
+                retry_after: KEYS_RETRY_DELAY,
             },
             Refused::TooLarge { bytes, limit } => IngestError::TooLarge { bytes, limit },
             Refused::Unclear { detail } => IngestError::Unavailable { detail },

@@ -27,9 +27,9 @@ pub enum RoundError {
         "another process runs as host {host} (start {incarnation}); give every node a data folder (DIRECTORY) of its own"
     )]
     Superseded {
-        /// The host id.
+        /// Id of the host.
         host: String,
-        /// The other start.
+        /// Which start of the host the other process is.
         incarnation: String,
     },
 }
@@ -67,7 +67,7 @@ impl Keeper {
         rest(tuning.heartbeat, tuning.lease, self.pace.slowest(), quiet)
     }
 
-    /// One round.
+    /// Does one round: a heartbeat, a look at the others, and what follows from it.
     pub(crate) async fn round(&mut self, running: &Arc<Running>) -> Result<(), RoundError> {
         self.beat(running).await?;
         let hosts = running.global.read(view::hosts);
@@ -89,8 +89,8 @@ impl Keeper {
         dead.remove(&running.host);
         for (host, (_, seen)) in hosts.iter().zip(&seen) {
             if dead.contains(&host.id) {
-                let result = running.bury(host, seen).await;
-                running.note("bury", &result);
+                let result = running.declare_down(host, seen).await;
+                running.note("declare_down", &result);
             }
         }
         let peers = hosts.into_iter().filter(|host| !dead.contains(&host.id));
@@ -117,7 +117,7 @@ impl Keeper {
     /// as far back as keys are known, which may be longer than a lease. Were it silent meanwhile,
     /// the others would take its partitions away before it had them, and so would it theirs.
     ///
-    /// Each partition is taken by itself. One whose takeover is slow holds up neither the others nor
+    /// Each partition is taken on its own. One whose takeover is slow holds up neither the others nor
     /// the rounds, and a node that starts waits for it for a lease, then serves what it has.
     async fn take_due(&mut self, running: &Arc<Running>) -> Result<(), GlobalError> {
         for (partition, term) in running.due() {
@@ -148,7 +148,7 @@ impl Keeper {
         let pace_ms = u64::try_from(self.pace.slowest().as_millis()).unwrap_or(u64::MAX);
         let begun = Instant::now();
         let owned = running.all_owned();
-        let ran: Vec<(u32, u64)> = owned.iter().filter_map(|it| it.say_ran()).collect();
+        let ran: Vec<(u32, u64)> = owned.iter().filter_map(|it| it.report_ran()).collect();
         let beaten = running.commit(|state| {
             let known = match state.host(&running.host) {
                 Some(known) => known,
@@ -200,13 +200,13 @@ impl Running {
         let writer = signature(&host.id, &host.sign.incarnation);
         Seen {
             sign: host.sign.clone(),
-            spoken: self.global.spoken(&WriterId(writer)),
+            last_entry: self.global.last_entry_of(&WriterId(writer)),
             pace: host.pace,
         }
     }
 
     /// Declares a host dead whose sign is still the one that it died with.
-    async fn bury(&self, host: &view::HostView, seen: &Seen) -> Result<(), GlobalError> {
+    async fn declare_down(&self, host: &view::HostView, seen: &Seen) -> Result<(), GlobalError> {
         let buried = self
             .commit(|state| {
                 let now = state.host(&host.id).map(view::HostView::from);

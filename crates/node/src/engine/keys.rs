@@ -3,7 +3,7 @@
 //! The keys that an owner must know are in three places, and [`Running::learn_keys`] reads them all
 //! before the first batch with a key is taken:
 //! 1. the index object that the state names: keys of entries in segments, with their age;
-//! 2. the own journal, from where the index ends to the seal;
+//! 2. the cluster's own journal, from where the index ends to the seal;
 //! 3. for each recovery whose source's keys of this partition are in no index of ours yet: the
 //!    source's index and journal. A batch with a key goes to the same partition here as there, so
 //!    one partition of the source is all there is to read.
@@ -41,7 +41,7 @@ use scan::Slots;
 
 /// Names that are tried for one object. One is taken only by an earlier try of this very owner whose
 /// answer was lost.
-const TRIES: u64 = 8;
+const MAX_NAMES_TRIED: u64 = 8;
 
 /// Why keys cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +58,11 @@ pub enum KeysError {
     /// The index object cannot be used.
     #[error("{object}: {source}; restore the object in container {container} from a backup")]
     Index {
-        /// Its name.
+        /// Name of the index object.
         object: String,
-        /// The container.
+        /// The container that it should be in.
         container: String,
-        /// What is wrong.
+        /// Why it cannot be decoded.
         #[source]
         source: IndexError,
     },
@@ -71,9 +71,9 @@ pub enum KeysError {
         "{object}: there is no such object in container {container}, and the state says that it has the partition's idempotency keys; restore it from a backup"
     )]
     Missing {
-        /// Its name.
+        /// Name of the index object.
         object: String,
-        /// The container.
+        /// The container that it should be in.
         container: String,
     },
     /// Another host has the partition by now.
@@ -117,7 +117,7 @@ impl KeysError {
 pub(crate) struct KeySources {
     pub(crate) standing: tails::Standing,
     pub(crate) ran_ms: u64,
-    /// The own index.
+    /// The partition's own index object, if one was written.
     pub(crate) own: Option<WindowIndex>,
     /// The first entry whose keys are in no index.
     pub(crate) from: u64,
@@ -285,7 +285,7 @@ impl Running {
             match self.bucket.put_if_absent(&name, bytes.clone()).await? {
                 Created::New => break (name, number),
                 // Of an earlier try, with what was true then.
-                Created::AlreadyExists if tries < TRIES => {}
+                Created::AlreadyExists if tries < MAX_NAMES_TRIED => {}
                 Created::AlreadyExists => return Err(KeysError::Taken { object: name }),
             }
         };

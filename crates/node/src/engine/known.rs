@@ -32,7 +32,7 @@ pub(crate) enum Reading {
 /// Why the keys are not known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeysUnknown {
-    /// Nothing is wrong.
+    /// They are being read, and nothing has failed so far.
     #[error("they are being read")]
     UnderWay,
     /// The reading has met with this.
@@ -48,7 +48,7 @@ pub(crate) struct Known {
 }
 
 /// After so many failures nobody waits for the next try.
-const PATIENCE: u32 = 3;
+const MAX_AWAITED_FAILURES: u32 = 3;
 
 impl Default for Known {
     fn default() -> Self {
@@ -92,7 +92,7 @@ impl Known {
         *self.reading.borrow() == Reading::Done
     }
 
-    /// They are.
+    /// Ends the wait of all: the keys are known now.
     pub(crate) fn learn(&self, window: Window) {
         *self.window.lock() = Some(window);
         self.reading.send_replace(Reading::Done);
@@ -102,9 +102,10 @@ impl Known {
     pub(crate) fn failed(&self, why: String, lasting: bool) {
         let failures = self.failures.fetch_add(1, Ordering::AcqRel) + 1;
         self.reading.send_if_modified(|now| {
-            let new = match lasting || failures >= PATIENCE {
-                true => Reading::Blocked(why),
-                false => Reading::UnderWay(Some(why)),
+            let new = if lasting || failures >= MAX_AWAITED_FAILURES {
+                Reading::Blocked(why)
+            } else {
+                Reading::UnderWay(Some(why))
             };
             let changes = *now != Reading::Done && *now != new;
             if changes {

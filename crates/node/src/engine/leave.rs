@@ -22,9 +22,9 @@ use super::running::Running;
 use super::{Engine, view};
 
 /// How often is looked whether others have taken over.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const TAKEOVER_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// So many times the silence that is waited for, a node retires at the most.
-const PATIENCE: u32 = 10;
+const MAX_SILENCES: u32 = 10;
 
 impl Engine {
     /// Hands over to the others and serves on until nobody asks anything any more. Does nothing
@@ -51,7 +51,7 @@ impl Engine {
                 if !others() || (handed_over && asked.elapsed() >= silence) {
                     return;
                 }
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(TAKEOVER_POLL_INTERVAL).await;
                 let result = running.global.refresh().await;
                 running.note("refresh", &result);
                 running.give_up_lost();
@@ -70,7 +70,7 @@ impl Engine {
                 () = flushing => {}
             }
         };
-        if timeout(silence * PATIENCE, ended).await.is_err() {
+        if timeout(silence * MAX_SILENCES, ended).await.is_err() {
             tracing::warn!(
                 "requests still come (BACKSTAY_LAME_DUCK_MS); they are refused from now on"
             );
@@ -103,7 +103,7 @@ impl Engine {
     /// Kubernetes does. Probes of what is behind it are among what it sends, so the status stays
     /// good for so long. Whoever goes by the status alone has the other half of the time.
     pub(super) fn is_in_rotation(&self) -> bool {
-        let half = self.inner.config.tuning.lame_duck * PATIENCE / 2;
+        let half = self.inner.config.tuning.lame_duck * MAX_SILENCES / 2;
         let retires = self.inner.retires.get();
         retires.is_some_and(|at| at.elapsed() < half)
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{EngineError, Phase};
-use super::import::{IMPORT, PARALLEL};
+use super::import::{IMPORT, PARALLEL_IMPORTS};
 use super::keeper::{Keeper, RoundError};
 use super::owned::Owned;
 use super::publish::PUBLISH;
@@ -21,22 +21,22 @@ use super::tasks::Tasks;
 use super::{Engine, Inner, startup, view};
 use crate::metrics::ReasonLabel;
 
-/// How often the own partitions are looked at for segments that are due.
-const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// How often this node's partitions are looked at for segments that are due.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the partitions of others are followed, so that a search has little to read.
-const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 /// How often trimming is looked at, at the least.
-const TRIM_EVERY: Duration = Duration::from_secs(30);
+const TRIM_INTERVAL: Duration = Duration::from_secs(30);
 /// How often it is looked whether something is this node's to import.
-const IMPORT_EVERY: Duration = Duration::from_millis(500);
+const IMPORT_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the credentials that the variables give are tried until they open their bucket.
-const RENEW_EVERY: Duration = Duration::from_secs(60);
+const CREDENTIAL_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How often it is looked whether something is degraded.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const DEGRADED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the buckets of other clusters are looked into, at the least.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const MAX_BUCKET_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The wait after a failed start that may succeed later.
-const RETRY_START: Duration = Duration::from_secs(1);
+const START_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Begins to load the state, in the background; see [`Engine::ready`].
@@ -100,7 +100,7 @@ impl Engine {
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "cannot start yet");
                     say(error.to_string());
-                    tokio::time::sleep(RETRY_START).await;
+                    tokio::time::sleep(START_RETRY_DELAY).await;
                 }
                 Err(error) if error.fence().is_some() => {
                     tracing::error!(%error, "fenced");
@@ -129,7 +129,7 @@ impl Engine {
                 Err(error) if self.ended_by(&running, &error) => return,
                 Err(error) => {
                     self.enter(Phase::Starting(error.to_string()));
-                    tokio::time::sleep(RETRY_START).await;
+                    tokio::time::sleep(START_RETRY_DELAY).await;
                 }
             }
         }
@@ -148,10 +148,10 @@ impl Engine {
         let of = Arc::clone(&running);
         self.spawn(async move { clean_loop(&of).await });
         let engine = self.clone();
-        self.spawn(async move { engine.tell_loop().await });
+        self.spawn(async move { engine.report_degraded_loop().await });
         if self.inner.config.roles.searches() {
             let of = Arc::clone(&running);
-            self.spawn(async move { look_loop(&of).await });
+            self.spawn(async move { check_buckets_loop(&of).await });
             let of = Arc::clone(&running);
             self.spawn(async move { follow_loop(&of).await });
         }
@@ -198,10 +198,10 @@ impl Engine {
     /// Each partition is published and trimmed by a task of its own, so that one that is slow or
     /// damaged delays no other.
     async fn publish_loop(&self, running: &Arc<Running>) {
-        let every = PUBLISH_EVERY.min(self.inner.config.tuning.segment_age / 4);
+        let every = PUBLISH_INTERVAL.min(self.inner.config.tuning.segment_age / 4);
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let trim_every = TRIM_EVERY.min(self.inner.config.tuning.trim_after / 4);
+        let trim_every = TRIM_INTERVAL.min(self.inner.config.tuning.trim_after / 4);
         let began = Instant::now();
         let mut trimmed: BTreeMap<u32, Instant> = BTreeMap::new();
         let mut under_way = Tasks::new();
@@ -230,7 +230,7 @@ impl Engine {
 
     /// Each partition of each recovery is imported by a task of its own.
     async fn import_loop(&self, running: &Arc<Running>) {
-        let mut ticks = interval(IMPORT_EVERY);
+        let mut ticks = interval(IMPORT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut turns: HashMap<String, Arc<Semaphore>> = HashMap::new();
         let mut under_way = Tasks::new();
@@ -248,7 +248,7 @@ impl Engine {
                 }
                 let turns = turns
                     .entry(tail.recovery.clone())
-                    .or_insert_with(|| Arc::new(Semaphore::new(PARALLEL)));
+                    .or_insert_with(|| Arc::new(Semaphore::new(PARALLEL_IMPORTS)));
                 let (of, turns) = (Arc::clone(running), Arc::clone(turns));
                 let task = self.spawn(async move { of.import(tail, &turns).await });
                 under_way.add(key, task);
@@ -257,8 +257,8 @@ impl Engine {
     }
 
     /// Tells when something begins, or ceases, to be degraded.
-    async fn tell_loop(&self) {
-        let mut told = BTreeSet::new();
+    async fn report_degraded_loop(&self) {
+        let mut reported = BTreeSet::new();
         loop {
             let degraded = self.status().degraded;
             let metric = &self.inner.metrics.degraded;
@@ -268,14 +268,14 @@ impl Engine {
                 metric.get_or_create(&label).set(count as i64);
             }
             let now: BTreeSet<String> = degraded.iter().map(|it| it.what.clone()).collect();
-            for new in degraded.iter().filter(|it| !told.contains(&it.what)) {
+            for new in degraded.iter().filter(|it| !reported.contains(&it.what)) {
                 tracing::warn!(what = new.what, detail = new.detail, "degraded");
             }
-            for what in told.difference(&now) {
+            for what in reported.difference(&now) {
                 tracing::info!(what, "no longer degraded");
             }
-            told = now;
-            tokio::time::sleep(TELL_EVERY).await;
+            reported = now;
+            tokio::time::sleep(DEGRADED_CHECK_INTERVAL).await;
         }
     }
 
@@ -297,8 +297,8 @@ impl Engine {
 
 /// Whether the buckets that hold history can be read: searches of it need them, and nobody may
 /// have searched since they failed.
-async fn look_loop(running: &Running) {
-    let every = LOOK_EVERY.min(running.config.tuning.status_grace / 2);
+async fn check_buckets_loop(running: &Running) {
+    let every = MAX_BUCKET_CHECK_INTERVAL.min(running.config.tuning.status_grace / 2);
     loop {
         for (entity, is_needed) in running.global.read(view::foreign_buckets) {
             let looked = if is_needed {
@@ -344,7 +344,7 @@ impl Running {
 }
 
 async fn follow_loop(running: &Running) {
-    let mut ticks = interval(FOLLOW_EVERY);
+    let mut ticks = interval(FOLLOW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -365,7 +365,7 @@ async fn renew_loop(running: &Running) {
         running.note("credentials", &result);
         match result {
             Ok(()) => return,
-            Err(_) => tokio::time::sleep(RENEW_EVERY).await,
+            Err(_) => tokio::time::sleep(CREDENTIAL_RETRY_INTERVAL).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::clock::Uncounted;
-use super::dedupe::{Claim, Outcome, Window};
+use super::dedupe::{Claim, StoreOutcome, Window};
 use super::index::{Generation, Index, Since};
 use super::known::{KeysUnknown, Known};
 use super::publish::Origin;
@@ -22,19 +22,19 @@ pub(crate) enum Refused {
     Lost,
     /// Too much waits here; the batch was not taken.
     Full {
-        /// Bytes that wait.
+        /// Bytes of records that are not acknowledged yet.
         backlog_bytes: usize,
     },
     /// As many keys are known here as may be; the batch was not taken.
     KeysFull {
-        /// How many.
+        /// How many keys the partition knows.
         keys: usize,
     },
     /// Longer than a record may be.
     TooLarge {
-        /// Its length.
+        /// Length of the record in bytes.
         bytes: usize,
-        /// The limit.
+        /// The longest record that is taken, in bytes.
         limit: usize,
     },
     /// Not acknowledged in time; it may be stored yet.
@@ -65,7 +65,7 @@ impl From<CommitError> for Refused {
 
 /// A partition that this node writes, from its seal on.
 pub(crate) struct Owned {
-    /// The partition.
+    /// Number of the partition.
     pub(crate) id: u32,
     /// The term that the seal began.
     pub(crate) term: u64,
@@ -137,9 +137,9 @@ impl Owned {
                     return Err(Refused::KeysFull { keys });
                 }
             };
-            let settled = pending.wait_for(|outcome| *outcome != Outcome::Open);
+            let settled = pending.wait_for(|outcome| *outcome != StoreOutcome::Open);
             match tokio::time::timeout_at(deadline, settled).await {
-                Ok(Ok(outcome)) if *outcome == Outcome::Stored => return Ok(true),
+                Ok(Ok(outcome)) if *outcome == StoreOutcome::Stored => return Ok(true),
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) | Err(_) => return Err(self.unclear(wait)),
             }
@@ -268,8 +268,8 @@ impl Owned {
 
     /// What a heartbeat is to say of this partition, if any of its keys age. None do while they are
     /// not known: who is refused for that long could not come in time.
-    pub(crate) fn say_ran(&self) -> Option<(u32, u64)> {
-        let ran = self.uncounted.lock().say(Instant::now());
+    pub(crate) fn report_ran(&self) -> Option<(u32, u64)> {
+        let ran = self.uncounted.lock().report(Instant::now());
         let ages = self.known.get().is_some_and(|window| window.ages());
         (ran > 0 && ages).then_some((self.id, ran))
     }

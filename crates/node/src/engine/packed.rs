@@ -9,7 +9,7 @@ use backstay_search::{Event, LiveEvents, SearchError};
 use bytes::Bytes;
 
 use super::record::{EventRef, RecordError, first_event};
-use crate::memory::{MemoryPermit, PAIR, allocated};
+use crate::memory::{MemoryPermit, PAIR_BYTES, allocated};
 
 /// A piece has hardly more events than this …
 const PIECE_EVENTS: u64 = 8192;
@@ -22,13 +22,13 @@ pub(crate) struct LiveBatch {
     /// Id of the repository.
     pub(crate) repository: Arc<str>,
     events: Bytes,
-    pieces: Vec<Piece>,
+    pieces: Vec<EventRun>,
     /// The memory of `events` is accounted for as long as somebody has them.
     _held: Option<Arc<MemoryPermit>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct EventRun {
     /// Behind its last byte.
     end: usize,
     events: u64,
@@ -48,8 +48,8 @@ fn unpacked(event: &EventRef<'_>) -> usize {
     size_of::<Event>()
         + allocated(event.raw.len())
         + allocated(event.id.len())
-        + allocated(event.tags.len() * PAIR)
-        + allocated(event.fields.len() * PAIR)
+        + allocated(event.tags.len() * PAIR_BYTES)
+        + allocated(event.fields.len() * PAIR_BYTES)
         + texts
 }
 
@@ -61,7 +61,7 @@ impl LiveBatch {
         events: Bytes,
         held: Option<Arc<MemoryPermit>>,
     ) -> Result<Self, RecordError> {
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut pieces: Vec<EventRun> = Vec::new();
         let mut rest: &[u8] = &events;
         for _ in 0..count {
             let (event, after) = first_event::<EventRef<'_>>(rest)?;
@@ -79,7 +79,7 @@ impl LiveBatch {
                     piece.first_ms = piece.first_ms.min(at);
                     piece.last_ms = piece.last_ms.max(at);
                 }
-                _ => pieces.push(Piece {
+                _ => pieces.push(EventRun {
                     end,
                     events: 1,
                     raw_bytes: event.raw.len(),
@@ -111,11 +111,11 @@ impl LiveBatch {
         self.pieces.iter().map(|piece| piece.raw_bytes).sum()
     }
 
-    /// What this takes beside the packed events.
+    /// What this takes in addition to the packed events, in bytes.
     pub(crate) fn overhead(&self) -> usize {
         allocated(size_of::<Self>() + 16)
             + allocated(self.repository.len() + 16)
-            + allocated(self.pieces.capacity() * size_of::<Piece>())
+            + allocated(self.pieces.capacity() * size_of::<EventRun>())
     }
 
     /// Shows the events of a piece.

@@ -5,11 +5,11 @@ use bytes::Bytes;
 
 use super::api::IngestError;
 use super::record::{KeyHash, encode_batch, longest};
-use crate::memory::{Kind, MemoryBudget, MemoryPermit};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse};
 
 /// A record takes so many times its length until it is acknowledged: as itself, in the payload of
 /// its entry, and packed.
-const COPIES: usize = 3;
+const COPIES_PER_RECORD: usize = 3;
 
 /// A batch: events at first, a record from the first try to store it on.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Parcel {
                 detail: "its repository was replaced by another of the same name".to_owned(),
             });
         }
-        let mut held = memory.try_take(Kind::Ingest, longest(repository, &self.events))?;
+        let mut held = memory.try_take(MemoryUse::Ingest, longest(repository, &self.events))?;
         let bytes = encode_batch(repository, key, &self.events).map_err(|error| {
             IngestError::Unavailable {
                 detail: error.to_string(),
@@ -82,7 +82,7 @@ impl Parcel {
             held.shrink_to(self.keep);
         }
         held.shrink_to(bytes.capacity());
-        held.grow(bytes.len() * (COPIES - 1))?;
+        held.grow(bytes.len() * (COPIES_PER_RECORD - 1))?;
         let encoded = Encoded {
             repository: repository.to_owned(),
             bytes: Bytes::from_owner(Held {

@@ -14,7 +14,7 @@ use super::running::{Peer, Running};
 use super::view;
 
 /// How often the keeper is asked to look, at the most: its round is a write.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const MIN_KEEPER_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Running {
     /// The other hosts that live, by id. One that has said that it ends is not among them, though
@@ -115,7 +115,7 @@ impl Running {
             })
         });
         let mut asked = self.asked_to_look.lock();
-        if is_orphan && asked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+        if is_orphan && asked.is_none_or(|at| at.elapsed() >= MIN_KEEPER_INTERVAL) {
             *asked = Some(Instant::now());
             self.look.notify_one();
         }

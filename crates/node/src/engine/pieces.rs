@@ -10,7 +10,7 @@ use backstay_journal::{Journal, StreamId, Tail, TailError};
 
 use super::tails::{self, FollowError, LiveEntry, weight};
 use super::view::PendingTail;
-use crate::memory::{Kind, MemoryBudget};
+use crate::memory::{MemoryBudget, MemoryUse};
 
 /// A reader of a tail that is to be imported.
 #[derive(Debug)]
@@ -20,13 +20,13 @@ pub(crate) struct Pieces {
     next: Option<LiveEntry>,
     /// The highest term begun below what is of no piece yet.
     term: u64,
-    /// The end.
+    /// The slot at which the tail ends.
     to: u64,
 }
 
-/// Some consecutive entries.
+/// Some consecutive entries, which become segments together.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub(crate) struct ImportPiece {
     pub(crate) entries: Vec<Arc<LiveEntry>>,
     /// The position behind them.
     pub(crate) to: u64,
@@ -59,7 +59,7 @@ impl Pieces {
         &mut self,
         limit: usize,
         memory: &MemoryBudget,
-    ) -> Result<Piece, FollowError> {
+    ) -> Result<ImportPiece, FollowError> {
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut to = self.to;
@@ -88,7 +88,7 @@ impl Pieces {
                 position: self.tail.position(),
             }));
         }
-        Ok(Piece {
+        Ok(ImportPiece {
             entries,
             to,
             below: self.term,
@@ -111,10 +111,10 @@ impl Pieces {
             return Ok(None);
         }
         let needed = weight(&entry);
-        let held = match memory.try_take(Kind::Import, needed) {
+        let held = match memory.try_take(MemoryUse::Import, needed) {
             Ok(held) => held,
             // Nothing is held here while it waits.
-            Err(_) if first => memory.take(Kind::Import, needed).await,
+            Err(_) if first => memory.take(MemoryUse::Import, needed).await,
             Err(_) => {
                 let seq = entry.seq;
                 self.tail.give_back(entry);
@@ -125,7 +125,7 @@ impl Pieces {
     }
 }
 
-/// What comes next.
+/// What reading one entry on has given.
 enum Read {
     Entry(LiveEntry),
     /// The entry of this slot, for which there is no memory now.

@@ -56,7 +56,7 @@ pub(crate) fn assign<'a>(
 pub(crate) struct Sign {
     /// Which start of the host.
     pub(crate) incarnation: String,
-    /// Counts its heartbeats.
+    /// How many heartbeats it has made since its start.
     pub(crate) counter: u64,
 }
 
@@ -67,35 +67,35 @@ pub(crate) struct Seen {
     pub(crate) sign: Sign,
     /// The last entry that it has written to `global`, whatever that says. A host whose heartbeats
     /// lose one race after the other, but whose segments are published, lives.
-    pub(crate) spoken: Option<u64>,
+    pub(crate) last_entry: Option<u64>,
     /// How long its slowest heartbeat of late took, as it says.
     pub(crate) pace: Duration,
 }
 
 impl Seen {
     fn same(&self, other: &Self) -> bool {
-        (&self.sign, self.spoken) == (&other.sign, other.spoken)
+        (&self.sign, self.last_entry) == (&other.sign, other.last_entry)
     }
 }
 
 /// So many of the last heartbeats tell how slow they are: one that was held up (the process was
 /// frozen, the bucket away) is soon forgotten.
-const BEATS: usize = 3;
+const HEARTBEATS_KEPT: usize = 3;
 
 /// How long this node's own heartbeats take until they are durable.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    last: [Duration; BEATS],
+    last: [Duration; HEARTBEATS_KEPT],
     next: usize,
 }
 
 impl Pace {
-    /// Notes a heartbeat.
+    /// Notes how long a heartbeat took to be written.
     pub(crate) fn note(&mut self, took: Duration) {
         if let Some(oldest) = self.last.get_mut(self.next) {
             *oldest = took;
         }
-        self.next = (self.next + 1) % BEATS;
+        self.next = (self.next + 1) % HEARTBEATS_KEPT;
     }
 
     /// The slowest one of late.
@@ -145,14 +145,14 @@ pub(crate) fn rest(
 
 /// A host may be silent for so many of its (or the observer's) slowest heartbeats: it waits as long
 /// as one takes ([`rest`]), the observer looks only as often, and both may lose races for a slot.
-const PATIENCE: u32 = 8;
+const MAX_SILENT_HEARTBEATS: u32 = 8;
 
 /// How long a host may be silent, whose slowest heartbeat of late took `its`, before an observer,
 /// whose own took `own`, holds it for dead. The lease is for a bucket that answers at once; through
 /// a slow one, living hosts are silent for longer. A heartbeat that took longer than a lease counts
 /// as one lease, so that whoever was held up for an hour does not wait for hours.
 pub(crate) fn allowed(lease: Duration, own: Duration, its: Duration) -> Duration {
-    lease.max(own.max(its).min(lease) * PATIENCE)
+    lease.max(own.max(its).min(lease) * MAX_SILENT_HEARTBEATS)
 }
 
 /// Judges by the observer's own monotonic clock who is alive: a host whose sign has not changed

@@ -1,4 +1,4 @@
-//! From the tails of the own partitions to segments in the bucket, and what may be trimmed then.
+//! From the tails of this node's partitions to segments in the bucket, and what may be trimmed then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use super::record::KeyHash;
 use super::running::{GlobalError, Running};
 use super::tails::FollowError;
 use super::view;
-use crate::memory::Kind;
+use crate::memory::MemoryUse;
 
 /// Segments of all partitions that are built at the same time, and of one partition that are on their
 /// way to the bucket.
-pub(crate) const PARALLEL: usize = 2;
+pub(crate) const PARALLEL_BUILDS: usize = 2;
 
 /// Unpacked events take so many times their memory while they are written: they, their columns, and
 /// the file.
-const WRITING: usize = 3;
+const MEMORY_FACTOR_OF_WRITING: usize = 3;
 
 /// The step, as troubles name it.
 pub(crate) const PUBLISH: &str = "publish";
 
 /// Events take hardly more than so many times their raw bytes unpacked. Only those that do make
 /// segments that are smaller than they should be.
-const UNPACKED: usize = 16;
+const MEMORY_FACTOR_OF_UNPACKING: usize = 16;
 
 /// Events that take less unpacked are never spread over several segments of one cut.
-const SMALL: usize = 4 << 20;
+const SMALL_CUT_BYTES: usize = 4 << 20;
 
 /// Why segments were not published.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +48,9 @@ pub enum PublishError {
     /// The segment cannot be built.
     #[error("a segment of repository {repository} cannot be built: {detail}")]
     Build {
-        /// The repository's id.
+        /// Id of the repository whose events they are.
         repository: String,
-        /// Why.
+        /// Why the segment cannot be built, in words.
         detail: String,
     },
     /// The segment cannot be uploaded.
@@ -59,7 +59,7 @@ pub enum PublishError {
     /// `global` does not take it.
     #[error(transparent)]
     Global(#[from] GlobalError),
-    /// Trimming failed.
+    /// What segments cover could not be trimmed from the journal.
     #[error(transparent)]
     Trim(#[from] StoreError),
     /// The idempotency keys cannot be kept.
@@ -111,7 +111,7 @@ impl Running {
         Ok(())
     }
 
-    /// Reads the tail of an own partition, `true` when it did not fit.
+    /// Reads the tail of one of this node's partitions, `true` when it did not fit.
     async fn follow_or_fill(&self, partition: u32) -> Result<bool, FollowError> {
         match self.follow_as(partition, true).await {
             Ok(()) => Ok(false),
@@ -161,8 +161,8 @@ impl Running {
 
     fn pressure(&self) -> usize {
         let (used, share) = (
-            self.memory.used(Kind::Tails),
-            self.memory.share(Kind::Tails),
+            self.memory.used(MemoryUse::Tails),
+            self.memory.share(MemoryUse::Tails),
         );
         let partitions = self.global.read(|state| state.partitions.len());
         pressure(used, share, partitions)
@@ -195,7 +195,7 @@ impl Running {
             // nobody; they are not deleted, because that could only ever do harm.
             return Ok(false);
         }
-        self.troubles.gets_on(PUBLISH, owned.id);
+        self.troubles.makes_progress(PUBLISH, owned.id);
         self.metrics.segments_published.inc_by(count);
         let ran = self.global.read(|state| view::ran_ms(state, owned.id));
         owned.cover(origin, keys, ran);
@@ -210,16 +210,21 @@ impl Running {
         batches: BTreeMap<Arc<str>, Vec<Arc<LiveBatch>>>,
         origin: Origin,
     ) -> Result<Vec<Segment>, PublishError> {
-        let limit = self.memory.share(Kind::Segments) / WRITING / PARALLEL;
-        let usual = self.config.tuning.segment_bytes.saturating_mul(UNPACKED);
-        let limit = limit.min(usual.max(SMALL));
+        let limit =
+            self.memory.share(MemoryUse::Segments) / MEMORY_FACTOR_OF_WRITING / PARALLEL_BUILDS;
+        let usual = self
+            .config
+            .tuning
+            .segment_bytes
+            .saturating_mul(MEMORY_FACTOR_OF_UNPACKING);
+        let limit = limit.min(usual.max(SMALL_CUT_BYTES));
         let chunks = batches.into_iter().flat_map(|(repository, batches)| {
             let chunks = chunks(batches, limit).into_iter();
             chunks.map(move |chunk| (Arc::clone(&repository), chunk))
         });
         stream::iter(chunks)
             .map(|(repository, chunk)| self.upload_one(repository, chunk, origin))
-            .buffered(PARALLEL)
+            .buffered(PARALLEL_BUILDS)
             .try_collect()
             .await
     }
@@ -236,8 +241,8 @@ impl Running {
         };
         let leave = self.building.acquire().await;
         let leave = leave.map_err(|error| failed(error.to_string()))?;
-        let needed = chunk.memory.saturating_mul(WRITING);
-        let mut held = self.memory.take(Kind::Segments, needed).await;
+        let needed = chunk.memory.saturating_mul(MEMORY_FACTOR_OF_WRITING);
+        let mut held = self.memory.take(MemoryUse::Segments, needed).await;
         let write = move || {
             let events = chunk.events()?;
             drop(chunk);
@@ -256,7 +261,7 @@ impl Running {
                 "the fields of these events could not be written to a segment; it has their texts"
             );
         }
-        // What is built is small beside its events, and a bucket that hangs holds up no other build.
+        // What is built is small next to its events, and a bucket that hangs holds up no other build.
         drop(leave);
         let bytes: Bytes = written.bytes;
         // The upload may take long; others can build theirs meanwhile.
@@ -297,7 +302,7 @@ impl Running {
         });
         let floor = owned.trimmable().min(standing.covered).min(indexed);
         let floor = floor.max(standing.floor);
-        // What the own stream held in an earlier life of this cluster may be a source itself.
+        // What this cluster's stream held in an earlier life of this cluster may be a source itself.
         if needed || floor <= owned.deleted() {
             return Ok(());
         }

@@ -37,13 +37,13 @@ impl KeyHash {
 #[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Record {
-    /// A client's batch.
+    /// A batch as a client sent it.
     Batch {
         /// Id of the repository.
         repository: String,
         /// Under which the batch must be stored once only.
         key: Option<KeyHash>,
-        /// The events.
+        /// Its events, in the order that they were sent in.
         events: Vec<Event>,
     },
     /// Keys of batches that a recovered cluster had stored, as earlier versions wrote them; now
@@ -101,7 +101,7 @@ pub(crate) struct EventRef<'a> {
 
 /// A record whose events are not unpacked yet.
 pub(crate) enum Opened {
-    /// A client's batch.
+    /// A batch as a client sent it.
     Batch {
         repository: String,
         key: Option<KeyHash>,
@@ -129,7 +129,7 @@ pub enum RecordError {
         "a record of version {0:?}, this program knows version 1; was it written by a newer one?"
     )]
     Version(Option<u8>),
-    /// Not well-formed.
+    /// It cannot be decoded.
     #[error("not a record: {0}")]
     Malformed(#[from] postcard::Error),
     /// Something follows the events.

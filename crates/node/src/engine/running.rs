@@ -26,17 +26,17 @@ use crate::metrics::Metrics;
 
 /// Far enough that the writer never gives up by itself: how long a client waits is decided where
 /// the client is known, and only the writer can say what became of a batch in the end.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Unknown ingest tokens are looked for this often at the most.
-const LOOK_FOR_TOKENS: Duration = Duration::from_secs(1);
+const MIN_TOKEN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The loaded node.
+/// What a node has once its state is loaded.
 pub(crate) struct Running {
     pub(crate) config: Arc<NodeConfig>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) memory: MemoryBudget,
-    /// The own bucket.
+    /// This cluster's own bucket.
     pub(crate) bucket: Bucket,
     /// All buckets that hold segments.
     pub(crate) buckets: Buckets,
@@ -47,7 +47,7 @@ pub(crate) struct Running {
     /// Differs at every start.
     pub(crate) incarnation: String,
     pub(crate) tails: Tails,
-    /// What searches share.
+    /// The memory and threads that searches share.
     pub(crate) resources: Resources,
     /// What recovered clusters have that is not imported yet.
     pub(crate) recovered: RecoveredTails,
@@ -83,7 +83,7 @@ pub(crate) struct Running {
     pub(crate) building: Semaphore,
 }
 
-/// Round robin.
+/// Takes one after the other, and begins again.
 #[derive(Debug, Default)]
 pub(crate) struct Rotation(AtomicUsize);
 
@@ -119,7 +119,7 @@ impl Running {
             max_bytes: tuning.commit_bytes,
             linger: tuning.commit_linger,
             backlog_bytes: tuning.backlog_bytes,
-            give_up: NEVER,
+            give_up: NO_DEADLINE,
             ..CommitOptions::default()
         }
     }
@@ -174,7 +174,7 @@ impl Running {
 
     /// Reads `global` once more because of an ingest token that is unknown, unless `known` says by
     /// then that it is not. Requests that come while somebody reads wait for it and share it; so
-    /// unknown tokens, however many, have it read no more often than every [`LOOK_FOR_TOKENS`].
+    /// unknown tokens, however many, have it read no more often than every [`MIN_TOKEN_REFRESH_INTERVAL`].
     pub(crate) async fn look_for_token(&self, known: impl Fn() -> bool) {
         let came = Instant::now();
         let mut last = self.looked_for_tokens.lock().await;
@@ -182,7 +182,7 @@ impl Running {
             return;
         }
         if let Some(began) = *last {
-            tokio::time::sleep_until((began + LOOK_FOR_TOKENS).into()).await;
+            tokio::time::sleep_until((began + MIN_TOKEN_REFRESH_INTERVAL).into()).await;
         }
         *last = Some(Instant::now());
         if let Err(error) = self.global.refresh().await {
@@ -213,9 +213,12 @@ impl Running {
         let standing = || self.global.read(|state| view::standing(state, partition));
         let witness = || self.witness(partition);
         let follower = self.tails.follower(partition);
-        let refresh = async || match owner {
-            true => follower.refresh_owned(&standing, &witness).await,
-            false => follower.refresh(&standing, &witness).await,
+        let refresh = async || {
+            if owner {
+                follower.refresh_owned(&standing, &witness).await
+            } else {
+                follower.refresh(&standing, &witness).await
+            }
         };
         let before = standing();
         match refresh().await {

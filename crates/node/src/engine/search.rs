@@ -16,7 +16,7 @@ use super::view::{self, PendingTail};
 
 /// How often a search takes a newer state before it gives up; each time, somebody has published
 /// segments in the microseconds between two locks.
-const TRIES: u32 = 100;
+const MAX_ATTEMPTS: u32 = 100;
 
 /// What a search takes from one state.
 struct Chosen {
@@ -38,7 +38,7 @@ impl Running {
         limits: Limits,
     ) -> Result<Execution, SearchError> {
         self.catch_up().await?;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let chosen = self.choose(repository, &query, range)?;
             let live = self.live(&chosen);
             let Some(live) = live else {

@@ -51,18 +51,18 @@ pub enum StartError {
     /// A file of the data folder cannot be used.
     #[error("{path}: {source}; check the data folder's space and permissions (DIRECTORY)")]
     File {
-        /// The file.
+        /// Path of the file in the data folder.
         path: std::path::PathBuf,
-        /// Why.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The loaded state has no bucket to write to, or not the own one.
+    /// The loaded state has no bucket to write to, or not this cluster's own.
     #[error(
         "the state of cluster {cluster} names no writable bucket; restore its newest snapshot or recover it again"
     )]
     NoWritableBucket {
-        /// The cluster.
+        /// Id of the cluster that was loaded.
         cluster: String,
     },
 }
@@ -208,7 +208,7 @@ async fn assemble(
         troubles: Troubles::default(),
         next_partition: Rotation::default(),
         next_peer: Rotation::default(),
-        building: Semaphore::new(super::publish::PARALLEL),
+        building: Semaphore::new(super::publish::PARALLEL_BUILDS),
     })
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Loaded {
     pub(crate) searches: Vec<(String, Duration)>,
     /// What lies only in the buckets of recovered clusters.
     pub(crate) not_imported: Vec<NotImported>,
-    /// More for people.
+    /// What people need to know of it besides.
     pub(crate) detail: String,
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn status(phase: &Phase, running: Option<&Running>) -> Status {
     })
 }
 
-/// Decides.
+/// Decides whether a node should get traffic, and what is degraded.
 pub(crate) fn decide(facts: &Facts) -> Status {
     let ready = facts.phase == Phase::Ready;
     let mut parts = vec![StatusPart {
@@ -284,7 +284,7 @@ fn background(loaded: &Loaded) -> StatusPart {
     }
 }
 
-/// Asks the parts.
+/// Collects the facts from the parts of the node.
 fn look(running: &Running, now: Instant) -> Loaded {
     let grace = running.config.tuning.status_grace;
     let owned = running.all_owned();

@@ -10,7 +10,7 @@
 //! state, the search takes a newer state ([`Tails::batches`] answers `None`).
 //!
 //! **Within bounds.** Entries are kept as they are in the journal and accounted for as
-//! [`Kind::Tails`]. A tail that does not fit is not followed to its end ([`FollowError::Full`]):
+//! [`MemoryUse::Tails`]. A tail that does not fit is not followed to its end ([`FollowError::Full`]):
 //! a search that needs the end is refused, and the owner makes segments of what it holds, then
 //! reads on. It always gets on: of a tail of which it holds nothing it may read one entry more
 //! than fits.
@@ -24,10 +24,10 @@ use parking_lot::{Mutex, RwLock};
 
 use super::packed::LiveBatch;
 use super::record::{KeyHash, Opened, RecordError};
-use crate::memory::{Kind, MemoryBudget, MemoryPermit, allocated};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse, allocated};
 
 /// How far behind its seal a dead entry can be: a writer never has more slots on their way.
-const LOOK_BACK: u64 = backstay_journal::MAX_IN_FLIGHT as u64 + 1;
+const LOOK_BACK_SLOTS: u64 = backstay_journal::MAX_IN_FLIGHT as u64 + 1;
 
 /// Where a partition stands, as the state says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) enum Witness {
     Says {
         /// Everything below is in the journal.
         settled: u64,
-        /// Who says so.
+        /// Who reports that: a host, or the writer of this node.
         by: String,
     },
     /// Nobody writes it now: only the entries behind an absent slot can say that it was there, and
@@ -67,11 +67,11 @@ pub enum FollowError {
     /// A record cannot be read. It is not passed over: it may be acknowledged events.
     #[error("journal/{stream}/{seq:020}: {source}")]
     Record {
-        /// The stream.
+        /// The stream that is followed.
         stream: StreamId,
-        /// The slot.
+        /// The slot that the record is in.
         seq: u64,
-        /// What is wrong.
+        /// Why the record cannot be decoded.
         #[source]
         source: RecordError,
     },
@@ -80,9 +80,9 @@ pub enum FollowError {
         "{stream} holds more that is in no segment yet than the {share} bytes that this node has for {kind} (BACKSTAY_MEMORY_BYTES); its owner is making segments of it, try again in a moment"
     )]
     Full {
-        /// The stream.
+        /// The stream that is followed.
         stream: StreamId,
-        /// What for.
+        /// What the memory was to be used for.
         kind: &'static str,
         /// What all such tails together may take.
         share: usize,
@@ -109,7 +109,7 @@ impl From<StoreError> for FollowError {
 /// One entry of a partition, looked through.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveEntry {
-    /// Its slot.
+    /// The slot that the entry is in.
     pub(crate) seq: u64,
     /// Its term: the highest one begun up to here.
     pub(crate) term: u64,
@@ -173,11 +173,11 @@ impl LiveEntry {
 /// each one is a batch, and those of a few bytes take more in what is noted of them.
 pub(crate) fn weight(entry: &Entry) -> usize {
     let records = entry.records().count();
-    allocated(size_of::<LiveEntry>()) + allocated(entry.payload.len()) + records * RECORD
+    allocated(size_of::<LiveEntry>()) + allocated(entry.payload.len()) + records * RECORD_NOTE_BYTES
 }
 
 /// What is noted of one record, with some repository's id.
-const RECORD: usize = 320;
+const RECORD_NOTE_BYTES: usize = 320;
 
 /// What a tail holds.
 #[derive(Debug, Default)]
@@ -198,7 +198,7 @@ pub(crate) struct Follower {
     to: u64,
     memory: MemoryBudget,
     /// What its memory is accounted for as.
-    kind: Kind,
+    kind: MemoryUse,
     /// The reader, and when its last full run to the end began.
     reader: tokio::sync::Mutex<Option<Reader>>,
     live: Mutex<Live>,
@@ -219,7 +219,7 @@ impl Follower {
             stream: StreamId::Partition(partition),
             to: u64::MAX,
             memory,
-            kind: Kind::Tails,
+            kind: MemoryUse::Tails,
             reader: tokio::sync::Mutex::new(None),
             live: Mutex::new(Live::default()),
         }
@@ -234,7 +234,7 @@ impl Follower {
     ) -> Self {
         Self {
             to,
-            kind: Kind::Recovered,
+            kind: MemoryUse::Recovered,
             ..Self::new(journal, partition, memory)
         }
     }
@@ -365,7 +365,7 @@ impl Follower {
             let needed = weight(&entry);
             let held = match self.memory.try_take(self.kind, needed) {
                 Ok(held) => held,
-                Err(_) if must() => self.memory.take(Kind::Import, needed).await,
+                Err(_) if must() => self.memory.take(MemoryUse::Import, needed).await,
                 Err(_) => {
                     reader.missing = needed;
                     return Err(full());
@@ -429,9 +429,9 @@ impl Follower {
 }
 
 /// The highest term begun below `seq`, as far as it matters for judging entries from `seq` on: a
-/// dead entry lies at most [`LOOK_BACK`] slots behind its seal, and seals are never trimmed.
+/// dead entry lies at most [`LOOK_BACK_SLOTS`] slots behind its seal, and seals are never trimmed.
 async fn term_at(journal: &Journal, stream: StreamId, seq: u64) -> Result<u64, StoreError> {
-    let from = seq.saturating_sub(LOOK_BACK);
+    let from = seq.saturating_sub(LOOK_BACK_SLOTS);
     journal.term_begun_within(stream, from, seq).await
 }
 

@@ -29,7 +29,7 @@ use super::running::{GlobalError, Running};
 use super::view;
 
 /// So many terms of others, of which `global` knows nothing, are gone past in one take-over.
-const TERMS: u64 = 64;
+const MAX_UNKNOWN_TERMS: u64 = 64;
 
 /// Why a partition was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum TakeoverError {
     /// Somebody else took it between the announcement and the second look.
     #[error("partition {partition}: taken by another host meanwhile")]
     Overtaken {
-        /// The partition.
+        /// Number of the partition.
         partition: u32,
     },
 }
@@ -78,7 +78,7 @@ impl Running {
                 // announcement is refused. That of another cluster which took the stream over
                 // before it was taken back is only known from the stream.
                 Err(TakeoverError::Seal(SealError::Superseded { .. }))
-                    if term < seen_term.saturating_add(TERMS) => {}
+                    if term < seen_term.saturating_add(MAX_UNKNOWN_TERMS) => {}
                 done => break done?,
             }
         };

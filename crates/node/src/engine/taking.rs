@@ -1,4 +1,4 @@
-//! The takeovers of a node: each partition by itself, and what fails again and again ever more
+//! The takeovers of a node: each partition on its own, and what fails again and again ever more
 //! seldom.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,18 +14,18 @@ use super::running::Running;
 use super::takeover::TakeoverError;
 
 /// The wait after the first failure; it doubles with each.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(250);
 /// The longest wait for the next try to take a partition, which nobody writes meanwhile.
-const TAKE_WAIT: Duration = Duration::from_secs(10);
+const MAX_TAKE_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The longest wait for the next try to read its keys, which is much to read.
-const KEYS_WAIT: Duration = Duration::from_secs(60);
+const MAX_KEYS_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// The step of reading a partition's keys, as troubles name it.
 pub(crate) const KEYS: &str = "keys";
 
 /// How a try went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum TakeOutcome {
     /// The partition is written and its keys are known.
     Done,
     /// It is another host's.
@@ -44,7 +44,7 @@ struct Wait {
 /// The partitions that are being taken.
 #[derive(Debug, Default)]
 pub(crate) struct Taking {
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<TakeOutcome>,
     /// Which partition each of them is about.
     under_way: HashMap<task::Id, u32>,
     waits: BTreeMap<u32, Wait>,
@@ -87,7 +87,7 @@ impl Taking {
         }
     }
 
-    fn note(&mut self, running: &Running, ended: Result<(task::Id, Outcome), JoinError>) {
+    fn note(&mut self, running: &Running, ended: Result<(task::Id, TakeOutcome), JoinError>) {
         let (id, outcome) = match ended {
             Ok((id, outcome)) => (id, outcome),
             // A bug in it; the partition is still due.
@@ -95,19 +95,19 @@ impl Taking {
                 let partition = self.under_way.get(&error.id()).copied();
                 let id = error.id();
                 running.note_in("takeover", partition, &Err::<(), _>(error));
-                (id, Outcome::Again(TAKE_WAIT))
+                (id, TakeOutcome::Again(MAX_TAKE_RETRY_DELAY))
             }
         };
         let Some(partition) = self.under_way.remove(&id) else {
             return;
         };
         match outcome {
-            Outcome::Done | Outcome::Elsewhere => {
+            TakeOutcome::Done | TakeOutcome::Elsewhere => {
                 self.waits.remove(&partition);
             }
-            Outcome::Again(most) => {
+            TakeOutcome::Again(most) => {
                 let before = self.waits.get(&partition).map(|wait| wait.length);
-                let length = next_wait(before, FIRST_WAIT, most);
+                let length = next_wait(before, FIRST_RETRY_DELAY, most);
                 let until = Instant::now() + length;
                 self.waits.insert(partition, Wait { until, length });
             }
@@ -117,7 +117,7 @@ impl Taking {
 
 impl Running {
     /// Takes a partition, unless this node writes it already, and reads its keys.
-    async fn take_and_learn(&self, partition: u32, seen: u64) -> Outcome {
+    async fn take_and_learn(&self, partition: u32, seen: u64) -> TakeOutcome {
         let owned = match self.owned(partition) {
             Some(owned) => owned,
             None => {
@@ -129,8 +129,8 @@ impl Running {
                 self.took.notify_waiters();
                 match taken {
                     Ok(owned) => owned,
-                    Err(TakeoverError::Overtaken { .. }) => return Outcome::Elsewhere,
-                    Err(_) => return Outcome::Again(TAKE_WAIT),
+                    Err(TakeoverError::Overtaken { .. }) => return TakeOutcome::Elsewhere,
+                    Err(_) => return TakeOutcome::Again(MAX_TAKE_RETRY_DELAY),
                 }
             }
         };
@@ -139,12 +139,12 @@ impl Running {
         drop(under_way);
         self.note_in(KEYS, Some(partition), &learned);
         match learned {
-            Ok(()) => Outcome::Done,
+            Ok(()) => TakeOutcome::Done,
             Err(KeysError::Overtaken) => {
                 self.drop_owned(&owned);
-                Outcome::Elsewhere
+                TakeOutcome::Elsewhere
             }
-            Err(_) => Outcome::Again(KEYS_WAIT),
+            Err(_) => TakeOutcome::Again(MAX_KEYS_RETRY_DELAY),
         }
     }
 }
@@ -159,13 +159,21 @@ mod tests {
     fn waits_double_up_to_their_bound() {
         let mut waits = Vec::new();
         for _ in 0..12 {
-            waits.push(next_wait(waits.last().copied(), FIRST_WAIT, KEYS_WAIT));
+            waits.push(next_wait(
+                waits.last().copied(),
+                FIRST_RETRY_DELAY,
+                MAX_KEYS_RETRY_DELAY,
+            ));
         }
         let seconds: Vec<u64> = waits.iter().map(Duration::as_secs).collect();
-        assert_eq!(waits[0], FIRST_WAIT);
+        assert_eq!(waits[0], FIRST_RETRY_DELAY);
         assert_eq!(seconds, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
         // What is now about another step has another bound.
-        let bounded = next_wait(waits.last().copied(), FIRST_WAIT, TAKE_WAIT);
-        assert_eq!(bounded, TAKE_WAIT);
+        let bounded = next_wait(
+            waits.last().copied(),
+            FIRST_RETRY_DELAY,
+            MAX_TAKE_RETRY_DELAY,
+        );
+        assert_eq!(bounded, MAX_TAKE_RETRY_DELAY);
     }
 }

@@ -24,7 +24,7 @@ impl<K: Eq + Hash> Tasks<K> {
         self.0.insert(about, task);
     }
 
-    /// Forgets those that have ended; `failed` is told of the ones that a bug has ended, which are
+    /// Forgets those that have ended; `failed` is called for the ones that a bug has ended, which are
     /// tried again like any other failure, and shown until then.
     pub(super) async fn forget_ended(&mut self, failed: impl Fn(&K, JoinError)) {
         for (about, task) in self.0.extract_if(|_, task| task.is_finished()) {

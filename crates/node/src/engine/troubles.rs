@@ -13,16 +13,16 @@ use super::view;
 
 /// What a step of one partition has said is forgotten when it is not repeated for so long: the
 /// partition may be another node's by now.
-const FORGOTTEN: Duration = Duration::from_secs(120);
-/// For so long it is told that a search has failed.
-const TOLD: Duration = Duration::from_secs(600);
+const STEP_EXPIRY: Duration = Duration::from_secs(120);
+/// For so long the status reports that a search has failed.
+const SEARCH_FAILURE_EXPIRY: Duration = Duration::from_secs(600);
 /// So many failures of searches are kept.
-const KEPT: usize = 8;
+const MAX_SEARCH_FAILURES: usize = 8;
 
 /// A step that does not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    /// Which step.
+    /// Name of the step, as the metric has it.
     pub(crate) step: &'static str,
     /// The partition, or the bucket, where it is one's.
     pub(crate) of: Option<u32>,
@@ -81,7 +81,7 @@ impl Troubles {
     fn note_search(&self, text: String) {
         let mut searches = self.searches.lock();
         searches.insert(text, Instant::now());
-        while searches.len() > KEPT {
+        while searches.len() > MAX_SEARCH_FAILURES {
             let oldest = searches.iter().min_by_key(|(_, at)| **at);
             let Some(oldest) = oldest.map(|(text, _)| text.clone()) else {
                 return;
@@ -93,14 +93,16 @@ impl Troubles {
     /// The steps that do not succeed.
     pub(crate) fn steps(&self, now: Instant) -> Vec<Trouble> {
         let mut steps = self.steps.lock();
-        steps.retain(|_, it| it.of.is_none() || now.saturating_duration_since(it.last) < FORGOTTEN);
+        steps.retain(|_, it| {
+            it.of.is_none() || now.saturating_duration_since(it.last) < STEP_EXPIRY
+        });
         steps.values().cloned().collect()
     }
 
     /// What searches have failed with of late, and when last.
     pub(crate) fn searches(&self, now: Instant) -> Vec<(String, Duration)> {
         let mut searches = self.searches.lock();
-        searches.retain(|_, at| now.saturating_duration_since(*at) < TOLD);
+        searches.retain(|_, at| now.saturating_duration_since(*at) < SEARCH_FAILURE_EXPIRY);
         let all = searches.iter();
         all.map(|(text, at)| (text.clone(), now.saturating_duration_since(*at)))
             .collect()
@@ -108,7 +110,7 @@ impl Troubles {
 
     /// A step of a partition begins.
     pub(crate) fn begin(&self, step: &'static str, of: u32) -> UnderWay<'_> {
-        self.gets_on(step, of);
+        self.makes_progress(step, of);
         UnderWay {
             troubles: self,
             step: (step, of),
@@ -116,7 +118,7 @@ impl Troubles {
     }
 
     /// It gets on, so that it does not hang.
-    pub(crate) fn gets_on(&self, step: &'static str, of: u32) {
+    pub(crate) fn makes_progress(&self, step: &'static str, of: u32) {
         self.under_way.lock().insert((step, of), Instant::now());
     }
 

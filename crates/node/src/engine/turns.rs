@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use super::api::SearchError;
 
 /// Searches that wait for their turn at the same time.
-const WAITING: usize = 100;
+const MAX_WAITING_SEARCHES: usize = 100;
 
 /// The turns of a node's searches.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Turns {
         Self {
             all: Arc::new(Semaphore::new(most)),
             streams: Arc::new(Semaphore::new(most.div_ceil(2))),
-            waiting: Semaphore::new(WAITING),
+            waiting: Semaphore::new(MAX_WAITING_SEARCHES),
             most,
             patience,
         }
@@ -46,20 +46,23 @@ impl Turns {
     /// When none comes in time, or too many wait.
     pub(crate) async fn take(&self, is_stream: bool) -> Result<Turn, SearchError> {
         let busy = || SearchError::Busy {
-            most: match is_stream {
-                true => self.most.div_ceil(2),
-                false => self.most,
+            most: if is_stream {
+                self.most.div_ceil(2)
+            } else {
+                self.most
             },
-            what: match is_stream {
-                true => "streamed searches",
-                false => "searches",
+            what: if is_stream {
+                "streamed searches"
+            } else {
+                "searches"
             },
             waited: self.patience,
         };
         let take = async {
-            let stream = match is_stream {
-                true => Some(self.turn(&self.streams).await.ok_or_else(busy)?),
-                false => None,
+            let stream = if is_stream {
+                Some(self.turn(&self.streams).await.ok_or_else(busy)?)
+            } else {
+                None
             };
             let turn = self.turn(&self.all).await.ok_or_else(busy)?;
             Ok(Turn {
@@ -89,11 +92,11 @@ mod tests {
     use super::*;
 
     /// Long enough never to pass in a test.
-    const LONG: Duration = Duration::from_secs(86_400);
+    const LONGER_THAN_A_TEST: Duration = Duration::from_secs(86_400);
 
     #[tokio::test]
     async fn who_comes_in_time_gets_the_turn_of_one_that_ends() {
-        let turns = Arc::new(Turns::new(1, LONG));
+        let turns = Arc::new(Turns::new(1, LONGER_THAN_A_TEST));
         let first = turns.take(false).await.unwrap();
         let mut second = Box::pin(turns.take(false));
         assert!(futures::poll!(&mut second).is_pending());
@@ -126,9 +129,11 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_wait_than_have_a_place() {
-        let turns = Turns::new(1, LONG);
+        let turns = Turns::new(1, LONGER_THAN_A_TEST);
         let _first = turns.take(false).await.unwrap();
-        let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(turns.take(false))).collect();
+        let mut waiting: Vec<_> = (0..MAX_WAITING_SEARCHES)
+            .map(|_| Box::pin(turns.take(false)))
+            .collect();
         for one in &mut waiting {
             assert!(futures::poll!(one).is_pending());
         }

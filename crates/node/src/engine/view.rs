@@ -126,11 +126,11 @@ pub(crate) fn searched(
             repository: repository.map_or_else(String::new, |it| it.name.clone()),
         });
     }
-    let connected = view.connections.iter().map(|it| {
+    let connected = view.connections.iter().map(|connection| {
         // The state has every repository that a view shows.
-        let repository = state.repository(&it.repository);
+        let repository = state.repository(&connection.repository);
         let name = repository.map_or("", |it| it.name.as_str());
-        (it.repository.clone(), name.into())
+        (connection.repository.clone(), name.into())
     });
     Ok(connected.collect())
 }
@@ -198,7 +198,7 @@ pub(crate) fn flush_on_shutdown(state: &State) -> bool {
 /// What a recovered cluster had acknowledged and this one has in no segment yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PendingTail {
-    /// The recovery's id.
+    /// Id of the recovery that it is of.
     pub(crate) recovery: String,
     /// The cluster that was recovered.
     pub(crate) from_cluster: String,
@@ -207,7 +207,7 @@ pub(crate) struct PendingTail {
     pub(crate) partition: u32,
     /// Entries below are in segments.
     pub(crate) imported: u64,
-    /// The end.
+    /// The slot at which it ends.
     pub(crate) to: u64,
     /// The highest term begun below `imported`, where the state knows it.
     pub(crate) below: Option<u64>,
@@ -298,7 +298,7 @@ pub(crate) fn is_imported(state: &State, recovery: &str, partition: u32) -> bool
 }
 
 /// Whether something is still to be read from what the partition's stream in the bucket `own` held
-/// before the latest recovery. After a failback, the own bucket is a source of the other's.
+/// before the latest recovery. After a failback, this cluster's bucket is a source of the other's.
 pub(crate) fn is_needed(state: &State, partition: u32, own: u32) -> bool {
     let here = |(record, tail): (&RecoveryRecord, &RecoveredTail)| {
         record.bucket == own && tail.partition == partition

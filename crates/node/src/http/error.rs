@@ -23,7 +23,7 @@ pub(in crate::http) struct ApiError {
 }
 
 /// Come back after so many seconds, when nothing better is known.
-const AGAIN: u64 = 2;
+const DEFAULT_RETRY_AFTER_SECONDS: u64 = 2;
 
 impl ApiError {
     pub(in crate::http) fn status(&self) -> StatusCode {
@@ -44,7 +44,7 @@ impl ApiError {
         Self {
             status,
             text: text.into(),
-            again: AGAIN,
+            again: DEFAULT_RETRY_AFTER_SECONDS,
             lasting: false,
         }
     }

@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::query::access;
 use super::small;
 use crate::Engine;
-use crate::memory::Kind;
+use crate::memory::MemoryUse;
 use mutations::Mutation;
 use queries::Query;
 
@@ -38,7 +38,7 @@ const MAX_COMPLEXITY: usize = 1000;
 type Administration = Schema<Query, Mutation, EmptySubscription>;
 
 /// Longest request of administration.
-const LONGEST: usize = 512 << 10;
+const MAX_REQUEST_BYTES: usize = 512 << 10;
 
 /// The routes of this part.
 pub(super) fn routes(engine: &Engine) -> Router<Engine> {
@@ -58,7 +58,8 @@ async fn administered(
 ) -> Result<Response, ApiError> {
     access::require_admin(&engine, request.headers())?;
     let (parts, body) = request.into_parts();
-    let (body, _held) = small::read(&engine, Kind::Administration, LONGEST, body).await?;
+    let (body, _held) =
+        small::read(&engine, MemoryUse::Administration, MAX_REQUEST_BYTES, body).await?;
     Ok(next.run(Request::from_parts(parts, body.into())).await)
 }
 

@@ -38,7 +38,7 @@ use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
 use crate::{Engine, IdempotencyKey, IngestError, memory};
 use batch::Batch;
-use body::{Gate, Room};
+use body::{BatchMemory, UnpackLimiter};
 pub use format::{IngestFormat, Undecodable};
 use sender::Sender;
 
@@ -87,20 +87,20 @@ pub(super) fn routes() -> Router<Engine> {
             );
     }
     router
-        .layer(Extension(Arc::new(Gate::default())))
+        .layer(Extension(Arc::new(UnpackLimiter::default())))
         .layer(Extension(Peers::default()))
 }
 
 /// A request to take events, before its body is read.
 pub(super) struct Delivery {
     engine: Engine,
-    gate: Arc<Gate>,
+    limiter: Arc<UnpackLimiter>,
     peers: Peers,
     parts: Parts,
     body: Body,
 }
 
-/// What a format needs beside the bytes.
+/// What a format needs besides the bytes.
 struct Context<'a> {
     headers: &'a HeaderMap,
     query: Option<&'a str>,
@@ -108,7 +108,7 @@ struct Context<'a> {
     now_ms: i64,
     /// Most fields of an event.
     most_fields: usize,
-    room: &'a mut Room,
+    held: &'a mut BatchMemory,
 }
 
 impl Context<'_> {
@@ -117,10 +117,10 @@ impl Context<'_> {
     where
         F: FnOnce(&Bytes, &mut Self) -> Result<Batch, ApiError>,
     {
-        let parsing = body::make_room(&plain, self.room)?;
+        let parsing = body::hold_for_parsing(&plain, self.held)?;
         let batch = decode(&plain, &mut self)?;
         drop(plain);
-        self.room.give(parsing);
+        self.held.give(parsing);
         Ok(batch)
     }
 
@@ -129,14 +129,14 @@ impl Context<'_> {
     fn keep(&mut self, event: Event, events: &mut Vec<Event>) -> Result<(), ApiError> {
         // Its place in the list is counted with the list.
         let beside = memory::of_event(&event) - size_of::<Event>();
-        self.room.take(beside + ID)?;
+        self.held.take(beside + IDENTITY_BYTES)?;
         if events.len() == events.capacity() {
             // For a moment there are the old list and the new one.
             let old = events.capacity() * size_of::<Event>();
             let more = events.len().max(64);
-            self.room.take(old + more * size_of::<Event>())?;
+            self.held.take(old + more * size_of::<Event>())?;
             events.reserve_exact(more);
-            self.room.give(old);
+            self.held.give(old);
         }
         events.push(event);
         Ok(())
@@ -144,7 +144,7 @@ impl Context<'_> {
 }
 
 /// What the identity of an event takes; see [`identify`].
-const ID: usize = 64;
+const IDENTITY_BYTES: usize = 64;
 
 impl axum::extract::FromRequest<Engine> for Delivery {
     type Rejection = ApiError;
@@ -154,7 +154,7 @@ impl axum::extract::FromRequest<Engine> for Delivery {
         let missing = || ApiError::internal("the ingest routes lack a layer");
         Ok(Self {
             engine: engine.clone(),
-            gate: parts.extensions.get().cloned().ok_or_else(missing)?,
+            limiter: parts.extensions.get().cloned().ok_or_else(missing)?,
             peers: parts.extensions.get().cloned().ok_or_else(missing)?,
             parts,
             body,
@@ -163,7 +163,7 @@ impl axum::extract::FromRequest<Engine> for Delivery {
 }
 
 /// Between two attempts to find who takes a batch.
-const AGAIN: Duration = Duration::from_millis(50);
+const OWNER_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Why a batch is not acknowledged.
 struct Refusal {
@@ -231,16 +231,16 @@ impl Delivery {
         let sender = sender::admit(&self.engine, headers, self.parts.uri.path()).await?;
         let key = idempotency_key(headers)?;
         // Held for as long as what came of the body is in memory.
-        let mut room = self.gate.room(self.engine.memory());
-        let received = body::read(headers, self.body, &mut room).await?;
-        let (plain, mut room) = body::unpack(headers, received.clone(), room).await?;
+        let mut held = self.limiter.batch_memory(self.engine.memory());
+        let received = body::read(headers, self.body, &mut held).await?;
+        let (plain, mut held) = body::unpack(headers, received.clone(), held).await?;
         let context = Context {
             headers,
             query: self.parts.uri.query(),
             sender: &sender,
             now_ms: chrono::Utc::now().timestamp_millis(),
             most_fields: self.engine.config().tuning.event_fields,
-            room: &mut room,
+            held: &mut held,
         };
         let mut batch = context.decode(plain, decode)?;
         if batch.events.is_empty() {
@@ -248,7 +248,7 @@ impl Delivery {
         }
         identify(&mut batch.events);
         // The body is kept for the node that may have to take it.
-        let mut parcel = Parcel::new(batch.events, Some(room.into_permit()), received.len());
+        let mut parcel = Parcel::new(batch.events, Some(held.into_permit()), received.len());
         let taker = Taker {
             engine: &self.engine,
             peers: &self.peers,
@@ -306,7 +306,7 @@ impl Taker<'_> {
             if !may_repeat || peers::is_forwarded(self.parts) || Instant::now() >= deadline {
                 return Err(refusal);
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(OWNER_RETRY_DELAY).await;
         }
     }
 
@@ -336,18 +336,18 @@ impl Taker<'_> {
 }
 
 /// Longest idempotency key.
-const KEY_LIMIT: usize = 256;
+const MAX_KEY_BYTES: usize = 256;
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get("Idempotency-Key") else {
         return Ok(None);
     };
     match value.to_str() {
-        Ok(text) if (1..=KEY_LIMIT).contains(&text.len()) => {
+        Ok(text) if (1..=MAX_KEY_BYTES).contains(&text.len()) => {
             Ok(Some(IdempotencyKey(text.to_owned())))
         }
         _ => Err(ApiError::bad_request(format!(
-            "header Idempotency-Key: give 1 to {KEY_LIMIT} printable characters"
+            "header Idempotency-Key: give 1 to {MAX_KEY_BYTES} printable characters"
         ))),
     }
 }

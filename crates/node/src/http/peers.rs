@@ -25,14 +25,14 @@ const FORWARDED: HeaderName = HeaderName::from_static("backstay-forwarded");
 /// An answer to a request that was passed on: nothing was done, another node may do it.
 const NOT_STORED: HeaderName = HeaderName::from_static("backstay-not-stored");
 /// Likewise: it is refused, and no other node, nor another try soon, would do better.
-const LASTING: HeaderName = HeaderName::from_static("backstay-lasting");
+const REFUSED_FOR_GOOD: HeaderName = HeaderName::from_static("backstay-lasting");
 
 /// Elasticsearch's clients take no answer without it.
 pub(super) const ELASTIC_PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 
 /// Headers of one connection (RFC 9110, 7.6.1), and those that are written for each of them. All others
 /// are for whoever answers: each protocol has some of its own, such as Splunk's channel.
-const OF_THE_CONNECTION: [HeaderName; 15] = [
+const CONNECTION_HEADERS: [HeaderName; 15] = [
     CONNECTION,
     CONTENT_LENGTH,
     EXPECT,
@@ -47,13 +47,13 @@ const OF_THE_CONNECTION: [HeaderName; 15] = [
     UPGRADE,
     FORWARDED,
     NOT_STORED,
-    LASTING,
+    REFUSED_FOR_GOOD,
 ];
 
 /// Longest time for a connection to another node.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest silence of another node.
-const SILENCE: Duration = Duration::from_secs(60);
+const PEER_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Connections to the other nodes of the cluster. Cheap to clone.
 #[derive(Clone, Default)]
@@ -87,7 +87,7 @@ pub(super) fn not_stored(error: ApiError) -> Response {
 pub(super) fn lasting(error: ApiError) -> Response {
     let mut response = error.into_response();
     let headers = response.headers_mut();
-    headers.insert(LASTING, HeaderValue::from_static("1"));
+    headers.insert(REFUSED_FOR_GOOD, HeaderValue::from_static("1"));
     response
 }
 
@@ -97,8 +97,8 @@ impl Peers {
             return Ok(client);
         }
         let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(PEER_IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ApiError::internal(format!("no HTTP client: {error}")))?;
@@ -131,19 +131,18 @@ impl Peers {
                 "the node at {url} has to do this and does not answer ({}); send it again, a batch with the same idempotency key",
                 error.without_url()
             ));
-            match was_sent {
-                true => NotAnswered::Perhaps(error),
-                false => NotAnswered::NotStored(error),
-            }
+            if was_sent { NotAnswered::Perhaps(error) } else { NotAnswered::NotStored(error) }
         })?;
         let is_not_stored = answer.headers().contains_key(NOT_STORED);
-        let is_lasting = answer.headers().contains_key(LASTING);
+        let is_lasting = answer.headers().contains_key(REFUSED_FOR_GOOD);
         if !is_lasting && (is_not_stored || answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
             let text = answer.text().await.unwrap_or_default();
-            let error = ApiError::not_ready(format!("the node at {url} says: {}", said(&text)));
-            return Err(match is_not_stored {
-                true => NotAnswered::NotStored(error),
-                false => NotAnswered::Perhaps(error),
+            let error =
+                ApiError::not_ready(format!("the node at {url} says: {}", error_text(&text)));
+            return Err(if is_not_stored {
+                NotAnswered::NotStored(error)
+            } else {
+                NotAnswered::Perhaps(error)
             });
         }
         let mut response = HttpResponse::builder().status(answer.status());
@@ -169,12 +168,12 @@ fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &Header
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
     headers.iter().filter(move |(name, _)| {
-        !OF_THE_CONNECTION.contains(name) && !named.iter().any(|it| it == name.as_str())
+        !CONNECTION_HEADERS.contains(name) && !named.iter().any(|it| it == name.as_str())
     })
 }
 
 /// What another node's refusal says.
-fn said(text: &str) -> String {
+fn error_text(text: &str) -> String {
     let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     document["error"].as_str().unwrap_or(text).to_owned()
 }

@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
 use crate::http::{auth, small};
-use crate::memory::{Kind, MemoryPermit};
+use crate::memory::{MemoryPermit, MemoryUse};
 use crate::{Engine, Phase, RepositoryName};
 use jobs::{Jobs, NewJob};
 use request::Request;
@@ -45,7 +45,7 @@ const STREAM_LIMITS: Limits = Limits {
 
 /// Queries that are compiled at the same time: that may take a while, and all that waits for it is
 /// bounded.
-const COMPILING: usize = 2;
+const PARALLEL_COMPILATIONS: usize = 2;
 
 /// What the searches of one node share.
 struct Searches {
@@ -57,7 +57,7 @@ struct Searches {
 pub(super) fn routes(engine: &Engine) -> Router<Engine> {
     let searches = Arc::new(Searches {
         jobs: Arc::new(Jobs::new(engine.memory())),
-        compiling: Semaphore::new(COMPILING),
+        compiling: Semaphore::new(PARALLEL_COMPILATIONS),
     });
     let mut router = Router::new();
     for spelling in ["repositories", "dataspaces"] {
@@ -77,9 +77,9 @@ pub(super) fn routes(engine: &Engine) -> Router<Engine> {
 }
 
 /// Longest request of a search.
-const LONGEST: usize = 2 << 20;
+const MAX_REQUEST_BYTES: usize = 2 << 20;
 /// Between two rounds over the nodes that may search.
-const AGAIN: Duration = Duration::from_millis(50);
+const ROUND_DELAY: Duration = Duration::from_millis(50);
 
 /// Passes a request on to a node that searches, where this one does not. Searches change nothing,
 /// so one that is not answered is asked for elsewhere.
@@ -102,7 +102,7 @@ async fn here_or_elsewhere(
     if is_answered_here || auth::token(&parts.headers).is_none() {
         access::require_admin(&engine, &parts.headers)?;
     }
-    let (body, _held) = small::read(&engine, Kind::Searches, LONGEST, body).await?;
+    let (body, _held) = small::read(&engine, MemoryUse::Searches, MAX_REQUEST_BYTES, body).await?;
     if is_answered_here {
         let request = axum::extract::Request::from_parts(parts, body.into());
         return Ok(next.run(request).await);
@@ -134,7 +134,7 @@ async fn here_or_elsewhere(
             }));
         }
         engine.look_again().await;
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(ROUND_DELAY).await;
     }
 }
 
@@ -158,7 +158,7 @@ async fn understood(
 ) -> Result<(Request, MemoryPermit), ApiError> {
     let request = compiled(searches, move || Request::parse(&body, now_ms)).await??;
     let memory = request.query.memory();
-    let held = engine.memory().try_take(Kind::Searches, memory)?;
+    let held = engine.memory().try_take(MemoryUse::Searches, memory)?;
     Ok((request, held))
 }
 
@@ -253,7 +253,7 @@ async fn begin_again(
     let job = compiled(searches, move || asked.again(of)).await?;
     let mut job = job.ok_or_else(no_job)?;
     let memory = job.query.memory();
-    job.held = Some(engine.memory().try_take(Kind::Searches, memory)?);
+    job.held = Some(engine.memory().try_take(MemoryUse::Searches, memory)?);
     jobs::start_as(ticket.job.clone(), &searches.jobs, engine, job)?;
     Ok(())
 }
@@ -286,7 +286,7 @@ async fn cancel_job(
 fn no_job() -> ApiError {
     ApiError::not_found(format!(
         "there is no such query job in this repository on this node; jobs end when they are not polled for {} s: create it again",
-        jobs::IDLE.as_secs()
+        jobs::JOB_IDLE_TIMEOUT.as_secs()
     ))
 }
 

@@ -6,13 +6,13 @@ use futures::StreamExt;
 
 use super::error::ApiError;
 use crate::Engine;
-use crate::memory::{Kind, MemoryPermit};
+use crate::memory::{MemoryPermit, MemoryUse};
 
 /// Reads a body of at most `longest` bytes. Takes memory for what has come of it, not for what is
 /// announced.
 pub(super) async fn read(
     engine: &Engine,
-    kind: Kind,
+    kind: MemoryUse,
     longest: usize,
     body: Body,
 ) -> Result<(Bytes, MemoryPermit), ApiError> {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// When nothing can be found out: 1 GiB.
-const UNKNOWN: u64 = 1 << 30;
+const FALLBACK_BYTES: u64 = 1 << 30;
 
 /// Three quarters of the limit of the control group (version 1 or 2) or, where that sets none, of
 /// the machine's memory. The rest is for the page cache and for neighbours.
 pub fn default_budget() -> u64 {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
-    (limit(&read) / 4 * 3).max(super::LEAST)
+    (limit(&read) / 4 * 3).max(super::MIN_BUDGET_BYTES)
 }
 
 /// The lowest of all limits, through `read`, which answers with the content of a file.
@@ -22,11 +22,11 @@ fn limit(read: &dyn Fn(&Path) -> Option<String>) -> u64 {
     let limits = limit_files(&groups)
         .into_iter()
         .filter_map(|file| group_bytes(&read(&file)?));
-    limits.chain(machine).min().unwrap_or(UNKNOWN)
+    limits.chain(machine).min().unwrap_or(FALLBACK_BYTES)
 }
 
 /// The files that may hold a limit: of the process's own group and of all groups above it, under
-/// both versions. In a container the own group is mounted as if it were the topmost.
+/// both versions. In a container its own group is mounted as if it were the topmost.
 fn limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     const MEMINFO: &str = "MemTotal:       16303428 kB\nMemFree:  1 kB\n";
-    const MACHINE: u64 = 16_303_428 * 1024;
+    const MACHINE_BYTES: u64 = 16_303_428 * 1024;
 
     #[test]
     fn the_lowest_limit_counts() {
@@ -83,18 +83,18 @@ mod tests {
         type Case = (&'static str, &'static [(&'static str, &'static str)], u64);
         #[rustfmt::skip]
         let cases: &[Case] = &[
-            (v2, &[], MACHINE),
-            (v2, &[(OWN, "max\n"), (ABOVE, "max\n")], MACHINE),
+            (v2, &[], MACHINE_BYTES),
+            (v2, &[(OWN, "max\n"), (ABOVE, "max\n")], MACHINE_BYTES),
             (v2, &[(OWN, "1073741824\n")], 1 << 30),
             (v2, &[(OWN, "max\n"), (ABOVE, "2147483648\n")], 2 << 30),
-            (v2, &[(OWN, "99999999999999\n")], MACHINE),
+            (v2, &[(OWN, "99999999999999\n")], MACHINE_BYTES),
             (v2, &[(TOP, "536870912\n")], 512 << 20),
-            (v1, &[(OLD, NONE), (OLD_TOP, NONE)], MACHINE),
+            (v1, &[(OLD, NONE), (OLD_TOP, NONE)], MACHINE_BYTES),
             (v1, &[(OLD, "1073741824\n"), (OLD_TOP, NONE)], 1 << 30),
             (v1, &[(OLD_TOP, "1073741824\n")], 1 << 30),
-            (v1, &[(OLD, "rubbish"), (TOP, "0")], MACHINE),
-            ("", &[(OWN, "1073741824")], MACHINE),
-            ("no colons\n::\n", &[], MACHINE),
+            (v1, &[(OLD, "rubbish"), (TOP, "0")], MACHINE_BYTES),
+            ("", &[(OWN, "1073741824")], MACHINE_BYTES),
+            ("no colons\n::\n", &[], MACHINE_BYTES),
         ];
         for (groups, files, expected) in cases {
             let found = limit(&|path| match path.to_str()? {
@@ -107,6 +107,6 @@ mod tests {
             });
             assert_eq!(found, *expected, "{groups:?} {files:?}");
         }
-        assert_eq!(limit(&|_| None), UNKNOWN);
+        assert_eq!(limit(&|_| None), FALLBACK_BYTES);
     }
 }

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use backstay_search::{MemoryPermit as Permit, MemoryPool, Resources};
 use tokio::sync::Semaphore;
 
-use super::{Kind, MemoryBudget, MemoryPermit};
+use super::{MemoryBudget, MemoryPermit, MemoryUse};
 
 /// A share, as the search crate takes of it.
 struct Share {
     budget: MemoryBudget,
-    kind: Kind,
+    kind: MemoryUse,
 }
 
 #[async_trait]
@@ -39,14 +39,14 @@ impl MemoryBudget {
     /// What the searches of this process share, with so many threads that compute.
     pub fn for_searches(&self, threads: usize) -> Resources {
         Resources {
-            rows: self.pool_of(Kind::Searches),
-            columns: self.pool_of(Kind::Columns),
-            exports: self.pool_of(Kind::Exports),
+            rows: self.pool_of(MemoryUse::Searches),
+            columns: self.pool_of(MemoryUse::Columns),
+            exports: self.pool_of(MemoryUse::Exports),
             threads: Arc::new(Semaphore::new(threads.max(1))),
         }
     }
 
-    fn pool_of(&self, kind: Kind) -> Arc<dyn MemoryPool> {
+    fn pool_of(&self, kind: MemoryUse) -> Arc<dyn MemoryPool> {
         let budget = self.clone();
         Arc::new(Share { budget, kind })
     }

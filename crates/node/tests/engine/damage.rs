@@ -26,7 +26,7 @@ pub const ALL: [Damage; 4] = [
 ];
 
 /// A start that says nothing for so long waits for something: it does not serve.
-const WAITS: Duration = Duration::from_secs(4);
+const START_WAIT: Duration = Duration::from_secs(4);
 
 /// Few heartbeats, which are objects too.
 fn quiet(vars: Vars) -> Vars {
@@ -130,7 +130,7 @@ pub fn damage(root: &Path, objects: &[String], name: &str, how: Damage) {
 /// Whether a node came up on it.
 fn came_up(host: &Host) -> bool {
     let begun = Instant::now();
-    while matches!(host.engine.phase(), Phase::Starting(_)) && begun.elapsed() < WAITS {
+    while matches!(host.engine.phase(), Phase::Starting(_)) && begun.elapsed() < START_WAIT {
         std::thread::sleep(Duration::from_millis(5));
     }
     host.engine.phase() == Phase::Ready
@@ -142,8 +142,9 @@ fn is_last_of_partition(objects: &[String], name: &str) -> bool {
     let Some((stream, _)) = name.rsplit_once('/') else {
         return false;
     };
-    let mut of = objects.iter().filter(|it| {
-        it.strip_prefix(stream)
+    let mut of = objects.iter().filter(|object| {
+        object
+            .strip_prefix(stream)
             .is_some_and(|rest| rest.starts_with('/'))
     });
     stream.starts_with("journal/") && of.next_back().is_some_and(|last| last == name)

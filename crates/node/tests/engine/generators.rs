@@ -96,18 +96,18 @@ pub fn noise(batches: usize, bytes: usize) -> Vec<Request> {
     requests.collect()
 }
 
-/// What a batch takes in the journal beside its events, and an event beside its line, or hardly less.
-const BATCH: usize = 56;
-const EVENT: usize = 47;
+/// What a batch takes in the journal besides its events, and an event besides its line, or hardly less.
+const BATCH_BYTES: usize = 56;
+const EVENT_BYTES: usize = 47;
 /// A line.
-const LINE: usize = 120;
+const LINE_BYTES: usize = 120;
 
 /// Batches of ordinary log lines that take these sizes in the journal.
 pub fn plain(sizes: &[usize]) -> Vec<Request> {
     let batches = sizes.iter().enumerate().map(|(batch, size)| {
-        let size = size.saturating_sub(BATCH);
-        let lines = (size / (EVENT + LINE)).max(1);
-        let length = (size / lines).saturating_sub(EVENT);
+        let size = size.saturating_sub(BATCH_BYTES);
+        let lines = (size / (EVENT_BYTES + LINE_BYTES)).max(1);
+        let length = (size / lines).saturating_sub(EVENT_BYTES);
         let line = |n: usize| {
             let mut line = format!(
                 "2026-11-30T12:{:02}:{:02}.{:03}Z INFO worker-{batch} GET /api/items/{n} 200 in {} ms, cache hit, user {}",

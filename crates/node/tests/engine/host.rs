@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Only to end a test that hangs; no test measures time.
-const HANGS: Duration = Duration::from_secs(120);
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A region: a bucket folder.
 pub struct Region {
@@ -108,7 +108,7 @@ impl Host {
             });
             runtime.shutdown_background();
         });
-        let (engine, handle) = is_started.recv_timeout(HANGS).unwrap();
+        let (engine, handle) = is_started.recv_timeout(HANG_TIMEOUT).unwrap();
         Self {
             engine,
             handle,
@@ -131,7 +131,7 @@ impl Host {
         self.handle.spawn(async move {
             let _ = done.send(task.await);
         });
-        answer.recv_timeout(HANGS).expect("the host answers")
+        answer.recv_timeout(HANG_TIMEOUT).expect("the host answers")
     }
 
     /// Ends it like SIGKILL: nothing more is done.
@@ -155,7 +155,7 @@ impl Host {
             let _ = frozen.send(());
             let _ = released.recv();
         });
-        is_frozen.recv_timeout(HANGS).unwrap();
+        is_frozen.recv_timeout(HANG_TIMEOUT).unwrap();
         Frozen(release)
     }
 
@@ -202,7 +202,7 @@ impl Host {
     pub fn until(&self, what: &str, condition: impl Fn(&Engine) -> bool) {
         let begun = std::time::Instant::now();
         while !condition(&self.engine) {
-            assert!(begun.elapsed() < HANGS, "never happened: {what}");
+            assert!(begun.elapsed() < HANG_TIMEOUT, "never happened: {what}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -258,7 +258,7 @@ pub fn send_until_acknowledged(hosts: &[&Host], batch: &Batch) -> bool {
         for host in hosts {
             match host.send(batch) {
                 Ok(duplicate) => return duplicate,
-                Err(error) => assert!(begun.elapsed() < HANGS, "{batch:?}: {error}"),
+                Err(error) => assert!(begun.elapsed() < HANG_TIMEOUT, "{batch:?}: {error}"),
             }
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -69,7 +69,7 @@ fn send_into(host: &Host, region: &Region, partition: u32, acknowledged: &mut BT
     }
 }
 
-fn is_told(engine: &Engine, what: &str) -> bool {
+fn is_degraded(engine: &Engine, what: &str) -> bool {
     let degraded = engine.status().degraded;
     degraded.iter().any(|it| it.what == what)
 }
@@ -91,7 +91,7 @@ fn a_takeover_that_hangs_holds_up_no_other_partition() {
     send_into(&second, &region, 1, &mut acknowledged);
     let all = end(&region, 1);
     second.until("the other one is published", |it| covered(it, 1) >= all);
-    second.until("it is told", |it| is_told(it, "partition 0"));
+    second.until("it is told", |it| is_degraded(it, "partition 0"));
     assert!(second.engine.status().ok, "{:?}", second.engine.status());
     for n in 0..4 {
         let plain = Batch::plain(&format!("plain-{n}"));
@@ -132,13 +132,13 @@ fn publishing_that_hangs_holds_up_no_other_partition_and_is_told() {
     host.until("the other one is published", |it| covered(it, 1) >= all);
     // It is written all the while.
     send_into(&host, &region, 0, &mut acknowledged);
-    host.until("it is told", |it| is_told(it, "publish 0"));
+    host.until("it is told", |it| is_degraded(it, "publish 0"));
     assert!(host.engine.status().ok, "{:?}", host.engine.status());
 
     release(&object, whole);
     let all = end(&region, 0);
     host.until("it gets on", |it| covered(it, 0) >= all);
-    host.until("it is told no longer", |it| !is_told(it, "publish 0"));
+    host.until("it is told no longer", |it| !is_degraded(it, "publish 0"));
     assert_exactly(&host, &acknowledged);
     host.kill();
 }

@@ -21,12 +21,12 @@ const PARTITIONS: u32 = 2;
 /// The entries of a source are read to find its end, for their keys, and to be imported.
 const PASSES: u64 = 3;
 
-/// Objects of a partition that may be asked for beside its entries: behind the end, which is looked for
+/// Objects of a partition that may be asked for besides its entries: behind the end, which is looked for
 /// some slots ahead, and around the seal.
-const BESIDE: u64 = 32;
+const OTHER_READS: u64 = 32;
 
 /// Bytes of the source's `global` behind its newest snapshot: hosts and heartbeats.
-const GLOBAL: u64 = 16 << 10;
+const GLOBAL_BYTES: u64 = 16 << 10;
 
 fn node(region: &Region, name: &str) -> Vars {
     region
@@ -187,7 +187,7 @@ fn costs_hardly_more_than_plain_lines(hostile: &Source) -> Cost {
         "{cost:?}, and {cost_of_plain:?} of plain lines"
     );
     // Each pass decodes all of it, so it cannot be less.
-    assert!((PASSES * bytes..=PASSES * bytes + GLOBAL).contains(&cost.bytes));
+    assert!((PASSES * bytes..=PASSES * bytes + GLOBAL_BYTES).contains(&cost.bytes));
     cost
 }
 
@@ -239,7 +239,7 @@ fn batches_of_one_line() {
     let source = Source::taken(generators::single(80));
     let cost = costs_hardly_more_than_plain_lines(&source);
     let needed = PASSES * source.entries;
-    let most = needed + BESIDE * u64::from(PARTITIONS);
+    let most = needed + OTHER_READS * u64::from(PARTITIONS);
     assert!(
         (needed..=most).contains(&cost.objects),
         "{cost:?} for {} entries",
@@ -251,11 +251,11 @@ fn batches_of_one_line() {
 #[test]
 fn pieces_that_end_where_the_memory_does_read_nothing_twice() {
     let source = Source::taken(generators::wide(10));
-    let least = backstay_node::memory::LEAST.to_string();
+    let least = backstay_node::memory::MIN_BUDGET_BYTES.to_string();
     let cost = source.recover(|vars| {
         vars.with("BACKSTAY_MEMORY_BYTES", &least)
             .with("BACKSTAY_SEGMENT_BYTES", "1000000000")
     });
-    let most = PASSES * source.bytes() + GLOBAL;
+    let most = PASSES * source.bytes() + GLOBAL_BYTES;
     assert!(cost.bytes <= most, "{cost:?} of {most}");
 }

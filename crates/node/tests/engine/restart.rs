@@ -120,7 +120,7 @@ fn a_short_key_is_refused_for_a_new_cluster_and_goes_on_for_one_that_has_it() {
     assert_exactly(&Host::start(&vars), &acknowledged);
 }
 
-/// What a writer that was killed in the middle of an object has left beside its place.
+/// What a writer that was killed in the middle of an object has left next to its place.
 #[test]
 fn what_a_crash_left_beside_an_object_is_removed_when_it_is_old() {
     let region = Region::new();

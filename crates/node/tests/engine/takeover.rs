@@ -58,8 +58,8 @@ fn stand(region: &Region, engine: &Engine) -> Stand {
             upto: window.map_or(0, |it| it.upto),
             covered: partition.covered,
             end,
-            index: window.map_or_else(String::new, |it| {
-                format!("windows/0000/{:020}-{:020}", it.term, it.number)
+            index: window.map_or_else(String::new, |window| {
+                format!("windows/0000/{:020}-{:020}", window.term, window.number)
             }),
         }
     })

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use crate::curl::{STRUCTURED, UNSTRUCTURED, raw_lines, send};
-use crate::server::{Answer, HANGS, Server};
+use crate::server::{Answer, HANG_TIMEOUT, Server};
 
 const BACKLOG: usize = 4000;
 const SENDERS: usize = 12;
@@ -18,7 +18,7 @@ fn body(name: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-fn told_to_come_back(answer: &Answer) {
+fn assert_told_to_retry(answer: &Answer) {
     let head = answer.head.to_lowercase();
     let seconds = head
         .lines()
@@ -48,9 +48,9 @@ fn a_full_backlog_is_429_and_what_waits_is_acknowledged_when_the_bucket_is_back(
         // Three fit; the others are told so at once.
         let mut refused = Vec::new();
         while refused.len() < SENDERS - 3 {
-            let (n, answer) = answered.recv_timeout(HANGS).expect("a refusal");
+            let (n, answer) = answered.recv_timeout(HANG_TIMEOUT).expect("a refusal");
             assert_eq!(answer.status, 429, "{answer:?}");
-            told_to_come_back(&answer);
+            assert_told_to_retry(&answer);
             assert!(
                 answer.body.contains("bytes wait for the bucket"),
                 "{answer:?}"
@@ -68,7 +68,9 @@ fn a_full_backlog_is_429_and_what_waits_is_acknowledged_when_the_bucket_is_back(
         assert!((3000..=BACKLOG).contains(&waiting), "{waiting}");
         drop(lost);
         for _ in refused.len()..SENDERS {
-            let (_, answer) = answered.recv_timeout(HANGS).expect("an acknowledgement");
+            let (_, answer) = answered
+                .recv_timeout(HANG_TIMEOUT)
+                .expect("an acknowledgement");
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         refused
@@ -126,10 +128,10 @@ fn bodies_on_their_way_have_a_bounded_room() {
         }
         // The slow ones have not been looked at yet.
         assert_eq!(answer.status, 400, "{answer:?}");
-        assert!(begun.elapsed() < HANGS, "never refused");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never refused");
     };
-    told_to_come_back(&answer);
-    // There is room for a small one beside them.
+    assert_told_to_retry(&answer);
+    // There is room for a small one next to them.
     let small = send(
         &server,
         UNSTRUCTURED,
@@ -141,6 +143,6 @@ fn bodies_on_their_way_have_a_bounded_room() {
     drop((quiet, loud));
     let begun = Instant::now();
     while send(&server, STRUCTURED, &token, &[], &large).status == 429 {
-        assert!(begun.elapsed() < HANGS, "the room is not given back");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "the room is not given back");
     }
 }

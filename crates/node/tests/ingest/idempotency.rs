@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::curl::{
     BULK, HEC, HEC_RAW, OTLP, STRUCTURED, UNSTRUCTURED, gzip, post, raw_lines, send,
 };
-use crate::server::{Answer, HANGS, Server};
+use crate::server::{Answer, HANG_TIMEOUT, Server};
 
 fn key(name: &str) -> String {
     format!("Idempotency-Key: {name}")
@@ -47,7 +47,7 @@ fn until_acknowledged(server: &Server, path: &str, more: &[&str], body: &[u8]) -
             return answer;
         }
         assert_eq!(answer.status, 503, "{answer:?}");
-        assert!(begun.elapsed() < HANGS, "{answer:?}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "{answer:?}");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
@@ -224,7 +224,7 @@ impl Pair {
         let begun = Instant::now();
         let line = format!("backstay_partitions_owned {partitions}\n");
         while !server.engine().metrics().encode().contains(&line) {
-            assert!(begun.elapsed() < HANGS, "never: {line}");
+            assert!(begun.elapsed() < HANG_TIMEOUT, "never: {line}");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::curl::{HEC_RAW, raw_lines, send};
-use crate::server::{Answer, HANGS, Server};
+use crate::server::{Answer, HANG_TIMEOUT, Server};
 
 fn status(server: &Server) -> Answer {
     server.call("GET", "/api/v1/status", None, "*/*", "")
@@ -30,7 +30,7 @@ fn until(server: &Server, code: u16) -> Answer {
         if answer.status == code {
             return answer;
         }
-        assert!(begun.elapsed() < HANGS, "never {code}: {answer:?}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never {code}: {answer:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -145,7 +145,7 @@ fn a_node_that_cannot_start_is_down_and_takes_nothing() {
         if down.body.contains(no_folder.to_str().unwrap()) {
             break down.json();
         }
-        assert!(begun.elapsed() < HANGS, "{down:?}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "{down:?}");
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!(down["status"], "UNAVAILABLE");

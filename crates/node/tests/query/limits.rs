@@ -3,16 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use backstay_node::memory::Kind;
+use backstay_node::memory::MemoryUse;
 use backstay_node::{RepositoryName, SearchError};
 use backstay_search::{Limits, Query, TimeRange};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::server::{Answer, HANGS, Server};
+use super::server::{Answer, HANG_TIMEOUT, Server};
 use super::{JOBS, QUERY, all_time, create, ndjson, rows};
 
-const KINDS: [Kind; 3] = [Kind::Searches, Kind::Columns, Kind::Exports];
+const KINDS: [MemoryUse; 3] = [MemoryUse::Searches, MemoryUse::Columns, MemoryUse::Exports];
 
 /// Waits until searches have given back everything.
 fn all_is_back(server: &Server) {
@@ -20,7 +20,7 @@ fn all_is_back(server: &Server) {
     let begun = Instant::now();
     while KINDS.iter().any(|kind| memory.used(*kind) > 0) {
         let used = KINDS.map(|kind| memory.used(kind));
-        assert!(begun.elapsed() < HANGS, "never given back: {used:?}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never given back: {used:?}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
@@ -106,7 +106,7 @@ fn what_never_fits_is_refused_with_what_to_do_and_takes_nothing_along() {
         if polled.status != 200 {
             break polled;
         }
-        assert!(begun.elapsed() < HANGS, "never done");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never done");
         std::thread::sleep(std::time::Duration::from_millis(5));
     };
     assert_eq!(polled.status, 413, "{polled:?}");

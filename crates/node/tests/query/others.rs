@@ -1,10 +1,10 @@
-//! Nodes beside each other: any of them may be asked anything, and one may end.
+//! Nodes side by side: any of them may be asked anything, and one may end.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::server::{Answer, HANGS, Server};
+use crate::server::{Answer, HANG_TIMEOUT, Server};
 use crate::{JOBS, QUERY, all_time, create, done, ndjson, rows};
 
 /// Nodes of one cluster, with one admin's token.
@@ -58,7 +58,7 @@ fn found(server: &Server) -> Vec<String> {
 fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < HANGS, "never: {what}");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -132,7 +132,7 @@ fn a_node_that_ends_serves_until_nobody_asks_and_the_other_takes_over() {
             sent.push(line);
             assert_eq!(found(server), sent);
         }
-        assert!(begun.elapsed() < HANGS, "its status stays good");
+        assert!(begun.elapsed() < HANG_TIMEOUT, "its status stays good");
     }
     assert_eq!((owned(&one), owned(&other)), (0, 4));
     assert!(!retiring.is_finished(), "it is still asked");

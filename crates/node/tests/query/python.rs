@@ -1,4 +1,4 @@
-//! Client libraries from PyPI (`tests/requirements.txt`), driven by scripts beside the tests.
+//! Client libraries from PyPI (`tests/requirements.txt`), driven by scripts next to the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ fn python() -> PathBuf {
     python
 }
 
-/// Runs a part of a script, which must end well. It is told the node's address, a token, the part,
+/// Runs a part of a script, which must end well. It gets the node's address, a token, the part,
 /// and more.
 pub fn run(script: &str, server: &Server, token: &str, part: &str, more: &[&str]) {
     let python = python();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use backstay_global::{Event, Extra, State, View, ViewConnection};
 use serde_json::json;
 
-use super::server::{HANGS, Server};
+use super::server::{HANG_TIMEOUT, Server};
 use super::{all_time, ndjson, rows};
 
 const VIEW: &str = "/api/v1/repositories/all/query";
@@ -53,7 +53,7 @@ fn segments_of(server: &Server, name: &str) -> std::path::PathBuf {
             return server.bucket().join("segments").join(id.as_str());
         }
         assert!(
-            begun.elapsed() < HANGS,
+            begun.elapsed() < HANG_TIMEOUT,
             "no segment of {name} was published"
         );
         std::thread::sleep(std::time::Duration::from_millis(5));

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// Only to end a test that hangs; no test measures time.
-pub const HANGS: Duration = Duration::from_secs(120);
+pub const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A node in this process, over a bucket in a folder.
 pub struct Server {
@@ -150,7 +150,7 @@ impl Server {
     pub fn wait_for_segments(&self) {
         let begun = Instant::now();
         while !has_file(&self.folder.path().join("bucket/segments")) {
-            assert!(begun.elapsed() < HANGS, "no segment was published");
+            assert!(begun.elapsed() < HANG_TIMEOUT, "no segment was published");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -194,7 +194,7 @@ impl Server {
             "POST {path} HTTP/1.1\r\nHost: test\r\n{authorization}Content-Length: 400000\r\n\r\n"
         );
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(HANGS)).unwrap();
+        stream.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
         let mut start = [0; 12];
         stream.read_exact(&mut start).unwrap();
@@ -259,7 +259,7 @@ fn has_file(path: &std::path::Path) -> bool {
 /// The answer to a request: `line` is its method and path.
 pub fn exchange(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(HANGS)).unwrap();
+    stream.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
     let head = format!(
         "{line} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()

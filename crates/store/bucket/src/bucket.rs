@@ -13,9 +13,9 @@ use object_store::{ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::fault::{self, Stop};
 use crate::retry::Attempts;
-use crate::seal::{CHUNK, Keys, Layout, Sealer};
+use crate::seal::{CHUNK_BYTES, Keys, Layout, Sealer};
 use crate::store::{self, Store};
-use crate::writer::PART;
+use crate::writer::PART_BYTES;
 use crate::{BucketConfig, Error, ObjectWriter, Result, Role};
 
 mod list;
@@ -24,9 +24,9 @@ mod read;
 mod staging;
 
 /// An object that is replaced while it is read is read so many times before that is an error.
-const READS: usize = 5;
+const MAX_READ_ATTEMPTS: usize = 5;
 /// Objects in one batch of deletions: what Azure takes.
-const DELETES_AT_ONCE: usize = 256;
+const PARALLEL_DELETES: usize = 256;
 /// Chunks that are sealed before others get their turn on this thread: 4 MiB.
 const CHUNKS_PER_TURN: usize = 64;
 
@@ -69,7 +69,7 @@ pub(crate) struct Inner {
 }
 
 impl Bucket {
-    /// Opens a bucket: reaches the container and, for the own one, tries put-if-absent with an
+    /// Opens a bucket: reaches the container and, for the cluster's own, tries put-if-absent with an
     /// object of its own below `probes/`, which it deletes again.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Bucket {
     /// Whatever would write or delete is refused with [`Error::ReadOnly`] before anything is sent.
     ///
     /// # Errors
-    /// As [`Bucket::open`], but for those of writing.
+    /// As [`Bucket::open`], except those of writing.
     pub async fn open_to_read(config: BucketConfig) -> Result<Self> {
         let bucket = Self::build(config, true)?;
         bucket.reach().await?;
@@ -128,7 +128,7 @@ impl Bucket {
     /// [`Error::Unreachable`] (whether it took effect is unknown then), [`Error::Denied`],
     /// [`Error::NoSpace`], [`Error::NoContainer`], [`Error::Name`], [`Error::Refused`].
     pub async fn put(&self, key: &str, data: Bytes) -> Result<()> {
-        if data.len() > PART {
+        if data.len() > PART_BYTES {
             let mut writer = self.put_stream(key).await?;
             writer.write(data).await?;
             return writer.finish().await;
@@ -186,7 +186,7 @@ impl Bucket {
     pub async fn get(&self, key: &str) -> Result<Bytes> {
         let (name, path) = self.inner.locate(key)?;
         let mut result = Err(self.inner.replaced(&name));
-        for _ in 0..READS {
+        for _ in 0..MAX_READ_ATTEMPTS {
             result = self.inner.read_all(&name, &path).await;
             if !matches!(result, Err(Error::Replaced { .. })) {
                 break;
@@ -203,7 +203,7 @@ impl Bucket {
     pub async fn get_small(&self, key: &str, limit: u64) -> Result<Option<Bytes>> {
         let (name, path) = self.inner.locate(key)?;
         let mut result = Err(self.inner.replaced(&name));
-        for _ in 0..READS {
+        for _ in 0..MAX_READ_ATTEMPTS {
             result = self.inner.read_small(&name, &path, limit).await;
             if !matches!(result, Err(Error::Replaced { .. })) {
                 break;
@@ -228,7 +228,7 @@ impl Bucket {
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
         let (name, path) = self.inner.locate(key)?;
         let mut result = Err(self.inner.replaced(&name));
-        for _ in 0..READS {
+        for _ in 0..MAX_READ_ATTEMPTS {
             result = self.inner.read_range(&name, &path, range.clone()).await;
             if !matches!(result, Err(Error::Replaced { .. })) {
                 break;
@@ -277,7 +277,7 @@ impl Bucket {
     /// Whether there is an object of that name.
     ///
     /// # Errors
-    /// As [`Bucket::get`], but for [`Error::Missing`].
+    /// As [`Bucket::get`], except [`Error::Missing`].
     pub async fn exists(&self, key: &str) -> Result<bool> {
         let (name, path) = self.inner.locate(key)?;
         match self.inner.head(&name, &path).await {
@@ -326,7 +326,7 @@ impl Bucket {
     pub async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
         let inner = &self.inner;
         let paths: Result<Vec<Path>> = keys.iter().map(|key| Ok(inner.to_write(key)?.1)).collect();
-        for batch in paths?.chunks(DELETES_AT_ONCE) {
+        for batch in paths?.chunks(PARALLEL_DELETES) {
             inner.delete(batch).await?;
         }
         Ok(())
@@ -382,7 +382,7 @@ impl Inner {
         sealed.extend_from_slice(sealer.header());
         let mut rest = data;
         for turn in 1.. {
-            let (chunk, behind) = rest.split_at(rest.len().min(CHUNK as usize));
+            let (chunk, behind) = rest.split_at(rest.len().min(CHUNK_BYTES as usize));
             let last = behind.is_empty();
             sealer
                 .seal(chunk, last, &mut sealed)

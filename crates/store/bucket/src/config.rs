@@ -19,7 +19,7 @@ use crate::{Error, Result, Secret};
 
 /// A new cluster's key has so many characters at least. Whoever can read the bucket may try keys for
 /// as long as they like.
-const SHORTEST_KEY: usize = 16;
+const MIN_KEY_CHARS: usize = 16;
 
 /// How long a call is repeated when nothing else is configured.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -29,32 +29,32 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 pub enum Provider {
     /// Azure Blob Storage, Azurite included.
     Azure {
-        /// The storage account.
+        /// Name of the storage account.
         account: String,
-        /// Its access key.
+        /// Access key of the account, in base64.
         key: Secret,
         /// The blob service's URL; by default the account's public endpoint.
         endpoint_base: Option<String>,
     },
     /// Amazon S3 or a store that speaks its protocol.
     S3 {
-        /// The region.
+        /// The region, such as `eu-central-1`.
         region: String,
         /// The access key; `None` for the role of the instance or its service account.
         credentials: Option<S3Credentials>,
         /// The service's URL; by default the region's public endpoint.
         endpoint_base: Option<String>,
     },
-    /// Google Cloud Storage.
+    /// Google Cloud Storage, by its JSON API.
     Gcp {
         /// How to identify oneself.
         credentials: GcpCredentials,
         /// The service's URL; by default the public endpoint.
         endpoint_base: Option<String>,
     },
-    /// A folder.
+    /// A folder that all nodes of the cluster share.
     Local {
-        /// The folder.
+        /// Path of the folder that stands for the bucket.
         path: PathBuf,
     },
 }
@@ -62,9 +62,9 @@ pub enum Provider {
 /// An S3 access key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Credentials {
-    /// Names the key.
+    /// Public part of the key: its name.
     pub access_key_id: String,
-    /// The key.
+    /// Secret part of the key, which signs requests.
     pub secret_access_key: Secret,
 }
 
@@ -91,7 +91,7 @@ pub enum Role {
 /// Everything needed to open a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketConfig {
-    /// The store.
+    /// Which store it is in, and the credentials for it.
     pub provider: Provider,
     /// The container (Azure) or bucket.
     pub container: String,
@@ -136,7 +136,7 @@ impl BucketConfig {
         from_env::read(role, vars)
     }
 
-    /// The names of all variables that [`Self::from_env`] may ask for, of every provider, but for
+    /// The names of all variables that [`Self::from_env`] may ask for, of every provider, except
     /// `BACKSTAY_SOURCE_ADDRESS`.
     pub fn variables(role: Role) -> Vec<String> {
         from_env::names(role)
@@ -146,10 +146,10 @@ impl BucketConfig {
     /// written with it can only be read with it, so this is for whoever begins a new cluster.
     pub fn guessable_key(&self) -> Option<Error> {
         let characters = self.encryption_key.expose().chars().count();
-        (characters < SHORTEST_KEY).then(|| Error::Config {
+        (characters < MIN_KEY_CHARS).then(|| Error::Config {
             variable: self.encryption_key_variable(),
             problem: format!(
-                "it has {characters} characters and can be guessed; the key of a new cluster must have {SHORTEST_KEY} at least: set it to a generated secret, for example from `openssl rand -hex 32`"
+                "it has {characters} characters and can be guessed; the key of a new cluster must have {MIN_KEY_CHARS} at least: set it to a generated secret, for example from `openssl rand -hex 32`"
             ),
         })
     }
@@ -253,7 +253,7 @@ impl BucketConfig {
     }
 
     /// What is to be corrected where that variable's value is wrong, for error texts.
-    pub(crate) fn told_by(&self, variable: String) -> String {
+    pub(crate) fn what_to_correct(&self, variable: String) -> String {
         match &self.kept_in {
             None => variable,
             Some(object) => format!("{object}, which {variable} renews when a node starts"),

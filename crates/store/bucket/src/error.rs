@@ -20,13 +20,13 @@ pub enum Error {
     Missing {
         /// The object's full name.
         object: String,
-        /// The container.
+        /// Name of the container or bucket.
         container: String,
     },
     /// The container is not there.
     #[error("container {container} does not exist at {endpoint}; create it, or correct {variable}")]
     NoContainer {
-        /// The container.
+        /// Name of the container or bucket.
         container: String,
         /// Where it was looked for.
         endpoint: String,
@@ -40,9 +40,9 @@ pub enum Error {
     Denied {
         /// The account, access key id or service account.
         account: String,
-        /// The container.
+        /// Name of the container or bucket.
         container: String,
-        /// What to do.
+        /// What to do next; a clause.
         remedy: String,
         /// The object's full name, or the prefix that was listed.
         object: String,
@@ -56,7 +56,7 @@ pub enum Error {
     WrongKey {
         /// The object's full name.
         object: String,
-        /// The container.
+        /// Name of the container or bucket.
         container: String,
         /// The variable that holds the key.
         variable: String,
@@ -66,7 +66,7 @@ pub enum Error {
     Corrupt {
         /// The object's full name.
         object: String,
-        /// The container.
+        /// Name of the container or bucket.
         container: String,
         /// What is wrong with it.
         detail: String,
@@ -76,9 +76,9 @@ pub enum Error {
     OutOfRange {
         /// The object's full name.
         object: String,
-        /// First byte.
+        /// Offset of the first byte that was asked for.
         start: u64,
-        /// One behind the last byte.
+        /// Offset behind the last byte that was asked for.
         end: u64,
         /// The object's size in bytes, unencrypted.
         size: u64,
@@ -120,9 +120,9 @@ pub enum Error {
         "container {container} at {endpoint} has no put-if-absent ({detail}); without it two nodes could both believe that they own a journal entry. Use a store that honours If-None-Match, and correct {variable}"
     )]
     NoPutIfAbsent {
-        /// The container.
+        /// Name of the container or bucket.
         container: String,
-        /// Where it is.
+        /// Base URL of the store, or the folder.
         endpoint: String,
         /// The variable that says where.
         variable: String,
@@ -132,7 +132,7 @@ pub enum Error {
     /// A variable is missing or has a value that means nothing.
     #[error("{variable}: {problem}")]
     Config {
-        /// The variable.
+        /// Name of the environment variable.
         variable: String,
         /// What is wrong, and what to set.
         problem: String,
@@ -140,9 +140,9 @@ pub enum Error {
     /// The key cannot be an object's name.
     #[error("{object:?} cannot name an object: {problem}")]
     Name {
-        /// The name.
+        /// The key that was given.
         object: String,
-        /// Why not.
+        /// Why no object can have it.
         problem: String,
     },
     /// The bucket was opened to be read only.

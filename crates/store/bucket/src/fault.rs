@@ -7,10 +7,10 @@ use object_store::client::HttpError;
 
 use crate::{BucketConfig, Error, Provider, Source};
 
+mod refusal;
 mod remedy;
-mod said;
 
-pub(crate) use said::service_error;
+pub(crate) use refusal::service_error;
 
 /// A refusal by the service, as [`crate::store`] found it in the response.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,19 +39,19 @@ impl ServiceError {
 pub(crate) enum Verdict {
     /// The same attempt may succeed later.
     Again(Source),
-    /// It will not.
+    /// Another attempt would fail the same way.
     Stop(Stop),
 }
 
 /// Why an operation ended without success.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The object exists already, or is not the one that was expected; what the service said, if
-    /// it was one that said it.
+    /// The object exists already, or is not the one that was expected; the refusal, if
+    /// it was a service that gave it.
     Precondition(Option<ServiceError>),
     /// The range begins behind the object's end.
     Range,
-    /// Anything else.
+    /// What the caller gets as it is.
     Error(Error),
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn no_container(config: &BucketConfig) -> Error {
     Error::NoContainer {
         container: config.container.clone(),
         endpoint: config.endpoint(),
-        variable: config.told_by(config.container_variable()),
+        variable: config.what_to_correct(config.container_variable()),
     }
 }
 
@@ -179,14 +179,14 @@ fn denied(
     config: &BucketConfig,
     object: &str,
     detail: String,
-    said: Option<&ServiceError>,
+    refusal: Option<&ServiceError>,
 ) -> Error {
-    let variable = config.told_by(config.credential_variable());
+    let variable = config.what_to_correct(config.credential_variable());
     Error::Denied {
         account: config.account(),
         container: config.container.clone(),
-        remedy: match said {
-            Some(said) => remedy::of_denied(config, said),
+        remedy: match refusal {
+            Some(refusal) => remedy::of_denied(config, refusal),
             None => format!("check {variable} and what the account may do there"),
         },
         object: object.to_owned(),
@@ -195,9 +195,9 @@ fn denied(
 }
 
 /// A 409 or 412 that nobody made a condition for.
-pub(crate) fn conflict(config: &BucketConfig, object: &str, said: &ServiceError) -> Error {
-    let remedy = remedy::of_conflict(&said.code);
-    refused(config, object, format!("{said}; {remedy}"))
+pub(crate) fn conflict(config: &BucketConfig, object: &str, refusal: &ServiceError) -> Error {
+    let remedy = remedy::of_conflict(&refusal.code);
+    refused(config, object, format!("{refusal}; {remedy}"))
 }
 
 pub(crate) fn refused(config: &BucketConfig, object: &str, source: impl Into<Source>) -> Error {

@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::fault::{Stop, Verdict, judge};
 use crate::{BucketConfig, Error, Source};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const MAX_DELAY: Duration = Duration::from_secs(2);
 /// So many attempts fit into the deadline when each of them hangs.
-const HANGING_ATTEMPTS: u32 = 3;
+const MAX_HANGING_ATTEMPTS: u32 = 3;
 /// What a slow line is granted beyond the deadline, for each MiB.
-const PER_MIB: Duration = Duration::from_secs(1);
+const DEADLINE_PER_MIB: Duration = Duration::from_secs(1);
 
 /// The attempts of one operation.
 pub(crate) struct Attempts<'a> {
@@ -34,14 +34,14 @@ impl<'a> Attempts<'a> {
     /// Attempts to move about `bytes` bytes.
     pub(crate) fn new(config: &'a BucketConfig, object: &'a str, bytes: u64) -> Self {
         let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
-        let extra = PER_MIB.saturating_mul(mib);
+        let extra = DEADLINE_PER_MIB.saturating_mul(mib);
         let total = config.deadline.saturating_add(extra);
         let started = Instant::now();
         let each = match config.provider {
             // A folder's calls run to their end in a thread of their own, even when nobody waits
             // for them any more: a second attempt would only occupy a second thread.
             crate::Provider::Local { .. } => total,
-            _ => (config.deadline / HANGING_ATTEMPTS).saturating_add(extra),
+            _ => (config.deadline / MAX_HANGING_ATTEMPTS).saturating_add(extra),
         };
         Self {
             config,
@@ -137,9 +137,9 @@ impl<'a> Attempts<'a> {
     /// Between half and the whole of a span that doubles: a store that comes back is not met by
     /// all its clients in the same instant.
     fn pause(&self) -> Duration {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << (self.made - 1).min(16));
+        let doubled = FIRST_DELAY.saturating_mul(1 << (self.made - 1).min(16));
         doubled
-            .min(LONGEST_PAUSE)
+            .min(MAX_DELAY)
             .mul_f64(rand::random_range(0.5..=1.0))
     }
 }

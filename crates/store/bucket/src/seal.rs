@@ -33,11 +33,11 @@ use ring::hkdf;
 use crate::Secret;
 
 /// Bytes of plaintext in every chunk but the last.
-pub(crate) const CHUNK: u64 = 64 * 1024;
+pub(crate) const CHUNK_BYTES: u64 = 64 * 1024;
 /// Bytes of the header.
-pub(crate) const HEADER: u64 = HEADER_LEN as u64;
+pub(crate) const HEADER_BYTES: u64 = HEADER_LEN as u64;
 /// Bytes of every sealed chunk but the last.
-pub(crate) const SEALED_CHUNK: u64 = CHUNK + TAG_LEN as u64;
+pub(crate) const SEALED_CHUNK_BYTES: u64 = CHUNK_BYTES + TAG_LEN as u64;
 
 const CHUNK_LEN: usize = 64 * 1024;
 const TAG_LEN: usize = 16;
@@ -196,7 +196,7 @@ impl Sealer {
 /// How an object of a stored size is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Bytes of plaintext.
+    /// Bytes of plaintext in the whole object.
     pub(crate) plain: u64,
     /// Number of chunks, at least one.
     pub(crate) chunks: u64,
@@ -205,9 +205,9 @@ pub(crate) struct Layout {
 impl Layout {
     /// `None` when no sealed object has this size.
     pub(crate) fn of_stored(stored: u64) -> Option<Self> {
-        let body = stored.checked_sub(HEADER)?;
-        let chunks = body.div_ceil(SEALED_CHUNK);
-        let last = body - chunks.checked_sub(1)? * SEALED_CHUNK;
+        let body = stored.checked_sub(HEADER_BYTES)?;
+        let chunks = body.div_ceil(SEALED_CHUNK_BYTES);
+        let last = body - chunks.checked_sub(1)? * SEALED_CHUNK_BYTES;
         // An empty last chunk exists only in an empty object.
         let least = TAG_LEN as u64 + u64::from(chunks > 1);
         (last >= least).then(|| Self {
@@ -218,13 +218,17 @@ impl Layout {
 
     /// The stored size of an object with so many bytes of plaintext.
     pub(crate) fn stored_size(plain: u64) -> u64 {
-        HEADER + plain + plain.div_ceil(CHUNK).max(1) * TAG_LEN as u64
+        HEADER_BYTES + plain + plain.div_ceil(CHUNK_BYTES).max(1) * TAG_LEN as u64
     }
 }
 
 /// Where these chunks are stored. Saturates, so that a range far behind the end stays there.
 pub(crate) fn stored_range(chunks: Range<u64>) -> Range<u64> {
-    let offset = |chunk: u64| chunk.saturating_mul(SEALED_CHUNK).saturating_add(HEADER);
+    let offset = |chunk: u64| {
+        chunk
+            .saturating_mul(SEALED_CHUNK_BYTES)
+            .saturating_add(HEADER_BYTES)
+    };
     offset(chunks.start)..offset(chunks.end)
 }
 

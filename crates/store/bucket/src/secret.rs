@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a secret.
+    /// Keeps a text out of every debug output and error.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }

@@ -25,7 +25,7 @@ use crate::{BucketConfig, Error, GcpCredentials, Provider, Result};
 /// A store that does not answer a connection attempt within this time is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// So much of an error response is read.
-const LONGEST_ERROR_BODY: usize = 16 * 1024;
+const MAX_ERROR_BODY_BYTES: usize = 16 * 1024;
 
 /// A store, and the same store where it can upload an object in numbered parts. A folder cannot.
 pub(crate) struct Store {
@@ -127,7 +127,7 @@ pub(crate) fn build(config: &BucketConfig, make: bool) -> Result<Store> {
 /// The builder's own error is not passed on: it may quote what it could not parse.
 fn unusable_credential(config: &BucketConfig, what: &str) -> Error {
     Error::Config {
-        variable: config.told_by(config.credential_variable()),
+        variable: config.what_to_correct(config.credential_variable()),
         problem: format!("it does not hold {what}; copy it again from where it was issued"),
     }
 }
@@ -249,7 +249,7 @@ impl HttpService for Refusals {
         // A body that breaks off is no reason to forget the status.
         while let Ok(Some(piece)) = pieces.try_next().await {
             body.extend_from_slice(&piece);
-            if body.len() > LONGEST_ERROR_BODY {
+            if body.len() > MAX_ERROR_BODY_BYTES {
                 break;
             }
         }

@@ -11,11 +11,11 @@ use crate::Result;
 use crate::bucket::Inner;
 use crate::fault::{self, Stop};
 use crate::retry::Attempts;
-use crate::seal::{CHUNK, HEADER, Sealer};
+use crate::seal::{CHUNK_BYTES, HEADER_BYTES, Sealer};
 
 /// Bytes in every part but the last: above the 5 MiB that S3 demands.
-pub(crate) const PART: usize = 8 * 1024 * 1024;
-const CHUNK_LEN: usize = CHUNK as usize;
+pub(crate) const PART_BYTES: usize = 8 * 1024 * 1024;
+const CHUNK_LEN: usize = CHUNK_BYTES as usize;
 
 /// An object that is being written. It appears in the bucket, whole, when [`finish`] returns; one
 /// that is dropped before never appears. Uploaded parts of an object that is dropped rather than
@@ -46,7 +46,7 @@ enum Upload {
         id: MultipartId,
         parts: Vec<PartId>,
     },
-    /// A file beside the object's place, which is moved there in the end.
+    /// A file next to the object's place, which is moved there in the end.
     Staged(Box<dyn MultipartUpload>),
 }
 
@@ -76,8 +76,8 @@ impl ObjectWriter {
         while !data.is_empty() {
             if self.plain.len() == CHUNK_LEN {
                 self.seal(false)?;
-                if self.sealed.len() >= PART {
-                    self.upload_part(PART).await?;
+                if self.sealed.len() >= PART_BYTES {
+                    self.upload_part(PART_BYTES).await?;
                 }
             }
             let room = CHUNK_LEN - self.plain.len();
@@ -94,7 +94,7 @@ impl ObjectWriter {
     pub async fn finish(mut self) -> Result<()> {
         self.check()?;
         self.seal(true)?;
-        if self.upload.is_none() && self.sealed.len() <= PART {
+        if self.upload.is_none() && self.sealed.len() <= PART_BYTES {
             let sealed = self.sealed.split().freeze();
             return self
                 .inner
@@ -103,7 +103,7 @@ impl ObjectWriter {
                 .map_err(|stop| self.inner.error(&self.name, stop));
         }
         while !self.sealed.is_empty() {
-            self.upload_part(PART.min(self.sealed.len())).await?;
+            self.upload_part(PART_BYTES.min(self.sealed.len())).await?;
         }
         let Self {
             inner,
@@ -235,7 +235,7 @@ impl Inner {
     /// Whether this is the stored object that begins with this header, whose random salt is like
     /// no other.
     async fn begins_with(&self, name: &str, path: &Path, header: &[u8]) -> bool {
-        let fetched = self.fetch(name, path, 0..HEADER, None).await;
+        let fetched = self.fetch(name, path, 0..HEADER_BYTES, None).await;
         fetched.is_ok_and(|fetched| fetched.bytes == header)
     }
 }

@@ -165,7 +165,7 @@ async fn a_missing_folder_is_made_for_the_own_bucket_only() {
     own.put("x", content(10)).await.unwrap();
     let source = Bucket::open(source).await.unwrap();
     assert_eq!(source.get("x").await.unwrap(), content(10));
-    // The probe of the own bucket leaves nothing behind.
+    // The probe of a cluster's own bucket leaves nothing behind.
     let left: Vec<_> = futures::TryStreamExt::try_collect(own.list("probes/", None))
         .await
         .unwrap();

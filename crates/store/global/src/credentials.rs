@@ -14,7 +14,7 @@
 //! | there is neither | [`CredentialError::Missing`], which says which variables renew it |
 //! | it is damaged, or sealed with another key | [`CredentialError::Unreadable`], likewise |
 //! | it is that of another bucket | [`CredentialError::OfAnother`], likewise |
-//! | the source of a recovery has none for a bucket | the recovery goes on, an own object that is there stays |
+//! | the source of a recovery has none for a bucket | the recovery goes on, an object of this cluster's own that is there stays |
 
 mod document;
 mod error;
@@ -25,13 +25,13 @@ use backstay_bucket::{Bucket, BucketConfig, Error, GcpCredentials, Provider, Sec
 use crate::entity::BucketEntity;
 
 pub use document::Credential;
-pub use error::{Broken, CredentialError, What};
+pub use error::{Broken, CredentialError, CredentialPlace};
 pub use open::{OpenError, open, open_kept};
 
 /// Where the objects are, relative to the bucket's prefix.
 pub const PREFIX: &str = "credentials/";
-/// What a reference to an object of the own bucket begins with.
-const OBJECT: &str = "object:";
+/// What a reference to an object of this cluster's own bucket begins with.
+const OBJECT_SCHEME: &str = "object:";
 
 /// The object that holds the credentials of a bucket.
 pub fn object(bucket: u32) -> String {
@@ -40,13 +40,13 @@ pub fn object(bucket: u32) -> String {
 
 /// As an entity refers to that object.
 pub fn reference(bucket: u32) -> String {
-    format!("{OBJECT}{PREFIX}{bucket}")
+    format!("{OBJECT_SCHEME}{PREFIX}{bucket}")
 }
 
 /// The object that an entity names. One of an earlier version names variables, and its object is
 /// where it would be.
 fn named(entity: &BucketEntity) -> String {
-    match entity.credentials.strip_prefix(OBJECT) {
+    match entity.credentials.strip_prefix(OBJECT_SCHEME) {
         Some(name) if name.starts_with(PREFIX) => name.to_owned(),
         _ => object(entity.id),
     }
@@ -58,7 +58,7 @@ fn named(entity: &BucketEntity) -> String {
 /// # Errors
 /// See [`CredentialError`].
 pub async fn read(own: &Bucket, entity: &BucketEntity) -> Result<Credential, CredentialError> {
-    let what = || Box::new(What::of(own, entity, &named(entity)));
+    let what = || Box::new(CredentialPlace::of(own, entity, &named(entity)));
     let text = match own.get(&named(entity)).await {
         Ok(text) => text,
         Err(Error::Missing { .. }) => return Err(CredentialError::Missing { what: what() }),
@@ -71,12 +71,13 @@ pub async fn read(own: &Bucket, entity: &BucketEntity) -> Result<Credential, Cre
         what: what(),
         broken,
     })?;
-    match credential.is_of(entity) {
-        true => Ok(credential),
-        false => Err(CredentialError::OfAnother {
+    if credential.is_of(entity) {
+        Ok(credential)
+    } else {
+        Err(CredentialError::OfAnother {
             what: what(),
-            other: credential.told(),
-        }),
+            other: credential.describe(),
+        })
     }
 }
 
@@ -84,7 +85,7 @@ pub async fn read(own: &Bucket, entity: &BucketEntity) -> Result<Credential, Cre
 /// nodes that do so at the same time, one is the last.
 ///
 /// # Errors
-/// When the own bucket cannot be written.
+/// When this cluster's own bucket cannot be written.
 pub async fn keep(
     own: &Bucket,
     entity: &BucketEntity,
@@ -101,7 +102,7 @@ pub async fn keep(
     own.put(&name, text.into())
         .await
         .map_err(|source| CredentialError::NotKept {
-            what: Box::new(What::of(own, entity, &name)),
+            what: Box::new(CredentialPlace::of(own, entity, &name)),
             source: Box::new(source),
         })?;
     backstay_failpoint::hit("credentials.after_put");

@@ -1,4 +1,4 @@
-//! What the cluster knows about itself, but for segments (see [`crate::segment`]).
+//! What the cluster knows about itself, except segments (see [`crate::segment`]).
 //!
 //! Field names in JSON are camel case, as in the snapshots of the system that we stand in for.
 //! Times are milliseconds since 1970, UTC.
@@ -81,8 +81,8 @@ entity! {
             /// Nothing is written there.
             read_only: bool = "readOnly",
             /// Where a node finds the credentials, never the credentials themselves: those of the
-            /// own bucket in its environment (`env:AZURE_STORAGE_`), those of another one in an
-            /// object of the own one (`object:credentials/1`, see [`crate::credentials`]).
+            /// cluster's own bucket in its environment (`env:AZURE_STORAGE_`), those of another in an
+            /// object of the cluster's own (`object:credentials/1`, see [`crate::credentials`]).
             credentials: String = "credentials",
             /// Where a node finds the encryption key: `env:AZURE_STORAGE_ENCRYPTION_KEY`, or that
             /// object.
@@ -99,12 +99,12 @@ entity! {
 }
 
 entity! {
-    /// An organisation.
+    /// An organisation; carried, not interpreted.
     pub struct Organization {
         required {
-            /// Its id.
+            /// Its id, unique among its kind.
             id: String = "id",
-            /// Its name.
+            /// Its name, as people see it.
             name: String = "name",
         }
         optional {}
@@ -112,28 +112,28 @@ entity! {
 }
 
 entity! {
-    /// A user.
+    /// A person who may use the cluster.
     pub struct User {
         required {
-            /// The user's id.
+            /// Its id, unique among users.
             id: String = "id",
             /// What the user signs in as; unique.
             username: String = "username",
         }
         optional {
-            /// The full name.
+            /// The full name, where one was given.
             full_name: Option<String> = "fullName",
-            /// May do everything.
+            /// Whether the user may do everything.
             is_root: bool = "isRoot",
         }
     }
 }
 
 entity! {
-    /// A repository.
+    /// A repository: what events are sent to and searched in.
     pub struct Repository {
         required {
-            /// Its id.
+            /// Its id, unique for ever; part of the names of its segments.
             id: RepositoryId = "id",
             /// Its name; unique among repositories and views.
             name: String = "name",
@@ -155,7 +155,7 @@ entity! {
     /// One repository below a view.
     pub struct ViewConnection {
         required {
-            /// The repository.
+            /// The repository that is shown.
             repository: RepositoryId = "repository",
         }
         optional {
@@ -169,13 +169,13 @@ entity! {
     /// A view: a name for several repositories.
     pub struct View {
         required {
-            /// Its id.
+            /// Its id, unique among its kind.
             id: String = "id",
             /// Its name; unique among repositories and views.
             name: String = "name",
         }
         optional {
-            /// What it shows.
+            /// The repositories that it shows.
             connections: Vec<ViewConnection> = "connections",
         }
     }
@@ -185,9 +185,9 @@ entity! {
     /// A dashboard. Its content is carried, not interpreted.
     pub struct Dashboard {
         required {
-            /// Its id.
+            /// Its id, unique among its kind.
             id: String = "id",
-            /// Its name.
+            /// Its name, as people see it.
             name: String = "name",
         }
         optional {}
@@ -198,7 +198,7 @@ entity! {
     /// A parser of a repository.
     pub struct Parser {
         required {
-            /// Its id.
+            /// Its id, unique among its kind.
             id: String = "id",
             /// Its name; unique in the repository.
             name: String = "name",
@@ -216,9 +216,9 @@ entity! {
     /// An alert. Its query and actions are carried, not interpreted.
     pub struct Alert {
         required {
-            /// Its id.
+            /// Its id, unique among its kind.
             id: String = "id",
-            /// Its name.
+            /// Its name, as people see it.
             name: String = "name",
         }
         optional {
@@ -232,7 +232,7 @@ entity! {
     /// What a shipper presents. Only its hash is kept: the token is shown once, when it is made.
     pub struct IngestToken {
         required {
-            /// Its id.
+            /// Its id, unique among its kind.
             id: String = "id",
             /// Its name; unique in the repository.
             name: String = "name",
@@ -254,7 +254,7 @@ entity! {
     /// A process of the cluster.
     pub struct Host {
         required {
-            /// Its lasting name.
+            /// Its lasting name: the same after a restart.
             id: HostId = "id",
             /// Which start of it: differs at every one.
             incarnation: String = "incarnation",
@@ -293,7 +293,7 @@ entity! {
             floor: u64 = "floor",
         }
         optional {
-            /// Who writes it.
+            /// The host that writes it; `None` while nobody does.
             owner: Option<HostId> = "owner",
             /// The index object that has the idempotency keys of the entries in segments, if one
             /// was written.
@@ -327,9 +327,9 @@ entity! {
     /// version that does not know this field moves the position and leaves the field as it is.
     pub struct TermBelow {
         required {
-            /// The slot.
+            /// The slot below which the term was begun.
             seq: u64 = "seq",
-            /// The term.
+            /// The highest term that was begun below that slot.
             term: u64 = "term",
         }
         optional {}

@@ -17,28 +17,28 @@ use crate::segment::{Segment, SegmentRef};
 pub enum Event {
     /// The first event of a cluster that was not recovered from another.
     ClusterCreated {
-        /// Its id.
+        /// The cluster's id, as in its bucket's `cluster.json`.
         cluster_id: String,
-        /// Its own bucket.
+        /// The cluster's own bucket.
         bucket: BucketEntity,
         /// How many ingest partitions it has.
         partitions: u32,
     },
     /// The cluster was recovered; its state until then is the snapshot that was written with it.
     Recovered {
-        /// The [`crate::RecoveryRecord`]'s id.
+        /// The id of its [`crate::RecoveryRecord`].
         id: String,
         /// The epoch that begins.
         epoch: u64,
     },
     /// A host started (again).
     HostUp {
-        /// It.
+        /// The host, as it is from this start on.
         host: Host,
     },
-    /// A host lives.
+    /// A host reports that it lives.
     Heartbeat {
-        /// It.
+        /// Id of the host.
         host: HostId,
         /// Higher than at its last heartbeat.
         counter: u64,
@@ -56,23 +56,23 @@ pub enum Event {
     },
     /// A host ended, or was silent for its lease. Its partitions have no owner then.
     HostDown {
-        /// It.
+        /// Id of the host.
         host: HostId,
     },
     /// A host takes a partition; it seals the stream with this term next.
     PartitionTaken {
-        /// The partition.
+        /// The partition's number.
         partition: u32,
-        /// The new owner.
+        /// Id of the host that owns it from now on.
         host: HostId,
         /// The term before, plus one.
         term: u64,
     },
     /// Entries of a partition are in segments from now on.
     SegmentsPublished {
-        /// The partition.
+        /// The partition's number.
         partition: u32,
-        /// The publisher's term.
+        /// The term under which the publisher owns the partition.
         term: u64,
         /// The first entry that they cover: up to where entries were covered before.
         covered_from: u64,
@@ -87,9 +87,9 @@ pub enum Event {
     },
     /// A partition's idempotency keys are in another index object from now on.
     WindowIndexed {
-        /// The partition.
+        /// The partition's number.
         partition: u32,
-        /// The writer's term.
+        /// The term under which the writer owns the partition.
         term: u64,
         /// Counts the objects of that term.
         number: u64,
@@ -104,18 +104,18 @@ pub enum Event {
     },
     /// Entries of a partition may be trimmed.
     FloorAdvanced {
-        /// The partition.
+        /// The partition's number.
         partition: u32,
-        /// The trimmer's term.
+        /// The term under which the trimmer owns the partition.
         term: u64,
-        /// Entries below it.
+        /// Entries in slots below this one may be trimmed.
         floor: u64,
     },
     /// Entries of a recovered cluster's partition are in this cluster's segments from now on.
     TailImported {
-        /// The [`crate::RecoveryRecord`]'s id.
+        /// The id of its [`crate::RecoveryRecord`].
         recovery: String,
-        /// The partition.
+        /// The partition's number.
         partition: u32,
         /// The first entry: up to where entries were imported before.
         from: u64,
@@ -129,7 +129,7 @@ pub enum Event {
     },
     /// Segments are no longer part of the cluster (retention). Their objects may be deleted after.
     SegmentsDeleted {
-        /// Which.
+        /// The segments that are meant.
         segments: Vec<SegmentRef>,
     },
     /// A bucket is reached in another way than before: endpoint, region or credentials. Which one
@@ -138,9 +138,9 @@ pub enum Event {
         /// The entity with the same id.
         bucket: BucketEntity,
     },
-    /// A new repository.
+    /// A repository was created.
     RepositoryCreated {
-        /// It.
+        /// The new repository.
         repository: Repository,
     },
     /// Another name, description or retention.
@@ -150,79 +150,79 @@ pub enum Event {
     },
     /// A repository is gone, with its segments, tokens and parsers.
     RepositoryDeleted {
-        /// Its id.
+        /// Id of the repository.
         id: RepositoryId,
     },
     /// A view is made or replaced.
     ViewSet {
-        /// It.
+        /// The view as it is from now on.
         view: View,
     },
     /// A view is gone.
     ViewDeleted {
-        /// Its id.
+        /// Id of the entity.
         id: String,
     },
     /// A dashboard is made or replaced.
     DashboardSet {
-        /// It.
+        /// The dashboard as it is from now on.
         dashboard: Dashboard,
     },
     /// A dashboard is gone.
     DashboardDeleted {
-        /// Its id.
+        /// Id of the entity.
         id: String,
     },
     /// A parser is made or replaced.
     ParserSet {
-        /// It.
+        /// The parser as it is from now on.
         parser: Parser,
     },
     /// A parser is gone.
     ParserDeleted {
-        /// Its id.
+        /// Id of the entity.
         id: String,
     },
     /// An alert is made or replaced.
     AlertSet {
-        /// It.
+        /// The alert as it is from now on.
         alert: Alert,
     },
     /// An alert is gone.
     AlertDeleted {
-        /// Its id.
+        /// Id of the entity.
         id: String,
     },
     /// A new ingest token.
     IngestTokenAdded {
-        /// It.
+        /// The token as it is from now on; only the hash of what shippers present.
         token: IngestToken,
     },
     /// An ingest token is worth nothing from now on.
     IngestTokenRevoked {
-        /// Its id.
+        /// Id of the entity.
         id: String,
     },
     /// An organisation is made or replaced.
     OrganizationSet {
-        /// It.
+        /// The organisation as it is from now on.
         organization: Organization,
     },
     /// A user is made or replaced.
     UserSet {
-        /// It.
+        /// The user as it is from now on.
         user: User,
     },
     /// A user is gone.
     UserRemoved {
-        /// The id.
+        /// Id of the entity.
         id: String,
     },
     /// A dynamic configuration gets a value, or (`None`) its default.
     DynamicConfigSet {
         /// Its name, such as `FlushSegmentsAndGlobalOnShutdown`.
         name: String,
-        /// The value.
+        /// The value; `None` removes it.
         value: Option<String>,
     },
 }

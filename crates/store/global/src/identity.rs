@@ -1,7 +1,7 @@
 //! Whose bucket it is: an id made once, at the first start of a cluster on it.
 //!
 //! Snapshots are filed under it, seals are signed with it, and bucket entities carry it. It lies
-//! beside snapshots and journal, so a cluster whose snapshots were deleted (as a failback does) is
+//! next to snapshots and journal, so a cluster whose snapshots were deleted (as a failback does) is
 //! still itself, and a mount point, endpoint or container name may change without making it
 //! another.
 

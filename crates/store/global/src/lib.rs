@@ -7,7 +7,7 @@
 //!   follows that stream and commits to it.
 //! - [`snapshot`] writes the state to the bucket and the data folder and reads it again, a million
 //!   segments in seconds.
-//! - [`recovery`] finds the state to start from: the own one, or, for a standby, that of the
+//! - [`recovery`] finds the state to start from: the cluster's own, or, for a standby, that of the
 //!   cluster whose region died, patched for this one. Its log lines are those of
 //!   `DataSnapshotLoader`, which operators know.
 //! - [`credentials`] keeps how the buckets of others are opened.

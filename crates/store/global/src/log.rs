@@ -20,11 +20,11 @@ use crate::event::Event;
 use crate::recovery::takeover::is_own;
 use crate::state::{EpochOffset, Reject, State};
 
-/// How often an append with an unclear outcome is looked into before the caller is told.
-const UNCLEAR_TRIES: u32 = 3;
+/// How often an append with an unclear outcome is looked into before that is an error.
+const MAX_UNCLEAR_ATTEMPTS: u32 = 3;
 
 /// How many entries are expected behind a slot that was lost, when it is not the first.
-const LOST_AGAIN: usize = 4;
+const ENTRIES_BEHIND_LOST_SLOT: usize = 4;
 
 /// The state of the cluster, following its log. Cheap to clone.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ struct Inner {
     held: u64,
     /// The last entry that each writer of this cluster has written, as far as this log was read
     /// since it was opened.
-    spoken: RwLock<BTreeMap<WriterId, u64>>,
+    last_entries: RwLock<BTreeMap<WriterId, u64>>,
 }
 
 /// Why the log cannot be followed or written to.
@@ -69,7 +69,7 @@ pub enum CommitError {
     Stale {
         /// Where the state stands.
         at: EpochOffset,
-        /// What happened.
+        /// What the log has instead.
         detail: String,
     },
     /// The bucket is not the one that this state comes from any more.
@@ -91,9 +91,9 @@ pub enum CommitError {
         "{object}: not an entry of global that this version knows: {source}; use a newer version"
     )]
     Entry {
-        /// The entry.
+        /// Key of the entry in the bucket.
         object: String,
-        /// What is wrong.
+        /// Where its JSON is not an event.
         #[source]
         source: serde_json::Error,
     },
@@ -161,7 +161,7 @@ impl GlobalLog {
                 tail: Mutex::new(tail),
                 moved,
                 held,
-                spoken: RwLock::default(),
+                last_entries: RwLock::default(),
             }),
         }
     }
@@ -178,8 +178,8 @@ impl GlobalLog {
 
     /// The last entry of this writer that was read since the log was opened: whatever it says, its
     /// writer lived.
-    pub fn spoken(&self, writer: &WriterId) -> Option<u64> {
-        self.inner.spoken.read().get(writer).copied()
+    pub fn last_entry_of(&self, writer: &WriterId) -> Option<u64> {
+        self.inner.last_entries.read().get(writer).copied()
     }
 
     /// Tells whenever the state has moved.
@@ -280,7 +280,7 @@ impl GlobalLog {
                         continue;
                     }
                     self.rewind(&mut tail);
-                    tail.expect(LOST_AGAIN);
+                    tail.expect(ENTRIES_BEHIND_LOST_SLOT);
                     if let Some(done) = self.follow(&mut tail, Some(id)).await? {
                         return Ok(done);
                     }
@@ -298,7 +298,7 @@ impl GlobalLog {
                 }
                 Err(error) => {
                     unclear += 1;
-                    if !error.is_retryable() || unclear >= UNCLEAR_TRIES {
+                    if !error.is_retryable() || unclear >= MAX_UNCLEAR_ATTEMPTS {
                         return Err(error.into());
                     }
                     // It may have taken effect, or still will: into the very slot that the next
@@ -363,8 +363,8 @@ impl GlobalLog {
             }
         };
         if id.is_some() {
-            let mut spoken = self.inner.spoken.write();
-            spoken.insert(entry.writer.clone(), seq);
+            let mut last_entries = self.inner.last_entries.write();
+            last_entries.insert(entry.writer.clone(), seq);
         }
         let state = self.state();
         for event in &events {

@@ -33,7 +33,7 @@ impl Extra {
             .find_map(|(key, text)| (key == name).then_some(text))
     }
 
-    /// Adds a field.
+    /// Adds a field behind those that are there.
     pub fn push(&mut self, name: impl Into<Box<str>>, value: Box<RawValue>) {
         self.0.push((name.into(), value));
     }

@@ -1,4 +1,4 @@
-//! The state to start from: the own one, or another cluster's, patched.
+//! The state to start from: the cluster's own, or another cluster's, patched.
 //!
 //! [`choose`] and [`mod@patch`] are pure decisions; [`loader`] reads, seals and writes. The words of
 //! the log lines are those of LogScale's `DataSnapshotLoader` (target `DataSnapshotLoader`), in
@@ -31,7 +31,7 @@ pub use place::Place;
 pub struct Replace {
     /// What is replaced, where it is the whole value.
     pub from: String,
-    /// By what.
+    /// The text that takes its place.
     pub to: String,
 }
 

@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for SegmentId {
 pub struct Segment {
     /// Its id; part of the object's name.
     pub id: SegmentId,
-    /// Whose events.
+    /// The repository that its events belong to.
     pub repository: RepositoryId,
     /// The [`crate::BucketEntity`] that has it; [`NO_BUCKET`] if none has.
     pub bucket: u32,
@@ -112,7 +112,7 @@ pub struct Segment {
     pub size: u64,
     /// Bytes of the events' raw text.
     pub raw_bytes: u64,
-    /// How many events.
+    /// Number of its events.
     pub events: u64,
     /// The earliest event's time.
     pub start_ms: i64,

@@ -39,7 +39,7 @@ pub struct SnapshotRef {
 }
 
 impl SnapshotRef {
-    /// Epoch and offset.
+    /// Where the state in it stands, from its name.
     pub fn position(&self) -> EpochOffset {
         self.key.position
     }

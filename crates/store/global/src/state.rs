@@ -25,9 +25,9 @@ use crate::segment::SegmentSet;
 /// Where a state stands in the history of its cluster. Greater is later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EpochOffset {
-    /// Counts recoveries.
+    /// Counts recoveries: rises by one with each.
     pub epoch: u64,
-    /// The slot of the own stream `global` that is applied next.
+    /// The slot of its own stream `global` that is applied next.
     pub offset: u64,
 }
 
@@ -37,34 +37,34 @@ impl std::fmt::Display for EpochOffset {
     }
 }
 
-/// The cluster's metadata.
+/// All metadata of a cluster, as it stands after some entry of `global`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// The cluster that this is the state of; see [`crate::identity`].
     pub cluster_id: String,
     /// Counts recoveries in the line of clusters that this one continues.
     pub epoch: u64,
-    /// The slot of the own stream `global` that is applied next.
+    /// The slot of its own stream `global` that is applied next.
     pub offset: u64,
-    /// The highest term seen in the own stream `global`.
+    /// The highest term seen in its own stream `global`.
     pub term: u64,
-    /// Where segments are.
+    /// The buckets that hold segments, this cluster's own among them.
     pub buckets: Vec<BucketEntity>,
-    /// Organisations.
+    /// Organisations, in no particular order.
     pub organizations: Vec<Organization>,
-    /// Users.
+    /// Users, each with a unique name to sign in.
     pub users: Vec<User>,
-    /// Repositories.
+    /// Repositories; their names are unique among them and the views.
     pub repositories: Vec<Repository>,
-    /// Views.
+    /// Views: names for several repositories.
     pub views: Vec<View>,
-    /// Dashboards.
+    /// Dashboards, carried and not interpreted.
     pub dashboards: Vec<Dashboard>,
-    /// Parsers.
+    /// Parsers, of one repository or of all.
     pub parsers: Vec<Parser>,
-    /// Alerts.
+    /// Alerts, carried and not interpreted.
     pub alerts: Vec<Alert>,
-    /// Ingest tokens.
+    /// Ingest tokens, by their hashes.
     pub ingest_tokens: Vec<IngestToken>,
     /// Dynamic configuration: what has been set, by name.
     pub dynamic_config: BTreeMap<String, String>,
@@ -72,9 +72,9 @@ pub struct State {
     pub hosts: Vec<Host>,
     /// Ingest partitions, by ascending id.
     pub partitions: Vec<Partition>,
-    /// Recoveries, oldest first.
+    /// The recoveries that this cluster has been through, oldest first.
     pub recoveries: Vec<RecoveryRecord>,
-    /// Segments.
+    /// All segments, in whichever bucket they are.
     pub segments: SegmentSet,
     /// Top-level fields of other versions, carried as they are.
     pub extra: Extra,
@@ -95,7 +95,7 @@ impl State {
         }
     }
 
-    /// Epoch and offset.
+    /// Where it stands: its epoch and offset.
     pub fn position(&self) -> EpochOffset {
         EpochOffset {
             epoch: self.epoch,

@@ -29,7 +29,7 @@ pub(crate) const HEADER_BYTES: u64 =
     4 + 1 + 4 + 8 + 8 + 8 + 16 + 2 * (2 + MAX_NAME_BYTES as u64) + 4;
 
 const MAGIC: &[u8; 4] = b"BSJ1";
-const GLOBAL: u32 = u32::MAX;
+const GLOBAL_NUMBER: u32 = u32::MAX;
 
 /// Level 1: the journal is written once and read seldom, and ingest pays for the packing.
 const ZSTD_LEVEL: i32 = 1;
@@ -74,13 +74,13 @@ impl StreamId {
 
     fn number(self) -> u32 {
         match self {
-            Self::Global => GLOBAL,
+            Self::Global => GLOBAL_NUMBER,
             Self::Partition(id) => id,
         }
     }
 
     fn from_number(number: u32) -> Self {
-        if number == GLOBAL {
+        if number == GLOBAL_NUMBER {
             Self::Global
         } else {
             Self::Partition(number)
@@ -100,7 +100,7 @@ impl fmt::Display for StreamId {
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Records.
+    /// Records of the writer that holds the stream.
     Data,
     /// The end of all lower terms.
     Seal {
@@ -112,7 +112,7 @@ pub enum EntryKind {
 /// One slot of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The stream.
+    /// The stream that the slot belongs to.
     pub stream: StreamId,
     /// The slot, from 0.
     pub seq: u64,
@@ -121,13 +121,13 @@ pub struct Entry {
     /// Every slot below this one was there when the entry was made. By it a hole in a stream is
     /// told from its end.
     pub settled: u64,
-    /// Who wrote it.
+    /// The process that wrote it.
     pub writer: WriterId,
     /// By which a writer knows its own entry again after an unclear answer.
     pub nonce: u128,
-    /// Data or seal.
+    /// Whether it holds records or ends all lower terms.
     pub kind: EntryKind,
-    /// The payload, unpacked.
+    /// The records, unpacked; empty in a seal.
     pub payload: Bytes,
 }
 
@@ -149,9 +149,9 @@ pub enum DecodeError {
     /// The payload does not unpack to the stated length.
     #[error("the payload does not unpack to the stated {stated} bytes: {detail}")]
     Payload {
-        /// The header's length.
+        /// Length that the header states, in bytes.
         stated: usize,
-        /// What came instead.
+        /// What unpacking gave instead.
         detail: String,
     },
     /// The entry of another slot.

@@ -1,4 +1,4 @@
-//! The whole rule by which an occupied slot is judged, in one place: everybody who is told
+//! The whole rule by which an occupied slot is judged, in one place: everybody who is answered
 //! "already exists" asks here.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::entry::{EntryKind, Header};
 pub struct Fence {
     /// The sealer's name, or the writer's where its data was met first.
     pub by: String,
-    /// Its term.
+    /// The term under which it holds the stream.
     pub term: u64,
 }
 

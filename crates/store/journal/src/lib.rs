@@ -26,7 +26,7 @@
 //!    In partitions it leaves dead entries too, and the floor is published only by the owner,
 //!    after the second look of rule 6, and never above what its own writer has settled
 //!    ([`Writer::settled_below`]): otherwise a late put could land in trimmed ground and count.
-//!    `global`, with its many writers, is trimmed by whole windows of [`TRIM_WINDOW`] slots, and a
+//!    `global`, with its many writers, is trimmed by whole windows of [`TRIM_WINDOW_SLOTS`] slots, and a
 //!    durable *trim mark* is made before the first deletion in a window. Whoever finds a slot of
 //!    `global` absent, creates one, or loses a race for one, then looks for the mark of that
 //!    slot's window: if it is there, the slot may be trimmed ground and nothing seen there counts.
@@ -90,7 +90,7 @@ pub use reading::Reading;
 pub use seal::{Previous, SealError, Sealed};
 pub use store::{EntryStore, Small, StoreError};
 pub use tail::{Tail, TailError};
-pub use trim::{KEEP_NEWEST, TRIM_WINDOW, Trimmed};
+pub use trim::{KEEP_NEWEST_SLOTS, TRIM_WINDOW_SLOTS, Trimmed};
 pub use writer::{CommitError, CommitOptions, MAX_IN_FLIGHT, Position, Writer, WriterHealth};
 
 /// Access to all streams below one store, in the name of one writer. Cheap to clone.
@@ -126,7 +126,7 @@ impl Journal {
         &self.writer
     }
 
-    /// The store below.
+    /// The store that the journal keeps its objects in.
     pub fn store(&self) -> &Arc<dyn EntryStore> {
         &self.store
     }

@@ -17,7 +17,7 @@ pub enum TryAppend {
     /// It is in the log, in this slot. The slot is the one asked for, or a later one if dead
     /// entries of a lower term had to be stepped over.
     Appended {
-        /// The slot.
+        /// The slot that the entry is in.
         seq: u64,
     },
     /// Another writer was faster: apply this entry, decide again, and try behind it.
@@ -72,7 +72,7 @@ impl Journal {
                     if gone {
                         return Ok(TryAppend::TrimmedBehind);
                     }
-                    slot::doubt(&mut backoff, stream, entry.seq).await?;
+                    slot::wait_in_doubt(&mut backoff, stream, entry.seq).await?;
                     continue;
                 };
                 match judge(&occupant.header(), term, entry.nonce) {

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Only objects that are not larger are read ahead of their turn: 1 MiB. Of a larger one hardly more
 /// than so much has come when that is known.
-pub(crate) const SMALL: usize = 1 << 20;
+pub(crate) const MAX_READ_AHEAD_OBJECT_BYTES: usize = 1 << 20;
 
 /// What may be read ahead where nobody says otherwise: 32 MiB.
-const DEFAULT: usize = 32 << 20;
+const DEFAULT_READ_AHEAD_BYTES: usize = 32 << 20;
 
 /// Bounds and counts what is read through all journals that share it. Cheap to clone.
 ///
@@ -47,7 +47,7 @@ impl Counts {
 
 impl Default for Reading {
     fn default() -> Self {
-        Self::within(DEFAULT)
+        Self::within(DEFAULT_READ_AHEAD_BYTES)
     }
 }
 
@@ -97,16 +97,17 @@ impl Reading {
         self.counts.add(0, payload as u64);
     }
 
-    /// Room for an object that is not larger than [`SMALL`], if there is some.
+    /// Room for an object that is not larger than [`MAX_READ_AHEAD_OBJECT_BYTES`], if there is some.
     pub(crate) fn hold(&self) -> Option<Ahead> {
         let limit = self.bound.limit;
-        let more = |held: usize| Some(held + SMALL).filter(|held| *held <= limit);
+        let more =
+            |held: usize| Some(held + MAX_READ_AHEAD_OBJECT_BYTES).filter(|held| *held <= limit);
         let held = &self.bound.held;
         held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .ok()?;
         Some(Ahead {
             reading: self.clone(),
-            bytes: SMALL,
+            bytes: MAX_READ_AHEAD_OBJECT_BYTES,
         })
     }
 }

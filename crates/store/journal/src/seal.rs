@@ -17,7 +17,7 @@ use crate::trim::is_trimmed;
 use crate::{Journal, slot};
 
 /// How many slots are read ahead while looking for the end of a stream.
-const READ_AHEAD: usize = 8;
+const READ_AHEAD_SLOTS: usize = 8;
 
 /// A seal that is in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Sealed {
 /// Who held the stream before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previous {
-    /// The term.
+    /// The term under which it held the stream.
     pub term: u64,
     /// The writer of the last live entry below the seal.
     pub writer: String,
@@ -51,11 +51,11 @@ pub enum SealError {
         "stream {stream}: not sealed, because {by} holds it with term {term}; take it over again with a higher term if {by} is dead"
     )]
     Superseded {
-        /// The stream.
+        /// The stream that was to be sealed.
         stream: StreamId,
-        /// Who holds it.
+        /// The sealer or writer that holds it.
         by: String,
-        /// With which term.
+        /// The term under which it is held.
         term: u64,
     },
     /// The seal went into ground that was trimmed: `from` came from an old state.
@@ -63,7 +63,7 @@ pub enum SealError {
         "stream {stream}: sealed at {seq}, which has been trimmed already; load the newest snapshot and seal again from its position"
     )]
     TrimmedBehind {
-        /// The stream.
+        /// The stream that was to be sealed.
         stream: StreamId,
         /// The slot that was tried.
         seq: u64,
@@ -188,7 +188,7 @@ impl Journal {
                 return self.checked(stream, seq, term, previous).await;
             }
             if occupied == Some(next) {
-                slot::doubt(&mut backoff, stream, next).await?;
+                slot::wait_in_doubt(&mut backoff, stream, next).await?;
             }
             let seal = Entry {
                 stream,
@@ -222,7 +222,7 @@ impl Journal {
     ) -> Result<u64, SealError> {
         loop {
             // Within the bound of all readers: whoever recovers looks for many ends at once.
-            let mut entries = pin!(self.slots_from(stream, next, READ_AHEAD));
+            let mut entries = pin!(self.slots_from(stream, next, READ_AHEAD_SLOTS));
             while let Some(entry) = entries.next().await {
                 match (entry, &mut past) {
                     (Ok(Some(entry)), _) => see(entry)?,

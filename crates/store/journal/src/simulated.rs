@@ -22,7 +22,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -93,7 +93,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Delays only.
+    /// No faults: only the order of answers varies, by delays.
     pub const NONE: Self = Self {
         error_before: 0.0,
         error_after: 0.0,
@@ -123,7 +123,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// Wraps `inner`.
+    /// Wraps `inner`; the same seed gives the same faults.
     pub fn new(inner: Arc<dyn EntryStore>, faults: Faults, seed: u64) -> Self {
         Self {
             inner,

@@ -6,21 +6,21 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::entry::{Entry, EntryKind, Header, StreamId};
-use crate::reading::{Ahead, Reading, SMALL};
+use crate::reading::{Ahead, MAX_READ_AHEAD_OBJECT_BYTES, Reading};
 use crate::store::{EntryStore, Small, StoreError};
 use crate::{Journal, MAX_IN_FLIGHT};
 
-/// Tries of one call before the caller is told. With doubling waits that is some 20 seconds, on
+/// Attempts of one call before that is an error. With doubling waits that is some 20 seconds, on
 /// top of the retries of the backend itself.
-const TRIES: u32 = 10;
+const MAX_ATTEMPTS: u32 = 10;
 
 /// Waits before a store that calls a slot occupied, where nothing is, is asked again.
-pub(crate) async fn doubt(
+pub(crate) async fn wait_in_doubt(
     backoff: &mut Backoff,
     stream: StreamId,
     seq: u64,
 ) -> Result<(), StoreError> {
-    if backoff.tries() < TRIES {
+    if backoff.tries() < MAX_ATTEMPTS {
         backoff.wait().await;
         return Ok(());
     }
@@ -119,18 +119,23 @@ pub(crate) async fn read_ahead(
         return Ok(Slot::Later(seq));
     };
     reading.asked();
-    Ok(match store.read_small(&stream.key(seq), SMALL).await? {
-        Small::Absent => Slot::Absent,
-        Small::Larger => Slot::Later(seq),
-        Small::Whole(bytes) => {
-            room.shrink_to(bytes.len());
-            Slot::Stored(Stored {
-                seq,
-                bytes,
-                _room: Some(room),
-            })
-        }
-    })
+    Ok(
+        match store
+            .read_small(&stream.key(seq), MAX_READ_AHEAD_OBJECT_BYTES)
+            .await?
+        {
+            Small::Absent => Slot::Absent,
+            Small::Larger => Slot::Later(seq),
+            Small::Whole(bytes) => {
+                room.shrink_to(bytes.len());
+                Slot::Stored(Stored {
+                    seq,
+                    bytes,
+                    _room: Some(room),
+                })
+            }
+        },
+    )
 }
 
 impl Journal {
@@ -242,7 +247,9 @@ where
     let mut backoff = Backoff::default();
     loop {
         match call().await {
-            Err(error) if error.is_retryable() && backoff.tries() < TRIES => backoff.wait().await,
+            Err(error) if error.is_retryable() && backoff.tries() < MAX_ATTEMPTS => {
+                backoff.wait().await
+            }
             answer => return answer,
         }
     }

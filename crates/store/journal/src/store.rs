@@ -44,11 +44,11 @@ pub trait EntryStore: Send + Sync + 'static {
 /// An object that is only wanted if it is small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Small {
-    /// There is none.
+    /// No object has that key.
     Absent,
-    /// It is larger.
+    /// It is larger than the limit, so it was not read.
     Larger,
-    /// All of it.
+    /// Its whole content.
     Whole(Bytes),
 }
 
@@ -58,7 +58,7 @@ pub enum StoreError {
     /// The backend refused or failed; its own error says where and what to do.
     #[error("{source}")]
     Backend {
-        /// The backend's error.
+        /// The backend's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
         /// Whether the backend thinks that the same call may succeed later.
         retryable: bool,
@@ -69,7 +69,7 @@ pub enum StoreError {
     Damaged {
         /// Key of the object.
         object: String,
-        /// The backend's error.
+        /// The backend's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The store cannot be reached now. Whether the call took effect is unknown.
@@ -77,7 +77,7 @@ pub enum StoreError {
     Unavailable {
         /// Key of the object.
         object: String,
-        /// What happened.
+        /// What the last attempt met.
         detail: String,
     },
     /// The object is there but is no journal entry of that slot.

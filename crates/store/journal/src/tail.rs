@@ -12,10 +12,10 @@ use crate::entry::{Entry, StreamId};
 use crate::slot::{self, Slot, Stored};
 use crate::store::StoreError;
 use crate::trim::is_trimmed;
-use crate::{Journal, TRIM_WINDOW};
+use crate::{Journal, TRIM_WINDOW_SLOTS};
 
 /// How many slots are read ahead at most; [`Reading`](crate::Reading) bounds what they take.
-const READ_AHEAD: usize = 8;
+const READ_AHEAD_SLOTS: usize = 8;
 
 /// A reader of one stream; see [`Journal::tail`].
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub enum TailError {
         "stream {stream}: the entries from {position} on have been trimmed; load the newest snapshot and read on from its position"
     )]
     Trimmed {
-        /// The stream.
+        /// The stream that is read.
         stream: StreamId,
         /// The position that was asked for.
         position: u64,
@@ -98,7 +98,7 @@ impl Tail {
     /// Tells how many entries are probably there: so many are read at the same time then. To expect
     /// too many only costs calls.
     pub fn expect(&mut self, entries: usize) {
-        self.read_ahead = self.read_ahead.max(entries.min(READ_AHEAD));
+        self.read_ahead = self.read_ahead.max(entries.min(READ_AHEAD_SLOTS));
     }
 
     /// Gives back the entry that was delivered last: it will be the next one again, and is kept until
@@ -151,7 +151,7 @@ impl Tail {
                 let stored = slot::read_stored(store, reading, stream, seq).await?;
                 Ok(stored.map_or(Slot::Absent, Slot::Stored))
             })
-            .buffered(READ_AHEAD);
+            .buffered(READ_AHEAD_SLOTS);
         let mut found = VecDeque::new();
         let mut is_end = false;
         while let Some(slot) = slots.next().await {
@@ -163,7 +163,7 @@ impl Tail {
                 }
                 Ok(Slot::Later(_)) => break,
                 // Reading ahead must not keep back what is below a slot that cannot be read: the
-                // error is told when the slot's turn comes.
+                // error is returned when the slot's turn comes.
                 Err(_) if !found.is_empty() => break,
                 Err(error) => return Err(error.into()),
             }
@@ -174,7 +174,7 @@ impl Tail {
             // Only after the reads, and for every window touched: an entry may be what a straggler
             // wrote into trimmed ground, an absence may be trimming.
             let mut windows: Vec<u64> = vec![self.position, if is_end { next } else { next - 1 }];
-            windows.dedup_by_key(|seq| *seq / TRIM_WINDOW);
+            windows.dedup_by_key(|seq| *seq / TRIM_WINDOW_SLOTS);
             for seq in windows {
                 if is_trimmed(store, seq).await? {
                     return Err(self.trimmed());
@@ -186,7 +186,7 @@ impl Tail {
         self.read_ahead = if next < end {
             1
         } else {
-            (self.read_ahead * 2).min(READ_AHEAD)
+            (self.read_ahead * 2).min(READ_AHEAD_SLOTS)
         };
         self.position = next;
         let any = !found.is_empty();

@@ -6,7 +6,7 @@
 //! [`MAX_IN_FLIGHT`](crate::MAX_IN_FLIGHT) for each takeover, hardly ever any): a writer whose put
 //! was aimed at such a slot may not know yet that it is taken. A partition needs no more than that. In
 //! `global` any node may be a straggler without having been fenced, so every window of
-//! [`TRIM_WINDOW`] slots gets a durable mark before the first deletion in it; see rule 5 in the
+//! [`TRIM_WINDOW_SLOTS`] slots gets a durable mark before the first deletion in it; see rule 5 in the
 //! crate's documentation. Marks stay, one small object for each window.
 
 use bytes::Bytes;
@@ -17,14 +17,14 @@ use crate::store::{EntryStore, StoreError};
 use crate::{Journal, slot};
 
 /// `global` is trimmed by whole windows of so many slots.
-pub const TRIM_WINDOW: u64 = 256;
+pub const TRIM_WINDOW_SLOTS: u64 = 256;
 
 /// So many of the newest slots of `global` stay, whatever the caller says: a node that is a little
 /// behind reads on, instead of loading a snapshot.
-pub const KEEP_NEWEST: u64 = 512;
+pub const KEEP_NEWEST_SLOTS: u64 = 512;
 
 /// Headers read at the same time.
-const PARALLEL: usize = 8;
+const PARALLEL_HEADERS: usize = 8;
 
 /// What a trim did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Trimmed {
 }
 
 fn mark(seq: u64) -> String {
-    format!("trimmed/global/{:020}", seq / TRIM_WINDOW)
+    format!("trimmed/global/{:020}", seq / TRIM_WINDOW_SLOTS)
 }
 
 /// Whether the slot of `global` lies in a window that is being or has been trimmed. What a reader
@@ -47,7 +47,7 @@ pub(crate) async fn is_trimmed(store: &dyn EntryStore, seq: u64) -> Result<bool,
 
 impl Journal {
     /// Deletes the entries of `stream` below `below`, but no seal and, in a partition, no dead
-    /// entry; of `global`, only whole windows and never the newest [`KEEP_NEWEST`] slots. Can be
+    /// entry; of `global`, only whole windows and never the newest [`KEEP_NEWEST_SLOTS`] slots. Can be
     /// repeated and interrupted at any time.
     ///
     /// The caller must have published `below` first: for `global` by a durable snapshot with at
@@ -64,15 +64,15 @@ impl Journal {
             (_, None) => return Ok(Trimmed::default()),
             (StreamId::Partition(_), _) => below,
             (StreamId::Global, Some(newest)) => {
-                let end = below.min(newest.saturating_sub(KEEP_NEWEST - 1));
-                end / TRIM_WINDOW * TRIM_WINDOW
+                let end = below.min(newest.saturating_sub(KEEP_NEWEST_SLOTS - 1));
+                end / TRIM_WINDOW_SLOTS * TRIM_WINDOW_SLOTS
             }
         };
         let mut done = Trimmed::default();
         // The highest term of the seals so far: every seal below is still there to tell.
         let mut term = 0;
         let old: Vec<u64> = slots.into_iter().take_while(|seq| *seq < below).collect();
-        for window in old.chunk_by(|a, b| a / TRIM_WINDOW == b / TRIM_WINDOW) {
+        for window in old.chunk_by(|a, b| a / TRIM_WINDOW_SLOTS == b / TRIM_WINDOW_SLOTS) {
             if let (StreamId::Global, Some(first)) = (stream, window.first()) {
                 backstay_failpoint::hit("journal.trim.before_mark");
                 // Whether this call or an earlier one made it does not matter, but it must be there.
@@ -127,7 +127,7 @@ impl Journal {
                     Err(error) => Err(error),
                 }
             })
-            .buffered(PARALLEL)
+            .buffered(PARALLEL_HEADERS)
             .try_collect()
             .await?;
         Ok(headers.into_iter().flatten().collect())

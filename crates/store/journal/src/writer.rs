@@ -62,7 +62,7 @@ impl Default for CommitOptions {
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
-    /// The slot.
+    /// The slot that the record is in.
     pub seq: u64,
     /// Which record of the slot, from 0.
     pub index: u32,
@@ -77,25 +77,25 @@ pub enum CommitError {
         "fenced: {by} has taken the stream over with term {term}; send the events to the new owner"
     )]
     Fenced {
-        /// Who.
+        /// The sealer or writer that has taken over.
         by: String,
-        /// With which term.
+        /// The term that it has begun.
         term: u64,
     },
     /// Too much waits already. The record was not taken.
     #[error("{backlog_bytes} bytes wait for the journal, the limit is {limit}; send again later")]
     Full {
-        /// Bytes that wait.
+        /// Bytes of records that are not acknowledged yet.
         backlog_bytes: usize,
-        /// [`CommitOptions::backlog_bytes`].
+        /// The limit, from [`CommitOptions::backlog_bytes`].
         limit: usize,
     },
     /// The record is longer than a record may be. It was not taken.
     #[error("a record of {bytes} bytes is longer than the limit of {limit}; send smaller batches")]
     TooLarge {
-        /// Its length.
+        /// The record's length in bytes.
         bytes: usize,
-        /// The limit.
+        /// The longest record that is taken, in bytes.
         limit: usize,
     },
     /// No acknowledgement in time. The record may still be committed: send it again with the same

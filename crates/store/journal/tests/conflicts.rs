@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use backstay_journal::simulated::MemoryStore;
 use backstay_journal::{
-    CommitOptions, EntryStore, Journal, KEEP_NEWEST, SealError, StoreError, StreamId, TRIM_WINDOW,
-    TryAppend, WriterId,
+    CommitOptions, EntryStore, Journal, KEEP_NEWEST_SLOTS, SealError, StoreError, StreamId,
+    TRIM_WINDOW_SLOTS, TryAppend, WriterId,
 };
 use bytes::Bytes;
 
@@ -104,7 +104,7 @@ async fn a_seal_and_a_writer_go_on() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_trimmed_without_its_mark() {
     let (journal, store) = journal(0);
-    for seq in 0..TRIM_WINDOW + KEEP_NEWEST {
+    for seq in 0..TRIM_WINDOW_SLOTS + KEEP_NEWEST_SLOTS {
         let payload = Bytes::from_static(b"x");
         journal
             .try_append(StreamId::Global, seq, 1, payload)
@@ -114,13 +114,16 @@ async fn nothing_is_trimmed_without_its_mark() {
     let before = store.inner.len();
     store.conflicts.store(1, Ordering::SeqCst);
     let error = journal
-        .trim(StreamId::Global, TRIM_WINDOW)
+        .trim(StreamId::Global, TRIM_WINDOW_SLOTS)
         .await
         .unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(store.inner.len(), before, "nothing is deleted");
-    let trimmed = journal.trim(StreamId::Global, TRIM_WINDOW).await.unwrap();
-    assert_eq!(trimmed.deleted, TRIM_WINDOW);
+    let trimmed = journal
+        .trim(StreamId::Global, TRIM_WINDOW_SLOTS)
+        .await
+        .unwrap();
+    assert_eq!(trimmed.deleted, TRIM_WINDOW_SLOTS);
     let answer = journal
         .try_append(StreamId::Global, 3, 1, "late".into())
         .await

@@ -31,7 +31,7 @@ pub struct DiskCache {
 
 impl DiskCache {
     /// Opens a folder of its own; what is in it from an earlier run is used again. The files take
-    /// `max_bytes` at most, beside those that are being written. A segment on its way to the disk
+    /// `max_bytes` at most, besides those that are being written. A segment on its way to the disk
     /// takes of `memory`.
     ///
     /// # Errors
@@ -140,9 +140,10 @@ impl SegmentSource for Cached {
             return Ok(());
         }
         let size = self.size().await?;
-        match size <= self.store.max_bytes() {
-            true => self.store(size).await,
-            false => Ok(()),
+        if size <= self.store.max_bytes() {
+            self.store(size).await
+        } else {
+            Ok(())
         }
     }
 

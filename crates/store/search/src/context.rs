@@ -101,7 +101,7 @@ impl Context {
     pub(crate) async fn on_its_own<T: Send + 'static>(
         future: impl Future<Output = Result<T, SearchError>> + Send + 'static,
     ) -> Result<T, SearchError> {
-        let mut task = Ends(tokio::spawn(future));
+        let mut task = AbortOnDrop(tokio::spawn(future));
         (&mut task.0).await.unwrap_or_else(|error| {
             Err(SearchError::Stopped {
                 detail: error.to_string(),
@@ -111,16 +111,16 @@ impl Context {
 }
 
 /// A task that ends with this.
-struct Ends<T>(JoinHandle<T>);
+struct AbortOnDrop<T>(JoinHandle<T>);
 
-impl<T> Drop for Ends<T> {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// So many rows are looked at between two questions whether anybody still waits.
-pub(crate) const ROWS_BETWEEN: usize = 256;
+pub(crate) const ROWS_BETWEEN_STOP_CHECKS: usize = 256;
 
 /// Says to what computes that nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +142,7 @@ impl Stop {
 
     /// The same before row number `row`, now and then.
     pub(crate) fn check_at(&self, row: usize) -> Result<(), SearchError> {
-        match row % ROWS_BETWEEN {
+        match row % ROWS_BETWEEN_STOP_CHECKS {
             0 => self.check(),
             _ => Ok(()),
         }

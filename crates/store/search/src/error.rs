@@ -87,7 +87,7 @@ pub enum SearchError {
     /// The runtime is going down, a worker thread ended early, or nobody waits for the answer.
     #[error("the search was stopped: {detail}")]
     Stopped {
-        /// What stopped it.
+        /// What stopped it, in words.
         detail: String,
     },
 }

@@ -15,7 +15,7 @@ pub(crate) const RAW: &str = "@rawstring";
 pub(crate) const ID: &str = "@id";
 
 /// Names among which one is looked for one by one.
-const FEW_NAMES: usize = 32;
+const MAX_LINEAR_SEARCH_NAMES: usize = 32;
 
 /// One event.
 ///
@@ -26,7 +26,7 @@ const FEW_NAMES: usize = 32;
 pub struct Event {
     /// When it happened, ms since 1970.
     pub timestamp_ms: i64,
-    /// The original text.
+    /// The original text of the event.
     pub raw: String,
     /// Its identity (`@id`); unique in a cluster.
     pub id: String,
@@ -74,7 +74,7 @@ impl Event {
         // For few names a look at each is faster than a set; what others send may have hundreds
         // of thousands.
         let mut seen: Option<HashSet<Cow<'_, str>>> =
-            (most > FEW_NAMES).then(|| HashSet::with_capacity(most));
+            (most > MAX_LINEAR_SEARCH_NAMES).then(|| HashSet::with_capacity(most));
         for (name, value) in tags.chain(fields) {
             let is_new = if let Some(seen) = &mut seen {
                 work::add(1);

@@ -86,7 +86,7 @@ impl Stats {
 pub struct Progress {
     /// Segments, and batches of live events, that are done.
     pub done: u64,
-    /// Of how many.
+    /// How much there is in all, in the same unit.
     pub total: u64,
     /// What was read until now.
     pub stats: Stats,
@@ -99,7 +99,7 @@ pub struct QueryResult {
     pub events: Vec<Row>,
     /// Whether the rows are aggregates, not events.
     pub is_aggregate: bool,
-    /// What was read.
+    /// How much was read for it, and skipped.
     pub stats: Stats,
     /// What the rows leave out, in words for the user.
     pub warnings: Vec<String>,

@@ -75,7 +75,7 @@ impl Fields for Row {
     }
 }
 
-/// A filter, compiled.
+/// An [`Expr`], compiled for the events of one query.
 #[derive(Debug)]
 pub(crate) enum Filter {
     True,
@@ -250,7 +250,7 @@ impl Field {
 /// What a row group's filter must hold for a row of it to pass.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nothing is known.
+    /// Nothing is known: any row group may have such a row.
     Anything,
     /// Letters that are folded oddly.
     OddCase,

@@ -14,16 +14,16 @@
 //! count of distinct grams is needed beforehand. It never denies what was put in.
 
 /// Length of the long grams.
-const LONG: usize = 5;
+const LONG_GRAM_BYTES: usize = 5;
 /// How many neighbours compete.
-const WINDOW: usize = 4;
+const COMPETING_GRAMS: usize = 4;
 /// Bits of the smallest filter, as a power of two.
 const MIN_BITS_LOG2: u32 = 10;
 /// Bits of the largest.
 const MAX_BITS_LOG2: u32 = 26;
 
 /// Below this, clearing and reading the bits of all short grams costs more than it saves.
-const FEW_BYTES: usize = 64 << 10;
+const SMALL_TEXT_BYTES: usize = 64 << 10;
 
 /// A hashed member of a filter. The values are in files: they must never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,8 +91,8 @@ impl Gram {
 
 /// Calls `found` with every gram of a folded text, some more than once.
 pub(crate) fn grams(folded: &[u8], mut found: impl FnMut(Gram)) {
-    const MASK: u64 = (1 << (8 * LONG)) - 1;
-    let mut window = [u64::MAX; WINDOW];
+    const MASK: u64 = (1 << (8 * LONG_GRAM_BYTES)) - 1;
+    let mut window = [u64::MAX; COMPETING_GRAMS];
     let mut last = None;
     let mut value: u64 = 0;
     for (index, byte) in folded.iter().enumerate() {
@@ -101,8 +101,8 @@ pub(crate) fn grams(folded: &[u8], mut found: impl FnMut(Gram)) {
             found(Gram::Short((value & 0xff_ffff) as u32));
         }
         // An odd factor maps no two values to one; this runs for every byte that is stored.
-        window[index % WINDOW] = (value + 1).wrapping_mul(LONG_SEED);
-        if index + 2 >= LONG + WINDOW {
+        window[index % COMPETING_GRAMS] = (value + 1).wrapping_mul(LONG_SEED);
+        if index + 2 >= LONG_GRAM_BYTES + COMPETING_GRAMS {
             let [a, b, c, d] = window;
             let least = a.min(b).min(c.min(d));
             if Some(least) != last {
@@ -161,7 +161,7 @@ impl Builder {
             words: vec![0; bits / 64],
             short: vec![
                 0;
-                if text_bytes < FEW_BYTES {
+                if text_bytes < SMALL_TEXT_BYTES {
                     0
                 } else {
                     (1 << 24) / 64

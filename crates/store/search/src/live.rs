@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{Event, SearchError};
 
 /// Events of a vector that are looked at on one thread without a pause.
-const PIECE: usize = 8192;
+const PIECE_EVENTS: usize = 8192;
 
 /// Events that are in no segment yet, in pieces that are looked at one by one: whoever keeps them
 /// packed unpacks no more than one event at a time.
@@ -37,18 +37,18 @@ pub trait LiveEvents: Send + Sync {
 
 impl LiveEvents for Vec<Event> {
     fn pieces(&self) -> usize {
-        self.len().div_ceil(PIECE)
+        self.len().div_ceil(PIECE_EVENTS)
     }
 
     fn extent(&self, piece: usize) -> Option<(i64, i64)> {
-        let times = self.iter().skip(piece * PIECE).take(PIECE);
+        let times = self.iter().skip(piece * PIECE_EVENTS).take(PIECE_EVENTS);
         times
             .map(|event| (event.timestamp_ms, event.timestamp_ms))
             .reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
     }
 
     fn memory(&self, piece: usize) -> usize {
-        let events = self.iter().skip(piece * PIECE).take(PIECE);
+        let events = self.iter().skip(piece * PIECE_EVENTS).take(PIECE_EVENTS);
         events
             .map(|event| {
                 let pairs = event.tags.len() + event.fields.len();
@@ -62,7 +62,7 @@ impl LiveEvents for Vec<Event> {
         piece: usize,
         see: &mut dyn FnMut(&Event) -> Result<(), SearchError>,
     ) -> Result<(), SearchError> {
-        let mut events = self.iter().skip(piece * PIECE).take(PIECE);
+        let mut events = self.iter().skip(piece * PIECE_EVENTS).take(PIECE_EVENTS);
         events.try_for_each(see)
     }
 }

@@ -96,7 +96,7 @@ impl MemoryPermit for Unbounded {
 }
 
 /// At least so many bytes are taken at a time, so that rows that come one by one cost little.
-const STEP: usize = 4 << 10;
+const MIN_GRANT_BYTES: usize = 4 << 10;
 
 /// What a part of a query holds, within the query's own limit.
 pub(crate) struct Held {
@@ -136,7 +136,7 @@ impl Held {
         }
         let least = bytes - self.bytes;
         // In proportion, so that much costs few steps; what is taken too much is little.
-        let most = least.max(STEP + bytes / 8);
+        let most = least.max(MIN_GRANT_BYTES + bytes / 8);
         for more in [most, least] {
             if self.permit.grow(more) {
                 self.bytes += more;

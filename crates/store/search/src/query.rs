@@ -45,7 +45,7 @@ pub(crate) use pattern::{Part, Pattern, RegexText};
 /// A query. Its `Display` is a text that parses to the same query.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// At least one.
+    /// The stages in their order; never empty.
     pub(crate) stages: Vec<Stage>,
     pub(crate) memory: usize,
 }
@@ -64,7 +64,7 @@ pub struct ParseError {
     pub at: usize,
     /// What could have stood there.
     pub expected: String,
-    /// What to do.
+    /// What to write instead.
     pub hint: String,
 }
 
@@ -124,9 +124,9 @@ pub(crate) enum Stage {
         descending: bool,
         limit: usize,
     },
-    /// Only these fields.
+    /// Keeps only these fields of each row.
     Select(Vec<String>),
-    /// How many rows.
+    /// Counts rows, in one group or in several.
     Count(Count),
     /// How many rows for each combination of values.
     GroupBy {
@@ -161,26 +161,26 @@ impl Default for Count {
     }
 }
 
-/// A filter.
+/// A filter, as it was parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expr {
-    /// Everything.
+    /// Passes every event.
     True,
-    /// Free text.
+    /// Passes events whose raw text has this pattern.
     Text(Pattern),
     /// A free regular expression.
     Regex(RegexText),
-    /// A field's value.
+    /// Compares the value of a field.
     Compare {
         field: String,
         operator: Operator,
         value: Value,
     },
-    /// All of them.
+    /// Passes what all of them pass.
     And(Vec<Expr>),
-    /// Any of them.
+    /// Passes what any of them passes.
     Or(Vec<Expr>),
-    /// The opposite.
+    /// Passes what it does not pass.
     Not(Box<Expr>),
 }
 
@@ -198,9 +198,9 @@ pub(crate) enum Operator {
 /// With what a field is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// For equality.
+    /// A pattern with `*`, for equality.
     Pattern(Pattern),
-    /// For equality.
+    /// A regular expression, for equality.
     Regex(RegexText),
     /// For the others; finite.
     Number(f64),

@@ -22,7 +22,7 @@ pub struct RangeError {
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl TimeRange {
-    /// All of time.
+    /// All of time, from the earliest to the latest millisecond.
     pub const ALL: Self = Self {
         start_ms: i64::MIN,
         end_ms: i64::MAX,
@@ -112,32 +112,32 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const NOW: i64 = 1_700_000_000_000;
+    const NOW_MS: i64 = 1_700_000_000_000;
 
     #[test]
     fn times_as_clients_write_them() {
-        let parse = |start, end| TimeRange::parse(start, end, NOW).unwrap();
+        let parse = |start, end| TimeRange::parse(start, end, NOW_MS).unwrap();
         assert_eq!(
             parse(Some("24hours"), Some("now")),
             TimeRange {
-                start_ms: NOW - DAY_MS,
-                end_ms: NOW
+                start_ms: NOW_MS - DAY_MS,
+                end_ms: NOW_MS
             }
         );
-        assert_eq!(parse(Some("now-15m"), None).start_ms, NOW - 900_000);
-        assert_eq!(parse(Some("1 day"), None).start_ms, NOW - DAY_MS);
-        assert_eq!(parse(Some("day"), None).start_ms, NOW - DAY_MS);
+        assert_eq!(parse(Some("now-15m"), None).start_ms, NOW_MS - 900_000);
+        assert_eq!(parse(Some("1 day"), None).start_ms, NOW_MS - DAY_MS);
+        assert_eq!(parse(Some("day"), None).start_ms, NOW_MS - DAY_MS);
         assert_eq!(parse(Some("-5"), Some("7")).start_ms, -5);
     }
 
     #[test]
     fn without_times_it_is_the_last_day_until_now() {
-        let range = TimeRange::parse(None, None, NOW).unwrap();
-        assert!(range.contains(NOW - DAY_MS));
-        assert!(!range.contains(NOW - DAY_MS - 1));
-        assert!(range.contains(NOW));
-        assert!(!range.contains(NOW + 1));
-        let ahead = TimeRange::parse(None, Some("4102444800000"), NOW).unwrap();
+        let range = TimeRange::parse(None, None, NOW_MS).unwrap();
+        assert!(range.contains(NOW_MS - DAY_MS));
+        assert!(!range.contains(NOW_MS - DAY_MS - 1));
+        assert!(range.contains(NOW_MS));
+        assert!(!range.contains(NOW_MS + 1));
+        let ahead = TimeRange::parse(None, Some("4102444800000"), NOW_MS).unwrap();
         assert!(ahead.contains(4_102_444_799_999));
     }
 
@@ -152,7 +152,7 @@ mod tests {
             "é5",
         ] {
             assert_eq!(
-                TimeRange::parse(Some(text), None, NOW),
+                TimeRange::parse(Some(text), None, NOW_MS),
                 Err(RangeError { text: text.into() })
             );
         }

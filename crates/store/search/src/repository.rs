@@ -15,7 +15,7 @@ use crate::filter::{Fields, Filter};
 use crate::query::{Expr, Query, Stage};
 use crate::{Event, LiveEvents, SearchError, SegmentSource, SourceError};
 
-/// The tag's name.
+/// Name of the tag that says which repository an event is in.
 pub const REPOSITORY: &str = "#repo";
 
 /// What it wraps, as of a repository of this name.

@@ -52,14 +52,14 @@ const NO_CHECKSUM: &str = "crc32=--------";
 /// Version of the index.
 const VERSION: u8 = 1;
 
-/// What a segment says about itself, beside Parquet's footer.
+/// What a segment holds about itself, besides Parquet's footer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Index {
     version: u8,
     pub(crate) groups: Vec<Group>,
 }
 
-/// One row group.
+/// What the index holds about one row group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Group {
     pub(crate) rows: u32,

@@ -111,7 +111,7 @@ impl Ran {
     }
 }
 
-/// Lines of a command that does not end by itself, until one contains `wanted`.
+/// Lines of a command that does not end on its own, until one contains `wanted`.
 pub async fn until(child: &mut Child, wanted: &str) -> Vec<String> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut seen = Vec::new();

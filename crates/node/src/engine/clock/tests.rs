@@ -8,18 +8,21 @@ fn a_time_is_said_once_and_counts_as_behind_until_it_is_in_the_state() {
     let at = |ms| start + Duration::from_millis(ms);
     let mut uncounted = Uncounted::new(start, Duration::from_secs(10));
     assert_eq!(uncounted.behind(at(300)), 300);
-    assert_eq!(uncounted.say(at(500)), 500);
+    assert_eq!(uncounted.report(at(500)), 500);
     assert_eq!(uncounted.behind(at(600)), 600);
     uncounted.counted();
     assert_eq!(uncounted.behind(at(600)), 100);
-    assert_eq!(uncounted.say(at(700)), 200);
+    assert_eq!(uncounted.report(at(700)), 200);
 }
 
 #[test]
 fn a_frozen_process_has_not_run() {
     let start = Instant::now();
     let mut uncounted = Uncounted::new(start, Duration::from_secs(10));
-    assert_eq!(uncounted.say(start + Duration::from_secs(86_400)), 10_000);
+    assert_eq!(
+        uncounted.report(start + Duration::from_secs(86_400)),
+        10_000
+    );
 }
 
 proptest! {
@@ -39,10 +42,10 @@ proptest! {
                 uncounted = Uncounted::new(now, most);
                 continue;
             }
-            prop_assert!(clock + uncounted.behind(now) <= truth + uncounted.said);
-            let said = uncounted.say(now);
+            prop_assert!(clock + uncounted.behind(now) <= truth + uncounted.reported);
+            let reported = uncounted.report(now);
             if arrives {
-                clock += said;
+                clock += reported;
                 uncounted.counted();
             }
             prop_assert!(clock <= truth);

@@ -13,9 +13,9 @@ fn a_second_batch_waits_for_the_first_and_learns_its_outcome() {
     let Claim::Pending(outcome) = window.claim(key(1)) else {
         panic!("the first is on its way");
     };
-    assert_eq!(*outcome.borrow(), Outcome::Open);
+    assert_eq!(*outcome.borrow(), StoreOutcome::Open);
     window.stored(key(1));
-    assert_eq!(*outcome.borrow(), Outcome::Stored);
+    assert_eq!(*outcome.borrow(), StoreOutcome::Stored);
     assert!(matches!(window.claim(key(1)), Claim::Stored));
 }
 
@@ -27,7 +27,7 @@ fn a_batch_that_was_not_stored_may_come_again() {
         panic!("the first is on its way");
     };
     window.not_stored(key(1));
-    assert_eq!(*outcome.borrow(), Outcome::NotStored);
+    assert_eq!(*outcome.borrow(), StoreOutcome::NotStored);
     assert!(matches!(window.claim(key(1)), Claim::New));
 }
 

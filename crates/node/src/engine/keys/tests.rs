@@ -132,9 +132,10 @@ impl Site {
         let name = index::object(0, named.term, named.number);
         let bytes = self.objects.get(&name);
         let bytes = bytes.expect("what the state names is there");
-        match self.index_damaged {
-            true => Err(Damaged),
-            false => Ok(Index::decode(bytes, named.upto).unwrap()),
+        if self.index_damaged {
+            Err(Damaged)
+        } else {
+            Ok(Index::decode(bytes, named.upto).unwrap())
         }
     }
 }

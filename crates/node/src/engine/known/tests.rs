@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-const NEVER: Duration = Duration::from_secs(3600);
+const LONGER_THAN_A_TEST: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
 async fn who_asks_waits_for_what_may_pass_and_not_for_what_is_damaged() {
@@ -19,7 +19,11 @@ async fn who_asks_waits_for_what_may_pass_and_not_for_what_is_damaged() {
     known.failed("damaged".to_owned(), true);
     let begun = Instant::now();
     assert_eq!(
-        known.wait(begun + NEVER).await.unwrap_err().to_string(),
+        known
+            .wait(begun + LONGER_THAN_A_TEST)
+            .await
+            .unwrap_err()
+            .to_string(),
         "damaged"
     );
     assert_eq!(Instant::now(), begun, "at once");
@@ -34,15 +38,19 @@ async fn who_asks_waits_for_what_may_pass_and_not_for_what_is_damaged() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_what_fails_again_and_again() {
     let known = Known::default();
-    for failures in 1..=PATIENCE {
+    for failures in 1..=MAX_AWAITED_FAILURES {
         let begun = Instant::now();
         known.failed("away".to_owned(), false);
         assert_eq!(
-            known.wait(begun + NEVER).await.unwrap_err().to_string(),
+            known
+                .wait(begun + LONGER_THAN_A_TEST)
+                .await
+                .unwrap_err()
+                .to_string(),
             "away"
         );
         let waited = Instant::now() > begun;
-        assert_eq!(waited, failures < PATIENCE, "{failures}");
+        assert_eq!(waited, failures < MAX_AWAITED_FAILURES, "{failures}");
     }
 }
 
@@ -51,7 +59,7 @@ async fn who_waits_is_told() {
     let known = std::sync::Arc::new(Known::default());
     let waiting = |known: &std::sync::Arc<Known>| {
         let known = std::sync::Arc::clone(known);
-        tokio::spawn(async move { known.wait(Instant::now() + NEVER).await })
+        tokio::spawn(async move { known.wait(Instant::now() + LONGER_THAN_A_TEST).await })
     };
     let first = waiting(&known);
     tokio::task::yield_now().await;

@@ -9,7 +9,7 @@ use super::super::record::encode_batch;
 use super::*;
 
 const STREAM: StreamId = StreamId::Partition(0);
-const LONG: Duration = Duration::from_secs(60);
+const LONGER_THAN_A_TEST: Duration = Duration::from_secs(60);
 
 async fn unlearned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned> {
     let journal = Journal::new(store, WriterId(by.to_owned()));
@@ -21,7 +21,7 @@ async fn unlearned(store: Arc<dyn EntryStore>, term: u64, by: &str) -> Arc<Owned
     };
     let began = (term, sealed.seq);
     let writer = journal.writer(STREAM, sealed, options);
-    Arc::new(Owned::new(0, began, writer, LONG))
+    Arc::new(Owned::new(0, began, writer, LONGER_THAN_A_TEST))
 }
 
 /// One whose keys are known: there are none.
@@ -53,8 +53,18 @@ async fn a_second_try_is_a_duplicate_and_stores_nothing() {
     let store = MemoryStore::new();
     let owned = owned(Arc::new(store.clone()), 1, "a").await;
     let key = KeyHash::new("r", "k");
-    assert!(!owned.append_once(key, batch(key), LONG).await.unwrap());
-    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert!(
+        !owned
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
+    assert!(
+        owned
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
     assert_eq!(entries(&store).await, 2, "the seal and one batch");
 }
 
@@ -63,7 +73,7 @@ async fn two_tries_at_once_store_one() {
     let store = MemoryStore::new();
     let owned = owned(Arc::new(store.clone()), 1, "a").await;
     let key = KeyHash::new("r", "k");
-    let tries = (0..10).map(|_| owned.append_once(key, batch(key), LONG));
+    let tries = (0..10).map(|_| owned.append_once(key, batch(key), LONGER_THAN_A_TEST));
     let answers = futures::future::join_all(tries).await;
     let fresh = answers.iter().filter(|a| !*a.as_ref().unwrap()).count();
     assert_eq!(fresh, 1);
@@ -83,7 +93,12 @@ async fn a_client_that_gave_up_gets_the_truth_at_its_next_try() {
         assert!(matches!(refused, Refused::Unclear { .. }));
     }
     store.set_unreachable(false);
-    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert!(
+        owned
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
     assert_eq!(entries(&memory).await, 2, "the first try was stored, once");
 }
 
@@ -94,10 +109,17 @@ async fn a_partition_that_was_taken_refuses_and_the_batch_may_go_elsewhere() {
     let new = owned(Arc::new(store.clone()), 2, "new").await;
     let key = KeyHash::new("r", "k");
     for _ in 0..2 {
-        let refused = old.append_once(key, batch(key), LONG).await.unwrap_err();
+        let refused = old
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap_err();
         assert!(matches!(refused, Refused::Lost));
     }
-    assert!(!new.append_once(key, batch(key), LONG).await.unwrap());
+    assert!(
+        !new.append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -106,13 +128,26 @@ async fn trimming_stays_below_what_is_old_and_settled() {
     let owned = owned(Arc::new(store), 1, "a").await;
     assert_eq!(owned.trimmable(), 0, "nothing is covered");
     let key = KeyHash::new("r", "k");
-    owned.append_once(key, batch(key), LONG).await.unwrap();
+    owned
+        .append_once(key, batch(key), LONGER_THAN_A_TEST)
+        .await
+        .unwrap();
     owned.cover(covered(0, 100), vec![key], 0);
     assert_eq!(owned.trimmable(), 0, "too young");
-    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
-    owned.expire(u64::MAX, LONG, |_| true);
+    assert!(
+        owned
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
+    owned.expire(u64::MAX, LONGER_THAN_A_TEST, |_| true);
     assert_eq!(owned.trimmable(), 2, "settled below 2");
-    assert!(!owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert!(
+        !owned
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -136,22 +171,30 @@ async fn while_keys_are_unknown_only_batches_without_one_are_taken_and_nothing_i
     let owned = unlearned(Arc::new(store.clone()), 1, "a").await;
     let key = KeyHash::new("r", "k");
     owned.cannot_learn("journal/0000/7 is damaged".to_owned(), true);
-    let refused = owned.append_once(key, batch(key), LONG).await.unwrap_err();
+    let refused = owned
+        .append_once(key, batch(key), LONGER_THAN_A_TEST)
+        .await
+        .unwrap_err();
     let Refused::KeysUnknown { detail } = refused else {
         panic!("{refused:?}");
     };
     assert!(detail.contains("journal/0000/7"), "{detail}");
     let plain = encode_batch("r", None, &[]).unwrap().into();
-    owned.append(plain, LONG).await.unwrap();
+    owned.append(plain, LONGER_THAN_A_TEST).await.unwrap();
     owned.cover(covered(0, 2), Vec::new(), 0);
-    owned.expire(u64::MAX, LONG, |_| true);
+    owned.expire(u64::MAX, LONGER_THAN_A_TEST, |_| true);
     assert_eq!((owned.keys_upto(), owned.trimmable()), (None, 0));
-    assert!(owned.index_to_write().is_none() && owned.say_ran().is_none());
+    assert!(owned.index_to_write().is_none() && owned.report_ran().is_none());
     // It is restored, and the batch is among what is stored.
     let mut window = Window::default();
     window.found(key);
     owned.learn(window);
-    assert!(owned.append_once(key, batch(key), LONG).await.unwrap());
+    assert!(
+        owned
+            .append_once(key, batch(key), LONGER_THAN_A_TEST)
+            .await
+            .unwrap()
+    );
     assert_eq!(
         entries(&store).await,
         2,

@@ -83,7 +83,7 @@ fn sign(counter: u64) -> Seen {
             incarnation: "i".to_owned(),
             counter,
         },
-        spoken: None,
+        last_entry: None,
         pace: Duration::ZERO,
     }
 }
@@ -213,7 +213,7 @@ fn whose_heartbeats_lose_all_races_but_who_speaks_otherwise_lives() {
     let mut leases = Leases::new(Duration::from_secs(10));
     for second in 0..60 {
         let mut busy = sign(1);
-        busy.spoken = Some(second);
+        busy.last_entry = Some(second);
         let now = start + Duration::from_secs(second);
         let dead = leases.look(now, QUICK, [("busy".to_owned(), busy)]);
         assert!(dead.is_empty(), "after {second} s");

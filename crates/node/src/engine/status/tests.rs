@@ -3,8 +3,8 @@
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(30);
-const LONG: Duration = Duration::from_secs(31);
-const SHORT: Duration = Duration::from_secs(5);
+const LONGER_THAN_GRACE: Duration = Duration::from_secs(31);
+const SHORTER_THAN_GRACE: Duration = Duration::from_secs(5);
 
 /// A node of four partitions, of which it writes all, and nothing is wrong.
 fn well() -> Loaded {
@@ -56,10 +56,15 @@ fn what_is_wrong_with_a_ready_node() {
     };
     let cases: [(&str, Loaded, bool, &[&str]); 22] = [
         ("nothing", well(), true, &[]),
-        ("its bucket fails", with(|it| it.silent = LONG), false, &[]),
+        (
+            "its bucket fails",
+            with(|it| it.silent = LONGER_THAN_GRACE),
+            false,
+            &[],
+        ),
         (
             "its bucket is slow",
-            with(|it| it.silent = SHORT),
+            with(|it| it.silent = SHORTER_THAN_GRACE),
             true,
             &[],
         ),
@@ -67,28 +72,33 @@ fn what_is_wrong_with_a_ready_node() {
         ("some are stuck", with(|it| it.stuck = 3), true, &[]),
         (
             "a partition has no owner",
-            with(unowned(0..1, LONG)),
+            with(unowned(0..1, LONGER_THAN_GRACE)),
             true,
             &["partition"],
         ),
-        ("one is on its way", with(unowned(0..1, SHORT)), true, &[]),
+        (
+            "one is on its way",
+            with(unowned(0..1, SHORTER_THAN_GRACE)),
+            true,
+            &[],
+        ),
         (
             "none has an owner",
-            with(unowned(0..4, LONG)),
+            with(unowned(0..4, LONGER_THAN_GRACE)),
             false,
             &["partition"; 4],
         ),
         (
             "all are on their way",
-            with(unowned(0..4, SHORT)),
+            with(unowned(0..4, SHORTER_THAN_GRACE)),
             true,
             &[],
         ),
         (
             "none has an owner, and this node takes no events by its role",
-            with(|it| {
-                unowned(0..4, LONG)(it);
-                it.ingests = false;
+            with(|loaded| {
+                unowned(0..4, LONGER_THAN_GRACE)(loaded);
+                loaded.ingests = false;
             }),
             true,
             &["partition"; 4],
@@ -101,77 +111,79 @@ fn what_is_wrong_with_a_ready_node() {
         ),
         (
             "segments are not published",
-            with(|it| it.failing = vec![failing("publish", Some(3), LONG)]),
+            with(|it| it.failing = vec![failing("publish", Some(3), LONGER_THAN_GRACE)]),
             true,
             &["background"],
         ),
         (
             "the keys of a partition cannot be read",
-            with(|it| it.failing = vec![failing(KEYS, Some(3), LONG)]),
+            with(|it| it.failing = vec![failing(KEYS, Some(3), LONGER_THAN_GRACE)]),
             true,
             &["partition"],
         ),
         (
             "those of none can",
-            with(|it| {
-                it.failing = (0..4).map(|id| failing(KEYS, Some(id), LONG)).collect();
+            with(|loaded| {
+                loaded.failing = (0..4)
+                    .map(|id| failing(KEYS, Some(id), LONGER_THAN_GRACE))
+                    .collect();
             }),
             true,
             &["partition"; 4],
         ),
         (
             "writing segments hangs",
-            with(|it| it.under_way = vec![("publish", 3, LONG)]),
+            with(|it| it.under_way = vec![("publish", 3, LONGER_THAN_GRACE)]),
             true,
             &["background"],
         ),
         (
             "it is slow",
-            with(|it| it.under_way = vec![("publish", 3, SHORT)]),
+            with(|it| it.under_way = vec![("publish", 3, SHORTER_THAN_GRACE)]),
             true,
             &[],
         ),
         (
             "it has failed, and its next try hangs",
-            with(|it| {
-                it.failing = vec![failing("publish", Some(3), LONG)];
-                it.under_way = vec![("publish", 3, LONG)];
+            with(|loaded| {
+                loaded.failing = vec![failing("publish", Some(3), LONGER_THAN_GRACE)];
+                loaded.under_way = vec![("publish", 3, LONGER_THAN_GRACE)];
             }),
             true,
             &["background"],
         ),
         (
             "reading keys hangs",
-            with(|it| it.under_way = vec![(KEYS, 3, LONG)]),
+            with(|it| it.under_way = vec![(KEYS, 3, LONGER_THAN_GRACE)]),
             true,
             &["partition"],
         ),
         (
             "a step failed once",
-            with(|it| it.failing = vec![failing("publish", Some(3), SHORT)]),
+            with(|it| it.failing = vec![failing("publish", Some(3), SHORTER_THAN_GRACE)]),
             true,
             &[],
         ),
         (
             "a takeover that fails is told of its partition",
-            with(|it| {
-                unowned(3..4, LONG)(it);
-                it.failing = vec![failing("takeover", Some(3), LONG)];
+            with(|loaded| {
+                unowned(3..4, LONGER_THAN_GRACE)(loaded);
+                loaded.failing = vec![failing("takeover", Some(3), LONGER_THAN_GRACE)];
             }),
             true,
             &["partition"],
         ),
         (
             "a search met a damaged segment",
-            with(|it| it.searches = vec![("segments/r/s".to_owned(), SHORT)]),
+            with(|it| it.searches = vec![("segments/r/s".to_owned(), SHORTER_THAN_GRACE)]),
             true,
             &["search"],
         ),
         (
             "its bucket fails, and so does all else",
-            with(|it| {
-                it.silent = LONG;
-                it.failing = vec![failing("publish", Some(3), LONG)];
+            with(|loaded| {
+                loaded.silent = LONGER_THAN_GRACE;
+                loaded.failing = vec![failing("publish", Some(3), LONGER_THAN_GRACE)];
             }),
             false,
             &["background"],
@@ -210,9 +222,9 @@ fn a_node_that_does_not_serve_is_unavailable_whatever_else_holds() {
 
 #[test]
 fn who_reads_it_learns_what_to_restore() {
-    let loaded = with(|it| {
-        it.unowned = vec![(3, LONG)];
-        it.failing = vec![failing("takeover", Some(3), LONG)];
+    let loaded = with(|loaded| {
+        loaded.unowned = vec![(3, LONGER_THAN_GRACE)];
+        loaded.failing = vec![failing("takeover", Some(3), LONGER_THAN_GRACE)];
     });
     let status = decide(&Facts {
         phase: Phase::Ready,
@@ -229,8 +241,8 @@ fn who_reads_it_learns_what_to_restore() {
 /// traffic elsewhere.
 #[test]
 fn what_is_not_imported_is_said_and_nothing_is_wrong_with_it() {
-    let loaded = with(|it| {
-        it.not_imported = vec![NotImported {
+    let loaded = with(|loaded| {
+        loaded.not_imported = vec![NotImported {
             from_cluster: "east".to_owned(),
             bucket: 1,
             container: "logs-east".to_owned(),

@@ -307,8 +307,8 @@ async fn a_tail_that_does_not_fit_is_refused_whole_and_read_on_as_it_is_emptied(
     let store = MemoryStore::new();
     let writing = journal(&store, "w");
     let writer = writer(&writing, 0, 1, "w").await;
-    let memory = MemoryBudget::new(crate::memory::LEAST);
-    let share = memory.share(Kind::Tails);
+    let memory = MemoryBudget::new(crate::memory::MIN_BUDGET_BYTES);
+    let share = memory.share(MemoryUse::Tails);
     let text = "x".repeat(share / 5);
     let mut last = 0;
     for n in 0..12 {
@@ -326,7 +326,7 @@ async fn a_tail_that_does_not_fit_is_refused_whole_and_read_on_as_it_is_emptied(
     let mut rounds = 0;
     loop {
         let result = follower.refresh_owned(&standing, &end_is_open).await;
-        assert!(memory.used(Kind::Tails) <= share);
+        assert!(memory.used(MemoryUse::Tails) <= share);
         let at = covered.load(Ordering::SeqCst);
         let (entries, end) = follower.entries(at).unwrap();
         found.extend(raws(tails.batches(&[(0, at)], "r").unwrap()));
@@ -341,7 +341,7 @@ async fn a_tail_that_does_not_fit_is_refused_whole_and_read_on_as_it_is_emptied(
         // As if segments had been made of it.
         covered.store(end, Ordering::SeqCst);
         follower.prune(end);
-        assert_eq!(memory.used(Kind::Tails), 0);
+        assert_eq!(memory.used(MemoryUse::Tails), 0);
     }
     assert!(rounds > 2, "{rounds}");
     let numbers: Vec<String> = found
@@ -359,10 +359,10 @@ async fn an_owner_gets_on_when_the_tails_of_others_take_everything() {
     let writer = writer(&writing, 0, 1, "w").await;
     append(&writer, "one").await;
     append(&writer, "two").await;
-    let memory = MemoryBudget::new(crate::memory::LEAST);
+    let memory = MemoryBudget::new(crate::memory::MIN_BUDGET_BYTES);
     let tails = Tails::new(journal(&store, "reader"), memory.clone());
-    let all = memory.share(Kind::Tails);
-    let _others = memory.try_take(Kind::Tails, all).unwrap();
+    let all = memory.share(MemoryUse::Tails);
+    let _others = memory.try_take(MemoryUse::Tails, all).unwrap();
     let follower = tails.follower(0);
     let full = follower
         .refresh(&Standing::default, &end_is_open)
@@ -410,10 +410,14 @@ async fn what_a_stream_got_after_a_recovery_is_not_read_as_the_recovered_cluster
         let batches = entries.iter().flat_map(|it| it.batches.clone()).collect();
         assert_eq!(raws(batches), ["pending"]);
     }
-    assert!(memory.used(Kind::Recovered) > 0);
-    assert_eq!(memory.used(Kind::Tails), 0, "the own tails keep theirs");
+    assert!(memory.used(MemoryUse::Recovered) > 0);
+    assert_eq!(
+        memory.used(MemoryUse::Tails),
+        0,
+        "the own tails keep theirs"
+    );
     follower.prune(to);
-    assert_eq!(memory.used(Kind::Recovered), 0);
+    assert_eq!(memory.used(MemoryUse::Recovered), 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use async_graphql::{Context, Error, ErrorExtensions};
 use backstay_global::{CommitError, Event, GlobalLog, Reject, State};
 
 /// Longest wait for a change; clients give up soon after.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why nothing was changed, or may not have been.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(super) enum ChangeError {
     /// The bucket does not answer in time.
     #[error(
         "the bucket did not answer within {} s; the change may have been made all the same: look before you repeat it",
-        PATIENCE.as_secs()
+        CHANGE_TIMEOUT.as_secs()
     )]
     TimedOut,
     /// An argument means nothing.
@@ -58,7 +58,7 @@ pub(super) async fn change<D>(global: &GlobalLog, decide: D) -> Result<(), Chang
 where
     D: Fn(&State) -> Result<Vec<Event>, Reject>,
 {
-    tokio::time::timeout(PATIENCE, global.commit(decide))
+    tokio::time::timeout(CHANGE_TIMEOUT, global.commit(decide))
         .await
         .map_err(|_| ChangeError::TimedOut)??;
     Ok(())

@@ -5,7 +5,7 @@ use async_graphql::{Enum, InputObject};
 use super::change::ChangeError;
 
 /// Longest name of anything.
-const MAX_NAME: usize = 100;
+const MAX_NAME_CHARS: usize = 100;
 
 /// A new ingest token.
 #[derive(InputObject)]
@@ -110,11 +110,11 @@ pub(super) struct UnsetDynamicConfig {
 pub(super) fn repository_name(name: &str) -> Result<(), ChangeError> {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(safe);
-    if is_name && name.len() <= MAX_NAME {
+    if is_name && name.len() <= MAX_NAME_CHARS {
         return Ok(());
     }
     Err(ChangeError::Input(format!(
-        "a repository cannot be named {:?}; use up to {MAX_NAME} letters, digits, `-`, `_` and `.`, a letter or digit first",
+        "a repository cannot be named {:?}; use up to {MAX_NAME_CHARS} letters, digits, `-`, `_` and `.`, a letter or digit first",
         shortened(name)
     )))
 }
@@ -122,15 +122,15 @@ pub(super) fn repository_name(name: &str) -> Result<(), ChangeError> {
 /// Any other name is only shown.
 pub(super) fn name(what: &str, name: &str) -> Result<(), ChangeError> {
     let is_name = !name.trim().is_empty() && !name.contains(char::is_control);
-    if is_name && name.chars().count() <= MAX_NAME {
+    if is_name && name.chars().count() <= MAX_NAME_CHARS {
         return Ok(());
     }
     Err(ChangeError::Input(format!(
-        "{:?} is no name for {what}; use 1 to {MAX_NAME} characters that can be printed",
+        "{:?} is not a valid name for {what}; use 1 to {MAX_NAME_CHARS} characters that can be printed",
         shortened(name)
     )))
 }
 
 fn shortened(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
+    name.chars().take(MAX_NAME_CHARS).collect()
 }

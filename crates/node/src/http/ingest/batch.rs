@@ -13,9 +13,9 @@ use super::draft::Draft;
 use crate::http::error::ApiError;
 
 /// Most refused events that an answer names.
-const NAMED: usize = 100;
+const MAX_NAMED_EVENTS: usize = 100;
 
-/// The events of a batch, decoded, and what its sender is told once they are stored.
+/// The events of a batch, decoded, and what its sender is answered once they are stored.
 pub(super) struct Batch {
     pub(super) events: Vec<Event>,
     pub(super) response: Response,
@@ -28,7 +28,7 @@ pub(super) struct Refused<K> {
     pub(super) at: usize,
     /// What kind of problem it is, in the terms of the protocol.
     pub(super) kind: K,
-    /// What is wrong.
+    /// What is wrong with it, for its sender.
     pub(super) problem: String,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Collector<'a, 'c, K = ()> {
 }
 
 /// What became of the events.
-pub(super) struct Outcome<K = ()> {
+pub(super) struct BatchOutcome<K = ()> {
     pub(super) events: Vec<Event>,
     /// The first of the refused ones.
     pub(super) refused: Vec<Refused<K>>,
@@ -59,7 +59,7 @@ impl<'a, 'c, K> Collector<'a, 'c, K> {
         }
     }
 
-    /// Begins an event.
+    /// Begins an event with this raw text.
     pub(super) fn draft(&self, raw: String) -> Draft {
         Draft::new(raw, self.context.most_fields, self.context.now_ms)
     }
@@ -72,11 +72,11 @@ impl<'a, 'c, K> Collector<'a, 'c, K> {
         self.context.keep(draft.finish(), &mut self.events)
     }
 
-    /// Refuses one.
+    /// Refuses the event at hand.
     pub(super) fn refuse(&mut self, kind: K, problem: impl Into<String>) {
         let at = self.seen();
         self.refusals += 1;
-        if self.refused.len() < NAMED {
+        if self.refused.len() < MAX_NAMED_EVENTS {
             self.refused.push(Refused {
                 at,
                 kind,
@@ -90,8 +90,8 @@ impl<'a, 'c, K> Collector<'a, 'c, K> {
         self.events.len() + self.refusals
     }
 
-    pub(super) fn outcome(self) -> Outcome<K> {
-        Outcome {
+    pub(super) fn outcome(self) -> BatchOutcome<K> {
+        BatchOutcome {
             events: self.events,
             refused: self.refused,
             refusals: self.refusals,
@@ -99,11 +99,11 @@ impl<'a, 'c, K> Collector<'a, 'c, K> {
     }
 }
 
-impl<K> Outcome<K> {
+impl<K> BatchOutcome<K> {
     /// What was wrong with the refused ones, in short.
     pub(super) fn problems(&self) -> String {
-        const SHOWN: usize = 5;
-        let shown = self.refused.iter().take(SHOWN);
+        const MAX_SHOWN_PROBLEMS: usize = 5;
+        let shown = self.refused.iter().take(MAX_SHOWN_PROBLEMS);
         let mut problems: Vec<String> = shown
             .map(|refused| format!("event {}: {}", refused.at, refused.problem))
             .collect();

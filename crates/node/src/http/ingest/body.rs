@@ -1,6 +1,6 @@
 //! Bodies, read and unpacked within bounds: of one body, and of all that are on their way.
 //!
-//! A batch takes [`Room`] of the node's memory before it takes memory: for its body, for what the
+//! A batch takes [`BatchMemory`] of the node's memory before it takes memory: for its body, for what the
 //! body unpacks to, for parsing it, and for its events.
 
 use std::io::{ErrorKind, Read};
@@ -18,34 +18,34 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::http::error::ApiError;
-use crate::memory::{Kind, MemoryBudget, MemoryPermit};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse};
 
 /// Longest body, as it is sent and unpacked: 32 MiB.
-pub(super) const LIMIT: usize = 32 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 32 << 20;
 /// The least capacity for a body.
-const LEAST: usize = 4 << 10;
-/// Room is taken in steps of at least so many bytes.
-const STEP: usize = 64 << 10;
-/// What a value takes beside its text while JSON is parsed. There are hardly more values than
+const MIN_CAPACITY_BYTES: usize = 4 << 10;
+/// Memory is taken in steps of at least so many bytes.
+const MEMORY_STEP_BYTES: usize = 64 << 10;
+/// What a value takes in addition to its text while JSON is parsed. There are hardly more values than
 /// commas, and a body of nothing else is where this counts.
-const VALUE: usize = 64;
+const JSON_VALUE_BYTES: usize = 64;
 /// A body of which nothing more comes for so long is given up, so that a sender that has gone
-/// without a word does not hold room for ever.
-const SILENCE: Duration = Duration::from_secs(30);
+/// without a word does not hold memory for ever.
+const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bounds how many bodies are unpacked at the same time.
-pub(super) struct Gate {
+pub(super) struct UnpackLimiter {
     unpacking: Arc<Semaphore>,
 }
 
 /// The memory that one batch holds, until it is dropped.
-pub(super) struct Room {
+pub(super) struct BatchMemory {
     unpacking: Arc<Semaphore>,
     permit: MemoryPermit,
     bytes: usize,
 }
 
-impl Default for Gate {
+impl Default for UnpackLimiter {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
@@ -55,24 +55,26 @@ impl Default for Gate {
     }
 }
 
-impl Gate {
-    /// Room for one batch, none at first.
-    pub(super) fn room(&self, memory: &MemoryBudget) -> Room {
-        Room {
+impl UnpackLimiter {
+    /// The memory of one batch, none at first.
+    pub(super) fn batch_memory(&self, memory: &MemoryBudget) -> BatchMemory {
+        BatchMemory {
             unpacking: Arc::clone(&self.unpacking),
-            permit: memory.nothing(Kind::Ingest),
+            permit: memory.nothing(MemoryUse::Ingest),
             bytes: 0,
         }
     }
 }
 
-impl Room {
+impl BatchMemory {
     /// Holds this much more. What no batch can have is 413, what others have now is 429.
     pub(super) fn take(&mut self, more: usize) -> Result<(), ApiError> {
         let bytes = self.bytes.saturating_add(more);
         let missing = bytes.saturating_sub(self.permit.bytes());
         // In steps, but what there is is not refused for the sake of a step.
-        if missing > 0 && (missing >= STEP || self.permit.grow(STEP).is_err()) {
+        if missing > 0
+            && (missing >= MEMORY_STEP_BYTES || self.permit.grow(MEMORY_STEP_BYTES).is_err())
+        {
             self.permit.grow(missing)?;
         }
         self.bytes = bytes;
@@ -85,7 +87,7 @@ impl Room {
         self.permit.shrink_to(self.bytes);
     }
 
-    /// What is held.
+    /// The permit for what is held.
     pub(super) fn into_permit(self) -> MemoryPermit {
         self.permit
     }
@@ -93,12 +95,14 @@ impl Room {
     /// Adds a piece to `bytes`, whose capacity is held.
     fn extend(&mut self, bytes: &mut Vec<u8>, piece: &[u8]) -> Result<(), ApiError> {
         let length = bytes.len() + piece.len();
-        if length > LIMIT {
+        if length > MAX_BODY_BYTES {
             return Err(too_large());
         }
         let old = bytes.capacity();
         if length > old {
-            let new = length.max(old * 2).clamp(LEAST, LIMIT);
+            let new = length
+                .max(old * 2)
+                .clamp(MIN_CAPACITY_BYTES, MAX_BODY_BYTES);
             // For a moment there are both.
             self.take(new)?;
             bytes.reserve_exact(new - bytes.len());
@@ -113,45 +117,47 @@ impl Room {
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
-    room: &mut Room,
+    held: &mut BatchMemory,
 ) -> Result<Bytes, ApiError> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok())
         .unwrap_or(0);
-    if announced > LIMIT {
+    if announced > MAX_BODY_BYTES {
         return Err(too_large());
     }
     let mut read = Vec::new();
     let mut pieces = body.into_data_stream();
     loop {
-        let piece = timeout(SILENCE, pieces.next()).await.map_err(|_| {
-            ApiError::timed_out(format!(
-                "nothing came of the body for {} s; send the batch again",
-                SILENCE.as_secs()
-            ))
-        })?;
+        let piece = timeout(BODY_IDLE_TIMEOUT, pieces.next())
+            .await
+            .map_err(|_| {
+                ApiError::timed_out(format!(
+                    "nothing came of the body for {} s; send the batch again",
+                    BODY_IDLE_TIMEOUT.as_secs()
+                ))
+            })?;
         let Some(piece) = piece else { break };
         let piece = piece.map_err(|error| {
             ApiError::bad_request(format!("the body broke off: {error}; send it again"))
         })?;
-        room.extend(&mut read, &piece)?;
+        held.extend(&mut read, &piece)?;
     }
     Ok(read.into())
 }
 
-/// Takes the room that parsing a body may need, and says how much it is.
-pub(super) fn make_room(plain: &[u8], room: &mut Room) -> Result<usize, ApiError> {
+/// Takes the memory that parsing a body may need, and returns how many bytes that is.
+pub(super) fn hold_for_parsing(plain: &[u8], held: &mut BatchMemory) -> Result<usize, ApiError> {
     let values = memchr::memchr_iter(b',', plain).count();
-    let needed = plain.len() + values * VALUE;
-    room.take(needed)?;
+    let needed = plain.len() + values * JSON_VALUE_BYTES;
+    held.take(needed)?;
     Ok(needed)
 }
 
 fn too_large() -> ApiError {
     ApiError::too_large(format!(
         "the body is longer than {} MiB, packed or unpacked; send smaller batches",
-        LIMIT >> 20
+        MAX_BODY_BYTES >> 20
     ))
 }
 
@@ -167,38 +173,38 @@ fn encoding(headers: &HeaderMap) -> &str {
 pub(super) async fn unpack(
     headers: &HeaderMap,
     body: Bytes,
-    mut room: Room,
-) -> Result<(Bytes, Room), ApiError> {
+    mut held: BatchMemory,
+) -> Result<(Bytes, BatchMemory), ApiError> {
     let encoding = encoding(headers).to_ascii_lowercase();
     if encoding.is_empty() || encoding == "identity" {
-        return Ok((body, room));
+        return Ok((body, held));
     }
     let stopped =
         |error: String| ApiError::internal(format!("the body could not be unpacked: {error}"));
-    let turn = Arc::clone(&room.unpacking).acquire_owned().await;
+    let turn = Arc::clone(&held.unpacking).acquire_owned().await;
     let turn = turn.map_err(|error| stopped(error.to_string()))?;
     let unpacking = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let plain = unpack_now(&encoding, &body, &mut room)?;
-        Ok((plain, room))
+        let plain = unpack_now(&encoding, &body, &mut held)?;
+        Ok((plain, held))
     });
     unpacking
         .await
         .map_err(|error| stopped(error.to_string()))?
 }
 
-fn unpack_now(encoding: &str, body: &[u8], room: &mut Room) -> Result<Bytes, ApiError> {
+fn unpack_now(encoding: &str, body: &[u8], held: &mut BatchMemory) -> Result<Bytes, ApiError> {
     let wrong = |error: std::io::Error| {
         ApiError::bad_request(format!(
             "the body is not what `Content-Encoding: {encoding}` says: {error}"
         ))
     };
     match encoding {
-        "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), room, wrong),
-        "deflate" => bounded(flate2::read::ZlibDecoder::new(body), room, wrong),
+        "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), held, wrong),
+        "deflate" => bounded(flate2::read::ZlibDecoder::new(body), held, wrong),
         "zstd" => bounded(
             zstd::stream::read::Decoder::with_buffer(body).map_err(wrong)?,
-            room,
+            held,
             wrong,
         ),
         _ => Err(ApiError::bad_request(
@@ -209,11 +215,11 @@ fn unpack_now(encoding: &str, body: &[u8], room: &mut Room) -> Result<Bytes, Api
 
 fn bounded(
     mut unpacked: impl Read,
-    room: &mut Room,
+    held: &mut BatchMemory,
     wrong: impl Fn(std::io::Error) -> ApiError,
 ) -> Result<Bytes, ApiError> {
     let mut plain = Vec::new();
-    let mut piece = vec![0; STEP];
+    let mut piece = vec![0; MEMORY_STEP_BYTES];
     loop {
         let read = match unpacked.read(&mut piece) {
             Ok(0) => return Ok(plain.into()),
@@ -221,6 +227,6 @@ fn bounded(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(wrong(error)),
         };
-        room.extend(&mut plain, piece.get(..read).unwrap_or_default())?;
+        held.extend(&mut plain, piece.get(..read).unwrap_or_default())?;
     }
 }

@@ -16,7 +16,7 @@ use super::times;
 pub(in crate::http) const NAME: usize = 1024;
 /// Set to `true` where something was wrong with an event.
 const ERROR: &str = "@error";
-/// Says what.
+/// The field that lists what is wrong with an event.
 const ERROR_MESSAGE: &str = "@error_msg";
 /// What became no field, and is not in the text either.
 const EXCESS: &str = "@excess";
@@ -24,9 +24,9 @@ const EXCESS: &str = "@excess";
 const GIVEN_TIME: &str = "@timestamp.given";
 /// Names that are members of the event itself, and the tag that says where it is, which nobody else
 /// does.
-const OWN: [&str; 4] = ["@timestamp", "@rawstring", "@id", REPOSITORY];
-/// Most problems of one event that it tells.
-const PROBLEMS: usize = 8;
+const RESERVED_NAMES: [&str; 4] = ["@timestamp", "@rawstring", "@id", REPOSITORY];
+/// Most problems that one event lists.
+const MAX_PROBLEMS: usize = 8;
 
 /// Why something became no field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Fields {
 
     /// Adds one; false if it is kept out.
     pub(in crate::http) fn push(&mut self, name: &str, value: &str) -> bool {
-        let problem = if OWN.contains(&name) {
+        let problem = if RESERVED_NAMES.contains(&name) {
             if self.is_of_text {
                 return true;
             }
@@ -98,9 +98,10 @@ impl Fields {
     }
 
     fn problem(&self) -> Option<String> {
-        let place = match self.is_of_text {
-            true => "the rest is in @rawstring only",
-            false => "all of it is in @excess",
+        let place = if self.is_of_text {
+            "the rest is in @rawstring only"
+        } else {
+            "all of it is in @excess"
         };
         Some(match self.kept_out? {
             KeptOut::Many => format!("there are more than {} fields; {place}", self.most),
@@ -122,8 +123,8 @@ pub(in crate::http) struct Draft {
     pub(in crate::http) tags: Vec<(String, String)>,
     /// What was found in the text.
     pub(in crate::http) found: Fields,
-    /// What the shipper says besides. It wins over what was found.
-    pub(in crate::http) said: Fields,
+    /// What the shipper sent besides the text. It wins over what was found.
+    pub(in crate::http) sent: Fields,
     /// Pairs of JSON: what is in no field and not in the text.
     excess: Vec<(String, String)>,
     time: Option<i64>,
@@ -139,7 +140,7 @@ impl Draft {
             raw,
             tags: Vec::new(),
             found: Fields::new(most_fields, true),
-            said: Fields::new(most_fields, false),
+            sent: Fields::new(most_fields, false),
             excess: Vec::new(),
             time: None,
             given_time: None,
@@ -148,12 +149,12 @@ impl Draft {
         }
     }
 
-    /// When it came.
+    /// When the batch came, in milliseconds since 1970.
     pub(in crate::http) fn now_ms(&self) -> i64 {
         self.now_ms
     }
 
-    /// Sets its time; what is not the time of an event is kept beside it.
+    /// Sets its time; what is not the time of an event is kept in a field.
     pub(in crate::http) fn set_time(&mut self, ms: Option<i64>, given: &str) {
         if let Some(ms) = ms.filter(|ms| times::is_of_event(*ms, self.now_ms)) {
             self.time = Some(ms);
@@ -174,7 +175,7 @@ impl Draft {
     /// Takes down that something is wrong with it.
     pub(in crate::http) fn problem(&mut self, problem: impl Into<Cow<'static, str>>) {
         let problem = problem.into();
-        if self.problems.len() < PROBLEMS && !self.problems.contains(&problem) {
+        if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
@@ -192,18 +193,18 @@ impl Draft {
     /// The tag `#type`: which parser takes it apart, whatever the shipper says.
     pub(in crate::http) fn parsed_by(&mut self, parser: &str) {
         if let Some(at) = self.tags.iter().position(|(name, _)| bare(name) == "type") {
-            let (_, said) = self.tags.remove(at);
-            if said != parser {
+            let (_, given) = self.tags.remove(at);
+            if given != parser {
                 self.problem("the tag #type is the parser's name; the other one is in @excess");
-                self.keep("#type", &serde_json::Value::from(said).to_string());
+                self.keep("#type", &serde_json::Value::from(given).to_string());
             }
         }
         self.tag("type", parser);
     }
 
-    /// What the shipper says under a name, as JSON. What does not become fields is kept as it came.
-    pub(super) fn say(&mut self, name: &str, json: &str, prefix: &str) {
-        if !flatten(prefix, json, &mut self.said) {
+    /// Adds what the shipper sent under a name, as JSON. What does not become fields is kept as it came.
+    pub(super) fn add_sent(&mut self, name: &str, json: &str, prefix: &str) {
+        if !flatten(prefix, json, &mut self.sent) {
             self.keep(name, json);
         }
     }
@@ -215,14 +216,14 @@ impl Draft {
 
     /// The event. Of two values of one name the later one counts, the shipper's last.
     pub(in crate::http) fn finish(self) -> Event {
-        let (mut found, mut said, mut problems) = (self.found, self.said, self.problems);
+        let (mut found, mut sent, mut problems) = (self.found, self.sent, self.problems);
         let found_pairs = std::mem::take(&mut found.pairs);
-        let said_pairs = std::mem::take(&mut said.pairs);
-        let (mut fields, is_cut) = merged(found_pairs, said_pairs, found.most);
+        let sent_pairs = std::mem::take(&mut sent.pairs);
+        let (mut fields, is_cut) = merged(found_pairs, sent_pairs, found.most);
         if is_cut {
             found.kept_out.get_or_insert(KeptOut::Many);
         }
-        for problem in [found.problem(), said.problem()] {
+        for problem in [found.problem(), sent.problem()] {
             problems.extend(problem.map(Cow::Owned));
         }
         if !problems.is_empty() {
@@ -245,17 +246,17 @@ impl Draft {
     }
 }
 
-/// Each name once, with its last value, and no more than `most`: what was said stays, and whether
+/// Each name once, with its last value, and no more than `most`: what was sent stays, and whether
 /// something that was found does not.
 fn merged(
     found: Vec<(String, String)>,
-    said: Vec<(String, String)>,
+    sent: Vec<(String, String)>,
     most: usize,
 ) -> (Vec<(String, String)>, bool) {
     let of_text = found.len();
-    let mut room = most.saturating_sub(said.len());
+    let mut room = most.saturating_sub(sent.len());
     let mut pairs = found;
-    pairs.extend(said);
+    pairs.extend(sent);
     let mut names = HashSet::with_capacity(pairs.len());
     let mut is_last: Vec<bool> = pairs
         .iter()
@@ -307,8 +308,8 @@ fn bare(name: &str) -> &str {
 
 /// Enough of a value to find it in one's own data.
 pub(super) fn shortened(text: &str) -> Cow<'_, str> {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
+    const MAX_SHOWN_CHARS: usize = 60;
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
     }

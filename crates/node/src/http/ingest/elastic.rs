@@ -70,7 +70,7 @@ impl Kind {
     }
 }
 
-/// Why a line is not what it should be; the client is told.
+/// Why a line is not what it should be; the client gets the text.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
     #[error("the line is empty")]
@@ -158,7 +158,7 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
             }
         }
         // The answer is in memory too.
-        batch.context.room.take(items.text.len() - before)?;
+        batch.context.held.take(items.text.len() - before)?;
     }
     let outcome = batch.outcome();
     let answer = format!(
@@ -286,7 +286,7 @@ fn event(line: &[u8], batch: &Collector<'_, '_, Kind>) -> Result<Draft, LineErro
         }
         // Without a message the document is the text.
         let fields = match message {
-            Some(_) => &mut draft.said,
+            Some(_) => &mut draft.sent,
             None => &mut draft.found,
         };
         fits &= flatten::flatten_member(name, value, fields);

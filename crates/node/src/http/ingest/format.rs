@@ -8,22 +8,22 @@ use backstay_search::Event;
 use bytes::Bytes;
 
 use super::batch::Batch;
-use super::body::Gate;
+use super::body::UnpackLimiter;
 use super::sender::Sender;
 use super::{Context, elastic, hec, otlp, structured, unstructured};
-use crate::config::EVENT_FIELDS;
+use crate::config::MAX_EVENT_FIELDS;
 use crate::http::error::ApiError;
 use crate::{MemoryBudget, RepositoryName};
 
 /// Nothing is unpacked here, so all may share one.
-static GATE: LazyLock<Gate> = LazyLock::new(Gate::default);
+static UNPACK_LIMITER: LazyLock<UnpackLimiter> = LazyLock::new(UnpackLimiter::default);
 
 /// A format that shippers send events in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IngestFormat {
     /// LogScale's events with fields, JSON.
     Structured,
-    /// LogScale's lines, JSON.
+    /// LogScale's unparsed lines, in JSON.
     Unstructured,
     /// Splunk's HTTP Event Collector, one JSON object behind another.
     Hec,
@@ -44,7 +44,7 @@ pub struct Undecodable(ApiError);
 
 impl IngestFormat {
     /// The events of an unpacked body, as a node stores them at the time `now_ms` for a token with
-    /// this `parser`, but for their identities. It takes its memory from `memory`, as a node does.
+    /// this `parser`, except for their identities. It takes its memory from `memory`, as a node does.
     ///
     /// # Errors
     /// When nothing in the body can be stored.
@@ -73,14 +73,14 @@ impl IngestFormat {
             repository: RepositoryName::new("logs"),
             parser: parser.map(str::to_owned),
         };
-        let mut room = GATE.room(memory);
+        let mut held = UNPACK_LIMITER.batch_memory(memory);
         let context = Context {
             headers: &headers,
             query: None,
             sender: &sender,
             now_ms,
-            most_fields: EVENT_FIELDS,
-            room: &mut room,
+            most_fields: MAX_EVENT_FIELDS,
+            held: &mut held,
         };
         context.decode(body.clone(), self.decoder())
     }

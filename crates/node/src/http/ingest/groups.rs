@@ -4,7 +4,7 @@
 //! Around the events the body must be right: a group with a misspelt list is an error that names
 //! the member, as nothing of it could be stored. Within the list each element stands for itself.
 
-use super::json::{Document, Piece, Scanner};
+use super::json::{BodyValue, Document, Scanner};
 use crate::http::error::ApiError;
 
 /// What a group looks like.
@@ -22,7 +22,7 @@ pub(super) struct Shape {
 /// A group of events.
 pub(super) struct Group<'a> {
     /// Its events, each as it stands.
-    pub(super) list: Vec<Piece<'a>>,
+    pub(super) list: Vec<BodyValue<'a>>,
     /// Its other members.
     pub(super) others: Vec<(String, Document<'a>)>,
 }
@@ -49,9 +49,10 @@ pub(super) fn groups<'a>(
         at += 1;
         Ok(())
     })?;
-    match is_whole && scanner.peek().is_none() {
-        true => Ok(()),
-        false => Err(malformed(shape, &scanner)),
+    if is_whole && scanner.peek().is_none() {
+        Ok(())
+    } else {
+        Err(malformed(shape, &scanner))
     }
 }
 
@@ -76,26 +77,26 @@ fn group<'a>(scanner: &mut Scanner<'a>, at: usize, shape: &Shape) -> Result<Grou
             )));
         }
         if name == shape.list && scanner.peek() == Some(b'[') {
-            let list: &mut Vec<Piece<'a>> = list.get_or_insert_default();
+            let list: &mut Vec<BodyValue<'a>> = list.get_or_insert_default();
             let is_whole = scanner.elements(|scanner| {
                 list.extend(scanner.value());
                 Ok::<_, ApiError>(())
             })?;
-            return match is_whole {
-                true => Ok(()),
-                false => Err(wrong("the array does not end".to_owned())),
+            return if is_whole {
+                Ok(())
+            } else {
+                Err(wrong("the array does not end".to_owned()))
             };
         }
         let value = scanner
             .value()
             .ok_or_else(|| wrong("it has no value".to_owned()))?;
         let value = value.read().map_err(|broken| wrong(broken.problem))?;
-        match name == shape.list && value.text != "null" {
-            true => Err(wrong("it is not an array".to_owned())),
-            false => {
-                others.push((name.to_owned(), value));
-                Ok(())
-            }
+        if name == shape.list && value.text != "null" {
+            Err(wrong("it is not an array".to_owned()))
+        } else {
+            others.push((name.to_owned(), value));
+            Ok(())
         }
     })?;
     if !is_whole {

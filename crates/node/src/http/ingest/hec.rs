@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use super::batch::{Batch, Collector};
 use super::draft::{Draft, shortened};
-use super::json::{Members, Piece, REPLACED, Scanner, text};
+use super::json::{BodyValue, Members, REPLACED, Scanner, text};
 use super::times::json_time;
 use super::{Context, Delivery};
 use crate::http::error::ApiError;
@@ -40,7 +40,7 @@ const MEMBERS: [&str; 8] = [
 ];
 
 /// Between two looks whether a node has started.
-const LOOK: Duration = Duration::from_millis(50);
+const START_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits while the node starts, for as long as a client may wait for its acknowledgement.
 ///
@@ -51,7 +51,7 @@ async fn started(engine: &Engine) {
     let begun = Instant::now();
     let patience = engine.config().tuning.ack_timeout;
     while matches!(engine.phase(), Phase::Starting(_)) && begun.elapsed() < patience {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(START_POLL_INTERVAL).await;
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
 }
 
 fn event(
-    piece: Piece<'_>,
+    piece: BodyValue<'_>,
     common: &Metadata,
     batch: &Collector<'_, '_, Code>,
 ) -> Result<Draft, (Code, String)> {
@@ -135,9 +135,9 @@ fn event(
         let zone = metadata.timezone.as_deref();
         draft.set_time(json_time(time, zone), &text(time).unwrap_or_default());
     }
-    metadata.say(&mut draft);
+    metadata.add_to(&mut draft);
     match members.get("fields") {
-        Some(fields) if fields.starts_with('{') => draft.say("fields", fields, ""),
+        Some(fields) if fields.starts_with('{') => draft.add_sent("fields", fields, ""),
         None | Some("null") => {}
         Some(other) => {
             draft.problem("`fields` is not an object; it is in @excess");
@@ -172,7 +172,7 @@ pub(super) fn decode_raw(body: &Bytes, context: &mut Context<'_>) -> Result<Batc
         if let Some(parser) = &parser {
             parse::apply(parser, &mut draft);
         }
-        metadata.say(&mut draft);
+        metadata.add_to(&mut draft);
         batch.take(draft)?;
     }
     Ok(answer::of(batch.outcome()))

@@ -28,7 +28,7 @@ pub(super) struct Scanner<'a> {
 }
 
 /// A value of a body.
-pub(super) struct Piece<'a> {
+pub(super) struct BodyValue<'a> {
     bytes: &'a [u8],
     /// Why it is not JSON.
     problem: Option<String>,
@@ -47,8 +47,8 @@ pub(super) struct Broken<'a> {
     pub(super) problem: String,
 }
 
-impl<'a> Piece<'a> {
-    /// Reads it.
+impl<'a> BodyValue<'a> {
+    /// Reads the value as JSON.
     pub(super) fn read(self) -> Result<Document<'a>, Broken<'a>> {
         let text = String::from_utf8_lossy(self.bytes);
         if let Some(problem) = self.problem {
@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next value, and steps behind it. Always steps on where there is anything.
-    pub(super) fn value(&mut self) -> Option<Piece<'a>> {
+    pub(super) fn value(&mut self) -> Option<BodyValue<'a>> {
         let first = self.peek()?;
         let start = self.at;
         let rest = self.bytes.get(start..)?;
@@ -133,7 +133,7 @@ impl<'a> Scanner<'a> {
         };
         self.at = start + length.clamp(1, rest.len());
         let bytes = self.bytes.get(start..self.at)?.trim_ascii_end();
-        Some(Piece { bytes, problem })
+        Some(BodyValue { bytes, problem })
     }
 
     /// Where a broken value ends: behind the bracket that closes it, or before the next line that
@@ -144,15 +144,16 @@ impl<'a> Scanner<'a> {
         if let Some(end) = self.balanced_end(first_line) {
             return end;
         }
-        match self.is_by_lines {
-            true => match self.next_object_line(rest, error.line()) {
+        if self.is_by_lines {
+            match self.next_object_line(rest, error.line()) {
                 None => self.balanced_end(rest),
                 found => found,
-            },
-            false => match self.balanced_end(rest) {
+            }
+        } else {
+            match self.balanced_end(rest) {
                 None => self.next_object_line(rest, error.line()),
                 found => found,
-            },
+            }
         }
         .unwrap_or(rest.len())
     }

@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::json;
 
-use super::batch::{Batch, Collector, Outcome};
+use super::batch::{Batch, BatchOutcome, Collector};
 use super::draft::Draft;
 use super::json::REPLACED;
 use super::{Context, Delivery};
@@ -61,7 +61,7 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
     }
 }
 
-fn json_answer(outcome: &Outcome) -> String {
+fn json_answer(outcome: &BatchOutcome) -> String {
     match outcome.refusals {
         0 => "{}".to_owned(),
         // A 64-bit number is text in the JSON of protobuf.
@@ -73,7 +73,7 @@ fn json_answer(outcome: &Outcome) -> String {
     }
 }
 
-fn protobuf_answer(outcome: &Outcome) -> Vec<u8> {
+fn protobuf_answer(outcome: &BatchOutcome) -> Vec<u8> {
     let partial = (outcome.refusals > 0).then(|| ExportLogsPartialSuccess {
         rejected_log_records: i64::try_from(outcome.refusals).unwrap_or(i64::MAX),
         error_message: outcome.problems(),
@@ -91,16 +91,20 @@ fn from_protobuf(body: &Bytes, batch: &mut Collector<'_, '_>) -> Result<(), ApiE
         // What is common may stand behind what it is common to.
         let mut of_all = batch.draft(String::new());
         let mut resource = Ok(None);
-        pieces(&resource_logs, 1, |it| {
-            resource = noted(whole::<Resource>(Kind::Resource, it), &mut of_all).map(Some);
+        pieces(&resource_logs, 1, |resource_bytes| {
+            resource = noted(
+                whole::<Resource>(Kind::Resource, resource_bytes),
+                &mut of_all,
+            )
+            .map(Some);
             Ok(())
         })?;
         let of_resource = of_resource(of_all, resource);
         pieces(&resource_logs, 2, |scope_logs| {
             let mut common = of_resource.clone();
             let mut scope = Ok(None);
-            pieces(&scope_logs, 1, |it| {
-                let about = whole::<InstrumentationScope>(Kind::Scope, it);
+            pieces(&scope_logs, 1, |scope_bytes| {
+                let about = whole::<InstrumentationScope>(Kind::Scope, scope_bytes);
                 scope = noted(about, &mut common).map(Some);
                 Ok(())
             })?;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::batch::{Batch, Collector};
 use super::draft::{Draft, shortened};
 use super::groups::{Group, Shape, groups};
-use super::json::{Members, Piece, REPLACED, flatten, text};
+use super::json::{BodyValue, Members, REPLACED, flatten, text};
 use super::times::json_ms;
 use super::{Context, Delivery};
 use crate::http::error::ApiError;
@@ -75,7 +75,7 @@ pub(super) fn common(group: &Group<'_>, known: &[&str], batch: &Collector<'_, '_
     draft
 }
 
-fn event(piece: Piece<'_>, common: Draft, place: &str, context: &Context<'_>) -> Draft {
+fn event(piece: BodyValue<'_>, common: Draft, place: &str, context: &Context<'_>) -> Draft {
     let mut draft = common;
     let document = match piece.read() {
         Ok(document) => document,
@@ -107,7 +107,7 @@ fn event(piece: Piece<'_>, common: Draft, place: &str, context: &Context<'_>) ->
     let is_object = attributes.is_some_and(|given| given.starts_with('{'));
     let rawstring = get("rawstring").and_then(text);
     match (&rawstring, attributes) {
-        (Some(_), Some(given)) if is_object => draft.say("attributes", given, ""),
+        (Some(_), Some(given)) if is_object => draft.add_sent("attributes", given, ""),
         (None, Some(given)) if is_object => {
             flatten::flatten("", given, &mut draft.found);
         }
@@ -122,7 +122,7 @@ fn event(piece: Piece<'_>, common: Draft, place: &str, context: &Context<'_>) ->
         (None, None) => draft.problem(format!("{place} has neither `rawstring` nor `attributes`")),
     }
     if let Some(zone) = &zone {
-        draft.said.push("@timezone", zone);
+        draft.sent.push("@timezone", zone);
     }
     for (name, value) in members.iter().filter(|(name, _)| !MEMBERS.contains(name)) {
         draft.keep(name, value);

@@ -19,7 +19,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::memory::{Kind, MemoryBudget};
+use crate::memory::{MemoryBudget, MemoryUse};
 
 type Decode = fn(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>;
 
@@ -39,7 +39,7 @@ fn decoders() -> impl Iterator<Item = (Decode, &'static str)> {
 }
 
 /// 2026-11-24T03:00:00Z.
-const NOW: i64 = 1_795_489_200_000;
+const NOW_MS: i64 = 1_795_489_200_000;
 
 /// A request, as a decoder sees it.
 struct Request {
@@ -70,9 +70,9 @@ impl Request {
             headers: &headers,
             query: self.query,
             sender: &sender,
-            now_ms: NOW,
+            now_ms: NOW_MS,
             most_fields: self.most_fields,
-            room: &mut room(),
+            held: &mut batch_memory(),
         };
         decode(&body.into(), &mut context)
     }
@@ -229,7 +229,7 @@ proptest! {
             if line.is_empty() && FORMATS[at] == IngestFormat::Hec {
                 continue;
             }
-            let alone = FORMATS[at].decode(&body.clone().into(), parser, NOW, &MemoryBudget::new(1 << 30));
+            let alone = FORMATS[at].decode(&body.clone().into(), parser, NOW_MS, &MemoryBudget::new(1 << 30));
             let events = decoded(decode, kind, body, parser);
             let events = events.map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
             prop_assert_eq!(&alone.unwrap(), &events);
@@ -255,8 +255,8 @@ proptest! {
         let unpack = |encoding: &'static str, body: Vec<u8>| {
             let mut headers = HeaderMap::new();
             headers.insert("Content-Encoding", HeaderValue::from_static(encoding));
-            let room = room();
-            runtime.block_on(body::unpack(&headers, body.into(), room)).map(|(plain, _)| plain)
+            let held = batch_memory();
+            runtime.block_on(body::unpack(&headers, body.into(), held)).map(|(plain, _)| plain)
         };
         let _ = unpack(name, plain.clone());
         let packed = zstd::encode_all(plain.as_slice(), 1).unwrap();
@@ -264,28 +264,31 @@ proptest! {
     }
 }
 
-/// Room in memory of the usual size.
-fn room() -> Room {
-    Gate::default().room(&MemoryBudget::new(1 << 30))
+/// The memory of a batch, within a budget of the usual size.
+fn batch_memory() -> BatchMemory {
+    UnpackLimiter::default().batch_memory(&MemoryBudget::new(1 << 30))
 }
 
 #[test]
 fn room_is_given_back_and_what_no_batch_can_have_is_refused() {
-    let gate = Gate::default();
+    let limiter = UnpackLimiter::default();
     let memory = MemoryBudget::new(1 << 30);
-    let share = memory.share(Kind::Ingest);
+    let share = memory.share(MemoryUse::Ingest);
     let status = |result: Result<(), ApiError>| result.map_err(|error| error.status().as_u16());
-    let mut first = gate.room(&memory);
+    let mut first = limiter.batch_memory(&memory);
     assert_eq!(status(first.take(share / 4 * 3)), Ok(()));
     assert_eq!(status(first.take(share / 2)), Err(413));
-    let mut second = gate.room(&memory);
+    let mut second = limiter.batch_memory(&memory);
     assert_eq!(status(second.take(share / 2)), Err(429));
     first.give(share / 2);
     assert_eq!(status(second.take(share / 2)), Ok(()));
     drop((first, second));
-    assert_eq!(status(gate.room(&memory).take(share)), Ok(()));
+    assert_eq!(status(limiter.batch_memory(&memory).take(share)), Ok(()));
     // The refused one asks again.
-    assert_eq!(status(gate.room(&memory).take(share + 1)), Err(413));
+    assert_eq!(
+        status(limiter.batch_memory(&memory).take(share + 1)),
+        Err(413)
+    );
 }
 
 #[test]
@@ -294,11 +297,11 @@ fn what_is_announced_takes_no_memory_and_what_unpacks_is_counted_as_it_comes() {
         .enable_time()
         .build()
         .unwrap();
-    let memory = MemoryBudget::new(crate::memory::LEAST);
-    let gate = Gate::default();
+    let memory = MemoryBudget::new(crate::memory::MIN_BUDGET_BYTES);
+    let limiter = UnpackLimiter::default();
     let mut headers = HeaderMap::new();
     headers.insert("Content-Length", HeaderValue::from_static("33554432"));
-    let mut quiet = gate.room(&memory);
+    let mut quiet = limiter.batch_memory(&memory);
     let (_sender, body) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let body = futures::stream::unfold(body, |mut body| async { Some((body.recv().await?, body)) });
     let trickling = body::read(&headers, Body::from_stream(body), &mut quiet);
@@ -306,20 +309,20 @@ fn what_is_announced_takes_no_memory_and_what_unpacks_is_counted_as_it_comes() {
     runtime
         .block_on(async { tokio::time::timeout(waited, trickling).await })
         .unwrap_err();
-    assert_eq!(memory.used(Kind::Ingest), 0);
+    assert_eq!(memory.used(MemoryUse::Ingest), 0);
     // 30 MiB of nothing in a few KiB: more than there is.
     let packed = zstd::encode_all(&vec![0; 30 << 20][..], 1).unwrap();
     headers.insert("Content-Encoding", HeaderValue::from_static("zstd"));
-    let unpacked = body::unpack(&headers, packed.into(), gate.room(&memory));
+    let unpacked = body::unpack(&headers, packed.into(), limiter.batch_memory(&memory));
     let refused = runtime.block_on(unpacked).map(|_| ()).unwrap_err();
     assert_eq!(refused.status().as_u16(), 413);
-    assert_eq!(memory.used(Kind::Ingest), 0);
+    assert_eq!(memory.used(MemoryUse::Ingest), 0);
 }
 
 #[test]
 fn events_are_counted_as_they_are_in_memory() {
     let memory = MemoryBudget::new(1 << 30);
-    let mut room = Gate::default().room(&memory);
+    let mut held = UnpackLimiter::default().batch_memory(&memory);
     let body = format!(r#"[{{"messages":[{}]}}]"#, vec![r#""""#; 100_000].join(","));
     let events = {
         let headers = HeaderMap::new();
@@ -331,16 +334,16 @@ fn events_are_counted_as_they_are_in_memory() {
             headers: &headers,
             query: None,
             sender: &sender,
-            now_ms: NOW,
+            now_ms: NOW_MS,
             most_fields: 1000,
-            room: &mut room,
+            held: &mut held,
         };
         unstructured::decode(&body.into(), &mut context)
             .unwrap()
             .events
     };
     let truly: usize = events.iter().map(crate::memory::of_event).sum();
-    let told = memory.used(Kind::Ingest);
+    let told = memory.used(MemoryUse::Ingest);
     assert!(told >= truly && told <= truly * 3, "{told} {truly}");
 }
 

@@ -7,11 +7,11 @@ use super::json;
 /// An event cannot be older than this: 1971-01-01. A clock that was never set begins at 1970.
 const EARLIEST_MS: i64 = 31_536_000_000;
 /// An event may be so many ms ahead of the clock here, as LogScale has it.
-const AHEAD_MS: i64 = 10_000;
+const MAX_AHEAD_MS: i64 = 10_000;
 
 /// Whether an event may have happened then.
 pub(in crate::http) fn is_of_event(ms: i64, now_ms: i64) -> bool {
-    (EARLIEST_MS..=now_ms.saturating_add(AHEAD_MS)).contains(&ms)
+    (EARLIEST_MS..=now_ms.saturating_add(MAX_AHEAD_MS)).contains(&ms)
 }
 
 /// A time as text, in ms since 1970: RFC 3339, or without a zone, which is `zone` then or UTC.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::batch::{Batch, Collector};
 use super::draft::Draft;
 use super::groups::{Shape, groups};
-use super::json::{Piece, REPLACED, text};
+use super::json::{BodyValue, REPLACED, text};
 use super::structured::common;
 use super::{Context, Delivery};
 use crate::http::error::ApiError;
@@ -34,7 +34,7 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
         // "Fields that should be added to events after parsing."
         match group.get("fields") {
             None => {}
-            Some(fields) if fields.starts_with('{') => common.say("fields", fields, ""),
+            Some(fields) if fields.starts_with('{') => common.add_sent("fields", fields, ""),
             Some(other) => {
                 common.problem("`fields` is not an object; it is in @excess");
                 common.keep("fields", other);
@@ -56,7 +56,7 @@ pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, A
     batch.outcome().answered(Json(json!({})))
 }
 
-fn message(piece: Piece<'_>, common: Draft, at: usize, item_at: usize) -> Draft {
+fn message(piece: BodyValue<'_>, common: Draft, at: usize, item_at: usize) -> Draft {
     let mut draft = common;
     let place = format!("[{at}].messages[{item_at}]");
     draft.raw = match piece.read() {

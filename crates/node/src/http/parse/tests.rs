@@ -8,7 +8,7 @@ use super::{apply, is_known};
 use crate::http::ingest::draft::Draft;
 
 /// 2026-11-24T03:00:00Z.
-const NOW: i64 = 1_795_489_200_000;
+const NOW_MS: i64 = 1_795_489_200_000;
 
 /// A parser's name, a line, its time if it has one, and fields of it.
 type Case = (
@@ -27,7 +27,7 @@ fn parsed(name: &str, raw: &str, now_ms: i64) -> Event {
 }
 
 fn event(name: &str, raw: &str) -> Event {
-    parsed(name, raw, NOW)
+    parsed(name, raw, NOW_MS)
 }
 
 fn field<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
@@ -137,7 +137,7 @@ fn fields_and_times_are_found() {
     for (name, raw, time, fields) in cases {
         let event = event(name, raw);
         assert_eq!(field(&event, "@error_msg"), None, "{raw}");
-        assert_eq!(event.timestamp_ms, time.map_or(NOW, ms), "{raw}");
+        assert_eq!(event.timestamp_ms, time.map_or(NOW_MS, ms), "{raw}");
         assert_eq!(event.tags, [("type".to_owned(), name.to_owned())], "{raw}");
         for (key, value) in fields {
             assert_eq!(field(&event, key), Some(*value), "{raw}: {key}");
@@ -145,7 +145,7 @@ fn fields_and_times_are_found() {
     }
 }
 
-/// Times as daemons and devices write them; NOW is the 24th.
+/// Times as daemons and devices write them; NOW_MS is the 24th.
 #[test]
 fn syslog_times_are_read_in_the_forms_that_are_written() {
     let rest = "rtr1 app[7]: x";
@@ -283,7 +283,7 @@ proptest! {
         line in r#"<1?[0-9]{1,3}>(1 )?(2026-11-24T00:00:00Z|Feb 29 12:00:00|-)? ?[\[\]a-z="\\ é-]{0,60}"#,
     ) {
         for name in ["json", "kv", "accesslog", "syslog"] {
-            parsed(name, &line, NOW);
+            parsed(name, &line, NOW_MS);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 use crate::{Engine, Phase, RepositoryName};
 
 /// Longest wait for the newest metadata when a repository is not known yet.
-const REFRESH: Duration = Duration::from_secs(10);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lets the administrator pass: no token is 401, another one 403.
 pub(in crate::http) fn require_admin(engine: &Engine, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -57,9 +57,9 @@ pub(super) async fn known_repository(
         return Ok(());
     }
     let unavailable = |detail: String| crate::SearchError::Unavailable { detail };
-    tokio::time::timeout(REFRESH, global.refresh())
+    tokio::time::timeout(REFRESH_TIMEOUT, global.refresh())
         .await
-        .map_err(|_| unavailable(format!("no answer within {} s", REFRESH.as_secs())))?
+        .map_err(|_| unavailable(format!("no answer within {} s", REFRESH_TIMEOUT.as_secs())))?
         .map_err(|error| unavailable(error.to_string()))?;
     if known() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Query jobs: searches that go on while the client is away, and answers that wait for it.
 //!
-//! A job belongs to the node that began it. It ends when it was not polled for [`IDLE`], so that
+//! A job belongs to the node that began it. It ends when it was not polled for [`JOB_IDLE_TIMEOUT`], so that
 //! clients that are gone hold nothing; how many jobs there are and how many bytes of answers wait are
 //! bounded, and how many run at once is the engine's. Times come in as arguments, so that nothing here
 //! looks at a clock.
@@ -19,14 +19,14 @@ use uuid::Uuid;
 
 use crate::engine::Row;
 use crate::http::error::ApiError;
-use crate::memory::{Kind, MemoryBudget, MemoryPermit, allocated};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse, allocated};
 use crate::{Engine, RepositoryName, SearchError};
 
 /// A job that was not polled for so long ends.
-pub(super) const IDLE: Duration = Duration::from_secs(90);
+pub(super) const JOB_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often idle jobs are looked for.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Jobs on one node, running, waiting or done.
 const MAX_JOBS: usize = 100;
@@ -95,9 +95,9 @@ pub(super) enum State {
     Done(Arc<Answer>),
     /// It has no answer.
     Failed(Arc<SearchError>),
-    /// It had an answer that did not fit beside those of others.
+    /// It had an answer that did not fit next to those of others.
     TooLarge {
-        /// The answer's length.
+        /// Length of the answer in bytes.
         bytes: usize,
     },
 }
@@ -108,7 +108,7 @@ pub(super) struct Answer {
     pub(super) rows: Vec<Box<RawValue>>,
     /// The names of all fields, in alphabetical order.
     pub(super) fields: Vec<String>,
-    /// What was read.
+    /// How much was read for it, and skipped.
     pub(super) stats: Stats,
     /// What the rows leave out.
     pub(super) warnings: Vec<String>,
@@ -128,7 +128,7 @@ impl Answer {
             let mut more = 0;
             for name in row.keys() {
                 if !fields.contains(name) {
-                    more += ENTRY + allocated(name.len());
+                    more += NAME_OVERHEAD_BYTES + allocated(name.len());
                     fields.insert(name.clone());
                 }
             }
@@ -154,8 +154,8 @@ impl Answer {
     }
 }
 
-/// What a name takes beside its text.
-const ENTRY: usize = 64;
+/// What a name takes in addition to its text.
+const NAME_OVERHEAD_BYTES: usize = 64;
 
 /// A row as JSON; a map of texts and numbers always is.
 fn raw(row: &Row) -> Option<Box<RawValue>> {
@@ -186,7 +186,7 @@ pub(super) fn start_as(
     let Some(begun) = jobs.begin_as(id, &job, Instant::now()) else {
         return Err(ApiError::too_many(format!(
             "this node has {MAX_JOBS} query jobs already; end some with DELETE, or wait for {} s",
-            IDLE.as_secs()
+            JOB_IDLE_TIMEOUT.as_secs()
         )));
     };
     if begun.must_sweep {
@@ -216,7 +216,7 @@ async fn answer(
         .search_watched(&job.repository, job.query, job.range, LIMITS, progress)
         .await?;
     drop(job.held);
-    let held = engine.memory().nothing(Kind::Searches);
+    let held = engine.memory().nothing(MemoryUse::Searches);
     let written = tokio::task::spawn_blocking(move || Answer::new(result, held)).await;
     written.unwrap_or_else(|error| {
         Err(SearchError::Execution(ExecutionError::Stopped {
@@ -232,7 +232,7 @@ fn new_id() -> String {
 /// Ends idle jobs, until there are none.
 async fn sweep(jobs: Arc<Jobs>) {
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep(SWEEP_INTERVAL).await;
         if jobs.sweep(Instant::now()) == 0 {
             return;
         }
@@ -244,7 +244,7 @@ impl Jobs {
     pub(super) fn new(memory: &MemoryBudget) -> Self {
         Self {
             table: Mutex::default(),
-            room: memory.share(Kind::Searches) / 2,
+            room: memory.share(MemoryUse::Searches) / 2,
         }
     }
 
@@ -376,7 +376,7 @@ impl Table {
         let idle: Vec<String> = self
             .jobs
             .iter()
-            .filter(|(_, job)| now.saturating_duration_since(job.polled_at) >= IDLE)
+            .filter(|(_, job)| now.saturating_duration_since(job.polled_at) >= JOB_IDLE_TIMEOUT)
             .map(|(id, _)| id.clone())
             .collect();
         for id in idle {

@@ -18,12 +18,12 @@ use crate::http::error::ApiError;
 use crate::memory::MemoryPermit;
 
 /// Rows that become one chunk when they are there at once …
-const CHUNK: usize = 256;
+const CHUNK_ROWS: usize = 256;
 /// … unless they have more bytes.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Between the last line of an answer that is broken off and its end.
-const LAST_LINE: Duration = Duration::from_millis(50);
+const LAST_LINE_DELAY: Duration = Duration::from_millis(50);
 
 /// How rows are written; LogScale's three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ fn body(
         }
         let broken = stream::iter(failed).then(|error| async move {
             // What was written is sent before the connection is cut.
-            tokio::time::sleep(LAST_LINE).await;
+            tokio::time::sleep(LAST_LINE_DELAY).await;
             Err(error)
         });
         stream::iter([Ok(Bytes::from(out))]).chain(broken)
@@ -180,7 +180,7 @@ fn chunks(
         while let Some(row) = next {
             bytes += row.as_ref().map_or(0, length);
             chunk.push(row);
-            if chunk.len() == CHUNK || bytes >= CHUNK_BYTES {
+            if chunk.len() == CHUNK_ROWS || bytes >= CHUNK_BYTES {
                 break;
             }
             next = rows.next().now_or_never().flatten();

@@ -2,7 +2,7 @@
 //!
 //! A job belongs to the node that began it, and a load balancer sends each poll to another one. So
 //! the name leads to that node; and when that node is gone, to the same search again on another,
-//! which is what a client would do that is told that its job is gone.
+//! which is what a client would do on hearing that its job is gone.
 
 use backstay_search::{Query, TimeRange};
 use base64::Engine as _;
@@ -13,7 +13,7 @@ use super::jobs::NewJob;
 use crate::RepositoryName;
 
 /// A longer name is not fit for a path; the job is then not begun again elsewhere.
-const LONGEST: usize = 4096;
+const MAX_NAME_BYTES: usize = 4096;
 
 /// What a job's name says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Ticket {
             BASE64_URL_SAFE_NO_PAD.encode(text)
         };
         let name = written(self);
-        if name.len() <= LONGEST {
+        if name.len() <= MAX_NAME_BYTES {
             return name;
         }
         written(&Self {

@@ -14,7 +14,7 @@ use crate::{Error, Provider, Result};
 
 /// Objects that are taken from the store's pages at a time, so that each page has a deadline of
 /// its own and an interrupted listing goes on where it was.
-const BATCH: usize = 1000;
+const LIST_BATCH_OBJECTS: usize = 1000;
 
 /// A listing: which objects, and how far it has come.
 struct Listing {
@@ -153,7 +153,7 @@ impl Listing {
             None => self.start(),
         };
         let mut metas = Vec::new();
-        while metas.len() < BATCH {
+        while metas.len() < LIST_BATCH_OBJECTS {
             match open.try_next().await? {
                 // Azurite knows no starting point and begins at the beginning.
                 Some(meta) if self.is_done(&meta.location) => {}

@@ -1,7 +1,7 @@
-//! Reading: in pieces of the stored object, each opened by itself.
+//! Reading: in pieces of the stored object, each opened on its own.
 //!
 //! A large object is read in requests of 8 MiB rather than in one that streams. A request that
-//! breaks off is then repeated by itself, each has its own deadline, and a slow consumer holds no
+//! breaks off is then repeated alone, each has its own deadline, and a slow consumer holds no
 //! connection open. Every request after the first names the ETag of the first, so that an object
 //! that is replaced in the meantime is noticed (and its chunks would not open anyway).
 
@@ -18,13 +18,13 @@ use object_store::{GetOptions, GetRange};
 use super::Inner;
 use crate::fault::Stop;
 use crate::retry::Attempts;
-use crate::seal::{CHUNK, HEADER, Layout, Opener, Unopened, stored_range};
+use crate::seal::{CHUNK_BYTES, HEADER_BYTES, Layout, Opener, Unopened, stored_range};
 use crate::{Error, Result};
 
 /// Chunks in one request: 8 MiB.
-const PIECE: u64 = 128;
+const CHUNKS_PER_REQUEST: u64 = 128;
 /// Requests in flight for one reader.
-const AHEAD: usize = 2;
+const PARALLEL_REQUESTS: usize = 2;
 
 /// Stored bytes, as they came.
 pub(crate) struct Fetched {
@@ -86,7 +86,9 @@ impl Inner {
             Unopened::WrongKey => Error::WrongKey {
                 object: name.to_owned(),
                 container: self.config.container.clone(),
-                variable: self.config.told_by(self.config.encryption_key_variable()),
+                variable: self
+                    .config
+                    .what_to_correct(self.config.encryption_key_variable()),
             },
             Unopened::Corrupt(detail) => self.corrupt(name, detail),
         }
@@ -119,12 +121,12 @@ impl Inner {
             layout,
             etag: fetched.etag,
         };
-        Ok((opened, fetched.bytes.slice(HEADER as usize..)))
+        Ok((opened, fetched.bytes.slice(HEADER_BYTES as usize..)))
     }
 
     pub(super) async fn read_all(self: &Arc<Self>, name: &str, path: &Path) -> Result<Bytes> {
-        let (opened, first) = self.open(name, path, PIECE).await?;
-        opened.rest(first, PIECE).await
+        let (opened, first) = self.open(name, path, CHUNKS_PER_REQUEST).await?;
+        opened.rest(first, CHUNKS_PER_REQUEST).await
     }
 
     /// The first chunks, with at least so many bytes where there are so many.
@@ -134,7 +136,7 @@ impl Inner {
         path: &Path,
         bytes: u64,
     ) -> Result<Bytes> {
-        let chunks = bytes.div_ceil(CHUNK).clamp(1, PIECE);
+        let chunks = bytes.div_ceil(CHUNK_BYTES).clamp(1, CHUNKS_PER_REQUEST);
         let (opened, first) = self.open(name, path, chunks).await?;
         let mut plain = BytesMut::new();
         opened.open(0, &first, &mut plain)?;
@@ -148,7 +150,7 @@ impl Inner {
         path: &Path,
         limit: u64,
     ) -> Result<Option<Bytes>> {
-        let chunks = limit.div_ceil(CHUNK).clamp(1, PIECE);
+        let chunks = limit.div_ceil(CHUNK_BYTES).clamp(1, CHUNKS_PER_REQUEST);
         let (opened, first) = self.open(name, path, chunks).await?;
         if opened.layout.plain > limit {
             return Ok(None);
@@ -161,10 +163,10 @@ impl Inner {
         name: String,
         path: Path,
     ) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let (opened, first) = self.open(&name, &path, PIECE).await?;
+        let (opened, first) = self.open(&name, &path, CHUNKS_PER_REQUEST).await?;
         let mut plain = BytesMut::new();
         opened.open(0, &first, &mut plain)?;
-        let rest = opened.pieces(PIECE..opened.layout.chunks);
+        let rest = opened.pieces(CHUNKS_PER_REQUEST..opened.layout.chunks);
         Ok(stream::iter([Ok(plain.freeze())]).chain(rest).boxed())
     }
 
@@ -174,11 +176,12 @@ impl Inner {
         path: &Path,
         range: Range<u64>,
     ) -> Result<Bytes> {
-        let first = range.start / CHUNK;
-        let chunks = first..range.end.div_ceil(CHUNK);
+        let first = range.start / CHUNK_BYTES;
+        let chunks = first..range.end.div_ceil(CHUNK_BYTES);
         // An ordinary range is fetched together with the header; one that is turned round, empty,
         // at the start of the object or large is not worth a second request in flight.
-        let together = first > 0 && !chunks.is_empty() && chunks.end - chunks.start <= PIECE;
+        let together =
+            first > 0 && !chunks.is_empty() && chunks.end - chunks.start <= CHUNKS_PER_REQUEST;
         if together {
             let stored = stored_range(chunks);
             let (opened, fetched) = join(
@@ -197,7 +200,7 @@ impl Inner {
             return opened.cut(plain.freeze(), first, &range);
         }
         let begin = if first == 0 {
-            chunks.end.clamp(1, PIECE)
+            chunks.end.clamp(1, CHUNKS_PER_REQUEST)
         } else {
             0
         };
@@ -241,7 +244,7 @@ impl Opened {
 
     /// The range, out of the plaintext from the start of chunk `first` on.
     fn cut(&self, plain: Bytes, first: u64, range: &Range<u64>) -> Result<Bytes> {
-        let offset = |at: u64| usize::try_from(at - first * CHUNK).ok();
+        let offset = |at: u64| usize::try_from(at - first * CHUNK_BYTES).ok();
         let (Some(start), Some(end)) = (offset(range.start), offset(range.end)) else {
             return Err(self
                 .inner
@@ -273,14 +276,18 @@ impl Opened {
     /// The plaintext of these chunks, in order, some requests ahead.
     fn pieces(&self, chunks: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
         let Range { start, end } = chunks;
-        let starts = (start..end).step_by(PIECE as usize);
+        let starts = (start..end).step_by(CHUNKS_PER_REQUEST as usize);
         let opened = self.clone();
         stream::iter(starts)
             .map(move |first| {
                 let opened = opened.clone();
-                async move { opened.piece(first..end.min(first + PIECE)).await }
+                async move {
+                    opened
+                        .piece(first..end.min(first + CHUNKS_PER_REQUEST))
+                        .await
+                }
             })
-            .buffered(AHEAD)
+            .buffered(PARALLEL_REQUESTS)
             .boxed()
     }
 

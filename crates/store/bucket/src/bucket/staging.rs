@@ -1,4 +1,4 @@
-//! What a crash leaves in a folder: `object_store` writes an object beside its place, as
+//! What a crash leaves in a folder: `object_store` writes an object next to its place, as
 //! `<object>#<number>`, and moves it there when it is whole. Such a file is in no listing, and nobody
 //! else removes it.
 

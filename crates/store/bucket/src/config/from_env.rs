@@ -51,7 +51,7 @@ impl Vars<'_> {
             )),
             Some(value) if value.eq_ignore_ascii_case("off") => Err(self.wrong(
                 name,
-                "objects are always encrypted, `off` is no key; set it to a generated secret",
+                "objects are always encrypted, `off` is not a valid key; set it to a generated secret",
             )),
             Some(value) => Ok(Secret::new(value)),
             None => Err(self.wrong(
@@ -94,7 +94,7 @@ impl Vars<'_> {
             Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {
                 Ok(Some(url.trim_end_matches('/').to_owned()))
             }
-            Ok(_) => Err(self.wrong(name, format!("{value:?} is no http or https URL"))),
+            Ok(_) => Err(self.wrong(name, format!("{value:?} is not a valid http or https URL"))),
             Err(error) => Err(self.wrong(
                 name,
                 format!("{value:?} is not a valid URL ({error}); write it like https://host"),
@@ -113,7 +113,7 @@ impl Vars<'_> {
 
 /// The names that make a bucket without the one that switches it on are left-overs or a typing
 /// mistake; a node that ignored them would start on the wrong store.
-const MARKS: [&str; 8] = [
+const TELLTALE_NAMES: [&str; 8] = [
     "ACCOUNTNAME",
     "ACCOUNTKEY",
     "ACCESSKEY",
@@ -125,7 +125,7 @@ const MARKS: [&str; 8] = [
 ];
 
 /// What each provider's variables are called behind their prefix.
-const NAMES: [(&str, &[&str]); 4] = [
+const PROVIDER_NAMES: [(&str, &[&str]); 4] = [
     ("AZURE", &["BUCKET", "ACCOUNTNAME", "ACCOUNTKEY"]),
     ("S3", &["BUCKET", "REGION", "ACCESSKEY", "SECRETKEY"]),
     ("GCP", &["BUCKET", "ACCOUNT_JSON_FILE", "WORKLOAD_IDENTITY"]),
@@ -139,8 +139,8 @@ pub(super) fn names(role: Role) -> Vec<String> {
         Role::RecoverFrom => "RECOVER_FROM",
     };
     let mut names = vec![];
-    for (provider, own) in NAMES {
-        let all = own.iter().chain(&MARKS);
+    for (provider, own) in PROVIDER_NAMES {
+        let all = own.iter().chain(&TELLTALE_NAMES);
         names.extend(all.map(|name| format!("{provider}_{kind}_{name}")));
     }
     names.sort_unstable();
@@ -172,7 +172,10 @@ pub(super) fn read(
     for (prefix, switch, reader) in providers {
         let vars = Vars { prefix, get };
         if vars.optional(switch).is_none() {
-            if let Some(mark) = MARKS.iter().find(|mark| vars.optional(mark).is_some()) {
+            if let Some(mark) = TELLTALE_NAMES
+                .iter()
+                .find(|mark| vars.optional(mark).is_some())
+            {
                 return Err(vars.wrong(
                     switch,
                     format!(

@@ -4,11 +4,11 @@ use super::ServiceError;
 use crate::BucketConfig;
 
 /// What to do about a 401 or 403.
-pub(super) fn of_denied(config: &BucketConfig, said: &ServiceError) -> String {
-    let variable = config.told_by(config.credential_variable());
-    let message = said.message.to_ascii_lowercase();
+pub(super) fn of_denied(config: &BucketConfig, refusal: &ServiceError) -> String {
+    let variable = config.what_to_correct(config.credential_variable());
+    let message = refusal.message.to_ascii_lowercase();
     let is_late = message.contains("date header") || message.contains("too old");
-    match said.code.as_str() {
+    match refusal.code.as_str() {
         "RequestTimeTooSkewed" => clock(),
         "AuthenticationFailed" | "InvalidAuthenticationInfo" if is_late => clock(),
         "AuthorizationFailure" => format!(

@@ -116,10 +116,10 @@ fn a_condition_that_does_not_hold_is_told_from_failure() {
         (412, "", false),
     ] {
         let verdict = answer(status, code);
-        let Verdict::Stop(Stop::Precondition(Some(said))) = verdict else {
+        let Verdict::Stop(Stop::Precondition(Some(refusal))) = verdict else {
             panic!("{status} {code}: {verdict:?}");
         };
-        assert_eq!(said.is_certain(), certain, "{status} {code}");
+        assert_eq!(refusal.is_certain(), certain, "{status} {code}");
     }
     assert!(matches!(
         answer(416, "InvalidRange"),

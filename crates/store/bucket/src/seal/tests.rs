@@ -111,16 +111,16 @@ proptest! {
     fn a_layout_agrees_with_the_stored_size(plain in 0..u64::MAX / 2) {
         let layout = Layout::of_stored(Layout::stored_size(plain)).unwrap();
         prop_assert_eq!(layout.plain, plain);
-        prop_assert_eq!(layout.chunks, plain.div_ceil(CHUNK).max(1));
+        prop_assert_eq!(layout.chunks, plain.div_ceil(CHUNK_BYTES).max(1));
     }
 
     #[test]
-    fn a_size_is_possible_only_if_some_object_has_it(stored in 0..5 * SEALED_CHUNK) {
+    fn a_size_is_possible_only_if_some_object_has_it(stored in 0..5 * SEALED_CHUNK_BYTES) {
         match Layout::of_stored(stored) {
             Some(layout) => prop_assert_eq!(Layout::stored_size(layout.plain), stored),
             None => {
                 // Sizes grow with the plaintext, so the neighbours of `stored` would give it.
-                let about = stored.saturating_sub(HEADER + 5 * 16);
+                let about = stored.saturating_sub(HEADER_BYTES + 5 * 16);
                 for plain in about..about + 200 {
                     prop_assert_ne!(Layout::stored_size(plain), stored);
                 }

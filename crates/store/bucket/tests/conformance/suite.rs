@@ -20,8 +20,8 @@ pub trait Backend: Send + Sync {
     async fn write_raw(&self, name: &str, stored: Vec<u8>);
 }
 
-const CHUNK: usize = 64 * 1024;
-const HEADER: usize = 40;
+const CHUNK_BYTES: usize = 64 * 1024;
+const HEADER_BYTES: usize = 40;
 
 /// Bytes that differ from place to place, so that a wrong offset shows.
 pub fn content(size: usize) -> Bytes {
@@ -67,12 +67,12 @@ async fn round_trips(backend: &dyn Backend) {
     for size in [
         0,
         1,
-        CHUNK - 1,
-        CHUNK,
-        CHUNK + 1,
-        3 * CHUNK,
+        CHUNK_BYTES - 1,
+        CHUNK_BYTES,
+        CHUNK_BYTES + 1,
+        3 * CHUNK_BYTES,
         // Above the size of one request, for reading as for writing.
-        8 * 1024 * 1024 + 3 * CHUNK + 17,
+        8 * 1024 * 1024 + 3 * CHUNK_BYTES + 17,
     ] {
         let data = content(size);
         bucket.put("object", data.clone()).await.unwrap();
@@ -93,7 +93,7 @@ async fn ranges(backend: &dyn Backend) {
     let size = 10 * 1024 * 1024 + 5;
     let data = content(size);
     bucket.put("object", data.clone()).await.unwrap();
-    let chunk = CHUNK;
+    let chunk = CHUNK_BYTES;
     for Range { start, end } in [
         0..1,
         0..size,
@@ -117,22 +117,22 @@ async fn ranges(backend: &dyn Backend) {
         assert!(read == data[start..end], "{start}..{end}");
     }
     let size = size as u64;
-    for limit in [0, 1, CHUNK as u64, size - 1, size, 2 * size] {
+    for limit in [0, 1, CHUNK_BYTES as u64, size - 1, size, 2 * size] {
         let read = bucket.get_small("object", limit).await.unwrap();
         assert_eq!(read.is_some(), limit >= size, "{limit}");
         assert!(read.is_none_or(|read| read == data), "{limit}");
     }
-    for (bytes, chunks) in [(0, 1), (1, 1), (CHUNK, 1), (CHUNK + 1, 2)] {
+    for (bytes, chunks) in [(0, 1), (1, 1), (CHUNK_BYTES, 1), (CHUNK_BYTES + 1, 2)] {
         let start = bucket.get_start("object", bytes as u64).await.unwrap();
-        assert!(start == data.slice(..chunks * CHUNK), "{bytes}");
+        assert!(start == data.slice(..chunks * CHUNK_BYTES), "{bytes}");
     }
-    let small = data.slice(..CHUNK + 1);
+    let small = data.slice(..CHUNK_BYTES + 1);
     bucket.put("small", small.clone()).await.unwrap();
     let start = bucket.get_start("small", size).await.unwrap();
     assert!(start == small);
-    for limit in [0, CHUNK as u64, CHUNK as u64 + 1, size] {
+    for limit in [0, CHUNK_BYTES as u64, CHUNK_BYTES as u64 + 1, size] {
         let read = bucket.get_small("small", limit).await.unwrap();
-        let expected = (limit > CHUNK as u64).then(|| small.clone());
+        let expected = (limit > CHUNK_BYTES as u64).then(|| small.clone());
         assert!(read == expected, "{limit}");
     }
     #[allow(clippy::reversed_empty_ranges)]
@@ -140,7 +140,7 @@ async fn ranges(backend: &dyn Backend) {
         0..size + 1,
         size..size + 1,
         size + 1..size + 1,
-        size - 1..size + 100 * CHUNK as u64,
+        size - 1..size + 100 * CHUNK_BYTES as u64,
         10 * size..10 * size + 1,
         u64::MAX - 1..u64::MAX,
         5..4,
@@ -316,8 +316,8 @@ async fn streams(backend: &dyn Backend) {
     for (size, step) in [
         (0, 1),
         (10, 3),
-        (2 * CHUNK, CHUNK),
-        (2 * CHUNK + 1, 1000),
+        (2 * CHUNK_BYTES, CHUNK_BYTES),
+        (2 * CHUNK_BYTES + 1, 1000),
         (part, 1_000_000),
         (2 * part + 12345, 3_000_000),
     ] {
@@ -387,37 +387,40 @@ async fn names(backend: &dyn Backend) {
 
 async fn tampering(backend: &dyn Backend) {
     let bucket = open(backend, "tampering/").await;
-    let data = content(3 * CHUNK + 100);
+    let data = content(3 * CHUNK_BYTES + 100);
     bucket.put("object", data.clone()).await.unwrap();
-    bucket.put("other", content(3 * CHUNK + 100)).await.unwrap();
+    bucket
+        .put("other", content(3 * CHUNK_BYTES + 100))
+        .await
+        .unwrap();
     let stored = backend.read_raw("tampering/object").await;
     let other = backend.read_raw("tampering/other").await;
-    let sealed = CHUNK + 16;
+    let sealed = CHUNK_BYTES + 16;
     let flipped = |at: usize| {
         let mut stored = stored.clone();
         stored[at] ^= 1;
         stored
     };
     let mut exchanged = stored.clone();
-    exchanged[HEADER..HEADER + sealed]
-        .copy_from_slice(&stored[HEADER + sealed..HEADER + 2 * sealed]);
+    exchanged[HEADER_BYTES..HEADER_BYTES + sealed]
+        .copy_from_slice(&stored[HEADER_BYTES + sealed..HEADER_BYTES + 2 * sealed]);
     for (what, altered) in [
         ("a flipped bit in the magic", flipped(0)),
         ("a flipped bit in the key id", flipped(10)),
         ("a flipped bit in the salt", flipped(20)),
-        ("a flipped bit in the first chunk", flipped(HEADER)),
+        ("a flipped bit in the first chunk", flipped(HEADER_BYTES)),
         (
             "a flipped bit in a middle chunk",
-            flipped(HEADER + sealed + 9),
+            flipped(HEADER_BYTES + sealed + 9),
         ),
         ("a flipped bit in the last tag", flipped(stored.len() - 1)),
         ("a byte less", stored[..stored.len() - 1].to_vec()),
         (
             "the last chunk missing",
-            stored[..HEADER + 3 * sealed].to_vec(),
+            stored[..HEADER_BYTES + 3 * sealed].to_vec(),
         ),
-        ("cut in the header", stored[..HEADER / 2].to_vec()),
-        ("only the header", stored[..HEADER].to_vec()),
+        ("cut in the header", stored[..HEADER_BYTES / 2].to_vec()),
+        ("only the header", stored[..HEADER_BYTES].to_vec()),
         ("nothing left", Vec::new()),
         ("a byte more", [&stored[..], &[0]].concat()),
         ("a chunk in another's place", exchanged),
@@ -434,7 +437,11 @@ async fn tampering(backend: &dyn Backend) {
         let error = collect(&bucket, "object").await.unwrap_err();
         assert!(is_corrupt(&error), "{what}: {error}");
         // A range either is an error or exactly what was written there: never anything else.
-        for range in [0..10, CHUNK..CHUNK + 10, 3 * CHUNK..3 * CHUNK + 100] {
+        for range in [
+            0..10,
+            CHUNK_BYTES..CHUNK_BYTES + 10,
+            3 * CHUNK_BYTES..3 * CHUNK_BYTES + 100,
+        ] {
             match bucket
                 .get_range("object", range.start as u64..range.end as u64)
                 .await

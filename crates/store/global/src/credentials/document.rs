@@ -20,7 +20,7 @@ pub struct Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Credential").field(&self.told()).finish()
+        f.debug_tuple("Credential").field(&self.describe()).finish()
     }
 }
 
@@ -80,7 +80,7 @@ impl Credential {
     }
 
     /// Whose it is, without any secret.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let config = &self.config;
         let place = format!("container {} at {}", config.container, config.endpoint());
         match &self.cluster_id {

@@ -7,7 +7,7 @@ use crate::entity::BucketEntity;
 
 /// Which bucket's credential it is, and where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct What {
+pub struct CredentialPlace {
     id: u32,
     container: String,
     endpoint: String,
@@ -16,7 +16,7 @@ pub struct What {
     provider: String,
 }
 
-impl What {
+impl CredentialPlace {
     pub(super) fn of(own: &Bucket, entity: &BucketEntity, object: &str) -> Self {
         Self {
             id: entity.id,
@@ -28,7 +28,7 @@ impl What {
         }
     }
 
-    /// What to do.
+    /// How a credential that cannot be read is written again.
     fn remedy(&self) -> String {
         format!(
             "set the {}_RECOVER_FROM_ variables to that bucket and start a node: it writes {} again",
@@ -37,7 +37,7 @@ impl What {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for CredentialPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             id,
@@ -59,9 +59,9 @@ impl fmt::Display for What {
 pub enum Broken {
     /// It is not the JSON that it should be.
     Json {
-        /// The line.
+        /// Line of the first character that cannot be read, from 1.
         line: usize,
-        /// The column.
+        /// Column of that character, from 1.
         column: usize,
     },
     /// It was written by a version that writes it otherwise.
@@ -85,44 +85,44 @@ impl fmt::Display for Broken {
 /// Why it is not known how a bucket is opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// There is none.
+    /// The object that should hold the credential is not there.
     #[error("{what} is not there; {}", .what.remedy())]
     Missing {
-        /// Whose.
-        what: Box<What>,
+        /// The credential: whose it is, and where it is kept.
+        what: Box<CredentialPlace>,
     },
-    /// It cannot be read: the own bucket does not answer, or it is damaged, or sealed with another
+    /// It cannot be read: this cluster's bucket does not answer, or it is damaged, or sealed with another
     /// key.
     #[error("{what} cannot be read: {source}. Or {}", .what.remedy())]
     Unreadable {
-        /// Whose.
-        what: Box<What>,
-        /// Why.
+        /// The credential: whose it is, and where it is kept.
+        what: Box<CredentialPlace>,
+        /// The bucket's own error.
         #[source]
         source: Box<Error>,
     },
     /// It is not a credential.
     #[error("{what} {broken}; or {}", .what.remedy())]
     Content {
-        /// Whose.
-        what: Box<What>,
-        /// Why not.
+        /// The credential: whose it is, and where it is kept.
+        what: Box<CredentialPlace>,
+        /// What is wrong with the content.
         broken: Broken,
     },
-    /// It is left from an earlier life of the own bucket.
+    /// It is left from an earlier life of this cluster's bucket.
     #[error("{what} is that of another bucket, {other}; {}", .what.remedy())]
     OfAnother {
         /// Whose it should be.
-        what: Box<What>,
-        /// Whose it is.
+        what: Box<CredentialPlace>,
+        /// The bucket that it belongs to, in words.
         other: String,
     },
     /// It cannot be written.
     #[error("{what} cannot be written: {source}")]
     NotKept {
-        /// Whose.
-        what: Box<What>,
-        /// Why.
+        /// The credential: whose it is, and where it is kept.
+        what: Box<CredentialPlace>,
+        /// The bucket's own error.
         #[source]
         source: Box<Error>,
     },
@@ -131,9 +131,9 @@ pub enum CredentialError {
     File {
         /// The variable that names it.
         variable: String,
-        /// The file.
+        /// Path of the file, from the variable.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         #[source]
         source: std::io::Error,
     },

@@ -15,15 +15,15 @@ pub enum OpenError {
     /// It does not open.
     #[error("bucket {id} (container {container} at {endpoint}), opened with {by}: {source}")]
     Refused {
-        /// The entity's id.
+        /// Id of the bucket's entity in the state.
         id: u32,
-        /// Its container.
+        /// Name of the container.
         container: String,
-        /// Where that is.
+        /// Base URL of the store, or the folder.
         endpoint: String,
         /// Where the credential is from.
         by: String,
-        /// Why.
+        /// Why the store refused it, or that it did not answer.
         #[source]
         source: Box<Error>,
     },
@@ -32,17 +32,17 @@ pub enum OpenError {
         "bucket {id} (container {container} at {endpoint}), opened with {by}: this is the bucket of cluster {found}, the state means that of cluster {expected}; correct the endpoint or the container"
     )]
     Another {
-        /// The entity's id.
+        /// Id of the bucket's entity in the state.
         id: u32,
-        /// Its container.
+        /// Name of the container.
         container: String,
-        /// Where that is.
+        /// Base URL of the store, or the folder.
         endpoint: String,
         /// Where the credential is from.
         by: String,
-        /// Whose it is.
+        /// Id of the cluster whose bucket it is.
         found: String,
-        /// Whose it should be.
+        /// Id of the cluster whose bucket the state means.
         expected: String,
     },
 }

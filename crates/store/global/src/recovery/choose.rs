@@ -1,6 +1,6 @@
 //! Which state a node starts from: a decision without I/O.
 //!
-//! A local snapshot, or one in the own bucket, that belongs to this cluster; only when there is
+//! A local snapshot, or one in its own bucket, that belongs to this cluster; only when there is
 //! none, the recovery source. What our own journal says comes first, though: once another cluster
 //! has sealed it, nothing that we wrote down before may be continued, or data would fork.
 
@@ -15,7 +15,7 @@ pub struct Found {
     pub position: EpochOffset,
 }
 
-/// What the own stream `global` says.
+/// What is found in the cluster's own stream `global`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnJournal {
     /// Nothing was ever written.
@@ -23,7 +23,7 @@ pub enum OwnJournal {
     /// Nobody else has taken it over. `replayable`: it holds the cluster's history from its
     /// creation on, so that no snapshot is needed.
     Ours {
-        /// See above.
+        /// Whether it holds the cluster's history from its creation on, so that no snapshot is needed.
         replayable: bool,
     },
     /// A recovery of ours has begun a term in it, and did not come to say so: what was there before is
@@ -31,9 +31,9 @@ pub enum OwnJournal {
     Recovering,
     /// Another cluster has sealed it.
     Sealed {
-        /// That cluster.
+        /// Id of the cluster that sealed it.
         by: String,
-        /// Its term.
+        /// The term that its seal began.
         term: u64,
     },
 }
@@ -41,13 +41,13 @@ pub enum OwnJournal {
 /// What there is to choose from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Findings<'a> {
-    /// This cluster.
+    /// Id of the cluster that starts.
     pub cluster_id: &'a str,
     /// The snapshot in the data folder.
     pub local: Option<Found>,
-    /// The newest snapshot in the own bucket.
+    /// The newest snapshot in the cluster's own bucket.
     pub own: Option<Found>,
-    /// The own journal.
+    /// What this cluster's own stream `global` tells.
     pub journal: OwnJournal,
     /// Whether a recovery source is configured.
     pub recovery: bool,
@@ -58,11 +58,11 @@ pub struct Findings<'a> {
 pub enum Choice {
     /// The snapshot in the data folder.
     Local,
-    /// The newest snapshot in the own bucket.
+    /// The newest snapshot in the cluster's own bucket.
     Own,
-    /// The own journal, from its beginning.
+    /// The cluster's own journal, from its beginning.
     Replay,
-    /// The recovery source.
+    /// The recovery source: the other cluster's bucket.
     Recover,
     /// None: a new cluster.
     Create,
@@ -76,9 +76,9 @@ pub enum Refusal {
     /// Another cluster has taken over, and nobody has said that this one shall take over again:
     /// by deleting its snapshots and naming the recovery source, as a failback does.
     Fenced {
-        /// That cluster.
+        /// Id of the cluster that sealed it.
         by: String,
-        /// Its term.
+        /// The term that its seal began.
         term: u64,
         /// Whether snapshots of before are still there.
         has_snapshots: bool,
@@ -87,7 +87,7 @@ pub enum Refusal {
     SnapshotsGone,
 }
 
-/// Chooses.
+/// Decides what a node starts from.
 pub fn choose(findings: &Findings<'_>) -> Choice {
     let ours = |found: &&Found| found.cluster_id == findings.cluster_id;
     let local = findings.local.as_ref().filter(ours);
@@ -104,7 +104,7 @@ pub fn choose(findings: &Findings<'_>) -> Choice {
             })
         };
     }
-    // As above. What is in the own bucket is of a recovery that came to its end, or is looked at again
+    // As above. What is in its own bucket is of a recovery that came to its end, or is looked at again
     // when it is found not to be followed by the journal.
     let local = local.filter(|_| own.is_some() || findings.journal != OwnJournal::Recovering);
     match (local, own) {

@@ -5,7 +5,7 @@ use backstay_retry::WriteRefused;
 use crate::credentials::CredentialError;
 use crate::identity::IdentityError;
 use crate::log::CommitError;
-use crate::recovery::takeover::TAKING_BACK;
+use crate::recovery::takeover::TAKING_BACK_SUFFIX;
 use crate::snapshot::SnapshotError;
 use crate::state::EpochOffset;
 
@@ -44,11 +44,11 @@ pub enum LoadError {
         "cluster {by} has taken over with term {term}; this one must not start from its own state. {remedy}"
     )]
     Fenced {
-        /// That cluster.
+        /// Id of the cluster that has taken over.
         by: String,
-        /// Its term.
+        /// The term that it has begun.
         term: u64,
-        /// What to do.
+        /// What to do next; a sentence.
         remedy: &'static str,
     },
     /// The journal goes on from a snapshot that is gone.
@@ -56,9 +56,9 @@ pub enum LoadError {
         "container {container}: there is a journal but neither the snapshot that it continues nor a recovery source; restore the snapshots below globalsnapshots/{cluster_id}/ or set the RECOVER_FROM variables"
     )]
     SnapshotsGone {
-        /// The own container.
+        /// This cluster's own container.
         container: String,
-        /// This cluster.
+        /// This cluster's id.
         cluster_id: String,
     },
     /// The state that was found is ahead of the bucket: an older copy of the bucket was put in its
@@ -67,7 +67,7 @@ pub enum LoadError {
         "container {container}: the state at {at} has {object}, and the bucket does not: the bucket is older than the state. Restore the newer bucket; or, {remedy}: what was acknowledged after that is lost then (docs/restore.md)"
     )]
     Ahead {
-        /// The own container.
+        /// This cluster's own container.
         container: String,
         /// Where the state stands.
         at: EpochOffset,
@@ -81,9 +81,9 @@ pub enum LoadError {
         "container {container}, prefix {prefix:?}: no global snapshot and no journal there to recover from; check {variable} and the prefix"
     )]
     NothingToRecover {
-        /// The source's container.
+        /// Name of the container to recover from.
         container: String,
-        /// Its prefix.
+        /// The prefix within that container; often empty.
         prefix: String,
         /// The variable that names the container.
         variable: String,
@@ -93,16 +93,16 @@ pub enum LoadError {
         "the source's journal cannot be sealed: {source}; let the account write to that container, or, only if the source is surely dead (what it acknowledges from now on is lost), set BACKSTAY_RECOVER_WITHOUT_SEAL=true"
     )]
     CannotSeal {
-        /// Why.
+        /// Why the seal could not be written.
         #[source]
         source: StoreError,
     },
-    /// The recovery source is the own bucket.
+    /// The recovery source is this cluster's own bucket.
     #[error(
         "container {container}: the recovery source is this cluster's own bucket; {variable} must name the other cluster's"
     )]
     OwnSource {
-        /// The container.
+        /// Name of the container that both mean.
         container: String,
         /// The variable that names it.
         variable: String,
@@ -112,19 +112,19 @@ pub enum LoadError {
         "the source cluster {source_cluster} was itself taken over by cluster {by} with term {term}: what is newest is in that cluster's bucket; recover from there"
     )]
     SourceTakenOver {
-        /// The source.
+        /// Id of the source's cluster.
         source_cluster: String,
-        /// The third cluster.
+        /// Id of the third cluster.
         by: String,
-        /// Its term.
+        /// The term that it has begun.
         term: u64,
     },
     /// A record in the journal cannot be read.
     #[error("{object}: a record that this version cannot read: {source}")]
     Record {
-        /// The entry.
+        /// Key of the journal entry in the bucket.
         object: String,
-        /// What is wrong.
+        /// Why the record cannot be read.
         #[source]
         source: Cause,
     },
@@ -133,7 +133,7 @@ pub enum LoadError {
         "the source cluster {source_cluster} holds its own journal again, with term {term}: it was taken back while this cluster recovered it, which therefore must not start; stop it, or start it again to fail over again"
     )]
     TakenBack {
-        /// The source.
+        /// Id of the source's cluster.
         source_cluster: String,
         /// The term that it, or whoever takes it back, has begun.
         term: u64,
@@ -143,9 +143,9 @@ pub enum LoadError {
         "BUCKET_STORAGE_MULTIPLE_ENDPOINTS is not true, but {own} and {source_endpoint} are different accounts: reading the recovered segments would end in 403; set it to true on both clusters"
     )]
     OneEndpoint {
-        /// The own endpoint.
+        /// Endpoint of this cluster's own bucket.
         own: String,
-        /// The source's.
+        /// Endpoint of the source's bucket.
         source_endpoint: String,
     },
     /// Other nodes of this cluster started at the same time and were faster, again and again.
@@ -188,7 +188,7 @@ impl From<CommitError> for LoadError {
 
 impl LoadError {
     pub(super) fn fenced(by: String, term: u64) -> Self {
-        let half_taken_back = by.ends_with(TAKING_BACK);
+        let half_taken_back = by.ends_with(TAKING_BACK_SUFFIX);
         Self::Fenced {
             by,
             term,

@@ -19,7 +19,7 @@ use crate::state::State;
 use crate::store::journal_over;
 
 /// Partitions read at the same time.
-const PARALLEL: usize = 8;
+const PARALLEL_PARTITIONS: usize = 8;
 
 /// What a cluster has taken in since its last recovery (or its creation).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,9 +37,9 @@ pub struct Gained {
 /// What one record of a partition holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Events.
+    /// Number of events.
     pub events: u64,
-    /// Their raw bytes.
+    /// Bytes of the events' raw text.
     pub bytes: u64,
 }
 
@@ -76,7 +76,7 @@ pub async fn gained<E: Into<Cause>>(
     let Some(state) = state_at_end(source, &journal, &cluster_id).await? else {
         // A recovery without a snapshot has taken nothing in: no partition has an owner yet.
         let found = probe::probe(&journal, &cluster_id).await?;
-        if found.recovered_last || !found.says_anything {
+        if found.recovered_last || !found.has_data {
             return Ok(Gained::default());
         }
         return Err(LoadError::SnapshotsGone {
@@ -86,12 +86,12 @@ pub async fn gained<E: Into<Cause>>(
     };
     stream::iter(&state.partitions)
         .map(|partition| unread(&journal, partition, &count))
-        .buffered(PARALLEL)
+        .buffered(PARALLEL_PARTITIONS)
         .try_fold(in_segments(&state), async |all, more| Ok(all.and(more)))
         .await
 }
 
-/// The segments of the own bucket that neither an earlier life nor the recovery has made.
+/// The segments in the cluster's own bucket that neither an earlier life nor the recovery has made.
 fn in_segments(state: &State) -> Gained {
     let own = state.writable_bucket().map(|bucket| bucket.id);
     let recovery = state.recoveries.last();

@@ -24,11 +24,11 @@ use crate::state::{EpochOffset, State};
 use crate::store::journal_over;
 
 /// How often loading begins again because another node of the cluster was faster.
-const ROUNDS: u32 = 5;
+const MAX_ROUNDS: u32 = 5;
 /// The longest first wait for the snapshot of another node's recovery; it doubles each time.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_FIRST_WAIT: Duration = Duration::from_secs(2);
 /// How often that snapshot is looked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const SNAPSHOT_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where to recover from.
 #[derive(Clone, Debug)]
@@ -36,9 +36,9 @@ pub struct RecoverFrom {
     /// The source's bucket. It is opened only when it is needed: a node that has a state of its
     /// own starts although the other region is dead.
     pub bucket: BucketConfig,
-    /// `…_RECOVER_FROM_REPLACE_REGION`.
+    /// What to replace in the regions of buckets (`…_RECOVER_FROM_REPLACE_REGION`).
     pub replace_region: Option<Replace>,
-    /// `…_RECOVER_FROM_REPLACE_BUCKET`.
+    /// What to replace in the names of containers (`…_RECOVER_FROM_REPLACE_BUCKET`).
     pub replace_bucket: Option<Replace>,
     /// Recover although the source cannot be sealed; nothing at all is written to it. Only when it
     /// is surely dead, because what it acknowledges afterwards is lost; or to rehearse.
@@ -48,17 +48,17 @@ pub struct RecoverFrom {
 /// What a start needs to know.
 #[derive(Clone)]
 pub struct LoadOptions {
-    /// The own bucket, open.
+    /// This cluster's own bucket, open.
     pub own: Bucket,
     /// The recovery source, if one is configured.
     pub recover_from: Option<RecoverFrom>,
-    /// The data folder.
+    /// The node's data folder, which has a copy of the newest snapshot.
     pub data_dir: PathBuf,
     /// In whose name entries are written: new for every process start.
     pub writer: WriterId,
     /// Ingest partitions of a new cluster.
     pub partitions: u32,
-    /// `BUCKET_STORAGE_MULTIPLE_ENDPOINTS`.
+    /// Whether each bucket keeps its own endpoint (`BUCKET_STORAGE_MULTIPLE_ENDPOINTS`).
     pub multiple_endpoints: bool,
     /// Bounds and counts what is read of the source's journal.
     pub source_reading: Reading,
@@ -69,15 +69,15 @@ pub struct LoadOptions {
 pub enum Origin {
     /// The snapshot in the data folder.
     Local,
-    /// The newest snapshot in the own bucket.
+    /// The newest snapshot in the cluster's own bucket.
     Own,
-    /// The own journal, from its beginning.
+    /// The cluster's own journal, from its beginning.
     Journal,
     /// Nothing: the cluster was created.
     Created,
-    /// Another cluster's bucket.
+    /// The state of another cluster, recovered from its bucket.
     Recovered {
-        /// The [`crate::RecoveryRecord`]'s id.
+        /// The id of its [`crate::RecoveryRecord`].
         recovery: String,
         /// What only the lost hosts had.
         loss: LossReport,
@@ -88,7 +88,7 @@ pub enum Origin {
 pub struct Loaded {
     /// The log, following the state.
     pub log: GlobalLog,
-    /// The own journal.
+    /// The journal in this cluster's own bucket.
     pub journal: Journal,
     /// Where the state came from.
     pub origin: Origin,
@@ -114,7 +114,7 @@ pub async fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
         lines: Vec::new(),
         waits: 0,
     };
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         loader.lines.clear();
         if let Some((log, origin)) = loader.round().await? {
             tracing::info!(cluster_id = loader.cluster_id, position = %log.state().position(), ?origin, "state loaded");
@@ -144,7 +144,7 @@ struct Loader<'a> {
 type Round<T> = Result<Option<T>, LoadError>;
 
 impl Loader<'_> {
-    fn say(&mut self, line: String) {
+    fn log_line(&mut self, line: String) {
         tracing::info!(target: "DataSnapshotLoader", "{line}");
         self.lines.push(line);
     }
@@ -158,7 +158,7 @@ impl Loader<'_> {
         let have_local = local
             .as_ref()
             .is_some_and(|state| state.cluster_id == self.cluster_id);
-        self.say(format!(
+        self.log_line(format!(
             "Checking bucket storage localAndHttpWereEmpty={}",
             !have_local
         ));
@@ -223,9 +223,10 @@ impl Loader<'_> {
             Choice::Refuse(Refusal::Fenced { by, term, .. }) => {
                 // The snapshot may be of a recovery that another node has begun since the probe.
                 let now = probe::probe(&self.journal, &self.cluster_id).await?;
-                match now == found {
-                    true => Err(LoadError::fenced(by, term)),
-                    false => Ok(None),
+                if now == found {
+                    Err(LoadError::fenced(by, term))
+                } else {
+                    Ok(None)
                 }
             }
             Choice::Refuse(Refusal::SnapshotsGone) => Err(LoadError::SnapshotsGone {
@@ -258,11 +259,11 @@ impl Loader<'_> {
     async fn newest_own(&mut self) -> Result<Option<SnapshotRef>, LoadError> {
         let provider = self.provider();
         let container = self.options.own.config().container.clone();
-        self.say(format!(
+        self.log_line(format!(
             "Trying to fetch a global snapshot from bucket storage {provider} if one exists in bucket={container}"
         ));
         let newest = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?;
-        self.say(match &newest {
+        self.log_line(match &newest {
             None => format!("Fetching global snapshot from bucket storage {provider} found no snapshot to fetch."),
             Some(found) => fetched(provider, found.position()),
         });
@@ -281,12 +282,12 @@ impl Loader<'_> {
             None => "None".to_owned(),
         };
         // The parentheses are the source's own.
-        self.say(format!(
+        self.log_line(format!(
             "Snapshots to choose from, last is better...; List({}) using kafkaMinOffsetOpt of {offset}",
             list.join(", (")
         ));
         let (position, source) = candidates.pop().unwrap_or_default();
-        self.say(format!(
+        self.log_line(format!(
             "Selecting snapshot from source={source} with epochOffset={position}"
         ));
     }
@@ -354,7 +355,7 @@ impl Loader<'_> {
         Err(error.into())
     }
 
-    /// Whether the own bucket has a snapshot that is newer than `state`.
+    /// Whether the cluster's own bucket has a snapshot that is newer than `state`.
     async fn newer_than(&self, state: &State) -> Result<bool, LoadError> {
         let newest = snapshot::newest(&self.options.own, Some(&self.cluster_id)).await?;
         Ok(newest.is_some_and(|newest| newest.position() > state.position()))
@@ -364,7 +365,7 @@ impl Loader<'_> {
     /// did not come. To start over at once would be safe, but two nodes that start together would
     /// undo each other's recoveries for ever.
     async fn finished_by_another(&mut self, before: Option<&State>) -> Result<bool, LoadError> {
-        let longest = PATIENCE.saturating_mul(1 << self.waits.min(5));
+        let longest = MAX_FIRST_WAIT.saturating_mul(1 << self.waits.min(5));
         self.waits += 1;
         let until = Instant::now() + longest.mul_f64(rand::rng().random_range(0.5..1.0));
         let nothing = State::before_creation(&self.cluster_id);
@@ -375,11 +376,11 @@ impl Loader<'_> {
             if Instant::now() >= until {
                 return Ok(false);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(SNAPSHOT_POLL_INTERVAL).await;
         }
     }
 
-    /// The state from the own journal alone, if it holds everything since the creation. The
+    /// The state from its own journal alone, if it holds everything since the creation. The
     /// cluster was found to hold it with the term `held`.
     async fn replay(&self, held: u64) -> Result<Option<GlobalLog>, LoadError> {
         let state = State::before_creation(&self.cluster_id);
@@ -428,10 +429,10 @@ impl Loader<'_> {
         self.check_endpoints(&from)?;
         let config = &from.bucket;
         let provider = config.provider_name();
-        self.say(format!(
+        self.log_line(format!(
             "Trying to fetch a global snapshot as recovery source from bucket storage in {provider}"
         ));
-        self.say(format!(
+        self.log_line(format!(
             "Trying to fetch a global snapshot from bucket storage {provider} if one exists in bucket={}",
             config.container
         ));
@@ -448,7 +449,7 @@ impl Loader<'_> {
         };
         let mut state = self.source_state(&source, config).await?;
         let position = state.position();
-        self.say(format!(
+        self.log_line(format!(
             "Fetched a global snapshot as recovery source from bucket storage in {provider} and got snapshot with epochOffset={position} now patching..."
         ));
         self.select(vec![(position, provider)], found.first);
@@ -499,7 +500,7 @@ impl Loader<'_> {
         let before = state.buckets.clone();
         let Patched { state, loss, log } = patch(state, &input);
         for line in log {
-            self.say(line);
+            self.log_line(line);
         }
         if !loss.is_empty() {
             tracing::error!(%loss, "only the lost hosts had this");
@@ -529,8 +530,8 @@ impl Loader<'_> {
         let provider = config.provider_name();
         let (state, found) = source_state(source, &self.cluster_id).await?;
         match found {
-            Some(position) => self.say(fetched(provider, position)),
-            None => self.say(format!(
+            Some(position) => self.log_line(fetched(provider, position)),
+            None => self.log_line(format!(
                 "Fetching global snapshot from bucket storage {provider} found no snapshot to fetch."
             )),
         }

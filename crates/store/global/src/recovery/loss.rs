@@ -12,13 +12,13 @@ entity! {
     /// What was lost of one repository.
     pub struct RepositoryLoss {
         required {
-            /// The repository.
+            /// Id of the repository.
             repository: RepositoryId = "repository",
             /// Its name at the time.
             name: String = "name",
-            /// How many segments.
+            /// Number of segments that are lost.
             segments: u64 = "segments",
-            /// How many events.
+            /// Number of events in those segments.
             events: u64 = "events",
             /// Bytes of the events' raw text.
             raw_bytes: u64 = "rawBytes",

@@ -30,7 +30,7 @@ pub enum Holder {
     Itself,
     /// Another cluster has sealed it.
     Other {
-        /// That cluster's id.
+        /// Id of the cluster that the bucket belongs to.
         cluster_id: String,
         /// The term that it has begun.
         term: u64,
@@ -56,12 +56,12 @@ pub async fn holder(bucket: &Bucket) -> Result<Holder, LoadError> {
 pub struct HolderWatch {
     bucket: Bucket,
     journal: Journal,
-    last: Mutex<Option<Look>>,
+    last: Mutex<Option<Observation>>,
 }
 
 /// What was found, and all that it depends on.
 #[derive(Debug)]
-struct Look {
+struct Observation {
     cluster_id: String,
     slots: Vec<u64>,
     holder: Holder,
@@ -77,7 +77,7 @@ impl HolderWatch {
         }
     }
 
-    /// The bucket.
+    /// The bucket that is looked at.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }
@@ -107,7 +107,7 @@ impl HolderWatch {
                 term: found.term,
             },
         };
-        *self.last.lock() = Some(Look {
+        *self.last.lock() = Some(Observation {
             cluster_id: own,
             slots: decisive.to_vec(),
             holder: holder.clone(),

@@ -30,28 +30,28 @@ pub struct PartitionStart {
     pub start: u64,
 }
 
-/// How to patch.
+/// What a patch needs to know besides the state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchInput {
-    /// Our cluster.
+    /// Id of our cluster, which the state shall become that of.
     pub cluster_id: String,
     /// Where our state begins.
     pub position: EpochOffset,
     /// The term that we began in our own stream `global`.
     pub term: u64,
-    /// Our own bucket.
+    /// Where our cluster's own bucket is.
     pub own: Place,
     /// The source's bucket, as we reach it.
     pub source: Place,
-    /// `…_REPLACE_REGION`.
+    /// What to replace in the regions of buckets (`…_RECOVER_FROM_REPLACE_REGION`).
     pub replace_region: Option<Replace>,
-    /// `…_REPLACE_BUCKET`.
+    /// What to replace in the names of containers (`…_RECOVER_FROM_REPLACE_BUCKET`).
     pub replace_bucket: Option<Replace>,
     /// Where the partitions begin; one that is not named begins at 0.
     pub partitions: BTreeMap<u32, PartitionStart>,
-    /// Names this recovery.
+    /// Id of this recovery; unique.
     pub recovery: String,
-    /// The source cluster.
+    /// Id of the cluster that is recovered.
     pub from_cluster: String,
     /// Up to where its state was read.
     pub from: EpochOffset,
@@ -61,10 +61,10 @@ pub struct PatchInput {
     pub tails: Vec<RecoveredTail>,
 }
 
-/// A patched state.
+/// The result of [`patch`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patched {
-    /// The state.
+    /// The state, of our cluster now.
     pub state: State,
     /// What only the lost hosts had.
     pub loss: LossReport,
@@ -72,7 +72,7 @@ pub struct Patched {
     pub log: Vec<String>,
 }
 
-/// Patches.
+/// Turns the source's state into one of our cluster, that goes on from there.
 pub fn patch(mut state: State, input: &PatchInput) -> Patched {
     let mut log = Vec::new();
     let source = source_bucket(&mut state.buckets, input);
@@ -207,14 +207,14 @@ fn take_over(bucket: &mut BucketEntity, input: &PatchInput) {
 
 /// A bucket that is not ours.
 fn leave(bucket: &mut BucketEntity, is_source: bool, input: &PatchInput, log: &mut Vec<String>) {
-    const DONE: &str = "updateSnapshotForDisasterRecovery:";
+    const LOG_PREFIX: &str = "updateSnapshotForDisasterRecovery:";
     let id = bucket.id;
     if let Some(Replace { from, to }) = &input.replace_region
         && bucket.region == *from
     {
         bucket.region.clone_from(to);
         log.push(format!(
-            "{DONE} Patching region using from={from} to={to} on bucketId={id}"
+            "{LOG_PREFIX} Patching region using from={from} to={to} on bucketId={id}"
         ));
     }
     if let Some(Replace { from, to }) = &input.replace_bucket
@@ -222,14 +222,14 @@ fn leave(bucket: &mut BucketEntity, is_source: bool, input: &PatchInput, log: &m
     {
         bucket.container.clone_from(to);
         log.push(format!(
-            "{DONE} Patching bucket using from={from} to={to} on bucketId={id}"
+            "{LOG_PREFIX} Patching bucket using from={from} to={to} on bucketId={id}"
         ));
     }
     if is_source {
         bucket.endpoint.clone_from(&input.source.endpoint);
         bucket.account.clone_from(&input.source.account);
         log.push(format!(
-            "{DONE} Patching access configs from RECOVER_FROM on bucketId={id}"
+            "{LOG_PREFIX} Patching access configs from RECOVER_FROM on bucketId={id}"
         ));
     }
     // The variables are gone after a while, and there is one set of them, but many buckets.
@@ -238,7 +238,7 @@ fn leave(bucket: &mut BucketEntity, is_source: bool, input: &PatchInput, log: &m
     if is_source || !bucket.read_only {
         bucket.read_only = true;
         log.push(format!(
-            "{DONE} setting readOnly=true on bucketId={id} keyPrefix={} new value for bucket={}",
+            "{LOG_PREFIX} setting readOnly=true on bucketId={id} keyPrefix={} new value for bucket={}",
             bucket.key_prefix, bucket.container
         ));
     }

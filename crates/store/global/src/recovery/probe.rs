@@ -9,7 +9,7 @@ use crate::recovery::takeover::{is_own, recovering};
 
 /// Entries looked at from the end. In `global` a straggler can leave no more than a few dead
 /// entries behind a seal.
-const LAST: usize = 16;
+const NEWEST_ENTRIES: usize = 16;
 
 /// The own stream `global` as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub(super) struct Probe {
     /// still to write the snapshot. Whoever has done that says more.
     pub(super) recovered_last: bool,
     /// Whether anything is said in its last entries at all, but seals.
-    pub(super) says_anything: bool,
+    pub(super) has_data: bool,
 }
 
-/// Looks at the own stream `global`.
+/// Looks at a cluster's own stream `global`.
 pub(super) async fn probe(journal: &Journal, cluster_id: &str) -> Result<Probe, CommitError> {
     let slots = slots(journal, StreamId::Global).await?;
     probe_at(journal, cluster_id, &slots).await
@@ -45,7 +45,7 @@ pub(super) async fn probe_at(
 ) -> Result<Probe, CommitError> {
     let newest = last(slots).iter().rev().copied();
     // At the same time: in another region each takes its round trip, and a watch has few seconds.
-    let entries = journal.slots_at(StreamId::Global, newest, LAST);
+    let entries = journal.slots_at(StreamId::Global, newest, NEWEST_ENTRIES);
     let last: Vec<Entry> = entries
         .try_filter_map(async |entry| Ok(entry))
         .try_collect()
@@ -68,9 +68,9 @@ pub(super) async fn probe_at(
         _ => None,
     };
     // A seal behind it says nothing.
-    let mut said = newest.iter().copied().chain(&last);
-    let said = said.find(|entry| entry.kind == EntryKind::Data);
-    let recovered_last = match said {
+    let mut entries = newest.iter().copied().chain(&last);
+    let last_data = entries.find(|entry| entry.kind == EntryKind::Data);
+    let recovered_last = match last_data {
         Some(entry) => has_recovered(entry)?,
         None => false,
     };
@@ -81,13 +81,15 @@ pub(super) async fn probe_at(
         sealed_by,
         recovering,
         recovered_last,
-        says_anything: said.is_some(),
+        has_data: last_data.is_some(),
     })
 }
 
-/// The slots on which alone it depends, beside which one is the first, what is found.
+/// The only slots on which what is found depends, besides which one is the first.
 pub(super) fn last(slots: &[u64]) -> &[u64] {
-    slots.last_chunk::<LAST>().map_or(slots, |last| last)
+    slots
+        .last_chunk::<NEWEST_ENTRIES>()
+        .map_or(slots, |last| last)
 }
 
 /// The slot behind the last one of any stream of ours.
@@ -133,7 +135,7 @@ pub(super) async fn recovered_between(
 }
 
 /// Whether anything but seals is in the slots from `from` to `to`.
-pub(super) async fn said_between(
+pub(super) async fn has_data_between(
     journal: &Journal,
     from: u64,
     to: u64,

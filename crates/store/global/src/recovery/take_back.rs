@@ -10,15 +10,15 @@
 //! 2. The other's streams are ended. From then on it acknowledges nothing.
 //! 3. The own `global` is sealed in a name that is neither cluster's. A node of the other that was
 //!    in the middle of a recovery looks there before it serves, and finds itself out (step 5 of
-//!    [`super::takeover`]); a recovery that began later ends the own streams again.
+//!    [`super::takeover`]); a recovery that began later ends this cluster's streams again.
 //! 4. The other's `global` is looked at again: it must still be ended. Whoever recovered through
 //!    the second step is found here, and all begins again.
-//! 5. New terms begin in the own partitions.
-//! 6. The own `global` is sealed in the own name, *right behind* the seal of step 3: that is what
-//!    lets the own nodes start. If anybody has sealed it in between, all begins again.
+//! 5. New terms begin in this cluster's partitions.
+//! 6. Its `global` is sealed in its own name, *right behind* the seal of step 3: that is what
+//!    lets its nodes start. If anybody has sealed it in between, all begins again.
 //!
-//! Until step 6 the own nodes refuse to start, and the other's are ended; a repetition goes on from
-//! there. Afterwards a repetition finds the own name on top and only ends the other once more.
+//! Until step 6 its nodes refuse to start, and the other's are ended; a repetition goes on from
+//! there. Afterwards a repetition finds its own name on top and only ends the other once more.
 //! A process of the cluster from before the failover stays fenced: it meets the other's seals, whose
 //! terms are above its own, and does not read past them.
 
@@ -38,9 +38,9 @@ use crate::state::State;
 use crate::store::journal_over;
 
 /// How often all begins again because somebody of the other cluster was in the middle of a recovery.
-const ROUNDS: u32 = 5;
+const MAX_ROUNDS: u32 = 5;
 /// Partitions sealed at the same time.
-const PARALLEL: usize = 8;
+const PARALLEL_PARTITIONS: usize = 8;
 
 /// Gives the cluster whose bucket `own` is its journal back, which the cluster of `other` had taken
 /// over. What that one acknowledged since is not carried over. The other's nodes should be gone:
@@ -60,7 +60,7 @@ pub async fn take_back(own: &Bucket, other: &Bucket, guard: &WriteGuard) -> Resu
     };
     let journal = journal_over(own, writer());
     let state = end_state(own, &journal, &cluster_id).await?;
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         end_other(other, own, &cluster_id, guard).await?;
         backstay_failpoint::hit("take_back.after_end_other");
         let found = probe::probe(&journal, &cluster_id).await?;
@@ -163,7 +163,7 @@ async fn end_other(
         seal(&journal, global, found.end, term, cluster_id, |_, _| Ok(())).await?;
     }
     let now = probe::probe(&journal, &their_id).await?;
-    if was_ended || now.recovered_last || !now.says_anything {
+    if was_ended || now.recovered_last || !now.has_data {
         return Ok(());
     }
     Err(error)
@@ -191,7 +191,7 @@ async fn begin_partitions(
             seal(journal, stream, from, term, cluster_id, |_, _| Ok(())).await?;
             Ok::<_, LoadError>(())
         })
-        .buffer_unordered(PARALLEL)
+        .buffer_unordered(PARALLEL_PARTITIONS)
         .try_collect()
         .await
 }

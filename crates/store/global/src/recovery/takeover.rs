@@ -35,10 +35,10 @@ use crate::recovery::probe::{self, Probe};
 use crate::state::State;
 
 /// Streams sealed at the same time.
-const PARALLEL: usize = 8;
+const PARALLEL_STREAMS: usize = 8;
 /// How often a seal is tried with a higher term. Each time, somebody of the dying cluster was
 /// still moving; or it is a stream that has seen many terms.
-const TERMS: u32 = 64;
+const MAX_TERMS_TRIED: u32 = 64;
 
 /// The source's streams.
 pub(super) struct Source<'a> {
@@ -69,7 +69,7 @@ async fn with_free_term<T, F: Future<Output = Result<T, SealError>>>(
     let mut tries = 0;
     loop {
         match with(term).await {
-            Err(SealError::Superseded { by, term: held, .. }) if tries < TERMS => {
+            Err(SealError::Superseded { by, term: held, .. }) if tries < MAX_TERMS_TRIED => {
                 allowed(&by, held)?;
                 tries += 1;
                 term = held.saturating_add(1);
@@ -92,11 +92,11 @@ async fn end_past_damage(
     let anybody = |_: &str, _| Ok(());
     let seal = |term| journal.seal_past_damage(stream, from, term, by);
     let (sealed, past) = with_free_term(term, anybody, seal).await?;
-    tell_damage(past);
+    log_damage(past);
     Ok(sealed)
 }
 
-fn tell_damage(objects: Vec<String>) {
+fn log_damage(objects: Vec<String>) {
     for object in objects {
         tracing::error!(
             object,
@@ -220,7 +220,7 @@ impl Source<'_> {
         backstay_failpoint::hit("recovery.before_seal_source_partitions");
         let tails = stream::iter(state.partitions.clone())
             .map(|partition| self.end_partition(partition, cluster_id))
-            .buffered(PARALLEL)
+            .buffered(PARALLEL_STREAMS)
             .try_collect()
             .await?;
         backstay_failpoint::hit("recovery.after_seal_source_partitions");
@@ -243,7 +243,7 @@ impl Source<'_> {
         } else {
             let end = self.journal.end_past_damage(stream, partition.covered);
             let (end, past) = end.await?;
-            tell_damage(past);
+            log_damage(past);
             end
         };
         let from = partition.covered;
@@ -285,11 +285,11 @@ pub(crate) fn is_own(by: &str, cluster_id: &str) -> bool {
 /// What a cluster's stream is sealed with while it is being taken back: neither its own name, by
 /// which its nodes would start, nor that of another cluster, which could take the seal for its own.
 pub(super) fn taking_back(cluster_id: &str) -> String {
-    format!("{cluster_id}{TAKING_BACK}")
+    format!("{cluster_id}{TAKING_BACK_SUFFIX}")
 }
 
 /// The end of that name.
-pub(super) const TAKING_BACK: &str = "/taking-back";
+pub(super) const TAKING_BACK_SUFFIX: &str = "/taking-back";
 
 /// Applies an entry of the source's `global`.
 fn replay(
@@ -360,7 +360,7 @@ pub(super) async fn begin_own(
             };
             Ok::<_, LoadError>((partition.id, start))
         })
-        .buffered(PARALLEL)
+        .buffered(PARALLEL_STREAMS)
         .try_collect()
         .await?;
     let term = found.term.max(source.term).saturating_add(1);
@@ -370,7 +370,7 @@ pub(super) async fn begin_own(
     backstay_failpoint::hit("recovery.after_seal_own");
     // Whoever of our cluster speaks there has a state, perhaps from a recovery that was under way
     // when we looked, and may have acknowledged events since: that state is to be used, not ours.
-    if probe::said_between(journal, found.end, sealed.seq).await? {
+    if probe::has_data_between(journal, found.end, sealed.seq).await? {
         return Ok(None);
     }
     let payload = encode(Uuid::new_v4(), &[recovered]).map_err(LoadError::Log)?;

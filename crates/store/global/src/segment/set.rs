@@ -14,7 +14,7 @@ use crate::entity::RepositoryId;
 use crate::segment::{Segment, SegmentId, SegmentRef};
 
 /// Changes are folded into the base when there are more than this many and a 32nd of the base.
-const FOLD: usize = 1024;
+const MIN_CHANGES_TO_FOLD: usize = 1024;
 
 /// The segments of a cluster, ordered by repository, end and id. Cheap to clone.
 #[derive(Clone, Default)]
@@ -168,7 +168,7 @@ impl SegmentSet {
 
     /// Folds when the changes have become many.
     fn fold_if_due(&mut self) {
-        if self.changes.len() > FOLD + self.base.len() / 32 {
+        if self.changes.len() > MIN_CHANGES_TO_FOLD + self.base.len() / 32 {
             self.base = Arc::new(self.take_all());
         }
     }

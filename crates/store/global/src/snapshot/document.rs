@@ -36,7 +36,7 @@ pub enum DocumentError {
     Syntax {
         /// Bytes from the start of the unpacked text.
         at: u64,
-        /// The top-level field.
+        /// The top-level field that the place is in.
         within: String,
         /// What the parser says.
         detail: String,
@@ -44,9 +44,9 @@ pub enum DocumentError {
     /// It ends too early.
     #[error("it ends after {at} bytes, in {within}")]
     Truncated {
-        /// Its length.
+        /// Length of the text in bytes.
         at: u64,
-        /// The top-level field.
+        /// The top-level field that the place is in.
         within: String,
     },
     /// A field that must be there is not.

@@ -11,9 +11,9 @@ pub enum SnapshotError {
         "snapshot {object}: cannot be unpacked: {source}; nothing of it was loaded; delete it to use the one before it"
     )]
     Unpack {
-        /// The object.
+        /// Name of the snapshot's object.
         object: String,
-        /// What zstd says.
+        /// Why zstd cannot unpack it.
         #[source]
         source: std::io::Error,
     },
@@ -33,7 +33,7 @@ pub enum SnapshotError {
         "snapshot {object}: it is the snapshot {found} under a wrong name; restore the right object or delete this one"
     )]
     Misplaced {
-        /// The object.
+        /// Name of the snapshot's object.
         object: String,
         /// The name that it should have.
         found: String,
@@ -41,18 +41,18 @@ pub enum SnapshotError {
     /// The data folder cannot be written or read.
     #[error("{path}: {source}; check the data folder's space and permissions (DIRECTORY)", path = path.display())]
     File {
-        /// The file.
+        /// Path of the file in the data folder.
         path: PathBuf,
-        /// What happened.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
     /// A worker thread ended before its work was done.
     #[error("snapshot {object}: the worker ended early: {detail}; try again")]
     Worker {
-        /// The object.
+        /// Name of the snapshot's object.
         object: String,
-        /// What is known.
+        /// Why the worker ended, as far as it is known.
         detail: String,
     },
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use crate::snapshot::PREFIX;
 use crate::state::{EpochOffset, State};
 
-const FILE: &str = "global-snapshot.json";
+const FILE_NAME: &str = "global-snapshot.json";
 
-/// `globalsnapshots/<cluster id>/<epoch>-<offset>/global-snapshot.json`
+/// The name of a snapshot: `globalsnapshots/<cluster id>/<epoch>-<offset>/global-snapshot.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotKey {
     /// The cluster whose state it is.
@@ -29,7 +29,7 @@ impl SnapshotKey {
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.strip_prefix(PREFIX)?.split('/');
         let (cluster_id, position, file) = (parts.next()?, parts.next()?, parts.next()?);
-        if cluster_id.is_empty() || file != FILE || parts.next().is_some() {
+        if cluster_id.is_empty() || file != FILE_NAME || parts.next().is_some() {
             return None;
         }
         let (epoch, offset) = position.split_once('-')?;
@@ -51,6 +51,10 @@ impl SnapshotKey {
 impl fmt::Display for SnapshotKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let EpochOffset { epoch, offset } = self.position;
-        write!(f, "{PREFIX}{}/{epoch}-{offset:020}/{FILE}", self.cluster_id)
+        write!(
+            f,
+            "{PREFIX}{}/{epoch}-{offset:020}/{FILE_NAME}",
+            self.cluster_id
+        )
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::snapshot::{SnapshotError, document};
 use crate::state::State;
 
-/// The file's name.
+/// Name of the local copy's file in the data folder.
 pub const MIRROR_FILE: &str = "global-data-snapshot.json";
 
 /// Writes the state to the data folder; the file is replaced at once or not at all.

@@ -16,11 +16,11 @@ use crate::snapshot::{SnapshotError, SnapshotKey};
 use crate::state::State;
 
 /// Bytes of unpacked text that are handed over at once.
-const BLOCK: usize = 1 << 20;
+const BLOCK_BYTES: usize = 1 << 20;
 /// Blocks on their way from the unpacker to the parser.
-const BLOCKS: usize = 4;
+const MAX_QUEUED_BLOCKS: usize = 4;
 /// Chunks on their way from the bucket to the unpacker.
-const CHUNKS: usize = 32;
+const MAX_QUEUED_CHUNKS: usize = 32;
 
 /// Reads a snapshot.
 ///
@@ -45,13 +45,13 @@ pub async fn read(bucket: &Bucket, key: &SnapshotKey) -> Result<State, SnapshotE
 /// The same from the packed bytes themselves, as they come out of a bucket.
 ///
 /// # Errors
-/// As [`read`], but for the name.
+/// As [`read`], except for the name.
 pub async fn read_stream(
     object: &str,
     mut chunks: impl Stream<Item = Result<Bytes, backstay_bucket::Error>> + Unpin,
 ) -> Result<State, SnapshotError> {
-    let (to_unpacker, packed) = mpsc::channel(CHUNKS);
-    let (to_parser, text) = blocking::sync_channel(BLOCKS);
+    let (to_unpacker, packed) = mpsc::channel(MAX_QUEUED_CHUNKS);
+    let (to_parser, text) = blocking::sync_channel(MAX_QUEUED_BLOCKS);
     let unpacker = tokio::task::spawn_blocking(move || unpack(packed, to_parser));
     let parser = tokio::task::spawn_blocking(move || document::read(Blocks::new(text)));
     let mut broken = None;
@@ -130,8 +130,11 @@ fn unpack(
     };
     let mut decoder = zstd::Decoder::new(source).map_err(failed)?;
     loop {
-        let mut block = Vec::with_capacity(BLOCK);
-        let read = decoder.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        let read = decoder
+            .by_ref()
+            .take(BLOCK_BYTES as u64)
+            .read_to_end(&mut block);
         match read {
             Ok(0) => return Ok(()),
             Ok(_) => text

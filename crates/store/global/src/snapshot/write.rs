@@ -14,9 +14,9 @@ use crate::state::State;
 pub const COMPRESSION_LEVEL: i32 = 3;
 
 /// Bytes of one piece.
-const PIECE: usize = 1 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 /// Pieces on their way from the packer to the bucket.
-const PIECES: usize = 4;
+const MAX_QUEUED_PIECES: usize = 4;
 
 /// Writes the state to the bucket. The name follows from its cluster and position; whoever writes
 /// the same position writes the same state.
@@ -26,7 +26,7 @@ const PIECES: usize = 4;
 pub async fn write(bucket: &Bucket, state: &State) -> Result<SnapshotRef, SnapshotError> {
     let key = SnapshotKey::of(state);
     let object = key.to_string();
-    let (pieces, mut packed) = mpsc::channel(PIECES);
+    let (pieces, mut packed) = mpsc::channel(MAX_QUEUED_PIECES);
     let state = state.clone();
     let packer = tokio::task::spawn_blocking(move || pack(&state, pieces));
     backstay_failpoint::hit("snapshot.write.before_put");
@@ -61,7 +61,7 @@ pub async fn write(bucket: &Bucket, state: &State) -> Result<SnapshotRef, Snapsh
 }
 
 fn pack(state: &State, pieces: mpsc::Sender<Bytes>) -> io::Result<()> {
-    let out = BufWriter::with_capacity(PIECE, Pieces(pieces));
+    let out = BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
     let mut zstd = zstd::Encoder::new(out, COMPRESSION_LEVEL)?;
     // A piece that is cut off at a frame's end would unpack without complaint otherwise.
     zstd.include_checksum(true)?;

@@ -84,7 +84,7 @@ impl State {
                     )
                 })?;
                 ensure(covered_to > covered_from, || {
-                    format!("partition {partition}: {covered_from} to {covered_to} is no progress")
+                    format!("partition {partition}: {covered_from} to {covered_to} is not progress")
                 })?;
                 self.check_new(segments)
             }
@@ -325,7 +325,7 @@ impl State {
         let own = self.writable_bucket().map(|bucket| bucket.id);
         for segment in segments {
             ensure(Some(segment.bucket) == own, || {
-                format!("segment {} is not in the own bucket", segment.id)
+                format!("segment {} is not in this cluster's own bucket", segment.id)
             })?;
             ensure(segment.start_ms <= segment.end_ms, || {
                 format!("segment {} ends before it starts", segment.id)

@@ -8,9 +8,9 @@ use crate::state::State;
 /// What lies only in one bucket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
-    /// The bucket's entity.
+    /// Id of the bucket's entity in the state.
     pub bucket: u32,
-    /// Its container.
+    /// Name of the bucket's container.
     pub container: String,
     /// The cluster whose journal it is.
     pub cluster: String,
@@ -19,7 +19,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Its entries.
+    /// How many journal entries are left to import.
     pub fn entries(&self) -> u64 {
         self.tails.iter().map(RecoveredTail::left).sum()
     }

@@ -88,11 +88,21 @@ fn journal(store: &Watched, limit: usize) -> Journal {
 }
 
 /// Limits of which some allow nothing to be read ahead, and some all of it.
-const LIMITS: [usize; 4] = [0, SMALL, 3 * SMALL + 5, 100 * SMALL];
+const LIMITS: [usize; 4] = [
+    0,
+    MAX_READ_AHEAD_OBJECT_BYTES,
+    3 * MAX_READ_AHEAD_OBJECT_BYTES + 5,
+    100 * MAX_READ_AHEAD_OBJECT_BYTES,
+];
 
 #[tokio::test]
 async fn a_tail_reads_ahead_no_more_than_it_may_and_delivers_all() {
-    for large in [0, 1 << 10, SMALL - 1000, 2 * SMALL] {
+    for large in [
+        0,
+        1 << 10,
+        MAX_READ_AHEAD_OBJECT_BYTES - 1000,
+        2 * MAX_READ_AHEAD_OBJECT_BYTES,
+    ] {
         let size = |seq: u64| if seq.is_multiple_of(3) { 10 } else { large };
         let (store, all) = stream_of(size).await;
         for limit in LIMITS {
@@ -117,14 +127,21 @@ async fn a_tail_reads_ahead_no_more_than_it_may_and_delivers_all() {
             assert_eq!(reading.bytes(), all);
             assert!((ENTRIES..3 * ENTRIES).contains(&reading.objects()));
             // It can be seen that something was read ahead where that may be.
-            assert_eq!(most > 0, limit >= SMALL, "{limit}");
+            assert_eq!(most > 0, limit >= MAX_READ_AHEAD_OBJECT_BYTES, "{limit}");
         }
     }
 }
 
 #[tokio::test]
 async fn slots_are_read_ahead_within_the_bound_and_large_ones_one_by_one() {
-    let (store, all) = stream_of(|seq| if seq.is_multiple_of(2) { 10 } else { 2 * SMALL }).await;
+    let (store, all) = stream_of(|seq| {
+        if seq.is_multiple_of(2) {
+            10
+        } else {
+            2 * MAX_READ_AHEAD_OBJECT_BYTES
+        }
+    })
+    .await;
     for limit in LIMITS {
         store.most.store(0, Ordering::SeqCst);
         let journal = journal(&store, limit);
@@ -153,7 +170,7 @@ async fn an_entry_that_was_read_ahead_and_is_damaged_is_told_in_its_turn_until_i
     let key = STREAM.key(5);
     let whole = store.store.read(&key).await.unwrap().unwrap();
     store.store.replace(&key, whole.slice(..whole.len() - 1));
-    let journal = journal(&store, 100 * SMALL);
+    let journal = journal(&store, 100 * MAX_READ_AHEAD_OBJECT_BYTES);
     let mut tail = journal.tail(STREAM, 0, 0);
     tail.expect(1000);
     for seq in 0..5 {
@@ -173,7 +190,7 @@ async fn an_entry_that_was_read_ahead_and_is_damaged_is_told_in_its_turn_until_i
 #[tokio::test]
 async fn a_part_has_counts_of_its_own_within_the_same_bound() {
     let (store, all) = stream_of(|_| 10).await;
-    let whole = journal(&store, SMALL);
+    let whole = journal(&store, MAX_READ_AHEAD_OBJECT_BYTES);
     let part = whole.clone().reading_as(whole.reading().part());
     let held = part.reading().hold().unwrap();
     assert!(whole.reading().hold().is_none());
@@ -191,7 +208,7 @@ async fn a_part_has_counts_of_its_own_within_the_same_bound() {
 #[tokio::test]
 async fn what_a_sealer_reads_is_counted() {
     let (store, all) = stream_of(|_| 10).await;
-    let journal = journal(&store, SMALL);
+    let journal = journal(&store, MAX_READ_AHEAD_OBJECT_BYTES);
     journal.seal(STREAM, 0, 2, "r").await.unwrap();
     assert_eq!(journal.reading().bytes(), all);
     assert!(journal.reading().objects() > ENTRIES);

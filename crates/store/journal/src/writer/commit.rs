@@ -116,7 +116,7 @@ impl Committer {
         }
     }
 
-    /// Decides without waiting.
+    /// What to do next, by what is known now.
     fn next(&self) -> Next {
         let options = &self.shared.options;
         let mut queue = self.shared.queue.lock();

@@ -40,15 +40,15 @@ struct Item {
     bytes: usize,
 }
 
-/// What an entry of a map of groups or buckets costs beside its texts: such a map is half empty, or
+/// What an entry of a map of groups or buckets costs besides its texts: such a map is half empty, or
 /// there twice while it grows.
 const ENTRY_BYTES: usize = 96;
 /// What a node of a row's map takes, and how many entries one has at the least once there are
 /// several.
 const NODE_BYTES: usize = 656;
 const NODE_ENTRIES: usize = 6;
-/// So many rows, groups or buckets are few.
-const FEW: usize = 512;
+/// A result of fewer rows, groups or buckets is small.
+const SMALL_RESULT_ROWS: usize = 512;
 /// Buckets of a time chart that are shown, those with nothing in them too.
 const MAX_BUCKETS: usize = 10_000;
 
@@ -190,7 +190,7 @@ impl Accumulator {
 
     /// Whether taking it over costs next to nothing.
     pub(crate) fn is_small(&self) -> bool {
-        self.items.len() + self.groups.len() + self.buckets.len() < FEW
+        self.items.len() + self.groups.len() + self.buckets.len() < SMALL_RESULT_ROWS
     }
 
     /// Throws away events that can be in no result; at the end to the exact number, before only

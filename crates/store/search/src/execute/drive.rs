@@ -17,7 +17,7 @@ use crate::segment::{Columns, Group, Open};
 use crate::{Event, LiveEvents, SearchError, SegmentSource, TimeRange};
 
 /// Segments whose footer and filters are read at the same time.
-const OPENING: usize = 4;
+const PARALLEL_OPENS: usize = 4;
 
 /// What came out of a row group, or of some live events.
 pub(super) struct Part {
@@ -118,7 +118,7 @@ pub(super) fn tasks(
             let opened = Context::on_its_own(opened);
             async move { opened.await.map(|tasks| (plan, tasks)) }
         })
-        .buffered(OPENING)
+        .buffered(PARALLEL_OPENS)
         .map_ok(|(plan, tasks)| {
             stream::iter(tasks.into_iter().map(move |task| Ok((plan.clone(), task))))
         })
@@ -307,7 +307,7 @@ fn live(
 pub(super) struct Passing {
     /// The columns that it looked at, of the rows that pass.
     pub(super) columns: Columns,
-    /// Their places.
+    /// Indices of the columns that are read.
     pub(super) places: Vec<usize>,
     /// Which rows pass; all, when there is none.
     pub(super) mask: Option<BooleanArray>,

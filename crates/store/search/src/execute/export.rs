@@ -24,7 +24,7 @@ use crate::{LiveEvents, SearchError, SegmentSource};
 /// A row of a result takes so many times an unpacked event of few fields, at the most.
 const ROW_TO_EVENT: usize = 4;
 
-/// Where rows are.
+/// Where the rows that pass are.
 enum Found {
     RowGroup {
         open: Arc<Open>,

@@ -14,7 +14,7 @@ use crate::memory::Held;
 use crate::query::Stage;
 
 /// Names among which one is looked for one by one.
-const FEW_NAMES: usize = 8;
+const MAX_LINEAR_SEARCH_NAMES: usize = 8;
 
 /// Names of fields, in which one is found whatever their number.
 pub(crate) struct Names {
@@ -25,7 +25,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(super) fn new(names: Vec<String>) -> Self {
-        let many = names.len() > FEW_NAMES;
+        let many = names.len() > MAX_LINEAR_SEARCH_NAMES;
         let set = if many {
             names.iter().cloned().collect()
         } else {

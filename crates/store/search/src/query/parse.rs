@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 256 << 10;
 /// Stages of a query.
 const MAX_STAGES: usize = 100;
 /// A parsed query takes so many times its text, at the most.
-const TEXT_MEMORY: usize = 16;
+const MEMORY_PER_TEXT_BYTE: usize = 16;
 /// Conditions of all filters of a query.
 const MAX_TERMS: usize = 1000;
 /// Regular expressions of a query; each takes memory of its own in each thread that runs it.
@@ -54,7 +54,7 @@ pub(super) fn query(text: &str) -> Result<Query, ParseError> {
         parser.space();
         match parser.peek() {
             None => {
-                let memory = text.len() * TEXT_MEMORY + parser.regex_bytes;
+                let memory = text.len() * MEMORY_PER_TEXT_BYTE + parser.regex_bytes;
                 return Ok(Query { stages, memory });
             }
             Some('|') => parser.advance(),

@@ -129,7 +129,7 @@ pub(crate) struct Flags {
 /// for: what it really takes, the library does not say.
 const REGEX_BYTES: [usize; 4] = [16 << 10, 64 << 10, 256 << 10, 1 << 20];
 /// Bytes that a thread may keep of what it has found out about an expression.
-const REGEX_CACHE: usize = 256 << 10;
+const REGEX_CACHE_BYTES: usize = 256 << 10;
 
 impl RegexText {
     pub(crate) fn new(pattern: String, flags: Flags) -> Result<Self, regex::Error> {
@@ -139,7 +139,7 @@ impl RegexText {
                 .multi_line(flags.multi_line)
                 .dot_matches_new_line(flags.dot_all)
                 .size_limit(bytes)
-                .dfa_size_limit(REGEX_CACHE)
+                .dfa_size_limit(REGEX_CACHE_BYTES)
                 .nest_limit(64)
                 .build()
         };

@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use super::Damage;
 use super::{FIXED_COLUMNS, ID_COLUMN, MORE, MORE_COLUMN, RAW_COLUMN, TIMESTAMP_COLUMN};
 use crate::TimeRange;
-use crate::context::{ROWS_BETWEEN, Stop};
+use crate::context::{ROWS_BETWEEN_STOP_CHECKS, Stop};
 use crate::event::{ID, RAW, TIMESTAMP};
 use crate::execute::Row;
 use crate::filter::{Fields, Filter, is_text};
@@ -106,7 +106,7 @@ impl Layout {
 pub(crate) struct Columns {
     pub(super) layout: Arc<Layout>,
     pub(super) rows: usize,
-    /// By place.
+    /// The columns that were read, by their index; `None` for those that were not.
     pub(super) arrays: Vec<Option<ArrayRef>>,
 }
 
@@ -244,7 +244,7 @@ impl Columns {
         });
     }
 
-    /// Only these rows.
+    /// Keeps only the rows that `mask` has.
     pub(crate) fn only(&self, mask: &BooleanArray) -> Result<Self, Damage> {
         let keep = |array: &ArrayRef| arrow_select::filter::filter(array.as_ref(), mask);
         let arrays = self
@@ -270,10 +270,10 @@ impl Columns {
     }
 }
 
-/// Marks the rows of which it holds, but for those that are marked, until it is to stop.
+/// Marks the rows of which it holds, except those that are marked, until it is to stop.
 fn mark(hits: &mut [bool], stop: &Stop, mut holds: impl FnMut(usize) -> bool) {
     for (row, hit) in hits.iter_mut().enumerate() {
-        if row % ROWS_BETWEEN == 0 && stop.is_set() {
+        if row % ROWS_BETWEEN_STOP_CHECKS == 0 && stop.is_set() {
             return;
         }
         *hit = *hit || holds(row);

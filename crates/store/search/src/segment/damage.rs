@@ -13,7 +13,7 @@ pub enum Damage {
     Length {
         /// How many were asked for.
         wanted: u64,
-        /// How many came.
+        /// How many bytes came instead.
         came: usize,
     },
     /// The last bytes are not Parquet's.
@@ -22,7 +22,7 @@ pub enum Damage {
     /// The footer says that it is longer than everything.
     #[error("its footer is longer than the file")]
     LongFooter,
-    /// There is none.
+    /// It has no footer of ours.
     #[error("it has no footer")]
     NoFooter,
     /// The footer has changed.
@@ -67,9 +67,9 @@ pub enum Damage {
     /// A column has changed.
     #[error("the checksum of column {column} of row group {group} is wrong")]
     ColumnChecksum {
-        /// The column's place.
+        /// Index of the column.
         column: usize,
-        /// The row group.
+        /// Index of the row group.
         group: usize,
     },
     /// A row group is decoded into one.
@@ -84,10 +84,10 @@ pub enum Damage {
     /// The index is not well-formed.
     #[error(transparent)]
     Index(#[from] postcard::Error),
-    /// Parquet's decoder.
+    /// Parquet's decoder refused it.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
-    /// Arrow's.
+    /// Arrow refused it.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }

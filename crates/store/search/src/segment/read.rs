@@ -255,7 +255,7 @@ impl Open {
         places
     }
 
-    /// Columns that a query wants, but for those it has.
+    /// Columns that a query wants, except those it has.
     pub(crate) fn wanted_columns(&self, wanted: &Wanted, has: &[usize]) -> Vec<usize> {
         let mut places: Vec<usize> = match wanted {
             Wanted::All => (0..self.layout.len()).collect(),
@@ -278,7 +278,7 @@ impl Open {
     /// decoded, and once more for the rows that pass.
     pub(crate) fn memory(&self, group: usize, places: &[usize]) -> usize {
         /// A number, or the offset of a text, and the validity of a value.
-        const OF_VALUE: usize = 9;
+        const VALUE_BYTES: usize = 9;
         let Some(about) = self.index.groups.get(group) else {
             return 0;
         };
@@ -292,7 +292,7 @@ impl Open {
                 texts.unwrap_or(0).max(column.uncompressed_size())
             });
             let texts = usize::try_from(texts).unwrap_or(usize::MAX);
-            let decoded = texts.saturating_add(about.rows as usize * OF_VALUE);
+            let decoded = texts.saturating_add(about.rows as usize * VALUE_BYTES);
             usize::try_from(read)
                 .unwrap_or(usize::MAX)
                 .saturating_add(decoded.saturating_mul(2))

@@ -6,7 +6,7 @@ use super::write;
 use crate::{Event, work};
 
 /// Fields of the smaller event; the larger has four times as many.
-const FEW: usize = 3000;
+const SMALL_EVENT_FIELDS: usize = 3000;
 
 /// How the text of an event has its values.
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +50,22 @@ fn wide(fields: usize, text: Text) -> Event {
 
 /// Four times the bytes cost four times the work, and a little for names that grow.
 fn assert_linear(what: &str, mut work: impl FnMut(usize)) {
-    let small = work::counted(|| work(FEW));
-    let large = work::counted(|| work(4 * FEW));
-    assert!(small > FEW as u64, "{what}: only {small} is counted");
+    let small = work::counted(|| work(SMALL_EVENT_FIELDS));
+    let large = work::counted(|| work(4 * SMALL_EVENT_FIELDS));
+    assert!(
+        small > SMALL_EVENT_FIELDS as u64,
+        "{what}: only {small} is counted"
+    );
     assert!(large < small * 5, "{what}: {small}, then {large}");
 }
 
 #[test]
 fn writing_a_wide_event_costs_what_its_bytes_cost() {
     for text in TEXTS {
-        let mut events = [wide(FEW, text), wide(4 * FEW, text)];
+        let mut events = [
+            wide(SMALL_EVENT_FIELDS, text),
+            wide(4 * SMALL_EVENT_FIELDS, text),
+        ];
         let mut next = 0;
         assert_linear(&format!("{text:?}"), |_| {
             let event = std::mem::take(&mut events[next]);
@@ -96,7 +102,7 @@ fn searching_a_wide_event_costs_what_its_bytes_cost() {
         "groupBy([f000001, f000002, f002999])",
         "f002999=* | sort(f002998) | f000500=value000500",
     ] {
-        let segments: Vec<_> = [FEW, 4 * FEW]
+        let segments: Vec<_> = [SMALL_EVENT_FIELDS, 4 * SMALL_EVENT_FIELDS]
             .map(|n| write(&[wide(n, Text::InOrder)]).unwrap().bytes)
             .into();
         let mut next = segments.into_iter();
@@ -110,11 +116,11 @@ fn searching_a_wide_event_costs_what_its_bytes_cost() {
 #[test]
 fn no_field_is_lost_however_many_there_are() {
     for text in TEXTS {
-        let bytes = write(&[wide(FEW, text)]).unwrap().bytes;
+        let bytes = write(&[wide(SMALL_EVENT_FIELDS, text)]).unwrap().bytes;
         let rows = search(bytes.clone(), "f000001=value000001").unwrap();
         // With the time, the text, the identity and a tag.
-        assert_eq!(rows[0].len(), FEW + 4, "{text:?}");
-        for n in 0..FEW {
+        assert_eq!(rows[0].len(), SMALL_EVENT_FIELDS + 4, "{text:?}");
+        for n in 0..SMALL_EVENT_FIELDS {
             assert_eq!(
                 rows[0][&format!("f{n:06}")],
                 format!("value{n:06}").as_str()

@@ -29,7 +29,7 @@ use crate::{SearchError, execute::Row};
 /// A segment, ready to be uploaded.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The Parquet file.
+    /// Content of the segment's Parquet file.
     pub bytes: Bytes,
     /// How many events it has.
     pub events: u64,
@@ -387,7 +387,7 @@ impl RowGroup {
 /// A search through the whole text for each of its values would be quadratic: a line of a few MB
 /// may have hundreds of thousands. Values mostly stand there in the order of the fields, so each is
 /// looked for behind the one before it first; and all searches together look at no more than
-/// [`LOOKS`] times the text. A value that is not found for want of that counts as not there, which
+/// [`MAX_TEXT_SCANS`] times the text. A value that is not found for want of that counts as not there, which
 /// makes the file a little larger, and no search miss it.
 struct Within<'a> {
     raw: &'a [u8],
@@ -398,14 +398,14 @@ struct Within<'a> {
 }
 
 /// How often a raw text may be looked through for its values.
-const LOOKS: usize = 32;
+const MAX_TEXT_SCANS: usize = 32;
 
 impl<'a> Within<'a> {
     fn new(raw: &'a str) -> Self {
         Self {
             raw: raw.as_bytes(),
             from: 0,
-            left: raw.len().saturating_mul(LOOKS),
+            left: raw.len().saturating_mul(MAX_TEXT_SCANS),
         }
     }
 

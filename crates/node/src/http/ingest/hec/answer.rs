@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::super::batch::{Batch, Outcome};
+use super::super::batch::{Batch, BatchOutcome};
 use crate::Status;
 use crate::http::error::ApiError;
 
@@ -38,7 +38,7 @@ impl Code {
 }
 
 /// The answer to a batch.
-pub(super) fn of(outcome: Outcome<Code>) -> Batch {
+pub(super) fn of(outcome: BatchOutcome<Code>) -> Batch {
     let count = outcome.events.len();
     let response = match outcome.refused.first() {
         None => Json(json!({ "text": "Success", "code": 0, "eventCount": count })).into_response(),

@@ -60,7 +60,7 @@ impl Metadata {
     }
 
     /// Puts it into fields.
-    pub(super) fn say(&self, draft: &mut Draft) {
+    pub(super) fn add_to(&self, draft: &mut Draft) {
         let fields = [
             ("@host", &self.host),
             ("@source", &self.source),
@@ -71,7 +71,7 @@ impl Metadata {
         ];
         for (name, value) in fields {
             if let Some(value) = value {
-                draft.said.push(name, value);
+                draft.sent.push(name, value);
             }
         }
     }

@@ -107,9 +107,10 @@ pub(in crate::http) fn flatten_member(name: &str, json: &str, fields: &mut Field
 }
 
 fn put(name: &str, value: &str, depth: usize, fields: &mut Fields) -> bool {
-    match depth > DEPTH {
-        true => fields.keep_out_deep(),
-        false => fields.push(name, value),
+    if depth > DEPTH {
+        fields.keep_out_deep()
+    } else {
+        fields.push(name, value)
     }
 }
 

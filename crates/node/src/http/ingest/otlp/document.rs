@@ -12,13 +12,13 @@ use serde::de::DeserializeOwned;
 
 use super::super::batch::Collector;
 use super::super::draft::Draft;
-use super::super::json::{Piece, REPLACED, Scanner, member_named};
+use super::super::json::{BodyValue, REPLACED, Scanner, member_named};
 use super::pieces::PieceError;
 use super::record::{of_resource, of_scope, stored};
 use crate::http::error::ApiError;
 
 /// Names that are not valid around records, and what stands for them.
-const AROUND: [(&str, &str); 9] = [
+const NAMES_AROUND_RECORDS: [(&str, &str); 9] = [
     ("resource_logs", "resourceLogs"),
     ("scope_logs", "scopeLogs"),
     ("log_records", "logRecords"),
@@ -31,7 +31,7 @@ const AROUND: [(&str, &str); 9] = [
 ];
 
 /// Names that are not valid within a record.
-const WITHIN: [&str; 14] = [
+const NAMES_WITHIN_RECORDS: [&str; 14] = [
     "time_unix_nano",
     "observed_time_unix_nano",
     "severity_number",
@@ -51,8 +51,8 @@ const WITHIN: [&str; 14] = [
 /// The records of one scope.
 #[derive(Default)]
 struct Scope<'a> {
-    about: Option<Piece<'a>>,
-    records: Vec<Piece<'a>>,
+    about: Option<BodyValue<'a>>,
+    records: Vec<BodyValue<'a>>,
 }
 
 /// Reads the records of a body.
@@ -65,9 +65,10 @@ pub(super) fn read(body: &[u8], batch: &mut Collector<'_, '_>) -> Result<(), Api
             _ => skip(scanner),
         }
     })?;
-    match is_whole && scanner.peek().is_none() {
-        true => Ok(()),
-        false => Err(malformed(&scanner)),
+    if is_whole && scanner.peek().is_none() {
+        Ok(())
+    } else {
+        Err(malformed(&scanner))
     }
 }
 
@@ -79,7 +80,10 @@ fn malformed(scanner: &Scanner<'_>) -> ApiError {
 }
 
 fn check(name: &str) -> Result<(), ApiError> {
-    match AROUND.iter().find(|(wrong, _)| *wrong == name) {
+    match NAMES_AROUND_RECORDS
+        .iter()
+        .find(|(wrong, _)| *wrong == name)
+    {
         None => Ok(()),
         Some((wrong, right)) => Err(ApiError::bad_request(format!(
             "`{wrong}` is not a valid member of OTLP JSON; send {right}"
@@ -108,9 +112,10 @@ fn list<'a>(
             "the body is not valid OTLP JSON: `{name}` is not an array"
         )));
     }
-    match scanner.elements(each)? {
-        true => Ok(()),
-        false => Err(malformed(scanner)),
+    if scanner.elements(each)? {
+        Ok(())
+    } else {
+        Err(malformed(scanner))
     }
 }
 
@@ -175,16 +180,17 @@ fn scope_logs<'a>(scanner: &mut Scanner<'a>) -> Result<Scope<'a>, ApiError> {
         }
         Ok::<_, ApiError>(())
     })?;
-    match is_whole {
-        true => Ok(scope),
-        false => Err(malformed(scanner)),
+    if is_whole {
+        Ok(scope)
+    } else {
+        Err(malformed(scanner))
     }
 }
 
 /// Decodes a part; a null is none.
 fn decoded<T: DeserializeOwned>(
     what: &'static str,
-    piece: Option<Piece<'_>>,
+    piece: Option<BodyValue<'_>>,
     draft: &mut Draft,
 ) -> Result<Option<T>, PieceError> {
     let Some(piece) = piece else { return Ok(None) };
@@ -193,7 +199,7 @@ fn decoded<T: DeserializeOwned>(
     if document.is_replaced {
         draft.problem(REPLACED);
     }
-    if let Some(name) = member_named(&document.text, &WITHIN) {
+    if let Some(name) = member_named(&document.text, &NAMES_WITHIN_RECORDS) {
         let name = name.to_string();
         return Err(PieceError::Member { what, name });
     }

@@ -12,12 +12,12 @@ use super::text::{Kind, mended};
 use crate::http::error::ApiError;
 
 /// Longest record, resource or scope, in bytes: 1 MiB.
-const LONGEST: usize = 1 << 20;
+const MAX_PIECE_BYTES: usize = 1 << 20;
 
-/// Why a record, or what is common to some, is not taken; the client is told.
+/// Why a record, or what is common to some, is not taken; the client gets the text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PieceError {
-    #[error("a {what} has {bytes} bytes, the limit is {LONGEST}; send shorter ones")]
+    #[error("a {what} has {bytes} bytes, the limit is {MAX_PIECE_BYTES}; send shorter ones")]
     Long { what: &'static str, bytes: usize },
     #[error("a {what} is not valid OTLP protobuf: {source}")]
     Protobuf {
@@ -79,7 +79,7 @@ pub(super) fn whole<M: Message + Default>(
     piece: Bytes,
 ) -> Result<(M, bool), PieceError> {
     let what = kind.name();
-    if piece.len() > LONGEST {
+    if piece.len() > MAX_PIECE_BYTES {
         let bytes = piece.len();
         return Err(PieceError::Long { what, bytes });
     }

@@ -39,7 +39,7 @@ pub(super) fn of_scope(
         Ok(Some(scope)) => {
             for (name, value) in [("scope.name", scope.name), ("scope.version", scope.version)] {
                 if !value.is_empty() {
-                    draft.said.push(name, &value);
+                    draft.sent.push(name, &value);
                 }
             }
             attributes_of("scope", "scope.", &scope.attributes, &mut draft);
@@ -74,7 +74,7 @@ pub(super) fn stored(record: &LogRecord, common: Draft, context: &Context<'_>) -
     }
     let mut set = |name: &str, text: &str| {
         if !text.is_empty() {
-            draft.said.push(name, text);
+            draft.sent.push(name, text);
         }
     };
     if record.severity_number != 0 {
@@ -97,9 +97,9 @@ fn attributes_of(name: &str, prefix: &str, attributes: &[KeyValue], draft: &mut 
             let name = format!("{prefix}{}", attribute.key);
             fits &= match value {
                 Any::ArrayValue(_) | Any::KvlistValue(_) => {
-                    flatten_member(&name, &as_text(value), &mut draft.said)
+                    flatten_member(&name, &as_text(value), &mut draft.sent)
                 }
-                value => draft.said.push(&name, &as_text(value)),
+                value => draft.sent.push(&name, &as_text(value)),
             };
         }
     }

@@ -27,7 +27,7 @@ enum Field {
 }
 
 /// As deep as the decoder goes.
-const DEPTH: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 impl Kind {
     pub(super) fn name(self) -> &'static str {
@@ -58,7 +58,7 @@ impl Kind {
 
 /// The message with U+FFFD in the place of what is not UTF-8; none if it is not a message.
 pub(super) fn mended(kind: Kind, message: &[u8]) -> Option<Vec<u8>> {
-    within(kind, message, DEPTH)
+    within(kind, message, MAX_DEPTH)
 }
 
 fn within(kind: Kind, message: &[u8], depth: usize) -> Option<Vec<u8>> {

@@ -178,7 +178,7 @@ fn a_bulk_answers_for_each_item() {
 
 #[test]
 fn humio_formats_store_a_bad_event_as_it_came_and_mark_it() {
-    let now = NOW;
+    let now = NOW_MS;
     let cases: [(Decode, String, &str, &str); 13] = [
         (structured::decode, "7".to_owned(), "7", "not an object"),
         (
@@ -250,12 +250,11 @@ fn humio_formats_store_a_bad_event_as_it_came_and_mark_it() {
         ),
     ];
     for (decode, bad, raw, problem) in cases {
-        let body = match decode as *const () == structured::decode as *const () {
-            true => {
-                let good = |text: &str| json!({ "timestamp": NOW, "rawstring": text }).to_string();
-                format!(r#"[{{"events":[{},{bad},{}]}}]"#, good("a"), good("b"))
-            }
-            false => format!(r#"[{{"messages":["a",{bad},"b"]}}]"#),
+        let body = if decode as *const () == structured::decode as *const () {
+            let good = |text: &str| json!({ "timestamp": NOW_MS, "rawstring": text }).to_string();
+            format!(r#"[{{"events":[{},{bad},{}]}}]"#, good("a"), good("b"))
+        } else {
+            format!(r#"[{{"messages":["a",{bad},"b"]}}]"#)
         };
         let batch = Request::of(KIND).decode(decode, body.clone()).unwrap();
         assert_eq!(raws(&batch), ["a", raw, "b"], "{body}");
@@ -505,14 +504,17 @@ fn a_time_that_cannot_be_is_now_and_kept() {
     for (decode, body, given) in cases {
         let batch = Request::of(KIND).decode(decode, body.clone()).unwrap();
         let event = &batch.events[0];
-        assert_eq!(event.timestamp_ms, NOW, "{body}");
+        assert_eq!(event.timestamp_ms, NOW_MS, "{body}");
         assert_eq!(field(event, "@error"), "true", "{body}");
         assert!(field(event, "@error_msg").contains("the time "), "{body}");
         assert_eq!(field(event, "@timestamp.given"), given, "{body}");
         assert_eq!(answer(batch).0, 200, "{body}");
     }
     // As far ahead as clocks are.
-    for (time, ms) in [("1795489210", NOW + 10_000), ("31536000", 31_536_000_000)] {
+    for (time, ms) in [
+        ("1795489210", NOW_MS + 10_000),
+        ("31536000", 31_536_000_000),
+    ] {
         let batch = Request::of(KIND).decode(hec::decode, item(time)).unwrap();
         assert_eq!(batch.events[0].timestamp_ms, ms);
         assert_eq!(field(&batch.events[0], "@error"), "");

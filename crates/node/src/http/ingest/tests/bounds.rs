@@ -49,13 +49,13 @@ fn wides(count: usize) -> Vec<(Decode, String, Option<&'static str>, bool)> {
         ),
         (
             structured::decode,
-            format!(r#"[{{"events":[{{"timestamp":{NOW},"attributes":{json}}}]}}]"#),
+            format!(r#"[{{"events":[{{"timestamp":{NOW_MS},"attributes":{json}}}]}}]"#),
             None,
             true,
         ),
         (
             structured::decode,
-            format!(r#"[{{"events":[{{"timestamp":{NOW},"rawstring":"x","attributes":{json}}}]}}]"#),
+            format!(r#"[{{"events":[{{"timestamp":{NOW_MS},"rawstring":"x","attributes":{json}}}]}}]"#),
             None,
             false,
         ),
@@ -90,12 +90,11 @@ fn an_event_has_so_many_fields_and_says_that_it_had_more() {
         // Our own marks are beside them.
         assert!((50..=54).contains(&event.fields.len()), "{body}");
         let excess = field(event, "@excess");
-        match is_of_text {
-            true => {
-                assert!(event.raw.contains("f59"), "{body}");
-                assert_eq!(excess, None, "{body}");
-            }
-            false => assert!(excess.unwrap().contains("f59"), "{body}"),
+        if is_of_text {
+            assert!(event.raw.contains("f59"), "{body}");
+            assert_eq!(excess, None, "{body}");
+        } else {
+            assert!(excess.unwrap().contains("f59"), "{body}")
         }
     }
     for (decode, body, parser, _) in wides(20) {
@@ -146,7 +145,7 @@ fn long_names_and_deep_nesting_are_in_the_text_only() {
             (elastic::decode, format!("{{\"index\":{{}}}}\n{json}\n")),
             (
                 structured::decode,
-                format!(r#"[{{"events":[{{"timestamp":{NOW},"attributes":{json}}}]}}]"#),
+                format!(r#"[{{"events":[{{"timestamp":{NOW_MS},"attributes":{json}}}]}}]"#),
             ),
         ];
         for (decode, body) in bodies {

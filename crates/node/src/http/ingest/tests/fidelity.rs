@@ -28,7 +28,7 @@ fn numbers_order_and_doubled_names_are_kept() {
         ),
         (
             structured::decode,
-            format!(r#"[{{"events":[{{"timestamp":{NOW},"attributes":{NUMBERS}}}]}}]"#),
+            format!(r#"[{{"events":[{{"timestamp":{NOW_MS},"attributes":{NUMBERS}}}]}}]"#),
         ),
     ];
     for (decode, body) in cases {
@@ -62,7 +62,7 @@ fn numbers_beside_the_text_are_kept_too() {
         (
             structured::decode,
             format!(
-                r#"[{{"events":[{{"timestamp":{NOW},"rawstring":"x","attributes":{beside}}}]}}]"#
+                r#"[{{"events":[{{"timestamp":{NOW_MS},"rawstring":"x","attributes":{beside}}}]}}]"#
             ),
         ),
         (

@@ -43,28 +43,28 @@ fn written(rows: usize, length: usize, memory: &MemoryBudget) -> Result<Answer, 
         events: (0..rows).map(row).collect(),
         ..QueryResult::default()
     };
-    Answer::new(result, memory.nothing(Kind::Searches))
+    Answer::new(result, memory.nothing(MemoryUse::Searches))
 }
 
 #[test]
 fn the_memory_of_an_answer_is_taken_until_nobody_has_it() {
-    let memory = MemoryBudget::new(crate::memory::LEAST);
+    let memory = MemoryBudget::new(crate::memory::MIN_BUDGET_BYTES);
     let jobs = Jobs::new(&memory);
     let now = Instant::now();
     let begun = jobs.begin(&job(), now).unwrap();
     let found = written(100, 1000, &memory);
-    assert!(memory.used(Kind::Searches) > 100_000);
+    assert!(memory.used(MemoryUse::Searches) > 100_000);
     jobs.finish(&begun.id, found, now);
     let polled = jobs.poll(&repository(), &begun.id, now);
     assert!(jobs.remove(&repository(), &begun.id));
     assert!(
-        memory.used(Kind::Searches) > 100_000,
+        memory.used(MemoryUse::Searches) > 100_000,
         "somebody still reads it"
     );
     drop(polled);
-    assert_eq!(memory.used(Kind::Searches), 0);
+    assert_eq!(memory.used(MemoryUse::Searches), 0);
     // What does not fit is an error, and nothing of it stays.
-    let refused = written(10, memory.share(Kind::Searches) / 9, &memory);
+    let refused = written(10, memory.share(MemoryUse::Searches) / 9, &memory);
     assert!(
         matches!(
             refused,
@@ -72,7 +72,7 @@ fn the_memory_of_an_answer_is_taken_until_nobody_has_it() {
         ),
         "it has more than there is"
     );
-    assert_eq!(memory.used(Kind::Searches), 0);
+    assert_eq!(memory.used(MemoryUse::Searches), 0);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_job_tells_how_far_it_is_and_then_its_rows() {
 
     jobs.finish(&begun.id, Ok(answer(2, 1)), later);
     let polled = jobs
-        .poll(&repository(), &begun.id, later + IDLE / 2)
+        .poll(&repository(), &begun.id, later + JOB_IDLE_TIMEOUT / 2)
         .unwrap();
     let State::Done(answer) = polled.state else {
         panic!("it is done");
@@ -110,17 +110,20 @@ fn a_job_that_nobody_polls_ends_and_its_search_with_it() {
     let jobs = jobs();
     let begun_at = Instant::now();
     let begun = jobs.begin(&job(), begun_at).unwrap();
-    let almost = begun_at + IDLE - Duration::from_millis(1);
+    let almost = begun_at + JOB_IDLE_TIMEOUT - Duration::from_millis(1);
     assert_eq!(jobs.sweep(almost), 1);
     assert!(jobs.poll(&repository(), &begun.id, almost).is_some());
     // The poll has kept it alive.
-    assert_eq!(jobs.sweep(begun_at + IDLE), 1);
+    assert_eq!(jobs.sweep(begun_at + JOB_IDLE_TIMEOUT), 1);
     assert!(!begun.stop.is_cancelled());
-    assert_eq!(jobs.sweep(almost + IDLE), 0);
+    assert_eq!(jobs.sweep(almost + JOB_IDLE_TIMEOUT), 0);
     assert!(begun.stop.is_cancelled());
-    assert!(jobs.poll(&repository(), &begun.id, almost + IDLE).is_none());
+    assert!(
+        jobs.poll(&repository(), &begun.id, almost + JOB_IDLE_TIMEOUT)
+            .is_none()
+    );
     // What comes too late is thrown away.
-    jobs.finish(&begun.id, Ok(answer(1, 1)), almost + IDLE);
+    jobs.finish(&begun.id, Ok(answer(1, 1)), almost + JOB_IDLE_TIMEOUT);
     assert_eq!(jobs.table.lock().kept_bytes, 0);
 }
 
@@ -129,7 +132,10 @@ fn an_expired_job_is_gone_even_before_the_sweep() {
     let jobs = jobs();
     let now = Instant::now();
     let begun = jobs.begin(&job(), now).unwrap();
-    assert!(jobs.poll(&repository(), &begun.id, now + IDLE).is_none());
+    assert!(
+        jobs.poll(&repository(), &begun.id, now + JOB_IDLE_TIMEOUT)
+            .is_none()
+    );
 }
 
 #[test]
@@ -138,8 +144,12 @@ fn only_one_sweeper_at_a_time() {
     let now = Instant::now();
     assert!(jobs.begin(&job(), now).unwrap().must_sweep);
     assert!(!jobs.begin(&job(), now).unwrap().must_sweep);
-    assert_eq!(jobs.sweep(now + IDLE), 0);
-    assert!(jobs.begin(&job(), now + IDLE).unwrap().must_sweep);
+    assert_eq!(jobs.sweep(now + JOB_IDLE_TIMEOUT), 0);
+    assert!(
+        jobs.begin(&job(), now + JOB_IDLE_TIMEOUT)
+            .unwrap()
+            .must_sweep
+    );
 }
 
 #[test]
@@ -173,7 +183,7 @@ fn jobs_and_their_answers_are_bounded() {
     let state = |n: usize| jobs.poll(&repository(), &begun[n].id, now).unwrap().state;
     assert!(matches!(state(0), State::Done(_)));
     assert!(matches!(state(1), State::TooLarge { bytes } if bytes > half));
-    // Room is there again once an answer is gone.
+    // There is room again once an answer is gone.
     assert!(jobs.remove(&repository(), &begun[0].id));
     assert_eq!(jobs.table.lock().kept_bytes, 0);
     assert!(jobs.begin(&job(), now).is_some());

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NOW: i64 = 1_700_000_000_000;
+const NOW_MS: i64 = 1_700_000_000_000;
 
 fn parse(body: &str) -> Request {
-    Request::parse(body.as_bytes(), NOW).unwrap()
+    Request::parse(body.as_bytes(), NOW_MS).unwrap()
 }
 
 fn refusal(body: &str) -> String {
-    Request::parse(body.as_bytes(), NOW)
+    Request::parse(body.as_bytes(), NOW_MS)
         .unwrap_err()
         .to_string()
 }
@@ -30,8 +30,8 @@ fn times_come_as_numbers_or_words() {
     assert_eq!(
         request.range,
         TimeRange {
-            start_ms: NOW - 86_400_000,
-            end_ms: NOW
+            start_ms: NOW_MS - 86_400_000,
+            end_ms: NOW_MS
         }
     );
     assert_eq!(parse("{}").query, Query::parse("").unwrap());
@@ -67,7 +67,7 @@ fn a_bad_query_says_where_and_what_to_do() {
 proptest! {
     #[test]
     fn no_body_panics(body in any::<Vec<u8>>(), text in ".*", start in any::<f64>()) {
-        let _ = Request::parse(&body, NOW);
+        let _ = Request::parse(&body, NOW_MS);
         let body = serde_json::json!({ "queryString": text, "start": start, "end": text });
         let _ = Request::parse(body.to_string().as_bytes(), i64::MIN);
     }

@@ -4,7 +4,7 @@ use axum::http::HeaderValue;
 use futures::TryStreamExt;
 
 use super::*;
-use crate::memory::{Kind, LEAST, MemoryBudget};
+use crate::memory::{MIN_BUDGET_BYTES, MemoryBudget, MemoryUse};
 
 fn row(text: &str) -> Row {
     let row = serde_json::json!({ "@rawstring": text });
@@ -29,7 +29,7 @@ async fn written(format: Format, texts: &[&str]) -> String {
 
 #[tokio::test]
 async fn rows_are_framed_however_many_there_are() {
-    let many: Vec<String> = (0..CHUNK * 2 + 1).map(|n| n.to_string()).collect();
+    let many: Vec<String> = (0..CHUNK_ROWS * 2 + 1).map(|n| n.to_string()).collect();
     for texts in [&[][..], &["a\nb"][..]] {
         let array: Value = serde_json::from_str(&written(Format::Array, texts).await).unwrap();
         assert_eq!(array.as_array().unwrap().len(), texts.len());
@@ -50,8 +50,8 @@ async fn rows_are_framed_however_many_there_are() {
 
 #[tokio::test]
 async fn what_fails_at_once_is_an_answer_and_what_fails_later_breaks_off() {
-    let memory = MemoryBudget::new(LEAST);
-    let take = || memory.try_take(Kind::Searches, 1000).unwrap();
+    let memory = MemoryBudget::new(MIN_BUDGET_BYTES);
+    let take = || memory.try_take(MemoryUse::Searches, 1000).unwrap();
     let refused = respond(Format::Array, rows(vec![Err(failure())]), take()).await;
     assert!(
         refused
@@ -59,14 +59,14 @@ async fn what_fails_at_once_is_an_answer_and_what_fails_later_breaks_off() {
             .to_string()
             .contains("the bucket is gone")
     );
-    assert_eq!(memory.used(Kind::Searches), 0);
+    assert_eq!(memory.used(MemoryUse::Searches), 0);
 
     let broken = rows(vec![Ok(row("a")), Err(failure())]);
     let answer = respond(Format::Array, broken, take()).await.unwrap();
-    assert!(memory.used(Kind::Searches) > 0);
+    assert!(memory.used(MemoryUse::Searches) > 0);
     let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
     assert!(body.is_err(), "{body:?}");
-    assert_eq!(memory.used(Kind::Searches), 0);
+    assert_eq!(memory.used(MemoryUse::Searches), 0);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ fn a_name_leads_back_to_what_is_asked() {
 
 #[test]
 fn a_long_query_is_not_in_the_name() {
-    let long = ticket(&"x".repeat(LONGEST));
+    let long = ticket(&"x".repeat(MAX_NAME_BYTES));
     let read = Ticket::read(&long.name()).unwrap();
     assert_eq!(
         read,

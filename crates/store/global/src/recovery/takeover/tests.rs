@@ -3,17 +3,18 @@
 use super::*;
 
 fn refused(retryable: bool) -> LoadError {
-    let error = match retryable {
-        false => backstay_bucket::Error::Denied {
+    let error = if retryable {
+        backstay_bucket::Error::Replaced {
+            object: "journal/global/00000000000000000007".to_owned(),
+        }
+    } else {
+        backstay_bucket::Error::Denied {
             account: "a".to_owned(),
             container: "c".to_owned(),
             remedy: "check the key".to_owned(),
             object: "journal/global/00000000000000000007".to_owned(),
             detail: "HTTP 403".to_owned(),
-        },
-        true => backstay_bucket::Error::Replaced {
-            object: "journal/global/00000000000000000007".to_owned(),
-        },
+        }
     };
     LoadError::Seal(SealError::Store(StoreError::Backend {
         source: Box::new(error),

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 /// How much is read at once, at least.
-const STEP: usize = 256 << 10;
+const READ_STEP_BYTES: usize = 256 << 10;
 
 /// What of the text is in memory: from the position to somewhere.
 pub(super) struct Window<R> {
@@ -50,7 +50,7 @@ impl<R: Read> Window<R> {
         self.before + self.start as u64
     }
 
-    /// Moves the position.
+    /// Moves the position behind so many bytes, which are not needed any more.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.start = self.filled.min(self.start + bytes);
     }
@@ -76,7 +76,7 @@ impl<R: Read> Window<R> {
         self.before += self.start as u64;
         self.filled -= self.start;
         self.start = 0;
-        let wanted = (self.filled * 2).max(STEP);
+        let wanted = (self.filled * 2).max(READ_STEP_BYTES);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }

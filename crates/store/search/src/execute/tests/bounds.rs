@@ -10,7 +10,7 @@ use super::*;
 use crate::{MemoryPermit, MemoryPool, Resources, Unbounded};
 
 /// Only to end a test that hangs.
-const HANGS: Duration = Duration::from_secs(120);
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// So many bytes.
 struct Bounded {
@@ -108,7 +108,7 @@ impl Pools {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(HANGS, back).await.unwrap();
+        tokio::time::timeout(HANG_TIMEOUT, back).await.unwrap();
     }
 }
 
@@ -313,7 +313,7 @@ impl Endless {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let comes = tokio::time::timeout(HANGS, comes).await;
+        let comes = tokio::time::timeout(HANG_TIMEOUT, comes).await;
         comes.unwrap_or_else(|_| panic!("never: {what}"));
     }
 

@@ -4,7 +4,7 @@ use super::{MAX_NAMES, Parser, Token, error_at, is_keyword};
 use crate::query::{Count, ParseError, Stage};
 use crate::range::span_ms;
 
-const KNOWN: &str = "head, tail, sort, select, count, groupBy, timeChart";
+const KNOWN_FUNCTIONS: &str = "head, tail, sort, select, count, groupBy, timeChart";
 /// What LogScale takes without a limit.
 const DEFAULT_ROWS: usize = 200;
 /// What LogScale takes at most for `head`, `tail` and `sort`.
@@ -34,7 +34,7 @@ impl Parser<'_> {
     pub(super) fn function_stage(&mut self, name: &str) -> Result<Stage, ParseError> {
         let start = self.at;
         // Before its arguments, which may be of a form that is not known either.
-        if !KNOWN
+        if !KNOWN_FUNCTIONS
             .split(", ")
             .any(|known| known.eq_ignore_ascii_case(name))
         {
@@ -89,7 +89,7 @@ impl Parser<'_> {
     fn unknown_function(&self, start: usize, name: &str) -> ParseError {
         self.error_at(
             start,
-            format!("one of the functions {KNOWN}"),
+            format!("one of the functions {KNOWN_FUNCTIONS}"),
             format!(
                 "the function `{name}()` is not supported; put it into quotes to search for the \
                  text"

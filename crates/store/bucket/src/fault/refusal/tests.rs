@@ -17,10 +17,10 @@ fn azure() -> BucketConfig {
 }
 
 /// What becomes of an answer, as text.
-fn text(said: ServiceError) -> (&'static str, String) {
+fn text(refusal: ServiceError) -> (&'static str, String) {
     let http = object_store::client::HttpError::new(
         object_store::client::HttpErrorKind::Unknown,
-        said.clone(),
+        refusal.clone(),
     );
     let error = object_store::Error::Generic {
         store: "test",
@@ -28,7 +28,7 @@ fn text(said: ServiceError) -> (&'static str, String) {
     };
     match judge(&azure(), "p/x", error) {
         Verdict::Again(source) => ("again", source.to_string()),
-        Verdict::Stop(Stop::Precondition(said)) => ("there", said.unwrap().to_string()),
+        Verdict::Stop(Stop::Precondition(refusal)) => ("there", refusal.unwrap().to_string()),
         Verdict::Stop(Stop::Range) => ("range", String::new()),
         Verdict::Stop(Stop::Error(error)) => {
             let kind = match &error {
@@ -248,13 +248,13 @@ fn an_answer_is_said_with_its_code_its_detail_and_what_helps() {
         ),
     ];
     for (status, body, kind, parts) in table {
-        let said = service_error(status, None, &body);
-        let (found, text) = text(said.clone());
+        let refusal = service_error(status, None, &body);
+        let (found, text) = text(refusal.clone());
         assert_eq!(found, kind, "{text}");
         for part in parts {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
-        let all = format!("{text} {said:?}");
+        let all = format!("{text} {refusal:?}");
         for hidden in [
             SIGNATURE,
             "AWS4-HMAC",
@@ -270,8 +270,8 @@ fn an_answer_is_said_with_its_code_its_detail_and_what_helps() {
 
 #[test]
 fn a_refusal_without_a_condition_says_what_the_store_said() {
-    let said = service_error(409, None, &xml("Odd", "Something forbids it.", ""));
-    let text = super::super::conflict(&azure(), "p/x", &said).to_string();
+    let refusal = service_error(409, None, &xml("Odd", "Something forbids it.", ""));
+    let text = super::super::conflict(&azure(), "p/x", &refusal).to_string();
     for part in [
         "p/x",
         "HTTP 409 Odd: Something forbids it.",

@@ -7,15 +7,15 @@ use std::path::Path;
 use super::api::EngineError;
 
 /// The file that is locked; it has the process id of who holds it.
-const FILE: &str = "node.lock";
+const LOCK_FILE: &str = "node.lock";
 
 /// The data folder, held.
 #[derive(Debug)]
-pub(crate) struct Holds {
+pub(crate) struct FolderLock {
     _file: File,
 }
 
-impl Holds {
+impl FolderLock {
     /// Makes the folder, and takes it.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Holds {
             .read(true)
             .write(true)
             .truncate(false)
-            .open(data_dir.join(FILE))
+            .open(data_dir.join(LOCK_FILE))
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -61,7 +61,7 @@ impl Holds {
             .and_then(|_| writeln!(file, "{}", std::process::id()));
         if let Err(error) = written {
             // A full disk, say: held all the same.
-            tracing::warn!(%error, "the process id is not in {FILE}");
+            tracing::warn!(%error, "the process id is not in {LOCK_FILE}");
         }
         Ok(Self { _file: file })
     }
@@ -81,19 +81,19 @@ mod tests {
     fn a_second_process_is_told_who_holds_the_folder_until_that_one_ends() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let first = Holds::take(&data).unwrap();
-        let refused = Holds::take(&data).unwrap_err();
+        let first = FolderLock::take(&data).unwrap();
+        let refused = FolderLock::take(&data).unwrap_err();
         let pid = std::process::id().to_string();
         assert!(
             matches!(&refused, EngineError::DataDirInUse { holder, .. } if *holder == pid),
             "{refused}"
         );
-        let again = Holds::take(&data).unwrap_err();
+        let again = FolderLock::take(&data).unwrap_err();
         assert!(
             matches!(again, EngineError::DataDirInUse { .. }),
             "a refusal takes nothing away"
         );
         drop(first);
-        Holds::take(&data).unwrap();
+        FolderLock::take(&data).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What a store says when it refuses: its code, its message, and what it adds to them.
+//! What a store answers when it refuses: its code, its message, and what it adds to them.
 //!
 //! Azure, S3 and Google's XML answer `<Code>` and `<Message>`; Google's JSON has `message` and
 //! `reason`. A refused signature is answered with the string that was signed and the signature; these
@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::ServiceError;
 
-/// So much of a message, and of a detail, is shown.
-const LONGEST: usize = 200;
+/// A message, and a detail, is cut to so many characters.
+const MAX_MESSAGE_CHARS: usize = 200;
 /// What begins the part of a detail that nobody is to read.
 const SIGNED: [&str; 2] = ["Server used following string to sign", "String to sign"];
 
@@ -56,16 +56,17 @@ pub(crate) fn service_error(status: u16, code: Option<String>, body: &str) -> Se
     .filter_map(|text| first_line(&text))
     .collect();
     details.dedup();
-    let said = message.into_iter().chain(details).collect::<Vec<_>>();
+    let texts = message.into_iter().chain(details).collect::<Vec<_>>();
     ServiceError {
         status,
         code: code
             .or_else(|| element(body, "Code"))
             .or(of_json)
             .unwrap_or_default(),
-        message: match said.is_empty() {
-            true => String::new(),
-            false => format!(": {}", said.join("; ")),
+        message: if texts.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", texts.join("; "))
         },
     }
 }
@@ -94,9 +95,10 @@ fn unsigned(detail: &str) -> String {
     // In quotes: a date has blanks, a signature or a token has none.
     let shown = parts.iter().enumerate().map(|(n, part)| {
         let quoted = n % 2 == 1;
-        match quoted && part.len() > 16 && !part.contains(' ') {
-            true => "…",
-            false => part,
+        if quoted && part.len() > 16 && !part.contains(' ') {
+            "…"
+        } else {
+            part
         }
     });
     shown.collect::<Vec<_>>().join("'")
@@ -104,7 +106,7 @@ fn unsigned(detail: &str) -> String {
 
 fn first_line(text: &str) -> Option<String> {
     let line = text.trim().lines().next()?.trim();
-    let short: String = line.chars().take(LONGEST).collect();
+    let short: String = line.chars().take(MAX_MESSAGE_CHARS).collect();
     (!short.is_empty()).then_some(short)
 }
 
