@@ -4,4 +4,4 @@ mod region;
 mod shell;
 
 pub use region::{NodeAgent, Region, client, client_of};
-pub use shell::{HANG, Ran, Shell, client_at, no_kubectl, until};
+pub use shell::{HANG_TIMEOUT, Ran, Shell, client_at, no_kubectl, until};

@@ -21,4 +21,4 @@ pub mod promtool;
 mod wait;
 
 pub use machine::{can_isolate, is_ci, is_installed, root, skip, skip_even_on_ci};
-pub use wait::{PATIENCE, until, until_ok};
+pub use wait::{WAIT_TIMEOUT, until, until_ok};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something before it says that it does not come: much longer than it takes
 /// on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ where
             Ok(found) => return found,
             Err(seen) => seen,
         };
-        assert!(since.elapsed() < PATIENCE, "{what}: not so: {seen:?}");
+        assert!(since.elapsed() < WAIT_TIMEOUT, "{what}: not so: {seen:?}");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

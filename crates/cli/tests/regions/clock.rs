@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use crate::world::{
-    Clients, PATIENCE, REPOSITORY, World, log, metric, ready, recovering, set_up, until, with,
+    Clients, REPOSITORY, WAIT_TIMEOUT, World, log, metric, ready, recovering, set_up, until, with,
 };
 
 /// The library; `None`, the test being skipped, where it is not installed.
@@ -200,7 +200,7 @@ async fn wrong(primary: &str, standby: &str, late: &str) {
     for millis in [300, 900, 0] {
         let mut node = NodeProcess::start(&spec).unwrap();
         if millis == 0 {
-            node.ready(PATIENCE).await.unwrap();
+            node.ready(WAIT_TIMEOUT).await.unwrap();
         } else {
             // Somewhere on its way, wherever that is.
             tokio::time::sleep(Duration::from_millis(millis)).await;

@@ -8,14 +8,14 @@ use backstay_lab::supervisor::{NodeProcess, NodeSpec};
 use bytes::Bytes;
 
 use crate::world::{
-    Clients, Objects, PATIENCE, World, get, log, ready, recovering, set_up, until, with,
+    Clients, Objects, WAIT_TIMEOUT, World, get, log, ready, recovering, set_up, until, with,
 };
 
 /// Starts a node that must give up, and say all this on its log.
 async fn gives_up(spec: &NodeSpec, says: &[&str]) {
     let before = log(&spec.log_file).len();
     let mut node = NodeProcess::start(spec).unwrap();
-    let ended = tokio::time::timeout(PATIENCE, node.wait()).await;
+    let ended = tokio::time::timeout(WAIT_TIMEOUT, node.wait()).await;
     let said = log(&spec.log_file).split_off(before);
     let status = ended.unwrap_or_else(|_| panic!("it did not give up:\n{said}"));
     assert_eq!(status.unwrap().code(), Some(1), "{said}");

@@ -9,7 +9,9 @@ use std::time::Duration;
 use backstay_lab::region::{Azurite, Region};
 use backstay_lab::supervisor::{NodeProcess, NodeSpec};
 
-use crate::world::{Clients, PATIENCE, World, get, ready, recovering, set_up, until_metric, with};
+use crate::world::{
+    Clients, WAIT_TIMEOUT, World, get, ready, recovering, set_up, until_metric, with,
+};
 
 const WRONG: &str = "aHVzaDogdGhlIGtleSBvZiBhbm90aGVyIGFjY291bnQsIHdoaWNoIG5vYm9keSBtYXkgc2VlLg==";
 
@@ -122,7 +124,7 @@ async fn nothing_shows_a_secret(mut world: World) {
         None => with(&standby, "LOCAL_RECOVER_FROM_ENCRYPTION_KEY", WRONG),
     };
     let mut refused = NodeProcess::start(&wrong).unwrap();
-    let ended = tokio::time::timeout(PATIENCE, refused.wait()).await;
+    let ended = tokio::time::timeout(WAIT_TIMEOUT, refused.wait()).await;
     assert_eq!(ended.unwrap().unwrap().code(), Some(1));
     let mut node = ready(&standby).await;
     search.secrets.insert(node.admin_token().unwrap());

@@ -24,7 +24,7 @@ pub use proxy::{Cut, Proxy};
 pub const REPOSITORY: &str = "regions";
 
 /// No wait for one thing is longer; a machine that is busy with other tests is slow.
-pub use backstay_testkit::{PATIENCE, until_ok as until};
+pub use backstay_testkit::{WAIT_TIMEOUT, until_ok as until};
 
 pub type Env = BTreeMap<String, String>;
 
@@ -135,7 +135,7 @@ pub fn with(spec: &NodeSpec, name: &str, value: &str) -> NodeSpec {
 /// Starts a node and waits until it serves.
 pub async fn ready(spec: &NodeSpec) -> NodeProcess {
     let mut node = NodeProcess::start(spec).unwrap();
-    if let Err(error) = node.ready(PATIENCE).await {
+    if let Err(error) = node.ready(WAIT_TIMEOUT).await {
         panic!("{error}");
     }
     node

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// No command of a test takes longer unless something hangs.
-pub const HANG: Duration = Duration::from_secs(60);
+pub const HANG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A shell whose home is a folder with a kubeconfig.
 pub struct Shell {
@@ -49,7 +49,7 @@ impl Shell {
             let mut stdin = child.stdin.take().unwrap();
             stdin.write_all(input.as_bytes()).await.unwrap();
         }
-        let output = tokio::time::timeout(HANG, child.wait_with_output())
+        let output = tokio::time::timeout(HANG_TIMEOUT, child.wait_with_output())
             .await
             .unwrap_or_else(|_| panic!("hangs: {line}"))
             .unwrap();
@@ -125,7 +125,7 @@ pub async fn until(child: &mut Child, wanted: &str) -> Vec<String> {
         }
         false
     };
-    let found = tokio::time::timeout(HANG, read).await;
+    let found = tokio::time::timeout(HANG_TIMEOUT, read).await;
     assert_eq!(found, Ok(true), "{wanted:?} is not in {seen:#?}");
     // A closed pipe would end it.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

@@ -53,7 +53,7 @@ async fn a_pod_is_asked_to_end_and_gone_when_it_has() {
     world.until_row("polite", ["0/1", "Terminating"]).await;
     assert!(delete.try_wait().unwrap().is_none());
     std::fs::write(data.join("go"), "").unwrap();
-    let deleted = tokio::time::timeout(crate::region::PATIENCE, delete.wait()).await;
+    let deleted = tokio::time::timeout(crate::region::WAIT_TIMEOUT, delete.wait()).await;
     assert!(deleted.unwrap().unwrap().success());
     assert!(data.join("ended").exists());
     assert_eq!(processes_marked(&world.agent_folder()), [0_i32; 0]);

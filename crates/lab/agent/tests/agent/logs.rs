@@ -42,7 +42,8 @@ async fn a_log_is_followed_cut_and_dated() {
     world.exec("talks", "touch go").await;
     until(&mut followed, "five").await;
     // A log that is over ends its followers.
-    let ended = tokio::time::timeout(backstay_testkit::kubernetes::HANG, followed.wait()).await;
+    let ended =
+        tokio::time::timeout(backstay_testkit::kubernetes::HANG_TIMEOUT, followed.wait()).await;
     assert!(ended.unwrap().unwrap().success());
     assert_eq!(
         world.kubectl("logs talks").await,

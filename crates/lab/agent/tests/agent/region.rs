@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use backstay_testkit::kubernetes::{Shell, client_at};
 
 /// No wait for one thing is longer; a machine that is busy with other tests is slow.
-pub use backstay_testkit::{PATIENCE, until_ok as until};
+pub use backstay_testkit::{WAIT_TIMEOUT, until_ok as until};
 
 /// A network that no other test has, as long as this lives.
 pub struct Reserved {

@@ -14,7 +14,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
 use crate::Region;
-use backstay_testkit::kubernetes::HANG;
+use backstay_testkit::kubernetes::HANG_TIMEOUT;
 
 const OBJECTS: usize = 1000;
 const CHANGES: usize = 500;
@@ -154,7 +154,7 @@ async fn two_watchers_of_a_thousand_objects_miss_nothing_and_never_go_back() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let _ = tokio::time::timeout(HANG, same).await;
+        let _ = tokio::time::timeout(HANG_TIMEOUT, same).await;
         let seen = seen.lock().unwrap().clone();
         let missed: Vec<_> = listed
             .iter()

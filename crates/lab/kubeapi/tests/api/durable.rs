@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::processes::Processes;
-use backstay_testkit::kubernetes::{HANG, client_at};
+use backstay_testkit::kubernetes::{HANG_TIMEOUT, client_at};
 
 const FOLDER: &str = "KUBEAPI_TEST_FOLDER";
 const ROUNDS: u32 = 6;
@@ -54,7 +54,7 @@ async fn start(folder: &Path) -> (Child, Client) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(HANG, written).await.unwrap();
+    tokio::time::timeout(HANG_TIMEOUT, written).await.unwrap();
     (child, client_at(&kubeconfig).await)
 }
 
@@ -120,7 +120,10 @@ async fn what_is_acknowledged_survives_sigkill_and_versions_never_go_back() {
         tokio::time::sleep(Duration::from_millis(200 + u64::from(round) * 37)).await;
         child.kill().await.unwrap();
         for (writer, task) in writers.into_iter().enumerate() {
-            acknowledged[writer] = tokio::time::timeout(HANG, task).await.unwrap().unwrap();
+            acknowledged[writer] = tokio::time::timeout(HANG_TIMEOUT, task)
+                .await
+                .unwrap()
+                .unwrap();
         }
     }
     assert!(

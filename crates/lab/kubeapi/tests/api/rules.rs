@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::Region;
-use backstay_testkit::kubernetes::HANG;
+use backstay_testkit::kubernetes::HANG_TIMEOUT;
 
 /// Requests as they are, without a client's care.
 struct Raw {
@@ -486,7 +486,7 @@ async fn a_watch_ends_in_time_and_with_the_server() {
         .boxed();
     region.stop().await;
     let ended = async { while let Some(Ok(_)) = events.next().await {} };
-    tokio::time::timeout(HANG, ended).await.unwrap();
+    tokio::time::timeout(HANG_TIMEOUT, ended).await.unwrap();
 }
 
 /// A secret's texts are for writing only. Kept, they would undo the next change of its data.
