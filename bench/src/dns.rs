@@ -1,4 +1,4 @@
-//! DNS: queries a second on one core, and how soon a failed probe becomes another answer, beside
+//! DNS: queries a second on one core, and how soon a failed probe becomes another answer, next to
 //! two servers that also check the health of what they answer.
 //!
 //! The peers are `gdnsd` (monitor `http_status`, plugin `simplefo`) and the PowerDNS Authoritative

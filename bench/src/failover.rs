@@ -1,4 +1,4 @@
-//! From the kill of a primary until it is served again, with nobody's help, beside Patroni.
+//! From the kill of a primary until it is served again, with nobody's help, next to Patroni.
 //!
 //! Ours: a lab of its own for each run (`backstay lab up`), `backstay watch` with no holdoff and a
 //! probe each second, clients that ingest through the global name, and `backstay lab kill-region
@@ -30,13 +30,13 @@ use crate::{Failure, note};
 use patroni::Programs;
 
 /// Acknowledgements before the kill, so that nothing is just starting.
-const SETTLED: u64 = 200;
+const MIN_ACKNOWLEDGED: u64 = 200;
 /// How often a condition is looked at.
-const TICK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// Longest wait for anything; only a hang takes so long.
-const HANGS: Duration = Duration::from_secs(120);
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 /// What is not detection may take this long.
-const LIMIT: Duration = Duration::from_secs(2);
+const MAX_TAKEOVER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -46,7 +46,7 @@ pub(crate) struct Options {
     /// Seconds of our holdoff: how long a primary that is seen down may still come back.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=60))]
     holdoff: u32,
-    /// The `backstay` binary; by default the one beside this program.
+    /// The `backstay` binary; by default the one next to this program.
     #[arg(long, env = "BACKSTAY_BIN")]
     program: Option<PathBuf>,
 }
@@ -133,8 +133,8 @@ fn report(options: &Options, ours: &[Run], theirs: &[Run], peer: Option<&Program
     let rest = of(ours, Run::rest);
     let worst = worst(ours.iter().map(Run::rest));
     let mut ratios = vec![
-        Ratio::of("what is not detection, to 2 s", rest, LIMIT).at_most(1.0),
-        Ratio::of("the worst of it, to 2 s", worst, LIMIT),
+        Ratio::of("what is not detection, to 2 s", rest, MAX_TAKEOVER).at_most(1.0),
+        Ratio::of("the worst of it, to 2 s", worst, MAX_TAKEOVER),
     ];
     let mut notes = vec![format!(
         "medians and worsts of {} runs; backstay: holdoff {} s, probes 1 s apart, three failures",
@@ -236,10 +236,10 @@ fn offset(round: u32) -> Duration {
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(), Failure> {
     let begun = Instant::now();
     while !holds().await {
-        if begun.elapsed() > HANGS {
+        if begun.elapsed() > HANG_TIMEOUT {
             return Err(Failure::Failed(format!("{what} has not come")));
         }
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

@@ -24,19 +24,19 @@ use tokio::net::TcpStream;
 use crate::lines::{START_MS, Texts, texts};
 use crate::measure::median;
 use crate::process::program;
-use crate::standby::{HANGS, REPOSITORY, copy, open, start};
+use crate::standby::{HANG_TIMEOUT, REPOSITORY, copy, open, start};
 use crate::table::{Ratio, Report, Row};
 use crate::{Failure, note};
 
 /// How often the standby is asked how far it is.
-const ASK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// What is read may be at most so many times what is read of plain lines.
-const LIMIT: f64 = 2.0;
+const MAX_READ_RATIO: f64 = 2.0;
 /// Events of a batch of small ones.
-const SMALL: usize = 5_000;
-/// What a batch takes in the journal beside its events, and an event beside its line.
-const BATCH: usize = 56;
-const EVENT: usize = 47;
+const SMALL_BATCH_EVENTS: usize = 5_000;
+/// What a batch takes in the journal besides its events, and an event besides its line.
+const BATCH_OVERHEAD_BYTES: usize = 56;
+const EVENT_OVERHEAD_BYTES: usize = 47;
 /// Partitions of the source.
 const PARTITIONS: u32 = 4;
 
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// How often each recovery is measured.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// The `backstay` binary; by default the one beside this program.
+    /// The `backstay` binary; by default the one next to this program.
     #[arg(long)]
     program: Option<PathBuf>,
 }
@@ -114,12 +114,12 @@ fn wide(number: usize) -> Vec<Value> {
 }
 
 fn tiny(number: usize) -> Vec<Value> {
-    let event = |n| json!({ "timestamp": START_MS, "attributes": { "k": number * SMALL + n } });
-    (0..SMALL).map(event).collect()
+    let event = |n| json!({ "timestamp": START_MS, "attributes": { "k": number * SMALL_BATCH_EVENTS + n } });
+    (0..SMALL_BATCH_EVENTS).map(event).collect()
 }
 
 fn empty(_: usize) -> Vec<Value> {
-    vec![json!({ "timestamp": START_MS, "rawstring": "" }); SMALL]
+    vec![json!({ "timestamp": START_MS, "rawstring": "" }); SMALL_BATCH_EVENTS]
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
@@ -159,7 +159,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
         let of_counts = |name, ours: u64, theirs: u64| Ratio {
             name,
             value: ours as f64 / theirs as f64,
-            limit: Some(LIMIT),
+            limit: Some(MAX_READ_RATIO),
         };
         ratios.extend([
             Ratio::of(serves, hostile.serves, plain.serves),
@@ -184,13 +184,13 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
 
 /// Plain lines that take `size` bytes in the journal.
 fn plain(size: usize, lines: &mut Texts) -> Result<Vec<Value>, Failure> {
-    let mut left = size.saturating_sub(BATCH);
+    let mut left = size.saturating_sub(BATCH_OVERHEAD_BYTES);
     let mut events = Vec::new();
-    while left > EVENT {
+    while left > EVENT_OVERHEAD_BYTES {
         let Some(line) = lines.next().transpose()? else {
             break;
         };
-        left = left.saturating_sub(EVENT + line.len());
+        left = left.saturating_sub(EVENT_OVERHEAD_BYTES + line.len());
         events.push(json!({ "timestamp": START_MS, "rawstring": line }));
     }
     Ok(events)
@@ -239,7 +239,7 @@ impl Source {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         let mut node = start(program, &work, "primary", env)?;
-        node.ready(HANGS).await?;
+        node.ready(HANG_TIMEOUT).await?;
         let admin = node.admin_token()?;
         let token = node.client();
         let token = token
@@ -311,11 +311,11 @@ impl Source {
                     break begun.elapsed();
                 }
             }
-            if begun.elapsed() > HANGS {
+            if begun.elapsed() > HANG_TIMEOUT {
                 let log = node.log_tail(12);
                 return Err(Failure::Failed(format!("it does not import all:\n{log}")));
             }
-            tokio::time::sleep(ASK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         };
         let admin = node.admin_token()?;
         let found = node.client().count(&admin, REPOSITORY).await?;

@@ -27,11 +27,11 @@ use crate::{Failure, note};
 
 const REPOSITORY: &str = "humio";
 /// Raw bytes of one request.
-const BATCH: usize = 1 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 /// Requests on their way at the same time.
 const SENDERS: usize = 4;
 /// Longest wait for anything; only a hang takes so long.
-const HANGS: Duration = Duration::from_secs(300);
+const HANG_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// The node's core; this program takes the other one.
     #[arg(long, default_value_t = 1)]
     core: u32,
-    /// The `backstay` binary; by default the one beside this program.
+    /// The `backstay` binary; by default the one next to this program.
     #[arg(long)]
     program: Option<PathBuf>,
     /// Where the raw file and the buckets are made.
@@ -204,7 +204,7 @@ fn load(options: &Options, dir: &Path) -> Result<Load, Failure> {
             batch.push(json!({ "timestamp": START_MS + lines as i64, "rawstring": line }));
             lines += 1;
             let enough = text.len() >= options.bytes;
-            if batch_bytes >= BATCH || enough {
+            if batch_bytes >= BATCH_BYTES || enough {
                 bodies.push(body(std::mem::take(&mut batch))?);
                 batch_bytes = 0;
             }
@@ -242,7 +242,7 @@ async fn node(binary: &Path, load: &Load, work: &Path) -> Result<(Took, u64), Fa
         log_file: work.join("log"),
     };
     let mut node = NodeProcess::start(&spec)?;
-    node.ready(HANGS).await?;
+    node.ready(HANG_TIMEOUT).await?;
     let id = node
         .pid()
         .ok_or_else(|| Failure::Failed("the node has ended".to_owned()))?;
@@ -306,7 +306,7 @@ async fn send_one(
     at: usize,
     body: &Bytes,
 ) -> Result<(), Failure> {
-    let until = Instant::now() + HANGS;
+    let until = Instant::now() + HANG_TIMEOUT;
     let key = format!("batch-{at}");
     loop {
         match client.ingest(token, &key, body.clone()).await {

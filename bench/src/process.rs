@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Failure;
 
-/// The `backstay` binary: the given one, or the one beside this program.
+/// The `backstay` binary: the given one, or the one next to this program.
 pub(crate) fn program(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let program = match given {
         Some(given) => given.to_owned(),

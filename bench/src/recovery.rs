@@ -28,9 +28,9 @@ use crate::table::{Ratio, Report, Row};
 use crate::{Failure, note};
 
 /// The wall time may be at most this much of the peer's.
-const TIME_LIMIT: f64 = 2.0;
+const MAX_TIME_RATIO: f64 = 2.0;
 /// Peak memory of a process that only loads, in bytes.
-const MEMORY_LIMIT: u64 = 1 << 30;
+const MAX_MEMORY_BYTES: u64 = 1 << 30;
 /// Protects nothing: the bucket is made here and removed again.
 const KEY: &str = "the key of a benchmark";
 
@@ -86,10 +86,10 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
     let memory = in_a_process(folder.path(), &object)?;
 
     let (ours, whole, streamed) = (median(ours), median(whole), median(streamed));
-    let time = Ratio::of("of wall time", ours, whole.min(streamed)).at_most(TIME_LIMIT);
+    let time = Ratio::of("of wall time", ours, whole.min(streamed)).at_most(MAX_TIME_RATIO);
     let peak = Ratio {
         name: "of peak memory to 1 GiB",
-        value: memory as f64 / MEMORY_LIMIT as f64,
+        value: memory as f64 / MAX_MEMORY_BYTES as f64,
         limit: Some(1.0),
     };
     Ok(Report {
@@ -121,7 +121,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
 pub(crate) async fn once(options: &OnceOptions) -> Result<Report, Failure> {
     let bucket = open(&options.folder).await?;
     let key = SnapshotKey::parse(&options.object)
-        .ok_or_else(|| Failure::Failed(format!("{} is no snapshot", options.object)))?;
+        .ok_or_else(|| Failure::Failed(format!("{} is not a snapshot", options.object)))?;
     let state = load(&bucket, &key).await?;
     let memory = peak_memory().ok_or_else(|| {
         Failure::Missing("/proc/self/status has no VmHWM; run this on Linux".to_owned())

@@ -27,7 +27,7 @@ const NEEDLE: &str = "needle-5e0f3a9c17";
 /// A repository that every new cluster has.
 const REPOSITORY: &str = "humio";
 /// Raw bytes of one ingest request.
-const BATCH: usize = 1 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 /// Requests on their way at the same time.
 const SENDERS: usize = 8;
 
@@ -225,11 +225,11 @@ fn batches(text: &[u8]) -> Vec<Batch> {
     let (mut start, mut line) = (0, 0);
     while start < text.len() {
         let rest = text.get(start..).unwrap_or_default();
-        let enough = rest.get(BATCH..).unwrap_or_default();
+        let enough = rest.get(BATCH_BYTES..).unwrap_or_default();
         let end = enough
             .iter()
             .position(|byte| *byte == b'\n')
-            .map_or(text.len(), |at| start + BATCH + at + 1);
+            .map_or(text.len(), |at| start + BATCH_BYTES + at + 1);
         let lines = text.get(start..end).unwrap_or_default();
         all.push(Batch { start, end, line });
         line += lines.iter().filter(|byte| **byte == b'\n').count() as i64;

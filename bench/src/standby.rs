@@ -7,7 +7,7 @@
 //! started with nothing but the primary's bucket to recover from, and asked until it finds every
 //! line, over the range of the lines' times.
 //!
-//! The time is to be flat but for the snapshot's size: what a standby cannot do without is to load
+//! The time is to be flat except for the snapshot's size: what a standby cannot do without is to load
 //! the snapshot, and to write it to its own bucket and data folder. That part is measured by
 //! itself, on the same snapshot, and taken off; what remains must not grow.
 
@@ -36,14 +36,14 @@ pub(crate) const REPOSITORY: &str = "humio";
 const OLD_LINES: u64 = 4_000;
 const LIVE_LINES: u64 = 1_000;
 /// Lines of one request.
-const BATCH: usize = 500;
+const BATCH_LINES: usize = 500;
 /// How often the standby is asked.
-const ASK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Longest wait for anything; only a hang takes so long.
-pub(crate) const HANGS: Duration = Duration::from_secs(120);
+pub(crate) const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 /// What remains of the time without the snapshot may be at most this much of the same with the
 /// fewest segments.
-const LIMIT: f64 = 1.5;
+const MAX_TIME_RATIO: f64 = 1.5;
 /// The sizes that are compared.
 const SIZES: [usize; 3] = [10, 1_000, 100_000];
 
@@ -52,7 +52,7 @@ pub(crate) struct Options {
     /// How often each size is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// The `backstay` binary; by default the one beside this program.
+    /// The `backstay` binary; by default the one next to this program.
     #[arg(long)]
     program: Option<PathBuf>,
 }
@@ -129,13 +129,13 @@ fn report(options: &Options, all: &[Prepared]) -> Report {
                 more.1,
                 few.1,
             )
-            .at_most(LIMIT),
+            .at_most(MAX_TIME_RATIO),
             Ratio::of(
                 "of 100,000 to 10 segments, without the snapshot",
                 many.1,
                 few.1,
             )
-            .at_most(LIMIT),
+            .at_most(MAX_TIME_RATIO),
         ];
     }
     Report {
@@ -227,7 +227,7 @@ impl Prepared {
     /// A primary with a new data folder, serving.
     async fn primary(&self, program: &Path) -> Result<NodeProcess, Failure> {
         let mut node = start(program, &self.work, "primary", self.region.own())?;
-        node.ready(HANGS).await?;
+        node.ready(HANG_TIMEOUT).await?;
         Ok(node)
     }
 
@@ -237,7 +237,7 @@ impl Prepared {
         for (number, line) in (from..from + count).zip(texts(&[])?) {
             events.push(json!({ "timestamp": START_MS + number as i64, "rawstring": line? }));
         }
-        for (at, events) in events.chunks(BATCH).enumerate() {
+        for (at, events) in events.chunks(BATCH_LINES).enumerate() {
             let body = serde_json::to_vec(&json!([{ "events": events }]))?;
             let key = format!("{from}-{at}");
             let sent = node.client().ingest(&self.token, &key, Bytes::from(body));
@@ -287,13 +287,13 @@ impl Prepared {
         let mut standby = start(program, &self.work, "standby", env)?;
         while search(&standby).await != Some(OLD_LINES + LIVE_LINES) {
             standby.must_run()?;
-            if begun.elapsed() > HANGS {
+            if begun.elapsed() > HANG_TIMEOUT {
                 return Err(Failure::Failed(format!(
                     "the standby does not find all lines:\n{}",
                     standby.log_tail(12)
                 )));
             }
-            tokio::time::sleep(ASK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         let took = begun.elapsed();
         standby.kill().await?;

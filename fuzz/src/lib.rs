@@ -1,4 +1,4 @@
-//! What each fuzz target holds its parser to, beside that it does not panic.
+//! What each fuzz target holds its parser to, besides that it does not panic.
 #![forbid(unsafe_code)]
 
 mod dns;

@@ -16,7 +16,7 @@ use crate::process::find;
 /// What is asked for.
 pub(super) const NAME: &str = "logs.tm.test";
 /// Seconds between probes: the least that gdnsd allows.
-const INTERVAL: u32 = 2;
+const PROBE_INTERVAL_SECONDS: u32 = 2;
 const ZONE: &str = "@ 300 IN SOA ns1 hostmaster 1 900 300 604800 30\n\
                     @ 300 IN NS ns1\n\
                     ns1 300 IN A 127.0.0.1\n";
@@ -106,7 +106,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(Duration::from_secs(2 * u64::from(INTERVAL))).await;
+        tokio::time::sleep(Duration::from_secs(2 * u64::from(PROBE_INTERVAL_SECONDS))).await;
         Ok(())
     }
 
@@ -194,7 +194,7 @@ fn profile(folder: &Path, arm: u16, endpoints: u16) -> Result<(), Failure> {
             "dnsConfig": { "relativeName": "logs", "ttl": 5 },
             "monitorConfig": {
                 "protocol": "HTTP", "port": endpoints, "path": "/api/v1/status",
-                "intervalInSeconds": INTERVAL, "timeoutInSeconds": 1, "toleratedNumberOfFailures": 0,
+                "intervalInSeconds": PROBE_INTERVAL_SECONDS, "timeoutInSeconds": 1, "toleratedNumberOfFailures": 0,
             },
             "endpoints": [endpoint("primary", FIRST, 1), endpoint("secondary", SECOND, 2)],
         },
@@ -237,7 +237,7 @@ fn gdnsd(command: &mut Command, folder: &Path, port: u16, endpoints: u16) -> Res
             "options => {{ listen => {{ 127.0.0.1:{port} => {{ udp_threads = 1, tcp_threads = 1 }} }}, \
              run_dir => \"{}\", state_dir => \"{}\" }}\n\
              service_types => {{ web => {{ plugin => http_status, port => {endpoints}, \
-             url_path => /api/v1/status, interval => {INTERVAL}, timeout => 1, \
+             url_path => /api/v1/status, interval => {PROBE_INTERVAL_SECONDS}, timeout => 1, \
              up_thresh => 1, ok_thresh => 1, down_thresh => 1 }} }}\n\
              plugins => {{ simplefo => {{ logs => {{ service_types => [web], \
              primary => {FIRST}, secondary => {SECOND} }} }} }}\n",
@@ -269,7 +269,7 @@ fn powerdns(
         folder.join("pdns.conf"),
         format!(
             "launch=bind\nbind-config={shown}/named.conf\nlocal-address=127.0.0.1\n\
-             local-port={port}\nenable-lua-records=yes\nlua-health-checks-interval={INTERVAL}\n\
+             local-port={port}\nenable-lua-records=yes\nlua-health-checks-interval={PROBE_INTERVAL_SECONDS}\n\
              socket-dir={shown}\nreceiver-threads=1\ndistributor-threads=1\n"
         ),
     )?;

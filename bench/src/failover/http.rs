@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Nobody on this machine takes longer.
-const ANSWER: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends a request. HTTP/1.0, so that an answer ends with the connection and comes in no chunks.
 pub(super) async fn send(address: &str, request: &str, body: &str) -> io::Result<TcpStream> {
@@ -30,5 +30,8 @@ pub(super) async fn json(address: &str, path: &str) -> Option<serde_json::Value>
         let (_, body) = answer.split_once("\r\n\r\n")?;
         serde_json::from_str(body).ok()
     };
-    tokio::time::timeout(ANSWER, asked).await.ok().flatten()
+    tokio::time::timeout(REQUEST_TIMEOUT, asked)
+        .await
+        .ok()
+        .flatten()
 }

@@ -1,4 +1,4 @@
-//! A failover of ours: a lab of its own, `backstay watch` beside it, clients of the global name, and
+//! A failover of ours: a lab of its own, `backstay watch` next to it, clients of the global name, and
 //! the primary region killed.
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,19 +28,19 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch::{Receiver, Sender, channel};
 
-use super::{Run, SETTLED, until};
+use super::{MIN_ACKNOWLEDGED, Run, until};
 use crate::Failure;
 
 const REPOSITORY: &str = "bench";
 /// More than any run sends, and what is sent with one request.
-const EVENTS: u64 = 200_000;
-const BATCH: u64 = 10;
+const MAX_EVENTS: u64 = 200_000;
+const BATCH_EVENTS: u64 = 10;
 const SENDERS: usize = 4;
 /// Events that may be on their way, and the time for each further batch.
-const WINDOW: u64 = 200;
-const PACE: Duration = Duration::from_millis(10);
+const MAX_IN_FLIGHT_EVENTS: u64 = 200;
+const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 /// Longest wait for an answer of a region's API, of which there is another try.
-const API: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Fails over once, and says how long what took.
 pub(super) async fn fail_over(program: &Path, holdoff: u32, round: u32) -> Result<Run, Failure> {
@@ -48,7 +48,7 @@ pub(super) async fn fail_over(program: &Path, holdoff: u32, round: u32) -> Resul
     let watch = Watch::start(&lab, holdoff).await?;
     watch.healthy().await?;
     let clients = Clients::start(&lab, round).await?;
-    let sent = async || clients.ledger.acknowledged_events() > SETTLED;
+    let sent = async || clients.ledger.acknowledged_events() > MIN_ACKNOWLEDGED;
     until("the first acknowledgements", sent).await?;
     tokio::time::sleep(super::offset(round)).await;
 
@@ -159,14 +159,16 @@ impl Lab {
     }
 
     fn ingress(&self, side: Side) -> SocketAddr {
-        let [http, _] = self.home.place.ingress_gates(side);
+        let [http, _] = self.home.place.ingress_proxies(side);
         http
     }
 
     /// The admin token of a region's cluster, out of the secret that its operator makes.
     async fn admin_token(&self, region: &Region) -> Result<String, Failure> {
         let name = format!("{}-admin-token", self.pair.cluster);
-        let secret = region.secret(&name, Deadline::after(API)).await?;
+        let secret = region
+            .secret(&name, Deadline::after(REQUEST_TIMEOUT))
+            .await?;
         let value = secret.value("token").map(|it| it.expose_secret().to_vec());
         let token = String::from_utf8(value.unwrap_or_default())?;
         Ok(token.trim().to_owned())
@@ -291,7 +293,7 @@ impl Clients {
             .create_ingest_token(&admin, REPOSITORY, "bench")
             .await?;
         let run = RunName::new(u64::from(round), Utc::now().timestamp_millis());
-        let ledger = Arc::new(Ledger::new(Instant::now(), EVENTS, BATCH));
+        let ledger = Arc::new(Ledger::new(Instant::now(), MAX_EVENTS, BATCH_EVENTS));
         let lines = Generator::new(u64::from(round), Utc::now()).map(Ok);
         let (allow, allowed) = channel(0);
         let sending = Sending {
@@ -364,8 +366,8 @@ impl Clients {
 /// Lets senders send at a steady pace, and stops them while nothing is acknowledged.
 async fn pace(ledger: Arc<Ledger>, allow: Sender<u64>) {
     loop {
-        let most = (ledger.acknowledged_events() + WINDOW).min(EVENTS);
-        allow.send_modify(|allowed| *allowed = (*allowed + BATCH).min(most));
-        tokio::time::sleep(PACE).await;
+        let most = (ledger.acknowledged_events() + MAX_IN_FLIGHT_EVENTS).min(MAX_EVENTS);
+        allow.send_modify(|allowed| *allowed = (*allowed + BATCH_EVENTS).min(most));
+        tokio::time::sleep(BATCH_INTERVAL).await;
     }
 }

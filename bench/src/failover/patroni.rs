@@ -26,7 +26,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::http::{self, send};
-use super::{Run, SETTLED, until};
+use super::{MIN_ACKNOWLEDGED, Run, until};
 use crate::process::find;
 use crate::{Failure, note};
 
@@ -107,7 +107,7 @@ pub(super) async fn fail_over(programs: &Programs, round: u32) -> Result<Run, Fa
     let cluster = Cluster::start(programs).await?;
     let [leader, standby] = &cluster.nodes;
     let client = Client::start(cluster.folder.path(), [leader.port, standby.port])?;
-    let sent = async || client.seen().acknowledged > SETTLED;
+    let sent = async || client.seen().acknowledged > MIN_ACKNOWLEDGED;
     until("the first commits", sent).await?;
     tokio::time::sleep(super::offset(round)).await;
     let gone = cluster.leader_gone().await?;
@@ -192,7 +192,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Waits, beside all else, until the leader's key is gone.
+    /// Waits, besides everything else, until the leader's key is gone.
     async fn leader_gone(
         &self,
     ) -> Result<tokio::task::JoinHandle<Result<Instant, Failure>>, Failure> {
@@ -456,17 +456,16 @@ fn is_root() -> Result<bool, Failure> {
 
 /// A program of the peer as a user that it accepts, with a log.
 fn command(program: &Path, log: &Path) -> Result<Command, Failure> {
-    let mut command = match is_root()? {
+    let mut command = if is_root()? {
         // It becomes the program, so the id is the same.
-        true => {
-            let mut command = Command::new("setpriv");
-            let group = format!("--regid={USER}");
-            command
-                .args([&format!("--reuid={USER}"), &group, "--clear-groups", "--"])
-                .arg(program);
-            command
-        }
-        false => Command::new(program),
+        let mut command = Command::new("setpriv");
+        let group = format!("--regid={USER}");
+        command
+            .args([&format!("--reuid={USER}"), &group, "--clear-groups", "--"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
     };
     let file = fs::File::create(log)?;
     command

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstay_lab::child::log_tail;
 use backstay_lab::control::{self, ControlError};
 use backstay_lab::drill::Progress;
-use backstay_lab::place::{BLOCK, Place, default_folder};
+use backstay_lab::place::{DEFAULT_BLOCK, Place, default_folder};
 use backstay_lab::up::describe::Times;
 use backstay_lab::up::disaster::Disaster;
 use backstay_lab::up::store::Wanted;
@@ -138,7 +138,7 @@ fn options(folder: &Path, up: &LabUpFlags, block: Option<u8>) -> Result<LabOptio
     Ok(LabOptions {
         place: Place {
             folder: folder.to_owned(),
-            block: block.unwrap_or(BLOCK),
+            block: block.unwrap_or(DEFAULT_BLOCK),
         },
         program,
         node: None,
@@ -150,7 +150,9 @@ fn options(folder: &Path, up: &LabUpFlags, block: Option<u8>) -> Result<LabOptio
 }
 
 fn dry_run(folder: &Path, block: Option<u8>, output: Output) -> Exit {
-    let block = block.or_else(|| remembered_block(folder)).unwrap_or(BLOCK);
+    let block = block
+        .or_else(|| remembered_block(folder))
+        .unwrap_or(DEFAULT_BLOCK);
     let steps = [
         format!("make {} or go on with the lab in it", folder.display()),
         format!("start the traffic manager, and Azurite where it is installed, on 127.{block}.0.1"),
@@ -195,7 +197,7 @@ async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: O
     let told = shown(&lab.status().await, output);
     if told == Exit::Done {
         tokio::select! {
-            () = lab.told_to_end() => {}
+            () = lab.asked_to_end() => {}
             () = stopped() => {}
         }
     }

@@ -55,7 +55,7 @@ pub struct Crowd {
 impl Crowd {
     /// Starts clients of the name, which leads to this region.
     pub fn start(world: &World, side: Side) -> Self {
-        let [_, at] = world.place().ingress_gates(side);
+        let [_, at] = world.place().ingress_proxies(side);
         // An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()

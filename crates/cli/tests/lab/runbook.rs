@@ -174,7 +174,7 @@ head -60 snapshot.json; rm snapshot.json"#,
     );
     assert!(snapshot.contains("readOnly"), "{snapshot}");
     endpoint_is(world, "secondary", "Online");
-    let [_, https] = world.place().ingress_gates(Secondary);
+    let [_, https] = world.place().ingress_proxies(Secondary);
     if std::process::Command::new("dig").arg("-v").output().is_ok() {
         let dns = world.place().dns();
         world.until(

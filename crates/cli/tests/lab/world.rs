@@ -149,7 +149,7 @@ impl World {
 
     /// Where an HTTP request to the global name ends up in a region, past DNS.
     pub fn ask(&self, side: backstay_pair::Side, path: &str, more: &str) -> String {
-        let [_, https] = self.place.ingress_gates(side);
+        let [_, https] = self.place.ingress_proxies(side);
         let name = "logs.trafficmanager.net";
         format!(
             "curl -sk --max-time 5 --resolve {name}:{port}:{ip} {more} https://{name}:{port}{path}",

@@ -35,7 +35,7 @@ impl Sender {
     /// Makes a repository in the primary, and begins.
     pub fn start(world: &World) -> Self {
         let runtime = Runtime::new().unwrap();
-        let ingress = Side::BOTH.map(|side| (side, world.place().ingress_gates(side)[0]));
+        let ingress = Side::BOTH.map(|side| (side, world.place().ingress_proxies(side)[0]));
         let base = format!("http://logs.trafficmanager.net:{}/", ingress[0].1.port());
         let names = Names::of(world.place().dns()).unwrap();
         let addresses = ingress.map(|(side, at)| (side, at.ip()));

@@ -105,7 +105,7 @@ impl Agent {
         until_stopped(Box::pin(telling));
         until_stopped(Box::pin(nodes::keep(context.clone())));
         until_stopped(Box::pin(collect_claims(context.clone())));
-        until_stopped(Box::pin(hear(context, tasks.clone())));
+        until_stopped(Box::pin(watch_pods(context, tasks.clone())));
         Ok(Self { shutdown, tasks })
     }
 
@@ -138,47 +138,49 @@ async fn collect_claims(context: Arc<Context>) {
     }
 }
 
-/// A pod's worker, as far as it is told of the pod.
-struct Told {
+/// The supervisor's end of a pod's worker: what it has been given of the pod, and its end.
+struct PodWorker {
     pod: watch::Sender<Arc<Pod>>,
     gone: CancellationToken,
 }
 
-/// Hears of pods. A pod's object that is no pod does not hinder the others: each is read by
-/// itself.
-async fn hear(context: Arc<Context>, tasks: TaskTracker) {
+/// Watches pods. An object that is not a valid pod does not hinder the others: each is parsed
+/// separately.
+async fn watch_pods(context: Arc<Context>, tasks: TaskTracker) {
     let resource = ApiResource::erase::<Pod>(&());
     let pods: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
     let mut events = Box::pin(events(watcher(pods, watcher::Config::default())));
-    let mut ward = Ward {
+    let mut supervisor = PodSupervisor {
         context,
         tasks,
-        told: HashMap::new(),
+        workers: HashMap::new(),
     };
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
             watcher::Event::Init => listed.clear(),
             watcher::Event::InitApply(pod) => listed.push(pod),
-            watcher::Event::InitDone => ward.all(std::mem::take(&mut listed)),
-            watcher::Event::Apply(pod) => ward.one(&pod),
-            watcher::Event::Delete(pod) => ward.gone(&pod.uid().unwrap_or_default()),
+            watcher::Event::InitDone => supervisor.all(std::mem::take(&mut listed)),
+            watcher::Event::Apply(pod) => supervisor.one(&pod),
+            watcher::Event::Delete(pod) => supervisor.gone(&pod.uid().unwrap_or_default()),
         }
     }
 }
 
-struct Ward {
+/// Starts, updates and ends a worker for each pod on a node of this agent.
+struct PodSupervisor {
     context: Arc<Context>,
     tasks: TaskTracker,
-    told: HashMap<String, Told>,
+    /// By the pods' UIDs.
+    workers: HashMap<String, PodWorker>,
 }
 
-impl Ward {
+impl PodSupervisor {
     /// These are all pods that there are.
     fn all(&mut self, pods: Vec<DynamicObject>) {
         let there: HashSet<String> = pods.iter().filter_map(|pod| pod.uid()).collect();
-        let told = self.told.keys().filter(|uid| !there.contains(*uid));
-        for uid in told.cloned().collect::<Vec<_>>() {
+        let ended = self.workers.keys().filter(|uid| !there.contains(*uid));
+        for uid in ended.cloned().collect::<Vec<_>>() {
             self.gone(&uid);
         }
         // Before any of them gets a new one.
@@ -190,7 +192,7 @@ impl Ward {
             }
         }
         let folder = self.context.runtime.pods_folder();
-        if let Err(error) = remove_others(&folder, &there, &self.told) {
+        if let Err(error) = remove_others(&folder, &there, &self.workers) {
             tracing::warn!(%error, "folders of pods that are gone are kept for now");
         }
         for pod in &pods {
@@ -199,8 +201,8 @@ impl Ward {
     }
 
     fn gone(&mut self, uid: &str) {
-        match self.told.remove(uid) {
-            Some(told) => told.gone.cancel(),
+        match self.workers.remove(uid) {
+            Some(worker) => worker.gone.cancel(),
             // It may have had an address from an agent before this one.
             None => self.context.release(uid),
         }
@@ -210,16 +212,16 @@ impl Ward {
         let uid = object.uid().unwrap_or_default();
         let parsed = object.clone().try_parse::<Pod>();
         let parsed = parsed.map_err(Unfit::Form).and_then(checked);
-        match (self.told.get(&uid), parsed) {
-            (Some(told), Ok(pod)) => tell(told, pod),
+        match (self.workers.get(&uid), parsed) {
+            (Some(worker), Ok(pod)) => update(worker, pod),
             // What runs goes on as it is; but it can be deleted.
-            (Some(told), Err(_)) => {
-                let before = told.pod.borrow().clone();
+            (Some(worker), Err(_)) => {
+                let before = worker.pod.borrow().clone();
                 let pod = Pod {
                     metadata: object.metadata.clone(),
                     ..Pod::clone(&before)
                 };
-                tell(told, pod);
+                update(worker, pod);
             }
             (None, Ok(pod)) => {
                 let placed = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
@@ -245,13 +247,14 @@ impl Ward {
         let gone = CancellationToken::new();
         let worker = Worker::new(self.context.clone(), receiver, gone.clone());
         self.tasks.spawn(worker.run());
-        self.told.insert(uid, Told { pod: sender, gone });
+        self.workers.insert(uid, PodWorker { pod: sender, gone });
     }
 }
 
-/// Tells a worker of its pod, unless nothing has changed but the status, which is the worker's own.
-fn tell(told: &Told, pod: Pod) {
-    told.pod.send_if_modified(|before| {
+/// Gives a worker the new state of its pod, unless only the status has changed, which the worker itself
+/// writes.
+fn update(worker: &PodWorker, pod: Pod) {
+    worker.pod.send_if_modified(|before| {
         let (old, new) = (&before.metadata, &pod.metadata);
         let same = before.spec == pod.spec
             && old.labels == new.labels
@@ -323,7 +326,8 @@ pub(crate) fn at_once(uid: Option<String>) -> DeleteParams {
     }
 }
 
-/// Says why a pod is not run; and lets it go when it is deleted, since there is nothing to end.
+/// Writes into the status why a pod is not run; and lets it go when it is deleted, since there is
+/// nothing to end.
 async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
     let namespace = object.namespace().unwrap_or_default();
     let pods: Api<DynamicObject> =
@@ -334,8 +338,8 @@ async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
         pods.delete(&name, &now).await.map(drop)
     } else {
         let message = format!("the pod cannot be run: {why}");
-        let told = object.data.pointer("/status/message");
-        if told.and_then(|told| told.as_str()) == Some(&message) {
+        let known = object.data.pointer("/status/message");
+        if known.and_then(|known| known.as_str()) == Some(&message) {
             return;
         }
         let status = json!({
@@ -348,7 +352,7 @@ async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
         patched.map(drop)
     };
     if let Err(error) = done {
-        tracing::warn!(%error, pod = %name, "a pod that cannot be run is not told so");
+        tracing::warn!(%error, pod = %name, "the status of a pod that cannot be run cannot be written");
     }
 }
 
@@ -356,7 +360,7 @@ async fn refuse(client: &Client, object: &DynamicObject, why: &str) {
 fn remove_others(
     folder: &Path,
     there: &HashSet<String>,
-    told: &HashMap<String, Told>,
+    workers: &HashMap<String, PodWorker>,
 ) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -365,7 +369,7 @@ fn remove_others(
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().into_string().unwrap_or_default();
-        if !there.contains(&name) && !told.contains_key(&name) {
+        if !there.contains(&name) && !workers.contains_key(&name) {
             std::fs::remove_dir_all(entry.path())?;
         }
     }

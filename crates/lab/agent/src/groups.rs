@@ -24,10 +24,10 @@ use crate::proc::{self, Process};
 /// The variable by which a process of a pod is known: the folder of its container.
 pub const MARK: &str = "BACKSTAY_POD";
 
-/// Until something killed is gone.
-const DYING: Duration = Duration::from_millis(5);
-/// How often something is killed that does not go, or goes on making more of itself.
-const TRIES: u32 = 400;
+/// Between two looks at whether what was killed is gone.
+const KILL_POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How often something is killed that does not end, or keeps starting more processes.
+const MAX_KILL_ATTEMPTS: u32 = 400;
 
 /// All groups of one agent.
 #[derive(Debug)]
@@ -220,11 +220,11 @@ fn still_there(recorded: &[(i32, u64)], processes: &[Process]) -> Vec<(i32, u64)
 
 /// Kills every process whose mark is one of these, until there is none.
 fn sweep(marked: &dyn Fn(&[u8]) -> bool) {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_KILL_ATTEMPTS {
         if !kill_marked(marked) {
             return;
         }
-        std::thread::sleep(DYING);
+        std::thread::sleep(KILL_POLL_INTERVAL);
     }
     tracing::error!("processes of pods do not end");
 }

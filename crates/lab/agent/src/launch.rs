@@ -134,12 +134,12 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Its id.
+    /// The process id; none once it has been waited for.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Its end.
+    /// Waits for the process to end.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }

@@ -22,10 +22,10 @@ use tokio::sync::watch;
 
 use record::{Splitter, select, show};
 
-/// A piece is at most so long, and a record longer.
-const PIECE: u64 = 8 << 20;
-const KEPT: u64 = 2;
-const CHUNK: usize = 32 << 10;
+/// A log is kept in pieces: a piece is longer than this by one record at most, and so many are kept.
+const MAX_PIECE_BYTES: u64 = 8 << 20;
+const MAX_PIECES: u64 = 2;
+const CHUNK_BYTES: usize = 32 << 10;
 
 /// How far a log has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Log {
 
     async fn write_all(&self, mut output: pipe::Receiver) -> io::Result<()> {
         let mut splitter = Splitter::default();
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; CHUNK_BYTES];
         let mut file = Some(self.open(0)?);
         let mut failed = None;
         loop {
@@ -136,11 +136,11 @@ impl Log {
         }
         let before = *self.progress.borrow();
         let length = records.len() as u64;
-        if before.length > 0 && before.length + length > PIECE {
+        if before.length > 0 && before.length + length > MAX_PIECE_BYTES {
             let piece = before.piece + 1;
             *file = self.open(piece)?;
             file.write_all(records)?;
-            let first = (piece + 1).saturating_sub(KEPT);
+            let first = (piece + 1).saturating_sub(MAX_PIECES);
             self.progress.send_modify(|progress| {
                 (progress.first, progress.piece, progress.length) = (first, piece, length);
             });

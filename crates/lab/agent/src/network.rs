@@ -9,9 +9,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network([u8; 3]);
 
-/// A text that is no network of pods.
+/// A text that is not a network of pods.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no network for pods; it is a /24 of loopback, like 127.71.11.0/24")]
+#[error("{0:?} is not a valid network for pods: give a /24 of loopback, like 127.71.11.0/24")]
 pub struct NetworkError(String);
 
 impl FromStr for Network {
@@ -56,22 +56,22 @@ pub(crate) struct Addresses {
     last: u8,
 }
 
-const FIRST: u8 = 2;
-const LAST: u8 = 254;
+const FIRST_HOST: u8 = 2;
+const LAST_HOST: u8 = 254;
 
 impl Addresses {
     pub fn new(network: Network) -> Self {
         Self {
             network,
             held: HashMap::new(),
-            last: LAST,
+            last: LAST_HOST,
         }
     }
 
     /// Keeps the address that a pod has had, where it is one of this network and nobody else's.
     pub fn keep(&mut self, uid: &str, address: Ipv4Addr) -> bool {
         let [a, b, c, last] = address.octets();
-        if [a, b, c] != self.network.0 || !(FIRST..=LAST).contains(&last) {
+        if [a, b, c] != self.network.0 || !(FIRST_HOST..=LAST_HOST).contains(&last) {
             return false;
         }
         self.held.entry(address).or_insert_with(|| uid.to_owned()) == uid
@@ -82,8 +82,8 @@ impl Addresses {
         if let Some((address, _)) = self.held.iter().find(|(_, holder)| *holder == uid) {
             return Some(*address);
         }
-        let after = (FIRST..=LAST).filter(|last| *last > self.last);
-        let before = (FIRST..=LAST).filter(|last| *last <= self.last);
+        let after = (FIRST_HOST..=LAST_HOST).filter(|last| *last > self.last);
+        let before = (FIRST_HOST..=LAST_HOST).filter(|last| *last <= self.last);
         let last = after
             .chain(before)
             .find(|last| !self.held.contains_key(&self.network.address(*last)))?;

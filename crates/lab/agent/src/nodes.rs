@@ -63,7 +63,9 @@ pub(crate) async fn keep(context: Arc<Context>) {
                 Err(kube::Error::Api(answer)) if answer.code == 404 => {
                     well.remove(&name);
                 }
-                Err(error) => tracing::warn!(%error, node = %name, "a node is not said to be well"),
+                Err(error) => {
+                    tracing::warn!(%error, node = %name, "the status of a node cannot be written")
+                }
             }
         }
     }

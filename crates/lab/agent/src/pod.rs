@@ -24,8 +24,8 @@ use crate::status::{CREATING, ContainerState, PodState, RestartPolicy, State};
 use crate::volumes::{self, Folders, VolumeError};
 use crate::warnings::About;
 
-/// Until something that failed for a reason of this machine's is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Before something is tried again that failed for a reason of this machine.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A state, and how often it has changed.
 #[derive(Debug, Clone)]
@@ -252,7 +252,7 @@ impl Worker {
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = respecified.changed() => {}
-                () = tokio::time::sleep(AGAIN), if ours => {}
+                () = tokio::time::sleep(RETRY_DELAY), if ours => {}
             }
         }
     }
@@ -288,7 +288,7 @@ impl Worker {
     /// Tells people, besides the status.
     fn warn(&self, container: Option<&str>, reason: &str, message: &str) {
         let warnings = &self.context.warnings;
-        warnings.tell(&self.about, container, reason, message);
+        warnings.record(&self.about, container, reason, message);
     }
 
     /// After its processes have ended: its traces are removed, then its object.
@@ -328,7 +328,7 @@ impl Worker {
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => break,
                 Err(error) => {
                     tracing::warn!(%error, pod = %self.about.pod, "a pod cannot be deleted");
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }

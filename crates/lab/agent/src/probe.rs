@@ -18,7 +18,7 @@ use crate::groups::Groups;
 use crate::launch::Surroundings;
 
 /// The first of the waits of a container that has not been ready yet.
-const EAGER: Duration = Duration::from_millis(50);
+const FIRST_PROBE_DELAY: Duration = Duration::from_millis(50);
 
 /// What a probe does, and how often.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Plan {
 
     /// The wait before the next probe of a container that has not been ready yet.
     pub fn eager(&self, asked: u32) -> Duration {
-        EAGER
+        FIRST_PROBE_DELAY
             .saturating_mul(1_u32.checked_shl(asked).unwrap_or(u32::MAX))
             .min(self.period)
     }
@@ -67,9 +67,10 @@ pub(crate) struct Streak {
 impl Streak {
     /// With one more answer: what so many in a row say, or nothing yet.
     pub fn take(&mut self, answer: bool, plan: &Plan) -> Option<bool> {
-        self.length = match answer == self.last {
-            true => self.length.saturating_add(1),
-            false => 1,
+        self.length = if answer == self.last {
+            self.length.saturating_add(1)
+        } else {
+            1
         };
         self.last = answer;
         let needed = if answer {
@@ -104,7 +105,7 @@ pub(crate) enum ProbeFailure {
     Status(u16),
 }
 
-/// What asks.
+/// Carries out a container's probes.
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {
     http: reqwest::Client,

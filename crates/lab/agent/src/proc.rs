@@ -5,7 +5,7 @@ use std::collections::HashSet;
 /// A process, and what tells it from a later one of the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
-    /// Its id.
+    /// The process id.
     pub pid: i32,
     /// When it was started, in ticks since the machine was.
     pub start: u64,

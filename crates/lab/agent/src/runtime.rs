@@ -26,12 +26,12 @@ use crate::options::AgentOptions;
 /// Why there is no agent.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// Its folder.
+    /// The agent's folder could not be used.
     #[error("the agent cannot use {path}: {source}; name a folder that can be written")]
     Folder {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },

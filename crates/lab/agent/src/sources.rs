@@ -85,8 +85,8 @@ where
     events(watcher(all, watcher::Config::default()))
         .filter_map(|event| {
             // A list tells of each and of its end; once is enough.
-            let said = !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
-            futures::future::ready(said.then_some(()))
+            let is_change = !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
+            futures::future::ready(is_change.then_some(()))
         })
         .boxed()
 }

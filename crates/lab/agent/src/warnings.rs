@@ -1,6 +1,6 @@
 //! What goes wrong with pods, as events: `kubectl describe pod` shows them.
 //!
-//! Only what somebody may have to act on is told. A kubelet tells also of every start and stop,
+//! Only what somebody may have to act on is recorded. A kubelet also records every start and stop,
 //! but here each event is a durable write, and a start of a region makes many.
 
 use chrono::Utc;
@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::status::seconds;
 
-/// More than so many at a time are not told: they are help, not state.
-const WAITING: usize = 64;
+/// Warnings that wait to be written; more are dropped: they are help, not state.
+const MAX_QUEUED: usize = 64;
 
-/// About whom a warning is.
+/// The pod that a warning is about.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub namespace: String,
@@ -24,36 +24,36 @@ pub(crate) struct About {
     pub node: String,
 }
 
-/// Tells warnings.
+/// Writes warnings as Events of pods, from a task of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Warnings {
     queue: mpsc::Sender<(About, Value)>,
 }
 
 impl Warnings {
-    /// Takes warnings, and a task that tells them as long as it is polled.
+    /// Makes the queue of warnings, and the task that writes them for as long as it is polled.
     pub fn new(client: Client) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (queue, mut waiting) = mpsc::channel::<(About, Value)>(WAITING);
-        let telling = async move {
+        let (queue, mut waiting) = mpsc::channel::<(About, Value)>(MAX_QUEUED);
+        let recording = async move {
             while let Some((about, event)) = waiting.recv().await {
                 let events: Api<Event> = Api::namespaced(client.clone(), &about.namespace);
-                let told = match serde_json::from_value(event) {
+                let created = match serde_json::from_value(event) {
                     Ok(event) => events
                         .create(&PostParams::default(), &event)
                         .await
                         .map(drop),
                     Err(error) => Err(kube::Error::SerdeError(error)),
                 };
-                if let Err(error) = told {
+                if let Err(error) = created {
                     tracing::debug!(%error, pod = %about.pod, "an event is not taken");
                 }
             }
         };
-        (Self { queue }, telling)
+        (Self { queue }, recording)
     }
 
-    /// Tells one, of a pod as a whole or of one of its containers.
-    pub fn tell(&self, about: &About, container: Option<&str>, reason: &str, message: &str) {
+    /// Records one, about a pod as a whole or one of its containers.
+    pub fn record(&self, about: &About, container: Option<&str>, reason: &str, message: &str) {
         let event = event(about, container, reason, message);
         // Where too many wait, the pod's status says the same.
         let _ = self.queue.try_send((about.clone(), event));

@@ -21,9 +21,9 @@ pub enum StorageError {
     /// The file cannot be read.
     #[error("{path}: the storage accounts cannot be read: {source} (--storage-accounts)")]
     File {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -32,19 +32,19 @@ pub enum StorageError {
         "{path}: others than its owner can read these keys (mode {mode:03o}); run chmod 600 on it"
     )]
     Mode {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
     /// It is not of the form.
     #[error(
-        "{path}: these are no storage accounts: {problem}; docs/traffic.md has the form (--storage-accounts)"
+        "{path}: this is not a valid list of storage accounts: {problem}; docs/traffic.md has the form (--storage-accounts)"
     )]
     Content {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
 }

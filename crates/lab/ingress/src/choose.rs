@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 /// So many endpoints are tried for one request.
-pub(crate) const ATTEMPTS: usize = 4;
+pub(crate) const MAX_ATTEMPTS: usize = 4;
 
 /// An endpoint, as far as choosing goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) fn again(method: &Method, failure: Failure, body_taken: bool, attempt
         Failure::Unanswered => matches!(*method, Method::GET | Method::HEAD),
         Failure::Silent | Failure::ClientSilent => false,
     };
-    harmless && !body_taken && attempts < ATTEMPTS
+    harmless && !body_taken && attempts < MAX_ATTEMPTS
 }
 
 #[cfg(test)]

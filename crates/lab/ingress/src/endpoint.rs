@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::choose::Candidate;
 
 /// For so long others are preferred to one that did not take a connection.
-const REFUSED: Duration = Duration::from_secs(1);
+const AVOID_AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// Where requests can be sent.
 #[derive(Debug)]
@@ -32,7 +32,10 @@ impl Endpoint {
         Candidate {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             tried,
-            refused: self.refused.lock().is_some_and(|at| at.elapsed() < REFUSED),
+            refused: self
+                .refused
+                .lock()
+                .is_some_and(|at| at.elapsed() < AVOID_AFTER_REFUSAL),
         }
     }
 

@@ -48,11 +48,11 @@ use crate::proxy::Proxy;
 /// Files besides those of requests.
 const OTHER_FILES: u64 = 256 + 3 * Server::MORE_FILES;
 /// Connections for `/healthz` and `/metrics`.
-const HEALTH: usize = 64;
+const MAX_HEALTH_CONNECTIONS: usize = 64;
 /// Files of a connection of a client: it has one to an endpoint, and there are two addresses.
-const FILES: usize = 4;
+const FILES_PER_REQUEST: usize = 4;
 
-/// How to route.
+/// Where the ingress listens, which Ingresses it serves, and how long it waits.
 #[derive(Clone, Debug)]
 pub struct IngressOptions {
     /// Where to listen for HTTP.
@@ -109,15 +109,15 @@ pub enum IngressError {
         "cannot listen on {address} for {what}: {source}; stop what listens there, or choose another"
     )]
     Listen {
-        /// Which.
+        /// The address that could not be bound.
         address: SocketAddr,
-        /// What for.
+        /// What the address is for, for the message.
         what: &'static str,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
-    /// TLS.
+    /// The TLS configuration is not valid.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[source] rustls::Error),
 }
@@ -125,9 +125,9 @@ pub enum IngressError {
 /// Where a proxy listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// For HTTP.
+    /// The address for plain HTTP.
     pub http: SocketAddr,
-    /// For HTTPS.
+    /// The address for HTTPS; none means no TLS.
     pub https: Option<SocketAddr>,
     /// For `/healthz` and `/metrics`.
     pub health: Option<SocketAddr>,
@@ -178,8 +178,8 @@ impl Ingress {
     pub async fn run(self, client: kube::Client, stop: CancellationToken) {
         let options = self.options;
         let proxy = Arc::new(Proxy::new(options.connect, options.quiet));
-        let wanted = options.connections.saturating_mul(FILES);
-        let connections = share_of_files(wanted, OTHER_FILES) / FILES;
+        let wanted = options.connections.saturating_mul(FILES_PER_REQUEST);
+        let connections = share_of_files(wanted, OTHER_FILES) / FILES_PER_REQUEST;
         if connections < options.connections {
             tracing::warn!(
                 connections,
@@ -207,7 +207,7 @@ impl Ingress {
         let router = Arc::clone(&proxy).router();
         let plain = Server::new("http", limits);
         let secure = Server::new("https", limits).with_tls(Some(self.tls));
-        let inner = Server::new("health", Limits::of(HEALTH));
+        let inner = Server::new("health", Limits::of(MAX_HEALTH_CONNECTIONS));
         let refusals = [&plain, &secure, &inner].map(Server::refusals);
         let http = plain.serve(self.http, router.clone(), stop.clone());
         let https = async {

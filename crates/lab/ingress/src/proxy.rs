@@ -31,9 +31,9 @@ use crate::problem::Problem;
 use crate::table::{Backend, Route, Table};
 
 /// A connection to an endpoint is kept for so long without a request.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// So many of them to each.
-const MAX_IDLE: usize = 256;
+const MAX_IDLE_CONNECTIONS: usize = 256;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl Proxy {
         let connector = connection::connector(connect);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MAX_IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .build(connector);
         Self {
             table: ArcSwapOption::empty(),
@@ -148,9 +148,10 @@ impl Proxy {
             }
             let (moved, client_is_next) = upload.progress();
             if moved + self.quiet <= Instant::now() {
-                return Err(match client_is_next {
-                    true => Failure::ClientSilent,
-                    false => Failure::Silent,
+                return Err(if client_is_next {
+                    Failure::ClientSilent
+                } else {
+                    Failure::Silent
                 });
             }
         }
@@ -165,9 +166,10 @@ fn why(error: &legacy::Error) -> Failure {
         .source()
         .and_then(|source| source.downcast_ref::<hyper::Error>())
         .is_some_and(hyper::Error::is_canceled);
-    match error.is_connect() || unsent {
-        true => Failure::Unsent,
-        false => Failure::Unanswered,
+    if error.is_connect() || unsent {
+        Failure::Unsent
+    } else {
+        Failure::Unanswered
     }
 }
 

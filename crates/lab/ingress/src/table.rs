@@ -159,9 +159,10 @@ impl Path {
         // `ImplementationSpecific` is a prefix here, as in ingress-nginx.
         let exact = path.path_type == "Exact";
         let written = path.path.as_deref().unwrap_or("/");
-        let path = match exact {
-            true => written,
-            false => written.trim_end_matches('/'),
+        let path = if exact {
+            written
+        } else {
+            written.trim_end_matches('/')
         };
         Self {
             path: path.to_owned(),

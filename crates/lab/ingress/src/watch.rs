@@ -24,9 +24,9 @@ use crate::table::{Objects, Table, ours};
 
 /// A watch is asked for again after so long, so that one whose server has gone without a word is
 /// found out.
-const WATCH: u32 = 60;
+const WATCH_TIMEOUT_SECONDS: u32 = 60;
 /// Between two attempts to reach the API.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Runs until it is dropped.
 pub(crate) async fn run(
@@ -37,7 +37,7 @@ pub(crate) async fn run(
     tls: Tls,
 ) {
     let changed = Notify::new();
-    let all = watcher::Config::default().timeout(WATCH);
+    let all = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
     // Other secrets are none of the proxy's business.
     let certificates = all.clone().fields("type=kubernetes.io/tls");
     let api = || client.clone();
@@ -145,7 +145,7 @@ impl Iterator for Steadily {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        Some(AGAIN)
+        Some(RETRY_DELAY)
     }
 }
 

@@ -54,7 +54,7 @@ const fn rule(
 }
 
 impl Role {
-    /// May do everything.
+    /// A role that may do everything, as `cluster-admin`.
     pub const ADMIN: Self = Self {
         name: "admin",
         namespace: None,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// the nesting of a document some levels down.
 pub(crate) const MAX_DEPTH: usize = 100;
 /// The largest document, as JSON, as etcd's.
-pub(crate) const MAX_DOCUMENT: usize = 3 << 19;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 3 << 19;
 
 /// A string below `pointer`, or the empty one.
 pub(crate) fn text<'a>(document: &'a Value, pointer: &str) -> &'a str {

@@ -44,7 +44,7 @@ use crate::store::{ListQuery, Store};
 use request::{Call, Route, Target};
 
 /// The largest body that is read, as kube-apiserver's.
-pub(crate) const MAX_BODY: usize = 3 << 20;
+pub(crate) const MAX_BODY_BYTES: usize = 3 << 20;
 
 const JSON: &[&str] = &["application/json", protobuf::CONTENT_TYPE];
 
@@ -107,10 +107,10 @@ fn own_writer() -> Writer {
 
 /// Removes what has outlived its kind's time, until the server stops.
 pub(crate) async fn expire(api: Api) {
-    const EVERY: Duration = Duration::from_secs(60);
+    const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
     loop {
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
             () = api.stopping.cancelled() => return,
         }
         for kind in &KINDS {
@@ -289,9 +289,9 @@ fn refusal(error: &ApiError) -> Response {
 
 /// The body, within its bound.
 pub(crate) async fn bytes_of(body: Body) -> ApiResult<bytes::Bytes> {
-    axum::body::to_bytes(body, MAX_BODY)
+    axum::body::to_bytes(body, MAX_BODY_BYTES)
         .await
-        .map_err(|_| ApiError::too_large(MAX_BODY))
+        .map_err(|_| ApiError::too_large(MAX_BODY_BYTES))
 }
 
 /// The body as JSON; an empty one is null.

@@ -56,7 +56,7 @@ pub struct Kind {
     pub time_to_live: Option<Duration>,
 }
 
-/// A printed column.
+/// A column of `kubectl get`.
 #[derive(Debug)]
 pub struct Column {
     /// Its heading.

@@ -22,9 +22,9 @@ pub struct Context {
     pub server: String,
     /// The authority that signed the server's certificate, as PEM.
     pub authority_pem: String,
-    /// The user's name.
+    /// The name of the user that the context logs in as.
     pub user: String,
-    /// The user's token.
+    /// The bearer token of that user.
     pub token: String,
     /// Where commands go that name no namespace.
     pub namespace: String,

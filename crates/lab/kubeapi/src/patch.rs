@@ -5,7 +5,7 @@ mod strategic;
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
-use crate::document::{self, MAX_DEPTH, MAX_DOCUMENT};
+use crate::document::{self, MAX_DEPTH, MAX_DOCUMENT_BYTES};
 use crate::kind::Kind;
 use crate::status::{ApiError, ApiResult};
 
@@ -90,9 +90,9 @@ fn apply_json(patch: &Value, document: &Value) -> ApiResult<Value> {
             return Err(refused(&"the document becomes too deep"));
         }
         if matches!(operation, PatchOperation::Copy(_))
-            && document::size(&document) > MAX_DOCUMENT as u64
+            && document::size(&document) > MAX_DOCUMENT_BYTES as u64
         {
-            return Err(ApiError::too_large(MAX_DOCUMENT));
+            return Err(ApiError::too_large(MAX_DOCUMENT_BYTES));
         }
     }
     Ok(document)

@@ -64,7 +64,7 @@ pub(crate) struct Wanted {
 }
 
 /// How often a generated name that is taken is generated again.
-const NAME_TRIES: usize = 8;
+const MAX_NAME_ATTEMPTS: usize = 8;
 
 /// Makes a document.
 pub(crate) fn create(
@@ -81,7 +81,7 @@ pub(crate) fn create(
     Ok(made)
 }
 
-/// A new document as it will be, but for the owners of its fields.
+/// A new document as it will be, except for the owners of its fields.
 fn prepare(
     transaction: &Transaction,
     kind: &'static Kind,
@@ -303,7 +303,7 @@ fn name_it(
     if prefix.is_empty() {
         return Err(ApiError::invalid(kind, "", &[check::no_name()]));
     }
-    for _ in 0..NAME_TRIES {
+    for _ in 0..MAX_NAME_ATTEMPTS {
         let name = format!("{prefix}{}", suffix());
         check::name(kind, &name)?;
         let key = Key::new(kind, namespace, &name);

@@ -13,9 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// A container in a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodName {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The pod's name.
     pub name: String,
     /// Tells it from one of the same name before it.
     pub uid: String,
@@ -40,7 +40,7 @@ pub struct LogOptions {
     pub limit_bytes: Option<u64>,
 }
 
-/// A command to run beside a container's process.
+/// A command to run next to a container's process.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExecRequest {
     /// Program and arguments.
@@ -71,11 +71,11 @@ pub type Input = Pin<Box<dyn AsyncWrite + Send>>;
 pub struct Attachment {
     /// Its input, where it was asked for; closed when dropped.
     pub stdin: Option<Input>,
-    /// Its output.
+    /// The standard output of the command.
     pub stdout: Output,
     /// Its error output.
     pub stderr: Output,
-    /// Its exit code.
+    /// Resolves to the exit code once the command has ended.
     pub exit: BoxFuture<'static, Result<i32, RuntimeError>>,
 }
 
@@ -104,7 +104,7 @@ pub enum RuntimeError {
     Failed(String),
 }
 
-/// Runs pods.
+/// What runs the pods, as the API server asks it.
 #[async_trait]
 pub trait PodRuntime: Send + Sync + 'static {
     /// The log of a container, as text. The stream ends where the log ends; when following, with

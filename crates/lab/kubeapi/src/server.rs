@@ -23,31 +23,31 @@ use crate::tls::{self, TlsError};
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a handshake and the head of a request may take: what kube-apiserver gives them
 /// (`ReadHeaderTimeout` in its `secure_serving.go`), as a whole region may connect at once.
-const HEAD: Duration = Duration::from_secs(32);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
 /// Files that are not connections of clients: objects, and what is passed on to pods.
 const OTHER_FILES: u64 = 256 + Listener::MORE_FILES;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The objects.
+    /// The store of objects could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The certificates or tokens.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The address.
+    /// The address could not be bound.
     #[error("cannot listen on {address}: {source}; stop what listens there, or choose another")]
     Listen {
-        /// Which.
+        /// The address that could not be bound.
         address: SocketAddr,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
 }
 
-/// How to serve.
+/// Where the API server listens, keeps its data, and whom it knows.
 pub struct ServerOptions {
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
@@ -143,8 +143,8 @@ impl Server {
         let limits = Connections {
             connections,
             per_address: connections,
-            handshake: HEAD,
-            head: HEAD,
+            handshake: HEADER_TIMEOUT,
+            head: HEADER_TIMEOUT,
             ..Connections::default()
         };
         let server =
@@ -159,7 +159,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

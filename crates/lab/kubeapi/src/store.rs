@@ -33,7 +33,7 @@ use crate::status::{ApiError, ApiResult};
 /// Operations made durable together at most.
 const MAX_BATCH: usize = 256;
 /// Operations that wait at most; more wait to be let in.
-const MAX_WAITING: usize = 1024;
+const MAX_QUEUED: usize = 1024;
 
 /// Bounds of memory.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,7 @@ impl Store {
             histories,
             version,
         }));
-        let (operations, waiting) = tokio::sync::mpsc::channel(MAX_WAITING);
+        let (operations, waiting) = tokio::sync::mpsc::channel(MAX_QUEUED);
         let (announce, announced) = watch::channel(version);
         let writer = Writer {
             disk,

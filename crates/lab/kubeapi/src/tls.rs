@@ -18,29 +18,29 @@ const AUTHORITY: &str = "ca.crt";
 const CERTIFICATE: &str = "server.crt";
 const KEY: &str = "server.key";
 /// A lab's certificate is good for so many years. Who has one for longer removes the folder.
-const YEARS: i32 = 10;
+const VALID_YEARS: i32 = 10;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file.
+    /// A file of the certificate could not be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
-    /// Making one.
+    /// A certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
-    /// Using one.
+    /// A certificate's file is there and cannot be used.
     #[error("{path}: cannot use the certificate: {problem}; remove it, and a new one is made")]
     Use {
-        /// The certificate.
+        /// The certificate's file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
 }
@@ -71,7 +71,7 @@ pub(crate) fn certificates(folder: &Path, address: IpAddr) -> Result<Certificate
         problem,
     };
     let authority_pem = String::from_utf8(read(AUTHORITY)?)
-        .map_err(|_| unusable(format!("{AUTHORITY} is no text")))?;
+        .map_err(|_| unusable(format!("{AUTHORITY} is not text")))?;
     let chain = CertificateDer::pem_slice_iter(&read(CERTIFICATE)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unusable(error.to_string()))?;
@@ -90,7 +90,7 @@ fn make(folder: &Path, address: IpAddr) -> Result<(), TlsError> {
     let valid = |params: &mut CertificateParams| {
         // From last year on: the clocks of a region may differ.
         params.not_before = date_time_ymd(year - 1, 1, 1);
-        params.not_after = date_time_ymd(year + YEARS, 1, 1);
+        params.not_after = date_time_ymd(year + VALID_YEARS, 1, 1);
     };
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::new(Vec::new())?;

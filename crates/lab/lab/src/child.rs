@@ -21,12 +21,12 @@ use nix::unistd::Pid;
 use tokio::process::{ChildStdin, Command};
 
 /// Longest wait for the end of a child that was killed because its handle was dropped.
-const REAP: Duration = Duration::from_secs(1);
+const REAP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What to start.
+/// The program to start, with its arguments, environment and log.
 #[derive(Clone)]
 pub struct ChildSpec {
-    /// The program.
+    /// The path of the program to run.
     pub program: PathBuf,
     /// Its arguments. Every user of the machine can read them: no secrets.
     pub arguments: Vec<OsString>,
@@ -154,7 +154,7 @@ impl Drop for Child {
         // An error means that it is dead already.
         let _ = self.send_kill();
         let start = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < REAP {
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < REAP_TIMEOUT {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -18,13 +18,13 @@ use url::Url;
 pub type Row = Map<String, Value>;
 
 /// Longest wait for an answer that is not a stream.
-const ANSWER: Duration = Duration::from_secs(45);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A streamed search that says nothing for so long is broken.
-const SILENCE: Duration = Duration::from_secs(120);
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Longest line of a streamed answer. Rows are log events; anything longer is not one.
-const MAX_ROW: usize = 16 << 20;
+const MAX_ROW_BYTES: usize = 16 << 20;
 
 /// Why a call has no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,26 +32,26 @@ pub enum ClientError {
     /// The base URL is none.
     #[error("`{url}` is not a URL of a node: {problem}")]
     Url {
-        /// As given.
+        /// The URL as it was given.
         url: String,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
-    /// No answer.
+    /// The request got no answer.
     #[error("{what}: {source}")]
     Transport {
-        /// Which call.
+        /// The call of the API that failed, for the message.
         what: &'static str,
-        /// Why.
+        /// The HTTP client's error, which keeps its own causes.
         #[source]
         source: reqwest::Error,
     },
     /// An answer that is not 2xx.
     #[error("{what}: HTTP {status}: {body}")]
     Refused {
-        /// Which call.
+        /// The call of the API that failed, for the message.
         what: &'static str,
-        /// The status code.
+        /// The HTTP status code of the answer.
         status: u16,
         /// The start of the body.
         body: String,
@@ -61,9 +61,9 @@ pub enum ClientError {
     /// A 2xx answer that makes no sense.
     #[error("{what}: the answer makes no sense: {problem}")]
     Nonsense {
-        /// Which call.
+        /// The call of the API that failed, for the message.
         what: &'static str,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
 }
@@ -82,11 +82,11 @@ impl ClientError {
 /// An answer of `/api/v1/status`.
 #[derive(Clone, Debug)]
 pub struct StatusAnswer {
-    /// 200.
+    /// Whether the answer was 200 OK.
     pub ok: bool,
-    /// The status code.
+    /// The HTTP status code of the answer.
     pub code: u16,
-    /// The body.
+    /// The body of the answer, as text.
     pub body: String,
 }
 
@@ -167,7 +167,7 @@ impl NodeClient {
         })
     }
 
-    /// The base URL.
+    /// The URL that all of the API's paths are joined to.
     pub fn base(&self) -> &Url {
         &self.base
     }
@@ -248,7 +248,7 @@ impl NodeClient {
             .http
             .post(self.at("graphql", what)?)
             .bearer_auth(admin)
-            .timeout(ANSWER)
+            .timeout(REQUEST_TIMEOUT)
             .json(&json!({ "query": query, "variables": variables }));
         let response = accepted(what, request).await?;
         let mut answer: Value = response
@@ -281,7 +281,7 @@ impl NodeClient {
             .bearer_auth(token)
             .header("Content-Type", "application/json")
             .header("Idempotency-Key", idempotency_key)
-            .timeout(ANSWER)
+            .timeout(REQUEST_TIMEOUT)
             .body(body);
         let response = accepted(what, request).await?;
         // The body is read to its end so that the connection can be used again. A node that
@@ -323,7 +323,7 @@ impl NodeClient {
             .bearer_auth(admin)
             .header("Accept", "application/x-ndjson")
             .json(&json!({ "queryString": query, "start": range.start, "end": range.end, "isLive": false }));
-        let response = tokio::time::timeout(SILENCE, accepted(what, request))
+        let response = tokio::time::timeout(STREAM_IDLE_TIMEOUT, accepted(what, request))
             .await
             .map_err(|_| silent(what))??;
         Ok(rows(what, response).boxed())
@@ -364,7 +364,7 @@ fn number(value: &Value) -> Option<u64> {
 fn silent(what: &'static str) -> ClientError {
     ClientError::Nonsense {
         what,
-        problem: format!("nothing came for {} s", SILENCE.as_secs()),
+        problem: format!("nothing came for {} s", STREAM_IDLE_TIMEOUT.as_secs()),
     }
 }
 
@@ -393,13 +393,13 @@ fn rows(
                 }
                 held.drain(..from);
                 from = 0;
-                if held.len() > MAX_ROW {
+                if held.len() > MAX_ROW_BYTES {
                     return Err(ClientError::Nonsense {
                         what,
-                        problem: format!("a row is longer than {MAX_ROW} bytes"),
+                        problem: format!("a row is longer than {MAX_ROW_BYTES} bytes"),
                     });
                 }
-                let chunk = tokio::time::timeout(SILENCE, response.chunk())
+                let chunk = tokio::time::timeout(STREAM_IDLE_TIMEOUT, response.chunk())
                     .await
                     .map_err(|_| silent(what))?
                     .map_err(|source| ClientError::Transport { what, source })?;

@@ -35,15 +35,15 @@ pub enum Request {
     Groups,
 }
 
-/// What it answers.
+/// What a region's process answers to a [`Request`].
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Done.
+    /// It was done; there is nothing to answer.
     Done,
     /// A way into its API, as its admin.
     Context(Way),
-    /// Process groups.
+    /// The process groups of the region's pods.
     Groups(Vec<i32>),
 }
 
@@ -61,11 +61,11 @@ impl std::fmt::Debug for Way {
 }
 
 impl Way {
-    /// As a context of a kubeconfig, by the gate that the world has to go through.
+    /// As a context of a kubeconfig, by the fault proxy that the world has to go through.
     pub fn context(&self, place: &Place, side: Side) -> Context {
         Context {
             name: crate::place::context(side).to_owned(),
-            server: format!("https://{}", place.api_gate(side)),
+            server: format!("https://{}", place.api_proxy(side)),
             authority_pem: self.authority_pem.clone(),
             user: Role::ADMIN.name.to_owned(),
             token: self.token.clone(),
@@ -99,10 +99,10 @@ const IMAGES: [(&str, &[&str]); 5] = [
 /// Why a region does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// Its API server.
+    /// Its API server did not start.
     #[error(transparent)]
     Server(#[from] StartError),
-    /// Its agent.
+    /// Its node agent did not start.
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// The network of its pods: a fault of this crate.
@@ -111,19 +111,19 @@ pub enum ClusterError {
     /// A kubeconfig of a pod.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
-    /// A folder.
+    /// A folder could not be made.
     #[error("cannot make {path}: {source}")]
     Folder {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
     /// A client of its own API.
     #[error("no client of the region's own API: {0}")]
     Client(#[source] ConnectError),
-    /// The socket.
+    /// The region's control socket failed.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// A role is missing: a fault of this crate.
@@ -259,7 +259,7 @@ pub enum ConnectError {
     /// The file, or the context in it.
     #[error(transparent)]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// What it says.
+    /// What the kubeconfig says makes no client, for example its certificates.
     #[error(transparent)]
     Client(#[from] kube::Error),
 }

@@ -13,40 +13,40 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-/// The longest line.
-const LINE: u64 = 1 << 20;
+/// The longest line that is read from a socket.
+const MAX_LINE_BYTES: u64 = 1 << 20;
 /// The longest wait for an answer: a region may have to end first.
-const ANSWER: Duration = Duration::from_secs(120);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest path of a socket, on the systems that have the shortest
 /// (<https://man7.org/linux/man-pages/man7/unix.7.html>).
-const PATH: usize = 103;
+const MAX_SOCKET_PATH_BYTES: usize = 103;
 
 /// Why a command does not reach a lab, or a lab cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Nobody listens.
+    /// Nobody listens on the socket: no lab runs there.
     #[error("no lab runs in {}; start one with `backstay lab up`", .0.display())]
     NotRunning(PathBuf),
     /// The socket cannot be made.
     #[error("cannot listen on {path}: {source}")]
     Listen {
-        /// The socket.
+        /// The path of the Unix socket.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
     /// The path is longer than a socket's may be.
     #[error(
-        "{} is too long for a socket's path ({PATH} bytes); give a folder nearer to the root", .0.display()
+        "{} is too long for a socket's path ({MAX_SOCKET_PATH_BYTES} bytes); give a folder nearer to the root", .0.display()
     )]
     Long(PathBuf),
-    /// The connection broke.
+    /// The connection broke before the answer was whole.
     #[error("the lab did not answer on {path}: {problem}; see its log in the folder beside it")]
     Broken {
-        /// The socket.
+        /// The path of the Unix socket.
         path: PathBuf,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
     /// The lab says no.
@@ -60,7 +60,7 @@ pub enum ControlError {
 pub struct Refusal(String);
 
 impl Refusal {
-    /// What is told of an error.
+    /// The text of an error, for whoever asked.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         Self(error.to_string())
     }
@@ -71,9 +71,10 @@ impl Refusal {
 /// # Errors
 /// [`ControlError::Long`] when it cannot.
 pub fn check_path(path: &Path) -> Result<(), ControlError> {
-    match path.as_os_str().len() > PATH {
-        true => Err(ControlError::Long(path.to_owned())),
-        false => Ok(()),
+    if path.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
+        Err(ControlError::Long(path.to_owned()))
+    } else {
+        Ok(())
     }
 }
 
@@ -143,7 +144,7 @@ where
 {
     let (input, mut output) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(input.take(LINE))
+    BufReader::new(input.take(MAX_LINE_BYTES))
         .read_line(&mut line)
         .await?;
     let answer: Result<A, Refusal> = match serde_json::from_str(&line) {
@@ -188,14 +189,14 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     let told = async {
         output.write_all(&text).await?;
         let mut line = String::new();
-        BufReader::new(input.take(LINE))
+        BufReader::new(input.take(MAX_LINE_BYTES))
             .read_line(&mut line)
             .await?;
         Ok::<_, io::Error>(line)
     };
-    let line = timeout(ANSWER, told)
+    let line = timeout(RESPONSE_TIMEOUT, told)
         .await
-        .map_err(|_| broken(format!("nothing came for {} s", ANSWER.as_secs())))?
+        .map_err(|_| broken(format!("nothing came for {} s", RESPONSE_TIMEOUT.as_secs())))?
         .map_err(|error| broken(error.to_string()))?;
     serde_json::from_str::<Result<A, Refusal>>(&line)
         .map_err(|error| broken(error.to_string()))?

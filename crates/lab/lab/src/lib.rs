@@ -6,8 +6,8 @@
 //! looks into a node.
 //!
 //! - [`up`]: a lab that runs: the supervisor, what it provisions, disasters, status;
-//! - [`cluster`]: the process of one region; [`gate`]: the wires, which can be cut; [`place`]: its
-//!   addresses and folders; [`control`]: commands to one that runs;
+//! - [`cluster`]: the process of one region; [`fault_proxy`]: the wires, which can be cut;
+//!   [`place`]: its addresses and folders; [`control`]: commands to one that runs;
 //! - [`child`], [`watchdog`]: processes that never outlive their parent;
 //! - [`client`]: the few calls of a node's HTTP API that a client of it makes;
 //! - [`workload`]: log lines with identities, the senders that retry them, the ledger of what was
@@ -23,7 +23,7 @@ pub mod client;
 pub mod cluster;
 pub mod control;
 pub mod drill;
-pub mod gate;
+pub mod fault_proxy;
 pub mod place;
 pub mod region;
 pub mod supervisor;

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use backstay_pair::Side;
 
-/// The block of a lab that is not told another.
-pub const BLOCK: u8 = 71;
+/// The second byte of the addresses of a lab, unless another one is given.
+pub const DEFAULT_BLOCK: u8 = 71;
 
 /// The port of the socket that claims a block.
-const CLAIM: u16 = 5299;
+const CLAIM_PORT: u16 = 5299;
 
 /// Blocks that a lab takes when any will do: a drill's, a test's.
 const ANY: std::ops::Range<u8> = 100..250;
@@ -65,7 +65,7 @@ impl Place {
                 block,
             };
             // Of two that look at the same moment, one gets it.
-            match UdpSocket::bind(place.shared(CLAIM)) {
+            match UdpSocket::bind(place.shared(CLAIM_PORT)) {
                 Ok(socket) if place.is_free()? => return Ok((place, Claim { _socket: socket })),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -113,18 +113,18 @@ impl Place {
         self.shared(8071)
     }
 
-    /// Azurite, which only the gates talk to.
+    /// Azurite, which only the fault proxies talk to.
     pub fn azurite(&self) -> SocketAddr {
         self.shared(10000)
     }
 
-    /// The gate by which the bucket of a region is reached.
-    pub fn bucket_gate(&self, bucket: Side) -> SocketAddr {
+    /// The fault proxy by which the bucket of a region is reached.
+    pub fn bucket_proxy(&self, bucket: Side) -> SocketAddr {
         self.shared(10000 + u16::from(number(bucket)))
     }
 
     /// The Kubernetes API of a region, as the world sees it.
-    pub fn api_gate(&self, side: Side) -> SocketAddr {
+    pub fn api_proxy(&self, side: Side) -> SocketAddr {
         self.of(side, 1, 6443)
     }
 
@@ -139,11 +139,11 @@ impl Place {
     }
 
     /// The ports of a region's ingress as the world sees them: HTTP and HTTPS.
-    pub fn ingress_gates(&self, side: Side) -> [SocketAddr; 2] {
+    pub fn ingress_proxies(&self, side: Side) -> [SocketAddr; 2] {
         [self.of(side, 2, 8080), self.of(side, 2, 8443)]
     }
 
-    /// Where the ingress controller listens behind its gates: HTTP, HTTPS, health.
+    /// Where the ingress controller listens behind its fault proxies: HTTP, HTTPS, health.
     pub fn ingress(&self, side: Side) -> [SocketAddr; 3] {
         [8080, 8443, 8081].map(|port| self.of(side, 3, port))
     }
@@ -189,7 +189,7 @@ impl Place {
     }
 }
 
-/// Where a lab is that is not told where: beside what other programs remember of a user, and not
+/// The folder of a lab for which none is given: next to what other programs remember of a user, and not
 /// in the folder one happens to stand in, so that `lab status` finds it from anywhere
 /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
 pub fn default_folder(vars: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
@@ -219,10 +219,10 @@ mod tests {
         };
         let mut all = vec![place.dns(), place.arm(), place.observe(), place.azurite()];
         for side in Side::BOTH {
-            all.extend([place.api(side), place.api_gate(side)]);
-            all.extend(place.ingress_gates(side));
+            all.extend([place.api(side), place.api_proxy(side)]);
+            all.extend(place.ingress_proxies(side));
             all.extend(place.ingress(side));
-            all.push(place.bucket_gate(side));
+            all.push(place.bucket_proxy(side));
         }
         let count = all.len();
         assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), count);

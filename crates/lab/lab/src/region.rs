@@ -24,19 +24,19 @@ pub enum RegionError {
     /// The folder cannot be made.
     #[error("cannot make the bucket's folder {path}: {source}")]
     Folder {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
-    /// Azurite's answer.
+    /// Azurite failed or refused.
     #[error(transparent)]
     Azurite(#[from] AzuriteError),
     /// The variables made here do not name a bucket: a fault of this module.
     #[error("the variables of the {region} region name no bucket")]
     Unnamed {
-        /// Which region.
+        /// The region's name.
         region: String,
     },
 }
@@ -101,7 +101,7 @@ impl Region {
         })
     }
 
-    /// Its name.
+    /// The region's name, as in messages and folders.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -17,7 +17,7 @@ use crate::client::{ClientError, NodeClient};
 /// How often a node that starts is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// What to start.
+/// The node to start: its program, folder, bucket and settings.
 #[derive(Clone)]
 pub struct NodeSpec {
     /// What to call it in messages, such as `primary`.
@@ -52,11 +52,11 @@ pub enum SupervisorError {
     /// A file or folder of the node cannot be made.
     #[error("cannot prepare the {name} node: {path}: {source}")]
     Prepare {
-        /// Which node.
+        /// The node's name, as in its specification.
         name: String,
-        /// Which file.
+        /// The log file that could not be opened.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -66,13 +66,13 @@ pub enum SupervisorError {
     /// The binary cannot be run.
     #[error("cannot start the {name} node ({program}, log {log}): {source}")]
     Spawn {
-        /// Which node.
+        /// The node's name, as in its specification.
         name: String,
-        /// The binary.
+        /// The binary that was started.
         program: PathBuf,
-        /// Its log.
+        /// The file of its output.
         log: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -81,11 +81,11 @@ pub enum SupervisorError {
         "the {name} node ended by itself ({status}); its log is {log}, which ends with:\n{tail}"
     )]
     Exited {
-        /// Which node.
+        /// The node's name, as in its specification.
         name: String,
-        /// How.
+        /// The exit status, or the signal that ended the process.
         status: ExitStatus,
-        /// Its log.
+        /// The file of its output.
         log: PathBuf,
         /// The last lines of the log.
         tail: String,
@@ -95,13 +95,13 @@ pub enum SupervisorError {
         "the {name} node was not ready within {waited:?} (last answer: {answer}); its log is {log}, which ends with:\n{tail}"
     )]
     NotReady {
-        /// Which node.
+        /// The node's name, as in its specification.
         name: String,
         /// How long it was waited for.
         waited: Duration,
         /// Its last answer on `/api/v1/status`.
         answer: String,
-        /// Its log.
+        /// The file of its output.
         log: PathBuf,
         /// The last lines of the log.
         tail: String,
@@ -109,20 +109,20 @@ pub enum SupervisorError {
     /// A signal cannot be sent or the end not be awaited.
     #[error("cannot stop the {name} node: {source}")]
     Stop {
-        /// Which node.
+        /// The node's name, as in its specification.
         name: String,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
     /// It cannot be frozen or thawed.
     #[error("cannot send {signal} to the {name} node: {source}")]
     Signal {
-        /// Which node.
+        /// The node's name, as in its specification.
         name: String,
-        /// Which signal.
+        /// The signal's name, such as `SIGKILL`.
         signal: &'static str,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },

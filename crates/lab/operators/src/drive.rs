@@ -14,11 +14,11 @@ use kube::runtime::watcher::{self, ExponentialBackoff};
 use crate::api::{Kind, Objects, RunError};
 
 /// The region's server may have been away for a moment only.
-const WATCH_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+const WATCH_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// After somebody else was faster: he is done by then.
-const OVERTAKEN: Duration = Duration::from_millis(50);
+const CONFLICT_DELAY: Duration = Duration::from_millis(50);
 /// After any other failure.
-const FAILED: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// A controller of the documents of one kind, in `namespace` or everywhere.
 pub(crate) fn controller(
@@ -27,7 +27,7 @@ pub(crate) fn controller(
     namespace: &str,
     which: watcher::Config,
 ) -> Controller<DynamicObject> {
-    let (first, longest) = WATCH_AGAIN;
+    let (first, longest) = WATCH_BACKOFF;
     let again = ExponentialBuilder::default()
         .with_min_delay(first)
         .with_max_delay(longest)
@@ -62,8 +62,8 @@ pub(crate) async fn run<C, F>(
 {
     let again = |_: Arc<DynamicObject>, error: &RunError, _: Arc<C>| {
         Action::requeue(match error {
-            RunError::Overtaken { .. } => OVERTAKEN,
-            _ => FAILED,
+            RunError::Overtaken { .. } => CONFLICT_DELAY,
+            _ => RETRY_DELAY,
         })
     };
     controller

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 /// What a path is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// All subscriptions.
+    /// The list of subscriptions.
     Subscriptions,
     /// Resources of a type.
     Below(Address),
@@ -17,7 +17,7 @@ pub(crate) enum Path {
 /// Resources of a type, or what is below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The subscription's id.
+    /// The id of the subscription that holds it.
     pub subscription: String,
     /// The resource group, where one is named.
     pub resource_group: Option<String>,

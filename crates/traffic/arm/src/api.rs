@@ -40,7 +40,7 @@ impl Api {
         self
     }
 
-    /// What is served.
+    /// The routes of the API.
     pub fn router(self) -> Router {
         Router::new().fallback(handle).with_state(Arc::new(self))
     }

@@ -13,7 +13,7 @@ use backstay_traffic_state::ChangeError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ArmError {
-    /// The HTTP status.
+    /// The HTTP status code of the answer.
     pub status: StatusCode,
     /// As Azure's `error.code`.
     pub code: &'static str,

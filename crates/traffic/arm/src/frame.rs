@@ -15,7 +15,7 @@ use backstay_resource::body::merge;
 use backstay_resource::{ResourceName, ResourceType};
 
 /// The largest body: two hundred endpoints with eight long headers each fit.
-const BODY: usize = 8 << 20;
+const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// What is answered to a request that was carried out.
 pub struct Done {
@@ -28,7 +28,7 @@ pub struct Done {
 }
 
 impl Done {
-    /// This.
+    /// 200, with this body.
     pub fn ok(body: Value) -> Self {
         Self {
             status: StatusCode::OK,
@@ -57,7 +57,7 @@ impl Done {
         }
     }
 
-    /// All of these.
+    /// 200, with these as a list in Azure's form.
     pub fn list(value: Vec<Value>) -> Self {
         Self::ok(json!({ "value": value }))
     }
@@ -147,10 +147,10 @@ impl Wanted {
 
 /// What is read, made, changed and deleted at one URL.
 pub trait Resource: Sized {
-    /// What keeps it.
+    /// What keeps the resources of this type, such as a manager.
     type Keeper: Sync;
 
-    /// Reads it.
+    /// Reads the resource.
     fn get(self, keeper: &Self::Keeper) -> impl Future<Output = Result<Done, ArmError>> + Send;
 
     /// Makes or changes it.
@@ -160,7 +160,7 @@ pub trait Resource: Sized {
         wanted: Wanted,
     ) -> impl Future<Output = Result<Done, ArmError>> + Send;
 
-    /// Deletes it.
+    /// Deletes the resource.
     fn delete(
         self,
         keeper: &Self::Keeper,
@@ -199,11 +199,11 @@ pub async fn on<R: Resource>(
 /// # Errors
 /// When it is not, or is too large.
 pub async fn body(body: Body) -> Result<Value, ArmError> {
-    let bytes = to_bytes(body, BODY).await.map_err(|_| {
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
         ArmError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestContentTooLarge",
-            format!("The request body cannot be read, or has more than {BODY} bytes."),
+            format!("The request body cannot be read, or has more than {MAX_BODY_BYTES} bytes."),
         )
     })?;
     let invalid = |what: String| {

@@ -11,22 +11,22 @@ use crate::{Address, ArmError, Done, Query};
 /// A type of resource that is answered for, in which versions of its API; all in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// The type.
+    /// The resource type that is answered for.
     pub of: ResourceType,
-    /// The versions.
+    /// The values of `api-version` that are answered.
     pub versions: &'static [&'static str],
 }
 
 /// A request for something that is known to be there or not, by who may ask for it.
 pub struct Call {
-    /// Its parameters.
+    /// The parameters of its URL.
     pub query: Query,
-    /// All of it.
+    /// The whole request, with its body.
     pub request: Request<Body>,
 }
 
 impl Call {
-    /// Its method.
+    /// The HTTP method of the request.
     pub fn method(&self) -> &Method {
         self.request.method()
     }

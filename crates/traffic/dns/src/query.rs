@@ -1,8 +1,8 @@
 //! Reading a query: a header, one question, perhaps EDNS. Anything else is refused by rule.
 
 /// The longest name, with its lengths and its end (RFC 1035, 2.3.4).
-pub const MAX_NAME: usize = 255;
-const HEADER: usize = 12;
+pub const MAX_NAME_BYTES: usize = 255;
+const HEADER_BYTES: usize = 12;
 const OPT: u16 = 41;
 
 /// Response codes (RFC 1035, 4.1.1; RFC 6891, 9).
@@ -42,7 +42,7 @@ pub struct Query<'a> {
     pub recursion_desired: bool,
     /// The question as it came, in the client's own upper and lower case.
     pub question: &'a [u8],
-    name: [u8; MAX_NAME],
+    name: [u8; MAX_NAME_BYTES],
     name_length: usize,
     /// QTYPE.
     pub qtype: u16,
@@ -68,7 +68,7 @@ pub struct Refusal {
     pub opcode: u8,
     /// The RD bit.
     pub recursion_desired: bool,
-    /// Why.
+    /// The response code that tells the client why.
     pub rcode: Rcode,
 }
 
@@ -82,15 +82,15 @@ pub enum Parsed<'a> {
     /// Nothing that may be answered: no header, or an answer itself (to answer an answer could go
     /// on for ever).
     Nothing,
-    /// To be refused.
+    /// A message that is answered with an error code alone.
     Refused(Refusal),
-    /// A question.
+    /// A question that can be answered.
     Query(Query<'a>),
 }
 
-/// Reads a message.
+/// Reads a message as a query for one question.
 pub fn parse(message: &[u8]) -> Parsed<'_> {
-    let Some(header) = message.first_chunk::<HEADER>() else {
+    let Some(header) = message.first_chunk::<HEADER_BYTES>() else {
         return Parsed::Nothing;
     };
     let [i0, i1, f0, _, q0, q1, a0, a1, n0, n1, r0, r1] = *header;
@@ -117,13 +117,13 @@ pub fn parse(message: &[u8]) -> Parsed<'_> {
     }
     let mut reader = Reader {
         message,
-        at: HEADER,
+        at: HEADER_BYTES,
     };
     let mut query = Query {
         id,
         recursion_desired,
         question: &[],
-        name: [0; MAX_NAME],
+        name: [0; MAX_NAME_BYTES],
         name_length: 0,
         qtype: 0,
         qclass: 0,
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
                 }
                 _ => return None,
             }
-            if self.at - begin > MAX_NAME {
+            if self.at - begin > MAX_NAME_BYTES {
                 return None;
             }
         }

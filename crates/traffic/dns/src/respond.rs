@@ -6,7 +6,7 @@ use super::{UDP_SIZE, UDP_SIZE_WITHOUT_EDNS};
 
 const IN: u16 = 1;
 const ANY_CLASS: u16 = 255;
-const HEADER: usize = 12;
+const HEADER_BYTES: usize = 12;
 const AUTHORITATIVE: u8 = 0x04;
 const TRUNCATED: u8 = 0x02;
 
@@ -120,7 +120,9 @@ fn write(
     }
     if let Some(owner) = answer.soa_owner {
         // Offsets of names are below 12 + 255, so 14 bits hold them.
-        let [high, low] = u16::try_from(HEADER + owner).unwrap_or(0).to_be_bytes();
+        let [high, low] = u16::try_from(HEADER_BYTES + owner)
+            .unwrap_or(0)
+            .to_be_bytes();
         out.extend([0xc0 | high, low]);
         out.extend_from_slice(zone.soa());
     }

@@ -17,14 +17,14 @@ use super::{Transport, Zone, respond};
 use crate::metrics::{Metrics, Tally};
 
 /// Connections at the same time, and of one source.
-const CONNECTIONS: usize = 256;
-const OF_ONE_SOURCE: usize = 32;
+const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS_PER_SOURCE: usize = 32;
 /// A client that says nothing, or takes nothing, for so long is gone.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages of one connection, after which it is closed.
-const MESSAGES: usize = 10_000;
+const MAX_MESSAGES: usize = 10_000;
 /// A query is far shorter.
-const QUERY: u16 = 4096;
+const MAX_QUERY_BYTES: u16 = 4096;
 
 /// Who is connected, and how often.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Connected {
         let mut sources = self.0.lock();
         let all: usize = sources.values().sum();
         let of_source = sources.get(&source).copied().unwrap_or(0);
-        if all >= CONNECTIONS || of_source >= OF_ONE_SOURCE {
+        if all >= MAX_CONNECTIONS || of_source >= MAX_CONNECTIONS_PER_SOURCE {
             return None;
         }
         sources.insert(source, of_source + 1);
@@ -64,7 +64,7 @@ impl Drop for Place {
     }
 }
 
-/// Answers until told to stop.
+/// Answers until it is stopped.
 pub async fn serve(
     listener: TcpListener,
     zone: Arc<ArcSwap<Zone>>,
@@ -114,16 +114,16 @@ async fn converse(
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut query, mut answer) = (Vec::new(), Vec::new());
-    for _ in 0..MESSAGES {
+    for _ in 0..MAX_MESSAGES {
         let read = async {
             let length = stream.read_u16().await?;
-            if length > QUERY {
+            if length > MAX_QUERY_BYTES {
                 return Err(std::io::ErrorKind::InvalidData.into());
             }
             query.resize(usize::from(length), 0);
             stream.read_exact(&mut query).await
         };
-        tokio::time::timeout(IDLE, read).await??;
+        tokio::time::timeout(IDLE_TIMEOUT, read).await??;
         let rcode = respond(&zone.load(), &query, Transport::Tcp, &mut answer);
         let mut tally = Tally::default();
         tally.queries = 1;
@@ -137,7 +137,7 @@ async fn converse(
         // An answer is below 65536 bytes: it has a handful of records.
         let length = u16::try_from(answer.len()).unwrap_or(u16::MAX);
         let framed = [&length.to_be_bytes(), answer.as_slice()].concat();
-        tokio::time::timeout(IDLE, stream.write_all(&framed)).await??;
+        tokio::time::timeout(IDLE_TIMEOUT, stream.write_all(&framed)).await??;
     }
     Ok(())
 }

@@ -23,14 +23,14 @@ use super::{Transport, Zone, respond};
 use crate::metrics::{Metrics, Tally};
 
 /// Datagrams taken at once.
-const BATCH: usize = 64;
+const MAX_DATAGRAMS: usize = 64;
 /// A query of more bytes than this is cut by the kernel, and then malformed. None of one question
 /// and EDNS comes near it.
-const QUERY: usize = 1024;
+const MAX_QUERY_BYTES: usize = 1024;
 /// What the kernel keeps for a thread that is busy.
-const BUFFER: usize = 4 << 20;
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// How long a thread waits before it looks whether it should end.
-const LOOK: Duration = Duration::from_millis(200);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A socket for one thread.
 ///
@@ -47,14 +47,14 @@ pub fn bind(address: SocketAddr) -> std::io::Result<Socket> {
     }
     socket.set_reuse_port(true)?;
     // As much as the system allows.
-    let _ = socket.set_recv_buffer_size(BUFFER);
-    let _ = socket.set_send_buffer_size(BUFFER);
-    socket.set_read_timeout(Some(LOOK))?;
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.set_read_timeout(Some(STOP_POLL_INTERVAL))?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
 
-/// Answers until told to stop.
+/// Answers until it is stopped.
 pub fn serve(
     socket: &Socket,
     zone: &Arc<ArcSwap<Zone>>,
@@ -65,11 +65,13 @@ pub fn serve(
     let mut zone = Cache::new(Arc::clone(zone));
     let mut rate = Rate::new(rate);
     let clock = Instant::now();
-    let mut queries = vec![[0_u8; QUERY]; BATCH];
-    let mut answers: Vec<Vec<u8>> = (0..BATCH).map(|_| Vec::with_capacity(UDP_SIZE)).collect();
-    let mut incoming = MultiHeaders::preallocate(BATCH, None);
-    let mut outgoing = MultiHeaders::preallocate(BATCH, None);
-    let mut from = Vec::with_capacity(BATCH);
+    let mut queries = vec![[0_u8; MAX_QUERY_BYTES]; MAX_DATAGRAMS];
+    let mut answers: Vec<Vec<u8>> = (0..MAX_DATAGRAMS)
+        .map(|_| Vec::with_capacity(UDP_SIZE))
+        .collect();
+    let mut incoming = MultiHeaders::preallocate(MAX_DATAGRAMS, None);
+    let mut outgoing = MultiHeaders::preallocate(MAX_DATAGRAMS, None);
+    let mut from = Vec::with_capacity(MAX_DATAGRAMS);
     while !stop.is_cancelled() {
         match receive(socket, &mut incoming, &mut queries, &mut from) {
             Ok(()) => {}
@@ -77,7 +79,7 @@ pub fn serve(
             Err(error) => {
                 // The likes of a lack of memory: it passes, or the next start tells.
                 tracing::warn!(%error, "cannot receive DNS queries");
-                std::thread::sleep(LOOK);
+                std::thread::sleep(STOP_POLL_INTERVAL);
                 continue;
             }
         }
@@ -85,7 +87,7 @@ pub fn serve(
         let mut tally = Tally::default();
         let zone = zone.load();
         let mut ready = 0;
-        let mut to = [None; BATCH];
+        let mut to = [None; MAX_DATAGRAMS];
         for ((length, source), query) in from.iter().zip(&queries) {
             let (Some(source), Some(query)) = (source, query.get(..*length)) else {
                 continue;
@@ -130,7 +132,7 @@ pub fn serve(
 fn receive(
     socket: &Socket,
     headers: &mut MultiHeaders<SockaddrStorage>,
-    queries: &mut [[u8; QUERY]],
+    queries: &mut [[u8; MAX_QUERY_BYTES]],
     from: &mut Vec<(usize, Option<SockaddrStorage>)>,
 ) -> Result<(), Errno> {
     from.clear();

@@ -111,7 +111,7 @@ impl Provider for MonitorApi {
             }
             Place::Notify(_) => Err(ArmError::method(&method)),
             Place::Notified(id, trial) => only(&method, Method::GET, || {
-                notify::told(alerts, &id, &trial, &call.query)
+                notify::get(alerts, &id, &trial, &call.query)
             }),
             Place::Alerts(subscription) => only(&method, Method::GET, || {
                 alerts::list(alerts, &subscription, &call.query)

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::turn::Notification;
 
 /// The pauses between attempts.
-pub(super) const PAUSES: [Duration; 5] = [
+pub(super) const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
     Duration::from_secs(5),
@@ -25,9 +25,9 @@ pub(super) const PAUSES: [Duration; 5] = [
     Duration::from_secs(5),
 ];
 /// The rest after the last one.
-pub(super) const REST: Duration = Duration::from_secs(15 * 60);
+pub(super) const REST_PERIOD: Duration = Duration::from_secs(15 * 60);
 /// Calls under way at the same time.
-const CALLS: usize = 16;
+const MAX_CALLS: usize = 16;
 
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Courier {
         let mut busy = self.ways.values().filter(|it| it.busy).count();
         let mut started: Vec<Arc<Notification>> = Vec::new();
         for notification in pending {
-            if busy >= CALLS {
+            if busy >= MAX_CALLS {
                 break;
             }
             let way = self.ways.entry(notification.uri.clone()).or_default();
@@ -89,7 +89,7 @@ impl Courier {
 
     /// When there may be another call to make, if none ends before.
     pub(super) fn due(&self, pending: &[Arc<Notification>]) -> Option<Duration> {
-        if self.ways.values().filter(|it| it.busy).count() >= CALLS {
+        if self.ways.values().filter(|it| it.busy).count() >= MAX_CALLS {
             return None;
         }
         let waiting = pending.iter().filter_map(|it| self.ways.get(&it.uri));
@@ -103,9 +103,9 @@ impl Courier {
         let (verdict, failures, pause) = match outcome {
             Outcome::Taken => (Verdict::Delivered, 0, Duration::ZERO),
             Outcome::Refused(_) => (Verdict::GivenUp, 0, Duration::ZERO),
-            Outcome::Again(_) => match PAUSES.get(way.failures) {
+            Outcome::Again(_) => match RETRY_DELAYS.get(way.failures) {
                 Some(pause) => (Verdict::Later, way.failures + 1, *pause),
-                None => (Verdict::GivenUp, 0, REST),
+                None => (Verdict::GivenUp, 0, REST_PERIOD),
             },
         };
         way.failures = failures;
@@ -116,7 +116,7 @@ impl Courier {
     /// What came of a call could not be written down: it is made again after a while.
     pub(super) fn unwritten(&mut self, now: Duration, uri: &str) {
         let way = self.ways.entry(uri.to_owned()).or_default();
-        let [pause, ..] = PAUSES;
+        let [pause, ..] = RETRY_DELAYS;
         way.due = way.due.max(now.saturating_add(pause));
     }
 }

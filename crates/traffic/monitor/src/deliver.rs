@@ -19,11 +19,11 @@ use super::store::Alerts;
 use super::turn::Notification;
 
 /// A receiver that takes longer has not answered: the first of the times that Azure waits.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to sleep when nothing waits; something new ends it.
-const IDLE: Duration = Duration::from_secs(3_600);
+const IDLE_SLEEP: Duration = Duration::from_secs(3_600);
 
-/// Delivers until told to stop. What is under way then is delivered again by the next start.
+/// Delivers until it is stopped. What is under way then is delivered again by the next start.
 pub async fn run(alerts: Arc<Alerts>, stop: CancellationToken) {
     let begun = Instant::now();
     let mut courier = Courier::default();
@@ -44,7 +44,7 @@ pub async fn run(alerts: Arc<Alerts>, stop: CancellationToken) {
             under_way.insert(call.id(), notification);
         }
         let due = courier.due(&state.pending);
-        let pause = due.map_or(IDLE, |it| it.saturating_sub(begun.elapsed()));
+        let pause = due.map_or(IDLE_SLEEP, |it| it.saturating_sub(begun.elapsed()));
         tokio::select! {
             Some(ended) = calls.join_next_with_id() => {
                 let (id, outcome) = match ended {
@@ -57,7 +57,7 @@ pub async fn run(alerts: Arc<Alerts>, stop: CancellationToken) {
                 }
             }
             () = tokio::time::sleep(pause) => {}
-            () = alerts.told.notified() => {}
+            () = alerts.new_notifications.notified() => {}
             () = stop.cancelled() => return,
         }
     }
@@ -126,7 +126,7 @@ fn new_client() -> Result<Client, String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .redirect(Policy::none())
             .no_proxy()
             .user_agent("backstay-traffic")
@@ -156,11 +156,11 @@ async fn call(client: &Client, notification: &Notification) -> Outcome {
 
 /// What a status code says, see [`super::courier`].
 fn judge(status: StatusCode) -> Outcome {
-    let said = format!("HTTP {}", status.as_u16());
+    let reason = format!("HTTP {}", status.as_u16());
     match status.as_u16() {
         200..=299 => Outcome::Taken,
-        408 | 429 | 503 | 504 => Outcome::Again(said),
-        _ => Outcome::Refused(said),
+        408 | 429 | 503 | 504 => Outcome::Again(reason),
+        _ => Outcome::Refused(reason),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) const CLEAR_EVALUATIONS: u32 = 3;
 /// Health is looked at so often, at most and at least.
 const SAMPLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often within a window.
-const SAMPLES: u32 = 60;
+const SAMPLES_PER_WINDOW: u32 = 60;
 
 /// What fires and resolves for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,7 +140,7 @@ impl Evaluator {
             return Vec::new();
         }
         let frequency = self.rule.frequency.duration();
-        let sample = (self.rule.window.duration() / SAMPLES)
+        let sample = (self.rule.window.duration() / SAMPLES_PER_WINDOW)
             .clamp(SAMPLE.0, SAMPLE.1)
             .min(frequency);
         // A clock that has gone back must not silence a rule.

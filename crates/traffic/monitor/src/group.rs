@@ -197,7 +197,7 @@ fn receiver(mut wire: Map<String, Value>, uri: &'static str) -> Result<Receiver,
     let url = Url::parse(&given).ok();
     if !url.is_some_and(|it| matches!(it.scheme(), "http" | "https") && it.has_host()) {
         return Err(Invalid::bad(format!(
-            "receiver '{}': '{uri}' is no http or https URL.",
+            "receiver '{}': '{uri}' is not an http or https URL.",
             shown(&name)
         )));
     }

@@ -30,7 +30,7 @@ const MAX_VALUES: usize = 200;
 const FREQUENCIES: [u32; 5] = [1, 5, 15, 30, 60];
 const WINDOWS: [u32; 8] = [1, 5, 15, 30, 60, 360, 720, 1440];
 /// The longest, in seconds.
-const DAY: u32 = 86_400;
+const MAX_PERIOD_SECONDS: u32 = 86_400;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -206,7 +206,9 @@ fn period(
     let choices: Vec<Period> = minutes.iter().map(|it| Period::seconds(it * 60)).collect();
     let allowed = match limits {
         MonitorLimits::Azure => choices.contains(&period),
-        MonitorLimits::Lab => (Period::seconds(1)..=Period::seconds(DAY)).contains(&period),
+        MonitorLimits::Lab => {
+            (Period::seconds(1)..=Period::seconds(MAX_PERIOD_SECONDS)).contains(&period)
+        }
     };
     if allowed {
         return Ok(period);

@@ -15,7 +15,7 @@ use super::rule::{DIMENSION, METRIC, MetricAlert};
 use crate::METRIC_ALERT;
 use backstay_traffic_profile::PROFILE;
 
-/// The cause of a turn: the `alertContext` but for the properties that an action adds.
+/// The cause of a turn: the `alertContext` except for the properties that an action adds.
 pub(super) fn context(
     rule: &MetricAlert,
     alert: &Alert,

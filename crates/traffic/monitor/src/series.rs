@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::rule::Aggregation;
 
 /// Buckets a window is divided into.
-const BUCKETS: u32 = 60;
+const BUCKETS_PER_WINDOW: u32 = 60;
 
 /// What came within one stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +37,7 @@ impl Series {
     /// Takes a value.
     pub(super) fn record(&mut self, now: Duration, value: f64) {
         self.forget(now);
-        let width = self.window / BUCKETS;
+        let width = self.window / BUCKETS_PER_WINDOW;
         match self.buckets.back_mut() {
             Some(last) if now.saturating_sub(last.from) < width || last.from == now => {
                 last.min = last.min.min(value);

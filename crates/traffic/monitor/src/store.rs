@@ -96,7 +96,7 @@ pub fn path_beside(profiles: &Path) -> PathBuf {
     profiles.with_extension("alerts.json")
 }
 
-/// What a resource is checked against beside the other alerts' resources.
+/// What a resource is checked against besides the other alerts' resources.
 pub(crate) struct Surroundings {
     pub(crate) limits: MonitorLimits,
     /// The resource ids of all profiles, in lower case.
@@ -262,7 +262,7 @@ pub struct Alerts {
     /// There may be another rule to evaluate.
     pub(super) rules: Notify,
     /// There may be something to tell.
-    pub(super) told: Notify,
+    pub(super) new_notifications: Notify,
 }
 
 impl Alerts {
@@ -277,7 +277,7 @@ impl Alerts {
             file: Arc::new(tokio::sync::Mutex::new(file)),
             metrics,
             rules: Notify::new(),
-            told: Notify::new(),
+            new_notifications: Notify::new(),
         };
         alerts.count(&alerts.state());
         Ok(Arc::new(alerts))
@@ -322,7 +322,7 @@ impl Alerts {
             if rules {
                 alerts.rules.notify_one();
             }
-            alerts.told.notify_one();
+            alerts.new_notifications.notify_one();
             Ok(result)
         });
         changed.await.unwrap_or(Err(ChangeError::BrokenOff))

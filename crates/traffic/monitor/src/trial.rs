@@ -24,7 +24,7 @@ use backstay_resource::text::shown;
 
 /// Tests that are remembered, and for how long.
 const MAX_TRIALS: usize = 100;
-const KEPT: TimeDelta = TimeDelta::days(1);
+const TRIAL_RETENTION: TimeDelta = TimeDelta::days(1);
 /// The one kind of alert that fires here.
 const ALERT_TYPE: &str = "metricstaticthreshold";
 
@@ -66,7 +66,7 @@ impl Request {
     /// Reads the body.
     pub(crate) fn parse(body: Value) -> Result<Self, Invalid> {
         let Value::Object(mut body) = body else {
-            return Err(Invalid::bad("the body is no object."));
+            return Err(Invalid::bad("the body is not an object."));
         };
         let of_type = body.remove("alertType");
         let of_type = of_type.as_ref().and_then(Value::as_str).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Request {
             };
             serde_json::from_value(list)
                 .map(Some)
-                .map_err(|_| Invalid::bad(format!("{kind} is no list of receivers.")))
+                .map_err(|_| Invalid::bad(format!("{kind} is not a list of receivers.")))
         };
         let webhooks = receivers(list("webhookReceivers")?, "serviceUri")?;
         let functions = receivers(list("azureFunctionReceivers")?, "httpTriggerUrl")?;
@@ -90,12 +90,11 @@ impl Request {
         let both = both.chain(functions.into_iter().map(|it| ("AzureFunction", it)));
         let (mut called, mut others) = (Vec::new(), Vec::new());
         for (mechanism, receiver) in both {
-            match receiver.entra {
-                false => called.push((mechanism, receiver)),
-                true => {
-                    const WHY: &str = "this server has no Entra token for it";
-                    others.push((format!("Secure{mechanism}"), receiver.name, WHY));
-                }
+            if receiver.entra {
+                const WHY: &str = "this server has no Entra token for it";
+                others.push((format!("Secure{mechanism}"), receiver.name, WHY));
+            } else {
+                called.push((mechanism, receiver));
             }
         }
         for (kind, list) in body.iter().filter(|(kind, _)| kind.ends_with("Receivers")) {
@@ -164,7 +163,7 @@ impl Request {
 
 /// Forgets those whose time is over, and the oldest ones where there are too many.
 fn prune(state: &mut AlertsState, now: DateTime<Utc>) {
-    let old = |it: &Arc<Trial>| now.signed_duration_since(it.created) >= KEPT;
+    let old = |it: &Arc<Trial>| now.signed_duration_since(it.created) >= TRIAL_RETENTION;
     state.trials.retain(|_, it| !old(it));
     while state.trials.len() > MAX_TRIALS {
         let oldest = state.trials.values().min_by_key(|it| it.created);

@@ -16,10 +16,10 @@ use super::store::AlertsState;
 use crate::{ACTION_GROUP, METRIC_ALERT};
 use backstay_resource::ResourceName;
 
-/// Alerts that are kept, beside those that are still to be resolved.
+/// Alerts that are kept, besides those that are still to be resolved.
 pub(super) const MAX_ALERTS: usize = 1_000;
 /// And for how long, as in Azure.
-pub(super) const KEPT: TimeDelta = TimeDelta::days(30);
+pub(super) const ALERT_RETENTION: TimeDelta = TimeDelta::days(30);
 /// Notifications that wait.
 pub(super) const MAX_PENDING: usize = 1_000;
 
@@ -94,7 +94,7 @@ fn notify(
     alert: &Alert,
     new_id: &mut impl FnMut() -> Uuid,
 ) {
-    let mut told = Vec::new();
+    let mut notifications = Vec::new();
     for action in &rule.actions {
         let group = ResourceName::read(ACTION_GROUP, &action.group);
         let group = group.and_then(|it| state.groups.get(&it.key(ACTION_GROUP)));
@@ -106,7 +106,7 @@ fn notify(
             );
             continue;
         };
-        told.extend(group.called().map(|receiver| {
+        notifications.extend(group.called().map(|receiver| {
             let body = if receiver.common_schema {
                 schema::common(alert, &action.properties)
             } else {
@@ -121,7 +121,7 @@ fn notify(
             })
         }));
     }
-    state.pending.extend(told);
+    state.pending.extend(notifications);
     while state.pending.len() > MAX_PENDING {
         let lost = state.pending.remove(0);
         tracing::error!(
@@ -138,7 +138,7 @@ pub(super) fn prune(state: &mut AlertsState, now: DateTime<Utc>) {
     let over = |it: &Alert| !it.held || it.condition == MonitorCondition::Resolved;
     state
         .alerts
-        .retain(|_, it| !over(it) || now.signed_duration_since(it.modified) < KEPT);
+        .retain(|_, it| !over(it) || now.signed_duration_since(it.modified) < ALERT_RETENTION);
     let mut ended: Vec<_> = state
         .alerts
         .values()

@@ -21,7 +21,7 @@ use backstay_traffic_profile::PROFILE;
 use backstay_traffic_profile::status::EndpointMonitorStatus;
 
 /// How long to sleep when there is no rule; a new one ends it.
-const IDLE: Duration = Duration::from_secs(3_600);
+const IDLE_SLEEP: Duration = Duration::from_secs(3_600);
 
 /// The endpoints that rules are about, and what is known of them.
 pub trait Endpoints: Send + Sync + 'static {
@@ -32,7 +32,7 @@ pub trait Endpoints: Send + Sync + 'static {
     fn statuses(&self, profile: &str) -> Option<Vec<(String, EndpointMonitorStatus)>>;
 }
 
-/// Evaluates until told to stop.
+/// Evaluates until it is stopped.
 pub async fn run(alerts: Arc<Alerts>, endpoints: Arc<dyn Endpoints>, stop: CancellationToken) {
     let begun = Instant::now();
     let mut evaluators = BTreeMap::new();
@@ -49,7 +49,7 @@ pub async fn run(alerts: Arc<Alerts>, endpoints: Arc<dyn Endpoints>, stop: Cance
             }
         }
         let due = evaluators.values().map(Evaluator::due).min();
-        let pause = due.map_or(IDLE, |it| it.saturating_sub(begun.elapsed()));
+        let pause = due.map_or(IDLE_SLEEP, |it| it.saturating_sub(begun.elapsed()));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = alerts.rules.notified() => {}
@@ -58,7 +58,7 @@ pub async fn run(alerts: Arc<Alerts>, endpoints: Arc<dyn Endpoints>, stop: Cance
     }
 }
 
-/// One evaluator for each rule that is switched on. A rule that has changed starts afresh, but for
+/// One evaluator for each rule that is switched on. A rule that has changed starts afresh, except for
 /// what has fired.
 fn adopt(evaluators: &mut BTreeMap<String, Evaluator>, alerts: &Alerts, now: Duration) {
     let state = alerts.state();

@@ -15,11 +15,11 @@ use backstay_resource::text::shown;
 /// What is known before the body is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The subscription's id.
+    /// The id of the subscription that holds it.
     pub subscription: &'a str,
-    /// The resource group.
+    /// The resource group of the request.
     pub resource_group: &'a str,
-    /// The profile's name.
+    /// The name of the profile.
     pub profile: &'a str,
     /// The zone in which names are made.
     pub zone: &'a str,
@@ -247,7 +247,7 @@ fn monitor(wire: WireMonitor, limits: MonitorLimits) -> Result<MonitorConfig, In
     for StatusRange { min, max } in &expected {
         if min > max || *min < 100 || *max > 999 {
             return Err(Invalid::bad(format!(
-                "monitorConfig.expectedStatusCodeRanges: {min}-{max} is no range within 100-999."
+                "monitorConfig.expectedStatusCodeRanges: {min}-{max} is not a range within 100-999."
             )));
         }
     }
@@ -270,7 +270,7 @@ fn checked_path(path: String) -> Result<String, Invalid> {
         return Ok(path);
     }
     Err(Invalid::bad(format!(
-        "monitorConfig.path '{}' is no path: it begins with '/' and has at most 1024 printable \
+        "monitorConfig.path '{}' is not a valid path: it begins with '/' and has at most 1024 printable \
          characters and no spaces.",
         shown(&path)
     )))
@@ -287,7 +287,7 @@ pub(super) fn headers(given: Option<Vec<Header>>, place: &str) -> Result<Vec<Hea
         let token = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
         if name.is_empty() || name.len() > 256 || !name.bytes().all(token) {
             return Err(Invalid::bad(format!(
-                "{place}: '{}' is no name of a header.",
+                "{place}: '{}' is not a valid name of a header.",
                 shown(name)
             )));
         }

@@ -50,7 +50,7 @@ pub const MAX_HEADERS: usize = 8;
 /// Ranges of expected status codes a monitor may have, as in Azure.
 pub const MAX_RANGES: usize = 8;
 
-/// An external endpoint.
+/// An endpoint of a profile, named by a DNS name or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its name.
@@ -71,12 +71,12 @@ pub struct Endpoint {
     pub headers: Vec<Header>,
 }
 
-/// A profile.
+/// A Traffic Manager profile: a DNS name and the endpoints behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// The subscription's id.
+    /// The id of the subscription that holds it.
     pub subscription: String,
-    /// The resource group.
+    /// The resource group that holds it.
     pub resource_group: String,
     /// Its name.
     pub name: String,
@@ -95,7 +95,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Its resource id.
+    /// The profile's resource id in Azure's form.
     pub fn id(&self) -> String {
         format!(
             "/subscriptions/{}/resourceGroups/{}/providers/{PROFILE}/{}",

@@ -31,7 +31,7 @@ impl Agent {
         self.health
     }
 
-    /// Its verdict.
+    /// The verdict of this vantage point.
     pub fn health(self) -> Health {
         self.health
     }
@@ -76,7 +76,7 @@ impl Monitor {
         })
     }
 
-    /// The verdict.
+    /// The verdict of the quorum.
     pub fn health(&self) -> Health {
         self.health
     }

@@ -20,14 +20,14 @@ use rand::{Rng, RngExt};
 pub const JITTER_PERCENT: u32 = 5;
 
 /// First probes are spread over at most so long, so that a new endpoint is known soon.
-const FIRST: Duration = Duration::from_secs(1);
+const MAX_FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// Something that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due<S> {
-    /// What.
+    /// What is to be probed.
     pub subject: S,
-    /// Since when.
+    /// When it is due, on the scheduler's clock.
     pub at: Duration,
 }
 
@@ -41,7 +41,7 @@ pub struct Schedule<S> {
 }
 
 impl<S: Copy + Ord> Schedule<S> {
-    /// An empty one; `jitter_percent` is [`JITTER_PERCENT`] but for tests of exact times.
+    /// An empty one; `jitter_percent` is [`JITTER_PERCENT`] except in tests of exact times.
     pub fn new(jitter_percent: u32) -> Self {
         Self {
             queue: BinaryHeap::new(),
@@ -55,7 +55,7 @@ impl<S: Copy + Ord> Schedule<S> {
         let spread = if self.jitter_percent == 0 {
             Duration::ZERO
         } else {
-            interval.min(FIRST).mul_f64(random.random())
+            interval.min(MAX_FIRST_DELAY).mul_f64(random.random())
         };
         self.push(now.saturating_add(spread), subject);
     }

@@ -41,7 +41,7 @@ pub enum EndpointMonitorStatus {
 }
 
 impl EndpointMonitorStatus {
-    /// Each of them.
+    /// All statuses, for metrics that show each.
     pub const ALL: [Self; 7] = [
         Self::Online,
         Self::Degraded,

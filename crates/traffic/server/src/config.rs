@@ -1,4 +1,4 @@
-//! What a traffic manager is told at its start.
+//! What a traffic manager is configured with at its start.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub enum ConfigError {
         "a quorum of {quorum} cannot be had from {vantage_points} vantage points; give 1 to {vantage_points}"
     )]
     Quorum {
-        /// As given.
+        /// The quorum as it was given.
         quorum: usize,
         /// How many there are.
         vantage_points: usize,
@@ -82,7 +82,7 @@ fn name_and_address(text: &str) -> Result<(String, Option<IpAddr>), ConfigError>
     Ok((name.to_ascii_lowercase(), address))
 }
 
-/// What a traffic manager is told at its start.
+/// What a traffic manager is configured with at its start.
 #[derive(Clone, Debug)]
 pub struct TrafficConfig {
     /// Where DNS is answered, on UDP and TCP. One socket an address, so that answers leave from
@@ -96,7 +96,7 @@ pub struct TrafficConfig {
     pub arm: SocketAddr,
     /// Where metrics, events and the picture for the console are.
     pub observe: SocketAddr,
-    /// The file with the profiles; alerts are kept in one beside it.
+    /// The file with the profiles; alerts are kept in one next to it.
     pub state: PathBuf,
     /// The file with the token of the Resource Manager API.
     pub token: PathBuf,
@@ -104,7 +104,7 @@ pub struct TrafficConfig {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// The zone in which profiles have their names.
     pub zone: String,
-    /// Its name servers.
+    /// The zone's name servers, the primary first.
     pub name_servers: Vec<NameServer>,
     /// From where endpoints are probed.
     pub vantage_points: Vec<VantagePoint>,

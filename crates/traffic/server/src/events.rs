@@ -10,9 +10,9 @@ use tokio::sync::broadcast;
 use backstay_traffic_profile::status::EndpointMonitorStatus;
 
 /// Events that one who watches may be behind.
-const BEHIND: usize = 1024;
+const MAX_UNREAD_EVENTS: usize = 1024;
 /// Events that one who comes back finds.
-const KEPT: usize = 1024;
+const KEPT_EVENTS: usize = 1024;
 
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,23 +20,23 @@ const KEPT: usize = 1024;
 pub struct Event {
     /// Its number, counting up from 1 at every start of the server.
     pub sequence: u64,
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
     /// The profile's resource id.
     pub profile: String,
-    /// What.
+    /// What has happened.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What has happened.
+/// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
 pub enum What {
     /// An endpoint has another status.
     #[serde(rename_all = "camelCase")]
     Status {
-        /// The endpoint's name.
+        /// The endpoint's name within its profile.
         endpoint: String,
         /// Before; none for a new one.
         from: Option<EndpointMonitorStatus>,
@@ -48,7 +48,7 @@ pub enum What {
     /// A name points elsewhere.
     #[serde(rename_all = "camelCase")]
     Answer {
-        /// The name.
+        /// The DNS name whose answer has changed.
         name: String,
         /// The endpoint's target; `NXDOMAIN` for no name, none for nothing.
         to: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn new() -> Self {
         Self {
-            sender: broadcast::channel(BEHIND).0,
+            sender: broadcast::channel(MAX_UNREAD_EVENTS).0,
             kept: Mutex::new((0, VecDeque::new())),
         }
     }
@@ -90,7 +90,7 @@ impl Events {
             profile,
             what,
         };
-        if events.len() >= KEPT {
+        if events.len() >= KEPT_EVENTS {
             events.pop_front();
         }
         events.push_back(event.clone());

@@ -25,7 +25,7 @@ use backstay_traffic_profile::profile_json;
 use backstay_traffic_profile::status::Health;
 
 /// Those who watch events at the same time.
-const WATCHERS: usize = 64;
+const MAX_WATCHERS: usize = 64;
 
 #[derive(Clone)]
 struct Observe {
@@ -49,7 +49,7 @@ pub(crate) fn router(
         .with_state(Observe {
             manager,
             registry,
-            watchers: Arc::new(Semaphore::new(WATCHERS)),
+            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
             refusals,
             stop,
         })
@@ -66,7 +66,7 @@ async fn metrics(State(observe): State<Observe>, headers: HeaderMap) -> Response
 /// came after it, as far as they are kept.
 async fn events(State(observe): State<Observe>, headers: HeaderMap) -> Response {
     let Ok(place) = observe.watchers.try_acquire_owned() else {
-        let why = format!("{WATCHERS} clients watch already; come back later\n");
+        let why = format!("{MAX_WATCHERS} clients watch already; come back later\n");
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     };
     let last = headers.get("last-event-id").and_then(|it| it.to_str().ok());

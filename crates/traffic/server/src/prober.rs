@@ -19,9 +19,9 @@ use backstay_traffic_profile::schedule::{Due, JITTER_PERCENT, Schedule};
 type Subject = (WatchId, usize);
 
 /// Subjects that were given up are swept out when they are so many more than those that live.
-const SWEEP: usize = 1024;
+const SWEEP_THRESHOLD: usize = 1024;
 
-/// Probes until told to stop.
+/// Probes until it is stopped.
 pub(crate) async fn run(manager: Arc<Manager>, prober: Prober, stop: CancellationToken) {
     let start = Instant::now();
     let points = manager.config().vantage_points.clone();
@@ -35,7 +35,7 @@ pub(crate) async fn run(manager: Arc<Manager>, prober: Prober, stop: Cancellatio
                 schedule.add(start.elapsed(), (watch, vantage), interval, &mut random);
             }
         }
-        if schedule.len() > 2 * points.len() * manager.watched() + SWEEP {
+        if schedule.len() > 2 * points.len() * manager.watched() + SWEEP_THRESHOLD {
             schedule.retain(|(watch, _)| manager.spec(watch).is_some());
         }
         // When there is no socket left, what is due waits in the schedule.

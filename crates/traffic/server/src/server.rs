@@ -33,9 +33,9 @@ use crate::{observe, prober};
 /// File descriptors that are not probes': connections, listeners, files.
 const OTHER_FILES: u64 = 1_024;
 /// Connections of each of the HTTP servers at the same time.
-const CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 /// How often another free port is tried, when the system may choose one for DNS.
-const PORTS: usize = 20;
+const MAX_PORT_ATTEMPTS: usize = 20;
 
 /// Why a traffic manager cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +46,13 @@ pub enum TrafficError {
     /// An address cannot be had.
     #[error("cannot listen on {address} for {what}: {source}; is another process there? ({flag})")]
     Listen {
-        /// Where.
+        /// The address that could not be bound.
         address: SocketAddr,
-        /// For what.
+        /// What the address is for, for the message.
         what: &'static str,
         /// The flag that says where.
         flag: &'static str,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -74,9 +74,9 @@ pub enum TrafficError {
     /// A part ended by itself.
     #[error("{what} ended: {source}")]
     Ended {
-        /// Which.
+        /// What could not be set up, for the message.
         what: &'static str,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -94,7 +94,7 @@ pub struct Addresses {
     pub arm: String,
     /// Metrics, events and status, likewise.
     pub observe: String,
-    /// The zone.
+    /// The DNS zone that is answered for.
     pub zone: String,
     /// The file with the token of the Resource Manager API.
     pub token_file: PathBuf,
@@ -298,7 +298,11 @@ struct Bound {
 
 /// Takes an address for UDP and TCP. When the system may choose the port, one that is free for both.
 async fn bind_dns(wanted: SocketAddr, workers: usize) -> Result<Bound, TrafficError> {
-    let mut attempts = if wanted.port() == 0 { PORTS } else { 1 };
+    let mut attempts = if wanted.port() == 0 {
+        MAX_PORT_ATTEMPTS
+    } else {
+        1
+    };
     loop {
         attempts -= 1;
         let failed = match try_bind_dns(wanted, workers).await {
@@ -358,12 +362,12 @@ fn with_files(probes: usize) -> usize {
     left
 }
 
-/// How many connections each of the two HTTP servers may have beside these probes; a quarter of
+/// How many connections each of the two HTTP servers may have besides these probes; a quarter of
 /// what is left is DNS's, and a quarter for everything else.
 fn connections(probes: usize) -> usize {
     let left = allow_files(0).saturating_sub(probes as u64) / 4;
     let left = left.saturating_sub(Server::MORE_FILES).max(1);
     usize::try_from(left)
-        .unwrap_or(CONNECTIONS)
-        .min(CONNECTIONS)
+        .unwrap_or(MAX_CONNECTIONS)
+        .min(MAX_CONNECTIONS)
 }

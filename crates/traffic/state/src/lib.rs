@@ -1,7 +1,7 @@
 //! What must survive a restart: one file for each part of it, always whole.
 //!
-//! A change is written to a file beside it, synced, and renamed over it, and the folder is synced:
-//! whenever the process is killed, the file is the old or the new one. A lock beside it keeps a
+//! A change is written to a file next to it, synced, and renamed over it, and the folder is synced:
+//! whenever the process is killed, the file is the old or the new one. A lock next to it keeps a
 //! second process away.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -24,9 +24,9 @@ pub enum StateError {
         "{path}: the state cannot be kept here: {source}; make the folder writable or give another with --state"
     )]
     File {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -40,12 +40,12 @@ pub enum StateError {
     },
     /// It is not ours.
     #[error(
-        "{path}: this is no state of a traffic manager: {problem}; restore it from a backup, or move it away to start with nothing"
+        "{path}: this is not a valid state of a traffic manager: {problem}; restore it from a backup, or move it away to start with nothing"
     )]
     Content {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
 }
@@ -53,7 +53,7 @@ pub enum StateError {
 /// Why a change could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError<E> {
-    /// It was refused.
+    /// The change was refused by whoever makes it, and nothing was written.
     #[error("{0}")]
     Refused(E),
     /// It could not be made durable.

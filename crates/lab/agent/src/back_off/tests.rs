@@ -28,7 +28,7 @@ fn doubles_from_base_to_cap_as_the_kubelet_does() {
 }
 
 #[test]
-fn a_long_run_begins_anew() {
+fn a_long_run_begins_again() {
     let kubelet = BackOff::KUBELET;
     let longest = Some(kubelet.cap);
     assert_eq!(kubelet.after(longest, kubelet.reset), Duration::ZERO);

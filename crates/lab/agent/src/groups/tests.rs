@@ -147,7 +147,7 @@ fn until_state(pid: u32, wanted: &str) {
             "{pid} is {}",
             state(pid)
         );
-        std::thread::sleep(DYING);
+        std::thread::sleep(KILL_POLL_INTERVAL);
     }
 }
 

@@ -119,7 +119,7 @@ fn why_a_program_does_not_start_is_said() {
             "permission denied",
         ),
     ] {
-        let said = start_error(program, directory, error);
-        assert!(said.contains(message) && said.contains(program), "{said}");
+        let text = start_error(program, directory, error);
+        assert!(text.contains(message) && text.contains(program), "{text}");
     }
 }

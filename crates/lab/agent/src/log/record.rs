@@ -6,10 +6,10 @@ use backstay_kubeapi::LogOptions;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// A longer line is several records.
-const LONGEST: usize = 16 << 10;
+const MAX_RECORD_BYTES: usize = 16 << 10;
 
-const WHOLE: u8 = b'F';
-const PIECE: u8 = b'P';
+const FULL: u8 = b'F';
+const PARTIAL: u8 = b'P';
 
 /// Makes records of output that comes in any pieces.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Splitter {
                 Some((b'\n', line)) => {
                     self.begun.extend_from_slice(line);
                     self.cut(&moment, &mut records);
-                    write(&mut records, &moment, WHOLE, &self.begun);
+                    write(&mut records, &moment, FULL, &self.begun);
                     self.begun.clear();
                 }
                 _ => {
@@ -40,9 +40,9 @@ impl Splitter {
     }
 
     fn cut(&mut self, moment: &str, records: &mut Vec<u8>) {
-        while self.begun.len() > LONGEST {
-            let rest = self.begun.split_off(LONGEST);
-            write(records, moment, PIECE, &self.begun);
+        while self.begun.len() > MAX_RECORD_BYTES {
+            let rest = self.begun.split_off(MAX_RECORD_BYTES);
+            write(records, moment, PARTIAL, &self.begun);
             self.begun = rest;
         }
     }
@@ -51,7 +51,7 @@ impl Splitter {
     pub fn rest(&mut self, now: DateTime<Utc>) -> Vec<u8> {
         let mut records = Vec::new();
         if !self.begun.is_empty() {
-            write(&mut records, &moment(now), PIECE, &self.begun);
+            write(&mut records, &moment(now), PARTIAL, &self.begun);
             self.begun.clear();
         }
         records
@@ -80,8 +80,8 @@ fn parse(record: &[u8]) -> Option<Record<'_>> {
     let mut parts = record.strip_suffix(b"\n")?.splitn(3, |byte| *byte == b' ');
     let (moment, tag, line) = (parts.next()?, parts.next()?, parts.next()?);
     let whole = match tag {
-        [WHOLE] => true,
-        [PIECE] => false,
+        [FULL] => true,
+        [PARTIAL] => false,
         _ => return None,
     };
     Some(Record {
@@ -237,7 +237,7 @@ mod tests {
             log.extend(splitter.rest(at(1)));
             prop_assert_eq!(show(&log, false), pieces.concat());
             for record in log.split(|byte| *byte == b'\n') {
-                prop_assert!(record.len() <= LONGEST + 40);
+                prop_assert!(record.len() <= MAX_RECORD_BYTES + 40);
             }
         }
 

@@ -9,13 +9,13 @@ use futures::StreamExt as _;
 use tempfile::TempDir;
 use tokio::net::unix::pipe;
 
-use super::{Lines, Log, PIECE, pieces};
+use super::{Lines, Log, MAX_PIECE_BYTES, pieces};
 
-const HANG: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn text(lines: Lines) -> String {
     let read = lines.map(|chunk| chunk.unwrap()).collect::<Vec<_>>();
-    let chunks = tokio::time::timeout(HANG, read).await.unwrap();
+    let chunks = tokio::time::timeout(TEST_TIMEOUT, read).await.unwrap();
     String::from_utf8(chunks.concat()).unwrap()
 }
 
@@ -75,7 +75,7 @@ async fn a_long_log_keeps_its_end_and_its_followers() {
     });
     let follower = tokio::spawn(text(log.clone().read(&following()).unwrap()));
     let line = "x".repeat(4000);
-    let count = usize::try_from(4 * PIECE).unwrap() / line.len();
+    let count = usize::try_from(4 * MAX_PIECE_BYTES).unwrap() / line.len();
     for number in 0..count {
         writeln!(writer, "{number} {line}").unwrap();
     }
@@ -85,7 +85,7 @@ async fn a_long_log_keeps_its_end_and_its_followers() {
     assert!(followed.ends_with(&format!("{} {line}\n", count - 1)));
     let end = text(log.read(&LogOptions::default()).unwrap()).await;
     assert!(end.ends_with(&format!("{} {line}\n", count - 1)));
-    assert!(end.len() as u64 <= 2 * PIECE && end.len() as u64 > PIECE / 2);
+    assert!(end.len() as u64 <= 2 * MAX_PIECE_BYTES && end.len() as u64 > MAX_PIECE_BYTES / 2);
     assert_eq!(pieces(folder.path()).unwrap().len(), 2);
 }
 

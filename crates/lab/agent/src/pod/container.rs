@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use super::{AGAIN, Worker, containers};
+use super::{RETRY_DELAY, Worker, containers};
 use crate::environment::{self, EnvironmentError, Facts, Holders};
 use crate::launch::{ImageError, Surroundings, arguments};
 use crate::status::{CONFIG_ERROR, CRASH_LOOP, Ended, State};
@@ -146,7 +146,7 @@ impl Worker {
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = respecified.changed() => {}
-                () = tokio::time::sleep(AGAIN), if not_yet.is_ours() => {}
+                () = tokio::time::sleep(RETRY_DELAY), if not_yet.is_ours() => {}
             }
         }
     }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::Worker;
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Reports until the agent is stopped. What happens from then on is the agent's doing, not the
@@ -27,7 +27,7 @@ impl Worker {
         let mut changes = self.state.subscribe();
         let known = serde_json::to_value(&self.pod.borrow().status);
         let mut before = known.unwrap_or_default();
-        let mut wait = FIRST_WAIT;
+        let mut wait = INITIAL_BACKOFF;
         loop {
             let current = changes.borrow_and_update().clone();
             let document = current.state.document(&before, Utc::now());
@@ -35,12 +35,12 @@ impl Worker {
                 if let Err(error) = self.write(&document).await {
                     tracing::debug!(%error, pod = %self.about.pod, "a status is not taken");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    wait = (wait * 2).min(MAX_BACKOFF);
                     continue;
                 }
                 before = document;
             }
-            wait = FIRST_WAIT;
+            wait = INITIAL_BACKOFF;
             self.reported.send_replace(current.version);
             if changes.changed().await.is_err() {
                 return;

@@ -18,8 +18,9 @@ use crate::log::Log;
 use crate::probe::{Plan, ProbeFailure, Streak};
 use crate::status::{Ended, State};
 
-/// Until the log of a container that has ended is taken for complete, whoever still holds its end.
-const LOG: Duration = Duration::from_secs(10);
+/// After the end of a container, how long its log may stay open (another process may hold it) before it is
+/// taken to be complete.
+const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a container is ended that has not ended itself.
 struct Unhealthy {
@@ -82,7 +83,7 @@ impl Worker {
         drop(group);
         let mark = prepared.surroundings.folder.display().to_string();
         self.context.runtime.groups.sweep(mark).await;
-        if tokio::time::timeout(LOG, log).await.is_err() {
+        if tokio::time::timeout(LOG_DRAIN_TIMEOUT, log).await.is_err() {
             tracing::warn!(pod = %self.about.pod, "the output of a container that has ended is held");
         }
         self.places.ended(name);
@@ -194,9 +195,10 @@ impl Worker {
                     self.warn(Some(name), "Unhealthy", &message);
                 }
             }
-            let wait = match was_ready {
-                true => plan.period,
-                false => plan.eager(asked),
+            let wait = if was_ready {
+                plan.period
+            } else {
+                plan.eager(asked)
             };
             asked += 1;
             tokio::time::sleep(wait).await;

@@ -9,9 +9,10 @@ async fn waiting(world: &World, pod: &str, reason: &str) -> String {
     until(&format!("{pod} waits for {reason}"), || async {
         let status = world.get(&format!("pod {pod}")).await;
         let waiting = status["status"]["containerStatuses"][0]["state"]["waiting"].clone();
-        match waiting["reason"] == reason {
-            true => Ok(waiting["message"].as_str().unwrap_or_default().to_owned()),
-            false => Err(status["status"].clone()),
+        if waiting["reason"] == reason {
+            Ok(waiting["message"].as_str().unwrap_or_default().to_owned())
+        } else {
+            Err(status["status"].clone())
         }
     })
     .await
@@ -161,9 +162,10 @@ async fn images_are_programs() {
         let last = status["status"]["containerStatuses"][0]["lastState"]["terminated"].clone();
         let why = last["message"].as_str().unwrap_or_default();
         let said = why.contains("\"no-such-program\": executable file not found in $PATH");
-        match last["reason"] == "StartError" && said {
-            true => Ok(()),
-            false => Err(status["status"].clone()),
+        if last["reason"] == "StartError" && said {
+            Ok(())
+        } else {
+            Err(status["status"].clone())
         }
     })
     .await;

@@ -130,9 +130,10 @@ async fn nothing_is_orphaned_and_the_pods_come_back() {
         let again = until("it runs again", || async {
             let pod = get("stubborn").await;
             let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
-            match container(&pod).1 == round && ready {
-                true => Ok(pod),
-                false => Err(pod["status"].clone()),
+            if container(&pod).1 == round && ready {
+                Ok(pod)
+            } else {
+                Err(pod["status"].clone())
             }
         })
         .await;

@@ -41,9 +41,10 @@ async fn waits_with(world: &World, wanted: &str) {
         let status = world.get("pod first").await["status"].clone();
         let waiting = &status["containerStatuses"][0]["state"]["waiting"];
         let message = waiting["message"].as_str().unwrap_or_default();
-        match waiting["reason"] == "ContainerCreating" && message.contains(wanted) {
-            true => Ok(()),
-            false => Err(status),
+        if waiting["reason"] == "ContainerCreating" && message.contains(wanted) {
+            Ok(())
+        } else {
+            Err(status)
         }
     })
     .await;

@@ -43,8 +43,8 @@ fn what_may_have_been_done_is_not_sent_again() {
     for (method, failure, taken, attempts, sent_again) in [
         (Method::GET, Unsent, false, 1, true),
         (Method::POST, Unsent, false, 1, true),
-        (Method::POST, Unsent, false, ATTEMPTS - 1, true),
-        (Method::POST, Unsent, false, ATTEMPTS, false),
+        (Method::POST, Unsent, false, MAX_ATTEMPTS - 1, true),
+        (Method::POST, Unsent, false, MAX_ATTEMPTS, false),
         (Method::POST, Unsent, true, 1, false),
         (Method::GET, Unanswered, false, 1, true),
         (Method::HEAD, Unanswered, false, 1, true),

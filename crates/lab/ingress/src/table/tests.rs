@@ -161,14 +161,11 @@ fn found(ports: Value, subsets: Value, port: Value) -> Result<Vec<String>, Probl
     let Route::To(backend) = table.route("a", "/") else {
         panic!("it leads nowhere");
     };
-    match backend.endpoints.is_empty() {
-        true => Err(Problem(backend.problem.clone())),
-        false => Ok(backend
-            .endpoints
-            .iter()
-            .map(|it| it.address().to_string())
-            .collect()),
+    if backend.endpoints.is_empty() {
+        return Err(Problem(backend.problem.clone()));
     }
+    let endpoints = backend.endpoints.iter();
+    Ok(endpoints.map(|it| it.address().to_string()).collect())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::region::HANG;
+use crate::region::TEST_TIMEOUT;
 
 /// What came back.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 
 pub async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(HANG, stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await;
     // The connection may also be reset.
     let _ = read.expect("the connection does not end");
     String::from_utf8_lossy(&answer).into_owned()
@@ -130,7 +130,7 @@ impl Keeping {
                 .to_bytes();
             Ok((status, String::from_utf8_lossy(&body).into_owned()))
         };
-        tokio::time::timeout(HANG, answering)
+        tokio::time::timeout(TEST_TIMEOUT, answering)
             .await
             .map_err(|_| Unanswered::from("no answer"))?
     }

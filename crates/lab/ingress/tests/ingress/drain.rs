@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::client::{Keeping, curl_command};
 use crate::pod::Pod;
 use crate::proxy::{Proxy, until};
-use crate::region::{HANG, Region};
+use crate::region::{Region, TEST_TIMEOUT};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_pods_are_replaced_one_by_one() {
@@ -110,7 +110,7 @@ impl Slow {
         let url = format!("http://{}/slow", proxy.http);
         let asking = curl_command(&url, &[]).spawn().unwrap();
         let entered = self.entered.notified();
-        tokio::time::timeout(HANG, entered).await.unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, entered).await.unwrap();
         asking
     }
 
@@ -156,7 +156,7 @@ async fn the_proxy_ends_when_its_last_request_has() {
     assert_eq!((health.status, health.body.as_str()), (503, "stopping\n"));
     assert!(!proxy.running.is_finished());
     pod.answer(asking).await;
-    tokio::time::timeout(HANG, proxy.running)
+    tokio::time::timeout(TEST_TIMEOUT, proxy.running)
         .await
         .unwrap()
         .unwrap();
@@ -173,7 +173,7 @@ async fn the_proxy_does_not_wait_for_ever() {
     .await;
     let asking = pod.ask(&proxy).await;
     proxy.stop.cancel();
-    tokio::time::timeout(HANG, proxy.running)
+    tokio::time::timeout(TEST_TIMEOUT, proxy.running)
         .await
         .unwrap()
         .unwrap();

@@ -16,16 +16,17 @@ use tokio::sync::Notify;
 use crate::client::{curl_command, raw, read_to_end};
 use crate::pod::{Pod, nobody};
 use crate::proxy::{Proxy, until};
-use crate::region::{HANG, Region};
+use crate::region::{Region, TEST_TIMEOUT};
 
 /// Reads a request with a body of four bytes, or none, to its end.
 async fn read_request(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&request).to_lowercase();
-        let whole = match text.contains("content-length: 4") {
-            true => text.ends_with("\r\n\r\nbody"),
-            false => text.ends_with("\r\n\r\n"),
+        let whole = if text.contains("content-length: 4") {
+            text.ends_with("\r\n\r\nbody")
+        } else {
+            text.ends_with("\r\n\r\n")
         };
         if whole {
             return text;
@@ -136,9 +137,10 @@ async fn an_answer_that_breaks_off_is_seen_to_have_broken_off() {
         let region = Region::with_ui().await;
         let pod = Pod::raw(Arc::default(), move |mut stream| async move {
             read_request(&mut stream).await;
-            let part = match head.starts_with("content") {
-                true => "the beginning",
-                false => "d\r\nthe beginning\r\n",
+            let part = if head.starts_with("content") {
+                "the beginning"
+            } else {
+                "d\r\nthe beginning\r\n"
             };
             let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{part}");
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -290,11 +292,11 @@ async fn a_client_that_goes_away_frees_its_pod() {
     for (path, arguments) in [("/silent", &[][..]), ("/endless", &[]), ("/read", &upload)] {
         let url = format!("http://{}{path}", proxy.http);
         let mut curl = curl_command(&url, arguments).spawn().unwrap();
-        tokio::time::timeout(HANG, entered.notified())
+        tokio::time::timeout(TEST_TIMEOUT, entered.notified())
             .await
             .unwrap();
         curl.kill().await.unwrap();
-        let waited = tokio::time::timeout(HANG, freed.notified()).await;
+        let waited = tokio::time::timeout(TEST_TIMEOUT, freed.notified()).await;
         assert!(waited.is_ok(), "{path}");
         until("nothing is in flight", || async {
             proxy.metric("requests_in_flight").await == 0

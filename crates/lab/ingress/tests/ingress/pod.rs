@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::region::HANG;
+use crate::region::TEST_TIMEOUT;
 
 /// A loopback address that nobody else has, and its port 8080.
 pub async fn own_listener() -> TcpListener {
@@ -96,7 +96,7 @@ impl Pod {
     /// Answers what is under way, and ends.
     pub async fn end(self) {
         self.stop.cancel();
-        tokio::time::timeout(HANG, self.serving)
+        tokio::time::timeout(TEST_TIMEOUT, self.serving)
             .await
             .unwrap()
             .unwrap();

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Answer, curl};
-use crate::region::{HANG, Region};
+use crate::region::{Region, TEST_TIMEOUT};
 
 pub use backstay_testkit::until;
 
@@ -40,8 +40,8 @@ impl Proxy {
         options.https = Some(any);
         options.health = Some(any);
         // No test waits for these unless it says so.
-        (options.head, options.quiet, options.end) = (HANG, HANG, HANG);
-        options.connect = HANG;
+        (options.head, options.quiet, options.end) = (TEST_TIMEOUT, TEST_TIMEOUT, TEST_TIMEOUT);
+        options.connect = TEST_TIMEOUT;
         change(&mut options);
         let ingress = Ingress::bind(options).await.unwrap();
         let stop = CancellationToken::new();

@@ -20,9 +20,9 @@ use tempfile::TempDir;
 use crate::pod::Pod;
 
 /// Nothing takes longer unless it hangs.
-pub const HANG: Duration = Duration::from_secs(90);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Between two attempts.
-pub const AGAIN: Duration = Duration::from_millis(20);
+pub const RETRY_DELAY: Duration = Duration::from_millis(20);
 const NAMESPACE: &str = "logging";
 
 pub struct Region {
@@ -81,12 +81,12 @@ impl Region {
                 match Server::start(options).await {
                     Ok(server) => return server,
                     // The one before it has not closed its files yet.
-                    Err(StartError::Store(_)) => tokio::time::sleep(AGAIN).await,
+                    Err(StartError::Store(_)) => tokio::time::sleep(RETRY_DELAY).await,
                     Err(error) => panic!("{error}"),
                 }
             }
         };
-        let opened = tokio::time::timeout(HANG, opening).await;
+        let opened = tokio::time::timeout(TEST_TIMEOUT, opening).await;
         self.server = Some(opened.expect("it does not start"));
     }
 

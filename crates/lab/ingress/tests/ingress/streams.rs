@@ -14,9 +14,9 @@ use tokio::sync::{Notify, mpsc};
 use crate::client::curl_command;
 use crate::pod::{Pod, count};
 use crate::proxy::Proxy;
-use crate::region::{HANG, Region};
+use crate::region::{Region, TEST_TIMEOUT};
 
-const LARGE: u64 = 100 << 20;
+const LARGE_BYTES: u64 = 100 << 20;
 
 /// The most memory that this process, pods and proxy and all, has had.
 fn peak() -> u64 {
@@ -28,11 +28,12 @@ fn peak() -> u64 {
 
 /// `/down` sends so many bytes, with a length or in chunks; `/up` counts them.
 fn large() -> Router {
-    let parts = || stream::repeat(Bytes::from(vec![b'x'; 1 << 16])).take(LARGE as usize >> 16);
+    let parts =
+        || stream::repeat(Bytes::from(vec![b'x'; 1 << 16])).take(LARGE_BYTES as usize >> 16);
     let chunked = move || async move { Body::from_stream(parts().map(Ok::<_, std::io::Error>)) };
     let sized = move || async move {
         let body = Body::from_stream(parts().map(Ok::<_, std::io::Error>));
-        ([("content-length", LARGE.to_string())], body)
+        ([("content-length", LARGE_BYTES.to_string())], body)
     };
     let up = |request: axum::extract::Request| async move {
         let (head, body) = request.into_parts();
@@ -59,18 +60,21 @@ async fn large_bodies_pass_through_without_being_held() {
         let arguments = [&arguments[..], &["%{http_code} %{size_download}"]].concat();
         let output = curl_command(&url, &arguments).output().await.unwrap();
         let output = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output, format!("200 {LARGE}"), "{path}");
+        assert_eq!(output, format!("200 {LARGE_BYTES}"), "{path}");
     }
     let file = tempfile::NamedTempFile::new().unwrap();
-    file.as_file().set_len(LARGE).unwrap();
+    file.as_file().set_len(LARGE_BYTES).unwrap();
     let file = file.path().to_str().unwrap();
     let answer = proxy.curl("/up", &["--upload-file", file]).await;
-    assert_eq!(answer.body, format!("{LARGE} Some(\"{LARGE}\")"));
+    assert_eq!(
+        answer.body,
+        format!("{LARGE_BYTES} Some(\"{LARGE_BYTES}\")")
+    );
     let chunked = ["--upload-file", file, "-H", "Transfer-Encoding: chunked"];
     let answer = proxy.curl("/up", &chunked).await;
-    assert_eq!(answer.body, format!("{LARGE} None"));
+    assert_eq!(answer.body, format!("{LARGE_BYTES} None"));
     let grown = peak() - before;
-    assert!(grown < LARGE / 2, "{grown} bytes more at the peak");
+    assert!(grown < LARGE_BYTES / 2, "{grown} bytes more at the peak");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +94,7 @@ async fn each_part_is_passed_on_before_the_next_is_there() {
         client.write_all(chunk.as_bytes()).await.unwrap();
         while !seen.contains(part) {
             let mut bytes = [0; 1024];
-            let read = tokio::time::timeout(HANG, client.read(&mut bytes)).await;
+            let read = tokio::time::timeout(TEST_TIMEOUT, client.read(&mut bytes)).await;
             let read = read.expect("the part does not come").unwrap();
             assert_ne!(read, 0, "{seen}");
             seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
@@ -133,11 +137,13 @@ async fn a_client_that_does_not_read_stops_its_pod_and_is_cut_off() {
     let mut client = TcpStream::connect(proxy.http).await.unwrap();
     let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     client.write_all(request).await.unwrap();
-    tokio::time::timeout(HANG, freed.notified()).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, freed.notified())
+        .await
+        .unwrap();
     let mut bytes = 0;
     while let Ok(part) = sending.try_recv() {
         bytes += part as u64;
     }
     // What fits into the buffers of two connections, and not what could be sent in the meantime.
-    assert!(bytes > 0 && bytes < LARGE, "{bytes}");
+    assert!(bytes > 0 && bytes < LARGE_BYTES, "{bytes}");
 }

@@ -34,11 +34,11 @@ const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 const CLOSE: u8 = 255;
 
-const CHUNK: usize = 32 << 10;
+const CHUNK_BYTES: usize = 32 << 10;
 /// The largest message that is taken.
-const MAX_MESSAGE: usize = 4 << 20;
+const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// Messages that wait for a slow reader, each way.
-const WAITING: usize = 16;
+const MAX_QUEUED_MESSAGES: usize = 16;
 
 pub(super) async fn exec(
     api: &Api,
@@ -93,8 +93,8 @@ pub(super) async fn upgrade(parts: &mut Parts) -> ApiResult<WebSocketUpgrade> {
         .await
         .map(|upgrade| {
             upgrade
-                .max_message_size(MAX_MESSAGE)
-                .max_frame_size(MAX_MESSAGE)
+                .max_message_size(MAX_MESSAGE_BYTES)
+                .max_frame_size(MAX_MESSAGE_BYTES)
         })
         .map_err(|error| ApiError::bad_request(format!("unable to upgrade: {error}")))
 }
@@ -123,8 +123,8 @@ async fn run(
     (wants_stdout, wants_stderr): (bool, bool),
 ) {
     let (sink, mut source) = socket.split();
-    let (out, outgoing) = mpsc::channel::<Bytes>(WAITING);
-    let (input, incoming) = mpsc::channel::<Bytes>(WAITING);
+    let (out, outgoing) = mpsc::channel::<Bytes>(MAX_QUEUED_MESSAGES);
+    let (input, incoming) = mpsc::channel::<Bytes>(MAX_QUEUED_MESSAGES);
     let hung_up = CancellationToken::new();
 
     let reads = {
@@ -215,7 +215,7 @@ impl Sink {
 
 /// Carries a command's output to its end; what nobody wants is read all the same.
 async fn forward(mut output: Output, mut to: Option<Sink>) {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_BYTES];
     while let Ok(count @ 1..) = output.read(&mut buffer).await {
         let read = buffer.get(..count).unwrap_or_default();
         if let Some(to) = &mut to

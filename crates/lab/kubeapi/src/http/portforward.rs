@@ -24,7 +24,7 @@ use crate::status::{ApiError, ApiResult};
 
 const PROTOCOL: &str = "portforward.k8s.io";
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
-const BUFFER: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 /// Half-open pairs of streams that wait for their other half.
 const MAX_HALVES: usize = 256;
 
@@ -62,7 +62,7 @@ pub(super) async fn portforward(
     }
     Ok(upgrade.on_upgrade(move |socket| async move {
         let stopping = api.stopping.clone();
-        let (ours, theirs) = duplex(BUFFER);
+        let (ours, theirs) = duplex(BUFFER_BYTES);
         let tunnel = tunnel(socket, theirs);
         let serve = serve(api, container, Session::start(ours));
         let both = async {
@@ -89,7 +89,7 @@ async fn tunnel(socket: WebSocket, stream: DuplexStream) {
         }
     };
     let outwards = async {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             match read.read(&mut buffer).await {
                 Ok(0) | Err(_) => return,
@@ -172,7 +172,7 @@ async fn forward(api: &Api, pod: &PodName, port: u16, mut error: Stream, data: S
                 let _ = to_pod.shutdown().await;
             };
             let outwards = async {
-                let mut buffer = vec![0; BUFFER / 2];
+                let mut buffer = vec![0; BUFFER_BYTES / 2];
                 while let Ok(count @ 1..) = from_pod.read(&mut buffer).await {
                     let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
                     if !to_client.send(bytes).await {

@@ -137,7 +137,7 @@ pub(super) fn document(bytes: &[u8]) -> ApiResult<Value> {
         ApiError::bad_request(format!("the object provided is unrecognized: {error}"))
     };
     let bytes = bytes.strip_prefix(MAGIC).ok_or_else(|| {
-        ApiError::bad_request("the object provided is unrecognized: it is no protobuf")
+        ApiError::bad_request("the object provided is unrecognized: it is not protobuf")
     })?;
     let envelope = Envelope::decode(bytes).map_err(wrong)?;
     let of = envelope.of.unwrap_or_default();

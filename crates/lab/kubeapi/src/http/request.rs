@@ -10,7 +10,7 @@ use crate::status::{ApiError, ApiResult};
 /// A request's query may not have more parameters than this.
 const MAX_PARAMETERS: usize = 1024;
 /// As Kubernetes limits the names of field managers.
-const MAX_MANAGER: usize = 128;
+const MAX_MANAGER_CHARS: usize = 128;
 
 /// What a path is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +145,7 @@ impl Call {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
                 ApiError::bad_request(format!(
-                    "invalid query parameter {name}: {text:?} is no number"
+                    "invalid query parameter {name}: {text:?} is not a number"
                 ))
             }),
         }
@@ -175,7 +175,7 @@ impl Call {
         let name: String = name
             .chars()
             .filter(|letter| !letter.is_control())
-            .take(MAX_MANAGER)
+            .take(MAX_MANAGER_CHARS)
             .collect();
         let name = match name.as_str() {
             "" => "unknown".to_owned(),

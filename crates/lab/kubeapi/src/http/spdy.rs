@@ -21,7 +21,7 @@ pub(super) use upgrade::Upgrade;
 /// Streams at a time.
 const MAX_STREAMS: usize = 512;
 /// Chunks that wait, of each stream and of the whole session.
-const WAITING: usize = 16;
+const MAX_QUEUED_CHUNKS: usize = 16;
 
 /// A stream that the client has opened.
 pub(super) struct Incoming {
@@ -117,8 +117,8 @@ impl Drop for Session {
 impl Session {
     pub(super) fn start(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let (read, write) = tokio::io::split(io);
-        let (accept, accepted) = mpsc::channel(WAITING);
-        let (out, outgoing) = mpsc::channel(WAITING);
+        let (accept, accepted) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let (out, outgoing) = mpsc::channel(MAX_QUEUED_CHUNKS);
         let reading = tokio::spawn(async move {
             if let Err(error) = receive(read, accept, out).await {
                 tracing::debug!(%error, "a port-forward session has ended");
@@ -171,7 +171,7 @@ async fn receive<R: AsyncRead>(
                     let _ = out.send(Out::Reset(id)).await;
                     continue;
                 }
-                let (sender, received) = mpsc::channel(WAITING);
+                let (sender, received) = mpsc::channel(MAX_QUEUED_CHUNKS);
                 if !finished {
                     streams.insert(id, sender);
                 }

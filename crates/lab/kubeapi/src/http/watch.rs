@@ -30,10 +30,10 @@ use crate::store::{Change, ChangeKind, Document, ListQuery, Store};
 
 /// How long a watch lasts that does not say: between this and twice as long, so that clients do
 /// not all come back at once.
-const LASTS: Duration = Duration::from_secs(1800);
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const MIN_WATCH_DURATION: Duration = Duration::from_secs(1800);
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// Changes that are sent together.
-const BATCH: usize = 128;
+const MAX_BATCH_CHANGES: usize = 128;
 
 pub(super) fn watch(api: &Api, call: &Call, target: &Target) -> ApiResult<Response> {
     let selector = selector(call, target.kind)?;
@@ -50,7 +50,7 @@ pub(super) fn watch(api: &Api, call: &Call, target: &Target) -> ApiResult<Respon
     }
     let lasts = match call.number("timeoutSeconds")? {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.min(86_400)),
-        _ => LASTS.mul_f64(rand::rng().random_range(1.0..2.0)),
+        _ => MIN_WATCH_DURATION.mul_f64(rand::rng().random_range(1.0..2.0)),
     };
     let mut watcher = Watcher {
         store: api.store.clone(),
@@ -66,7 +66,7 @@ pub(super) fn watch(api: &Api, call: &Call, target: &Target) -> ApiResult<Respon
         any_sent: false,
         ended: false,
         deadline: Box::pin(tokio::time::sleep(lasts)),
-        bookmark: bookmarks.then(|| Instant::now() + BOOKMARK_EVERY),
+        bookmark: bookmarks.then(|| Instant::now() + BOOKMARK_INTERVAL),
     };
     let initial = send_initial.unwrap_or(asked.is_none());
     if initial {
@@ -127,9 +127,12 @@ impl Watcher {
             }
             // Seen before the history is read: what comes after it wakes us.
             self.announcements.mark_unchanged();
-            match self.store.changes(self.kind, self.version, BATCH) {
+            match self
+                .store
+                .changes(self.kind, self.version, MAX_BATCH_CHANGES)
+            {
                 Ok((changes, upto)) => {
-                    let more = changes.len() == BATCH;
+                    let more = changes.len() == MAX_BATCH_CHANGES;
                     for change in &changes {
                         self.send_change(change);
                     }
@@ -149,7 +152,7 @@ impl Watcher {
                 Woken::Bookmark => {
                     let bookmark = self.view.bookmark(self.kind, self.version, false);
                     self.line("BOOKMARK", &bookmark);
-                    self.bookmark = Some(Instant::now() + BOOKMARK_EVERY);
+                    self.bookmark = Some(Instant::now() + BOOKMARK_INTERVAL);
                 }
                 Woken::Over => self.ended = true,
             }

@@ -124,7 +124,7 @@ fn readable(path: &[String]) -> String {
     text
 }
 
-/// What is at a path. An item that is owned but for its keys is equal to itself.
+/// What is at a path. An item that is owned except for its keys is equal to itself.
 fn find<'a>(kind: &Kind, document: &'a Value, path: &[String]) -> Option<&'a Value> {
     static PRESENT: Value = Value::Bool(true);
     let mut names: Vec<&str> = Vec::new();

@@ -42,7 +42,7 @@ pub(super) fn rescaled(key: &Key, old: &Value, scale: &Value) -> ApiResult<Value
         Some(replicas) if replicas.is_i64() => replicas.clone(),
         Some(other) => {
             return Err(ApiError::bad_request(format!(
-                "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no number: {other}"
+                "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is not a number: {other}"
             )));
         }
     };

@@ -27,9 +27,9 @@ pub enum StoreError {
     /// The folder or the file.
     #[error("{path}: {source}; it must be a folder that this user may write to")]
     Folder {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
@@ -38,25 +38,25 @@ pub enum StoreError {
         "{path}: {source}; if another process serves it, stop that one; if it is damaged, remove it and provision the region again"
     )]
     Database {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the database library reports.
         #[source]
         source: Box<redb::Error>,
     },
     /// A document in it.
     #[error(
-        "{path}: {key} is no document of a known kind: {problem}; it was written by another version of Backstay"
+        "{path}: {key} is not a document of a known kind: {problem}; it was written by another version of Backstay"
     )]
     Document {
-        /// The database.
+        /// The database's file.
         path: PathBuf,
-        /// The document's key.
+        /// The document's key in the database.
         key: String,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
-    /// The writer's thread.
+    /// The thread that writes could not be started.
     #[error("cannot start the thread that writes: {0}")]
     Thread(#[source] std::io::Error),
 }

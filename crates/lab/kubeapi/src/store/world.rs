@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::history::{Change, ChangeKind};
-use crate::document::{self, MAX_DOCUMENT, array, metadata_mut, size, text};
+use crate::document::{self, MAX_DOCUMENT_BYTES, array, metadata_mut, size, text};
 use crate::kind::{KINDS, Kind};
 use crate::status::{ApiError, ApiResult};
 
@@ -282,8 +282,8 @@ impl Transaction {
         if written.peek().is_some() && self.bytes > self.limit {
             return Err(ApiError::full(self.limit));
         }
-        if written.any(|change| change.bytes > MAX_DOCUMENT as u64) {
-            return Err(ApiError::too_large(MAX_DOCUMENT));
+        if written.any(|change| change.bytes > MAX_DOCUMENT_BYTES as u64) {
+            return Err(ApiError::too_large(MAX_DOCUMENT_BYTES));
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use backstay_testkit::kubernetes::HANG_TIMEOUT;
 const OBJECTS: usize = 1000;
 const CHANGES: usize = 500;
 /// A hundred changes a second.
-const PACE: Duration = Duration::from_millis(10);
+const CHANGE_INTERVAL: Duration = Duration::from_millis(10);
 
 fn map(name: &str, number: usize) -> ConfigMap {
     serde_json::from_value(json!({
@@ -99,7 +99,7 @@ async fn two_watchers_of_a_thousand_objects_miss_nothing_and_never_go_back() {
         watchers.push((seen, task));
     }
 
-    let mut clock = tokio::time::interval(PACE);
+    let mut clock = tokio::time::interval(CHANGE_INTERVAL);
     let mut expected: BTreeMap<String, String> = names
         .iter()
         .map(|name| (name.clone(), "0".to_owned()))

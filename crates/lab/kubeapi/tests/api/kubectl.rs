@@ -1,5 +1,5 @@
-//! Real `kubectl`: the commands of the runbook, verbatim but for names, and what people use
-//! beside them.
+//! Real `kubectl`: the commands of the runbook, verbatim except for names, and what people use
+//! besides them.
 
 mod besides;
 

@@ -24,7 +24,7 @@ use super::traffic::{Lookup, Reach};
 use crate::workload::sender::Address;
 
 /// What a failover may take besides what the pair's file says.
-const FAILOVER: Duration = Duration::from_secs(1_800);
+const FAILOVER_ALLOWANCE: Duration = Duration::from_secs(1_800);
 
 /// How calls of its clusters are tried again.
 const POLICY: Policy = Policy {
@@ -35,7 +35,7 @@ const POLICY: Policy = Policy {
 };
 
 /// Longest wait for one of them.
-const CALL: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks a person whether something may be done. `false` is no.
 pub type Ask = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -43,9 +43,9 @@ pub type Ask = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// The pair that a drill is played against, instead of a lab.
 #[derive(Clone)]
 pub struct Against {
-    /// The pair's file.
+    /// The path of the file that describes the pair.
     pub file: PathBuf,
-    /// What it says.
+    /// The pair that the file describes.
     pub pair: Pair,
     /// The DNS server that is asked where the global name points; the system's without one.
     pub dns: Option<SocketAddr>,
@@ -130,7 +130,8 @@ impl Clusters {
 
     pub(super) async fn admin_token(&self, side: Side) -> Result<String, DrillError> {
         // Both were made at the start.
-        let token = self.regions[&side].admin_token(&self.pair().cluster, Deadline::after(CALL));
+        let token =
+            self.regions[&side].admin_token(&self.pair().cluster, Deadline::after(REQUEST_TIMEOUT));
         let token = token.await.map_err(failed(side))?;
         Ok(token.expose_secret().to_owned())
     }
@@ -146,7 +147,7 @@ impl Clusters {
     /// Longest wait for a failover: the holdoff is the pair's.
     pub(super) fn patience(&self) -> Duration {
         let holdoff = self.pair().failover.pre_failover_failure_seconds;
-        FAILOVER + Duration::from_secs(u64::from(holdoff))
+        FAILOVER_ALLOWANCE + Duration::from_secs(u64::from(holdoff))
     }
 
     pub(super) fn follow(&self) -> Result<(Lookup, watch::Receiver<Address>), DrillError> {
@@ -175,14 +176,18 @@ impl Clusters {
 
     async fn scale(&self, replicas: u16) -> Result<(), DrillError> {
         let ingress = self.ingress();
-        let scaled = ingress.scale(INGRESS_CONTROLLER, replicas, Deadline::after(CALL));
+        let scaled = ingress.scale(
+            INGRESS_CONTROLLER,
+            replicas,
+            Deadline::after(REQUEST_TIMEOUT),
+        );
         scaled.await.map(drop).map_err(failed(Side::Primary))
     }
 
     /// The primary's ingress to 0.
     pub(super) async fn strike(&self) -> Result<(), DrillError> {
         let ingress = self.ingress();
-        let found = ingress.operator(INGRESS_CONTROLLER, Deadline::after(CALL));
+        let found = ingress.operator(INGRESS_CONTROLLER, Deadline::after(REQUEST_TIMEOUT));
         let found = found.await.map_err(failed(Side::Primary))?;
         *self.taken.lock() = Some(u16::try_from(found.replicas).unwrap_or(1));
         self.scale(0).await
@@ -214,7 +219,7 @@ impl Clusters {
 /// The certificate that the ingress shows, out of its secret: one that no authority has signed is
 /// trusted for what it is.
 async fn certificate(region: &Region, name: &str) -> Result<Option<Vec<u8>>, DrillError> {
-    let secret = match region.secret(name, Deadline::after(CALL)).await {
+    let secret = match region.secret(name, Deadline::after(REQUEST_TIMEOUT)).await {
         Ok(secret) => secret,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(failed(Side::Primary)(error)),

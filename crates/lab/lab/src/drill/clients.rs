@@ -14,20 +14,20 @@ use crate::workload::ledger::Ledger;
 use crate::workload::sender::{Address, Senders};
 
 /// From one search to the next.
-const SEARCH: Duration = Duration::from_millis(250);
+const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// By so much does the wait for the next batch grow: what an act has to send lasts for as long as it
 /// takes, which nobody knows.
-const SLOWER: f64 = 1.015;
+const WAIT_GROWTH: f64 = 1.015;
 
 /// Parts of a hundred of all events that have been allowed to go when an act has come to its end.
-pub(super) const HISTORY: u64 = 20;
-pub(super) const TRICKLE: u64 = 35;
-pub(super) const FAILOVER: u64 = 45;
-pub(super) const PROMOTION: u64 = 70;
-pub(super) const FAILBACK: u64 = 94;
+pub(super) const HISTORY_PERCENT: u64 = 20;
+pub(super) const TRICKLE_PERCENT: u64 = 35;
+pub(super) const FAILOVER_PERCENT: u64 = 45;
+pub(super) const PROMOTION_PERCENT: u64 = 70;
+pub(super) const FAILBACK_PERCENT: u64 = 94;
 /// Acknowledged when the disaster comes, beyond the trickle.
-pub(super) const BEFORE_DISASTER: u64 = 4;
+pub(super) const BEFORE_DISASTER_PERCENT: u64 = 4;
 
 /// Those who use the global name.
 pub(super) struct Clients {
@@ -35,7 +35,7 @@ pub(super) struct Clients {
     pub(super) ledger: Arc<Ledger>,
     /// The repository of this drill.
     pub(super) repository: String,
-    /// The ingest token.
+    /// The ingest token that requests carry.
     pub(super) token: Arc<str>,
     /// Where the name points.
     pub(super) name: watch::Receiver<Address>,
@@ -107,7 +107,7 @@ impl Clients {
                     return;
                 }
                 tokio::time::sleep(wait).await;
-                wait = wait.mul_f64(SLOWER);
+                wait = wait.mul_f64(WAIT_GROWTH);
             }
         }))
     }
@@ -163,7 +163,7 @@ impl Searching {
                     searched.failed += 1;
                     searched.last_failure = failed;
                 }
-                tokio::time::sleep(SEARCH).await;
+                tokio::time::sleep(SEARCH_INTERVAL).await;
             }
             searched
         });

@@ -10,13 +10,13 @@ use super::{DrillError, Progress};
 use crate::workload::ledger::Ledger;
 
 /// How often a condition is looked at.
-pub(super) const TICK: Duration = Duration::from_millis(2);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How often a bucket is listed, or a search tried, while waiting.
-pub(super) const SLOW_TICK: Duration = Duration::from_millis(25);
+pub(super) const SLOW_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Longest wait for any one thing.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The clock of the drill. A phase that is begun ends where the next one begins; what others have
 /// measured is added.
@@ -43,7 +43,7 @@ impl<'a> Clock<'a> {
     }
 
     pub(super) fn begin(&mut self, name: &'static str, goal: Option<u64>) {
-        self.tell(name, goal);
+        self.announce(name, goal);
         self.running = true;
         self.phases.push(Phase {
             name,
@@ -53,7 +53,7 @@ impl<'a> Clock<'a> {
     }
 
     /// Ends the phase that runs, and says what comes, of which somebody else keeps the time.
-    pub(super) fn tell(&mut self, what: &str, goal: Option<u64>) {
+    pub(super) fn announce(&mut self, what: &str, goal: Option<u64>) {
         self.end();
         self.progress.step(what, goal);
     }
@@ -90,7 +90,7 @@ pub(super) struct Wait {
 
 impl Wait {
     pub(super) fn new(what: &'static str) -> Self {
-        Self::patient(what, PATIENCE)
+        Self::patient(what, WAIT_TIMEOUT)
     }
 
     pub(super) fn patient(what: &'static str, patience: Duration) -> Self {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use backstay_pair::Side;
 
-use super::FEWEST_EVENTS;
+use super::MIN_EVENTS;
 use crate::client::ClientError;
 use crate::up::LabError;
 use crate::workload::lines::LinesError;
@@ -16,15 +16,15 @@ pub enum DrillError {
     /// The working folder cannot be made.
     #[error("cannot make a working folder in {path}: {source}")]
     Folder {
-        /// Where.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
     /// There are too few lines.
     #[error(
-        "{events} events are too few to kill a node in the middle of them; give at least {FEWEST_EVENTS}"
+        "{events} events are too few to kill a node in the middle of them; give at least {MIN_EVENTS}"
     )]
     TooFew {
         /// How many there are.
@@ -36,7 +36,7 @@ pub enum DrillError {
     /// There are no addresses for a lab.
     #[error("no addresses for a lab: {0}")]
     Addresses(#[source] std::io::Error),
-    /// The lab.
+    /// The lab itself failed.
     #[error(transparent)]
     Lab(#[from] LabError),
     /// A bucket cannot be read.
@@ -45,9 +45,9 @@ pub enum DrillError {
     /// A call of a node's API failed.
     #[error("the {side} region: {source}")]
     Call {
-        /// Which region.
+        /// The side of the pair that the region is.
         side: Side,
-        /// Why.
+        /// What the node answered, or why it could not be reached.
         #[source]
         source: ClientError,
     },
@@ -57,9 +57,9 @@ pub enum DrillError {
     /// A command cannot be run.
     #[error("cannot run `backstay {command}`: {source}")]
     Command {
-        /// Which.
+        /// The command line, without the program.
         command: String,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
@@ -68,7 +68,7 @@ pub enum DrillError {
     Watch {
         /// What became of it.
         how: String,
-        /// Its log.
+        /// The file of its output.
         log: PathBuf,
         /// The log's last lines.
         end: String,
@@ -76,22 +76,22 @@ pub enum DrillError {
     /// A command of the runbook has not done what it is for.
     #[error("`backstay {command}` ended with exit code {code}: {problem}")]
     Runbook {
-        /// Which.
+        /// The runbook's command, such as `promote`.
         command: String,
-        /// How it ended.
+        /// The exit code; -1 after a signal.
         code: i32,
-        /// What it says.
+        /// What the command reported.
         problem: String,
     },
     /// A cluster of a pair that is no lab.
     #[error("no way into the {side} region's cluster: {problem}")]
     Cluster {
-        /// Which region's.
+        /// The side of the pair whose API did not answer.
         side: Side,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
-    /// Name resolution.
+    /// A DNS name could not be resolved.
     #[error(transparent)]
     Names(backstay_names::NameError),
     /// A pair whose standby is not able is not put to the test.
@@ -108,7 +108,7 @@ pub enum DrillError {
     Waited {
         /// What was waited for.
         what: &'static str,
-        /// How long.
+        /// How long it was waited for, in seconds.
         seconds: u64,
         /// What is known instead.
         detail: String,
@@ -119,7 +119,7 @@ pub enum DrillError {
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}{}", look(.work_dir), next(.standing))]
 pub struct Failure {
-    /// Why.
+    /// What ended the drill early.
     #[source]
     pub error: DrillError,
     /// The working folder with the lab, or with logs, if there is one.
@@ -129,12 +129,11 @@ pub struct Failure {
 }
 
 fn next(standing: &bool) -> &'static str {
-    match standing {
-        false => "",
-        true => {
-            "\nthe pair stands as it was left; next: backstay status, and if the secondary serves, \
-             backstay promote, backstay failback and backstay clean-secondary"
-        }
+    if *standing {
+        "\nthe pair stands as it was left; next: backstay status, and if the secondary serves, \
+         backstay promote, backstay failback and backstay clean-secondary"
+    } else {
+        ""
     }
 }
 

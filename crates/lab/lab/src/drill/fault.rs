@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::up::disaster::Disaster;
 
 /// How much longer a slow bucket takes for each piece, in milliseconds.
-const SLOW: u64 = 200;
+const SLOW_BUCKET_MS: u64 = 200;
 
 /// Which fault hits the primary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -57,7 +57,7 @@ impl Fault {
             Self::Freeze => &[Disaster::Freeze],
             Self::Partition => &[Disaster::Partition],
             Self::DenyBucket => &[Disaster::DenyBucket],
-            Self::SlowBucket => &[Disaster::SlowBucket(SLOW), Disaster::Kill],
+            Self::SlowBucket => &[Disaster::SlowBucket(SLOW_BUCKET_MS), Disaster::Kill],
             Self::Ingress => &[],
         }
     }

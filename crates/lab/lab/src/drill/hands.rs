@@ -8,15 +8,15 @@ use std::process::Stdio;
 use backstay_agent::INHERITED;
 use tokio::process::Command;
 
-/// Whoever types commands.
+/// How the drill runs commands of the binary: which program, with which environment.
 #[derive(Clone, Debug)]
 pub(super) struct Hands {
-    /// The program.
+    /// The path of the program to run.
     pub(super) program: PathBuf,
-    /// Whether what this process was told is withheld from it, so that the machine's own
+    /// Whether the environment of this process is withheld from it, so that the machine's own
     /// `AZURE_STORAGE_*` cannot leak into a lab.
     pub(super) secluded: bool,
-    /// What it is told besides. Names of files: no secrets.
+    /// Variables that it gets besides. Names of files: no secrets.
     pub(super) variables: BTreeMap<String, String>,
 }
 

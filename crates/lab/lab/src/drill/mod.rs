@@ -39,11 +39,11 @@ pub use play::run;
 pub use progress::Progress;
 pub use report::Report;
 
-/// Events of a drill that is not told how many.
-pub const EVENTS: u64 = 100_000;
+/// Events of a drill for which no number is given.
+pub const DEFAULT_EVENTS: u64 = 100_000;
 
 /// Fewest events of a drill: with less there is no "mid-ingest".
-pub const FEWEST_EVENTS: u64 = 1_000;
+pub const MIN_EVENTS: u64 = 1_000;
 
 /// How far the story is played. Each act needs those before it; in the end of each, everything is
 /// searched and compared.
@@ -60,7 +60,7 @@ pub enum Act {
     Cleaning,
 }
 
-/// What a drill is told.
+/// The options of a drill.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The `backstay` binary that the lab's parts, the watch and the runbook's commands run.
@@ -70,7 +70,7 @@ pub struct Options {
     pub node: Option<PathBuf>,
     /// Files and folders of logs; none means generated lines.
     pub logs: Vec<PathBuf>,
-    /// How many events; `None` means [`EVENTS`], or all lines of the given logs.
+    /// How many events; `None` means [`DEFAULT_EVENTS`], or all lines of the given logs.
     pub events: Option<u64>,
     /// The blob service of a running Azurite, instead of folders.
     pub azurite: Option<String>,
@@ -84,7 +84,7 @@ pub struct Options {
     pub fault: Fault,
     /// Where a command of the runbook is killed, to be resumed.
     pub kill_operator_at: Option<Target>,
-    /// The last act.
+    /// The act after which the drill ends.
     pub until: Act,
     /// What the memory of all of the lab's nodes may come to, in bytes.
     pub memory: u64,

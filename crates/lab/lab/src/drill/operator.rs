@@ -1,4 +1,4 @@
-//! Whoever types the runbook's commands; and, where it is told, dies of SIGKILL during one
+//! Whoever types the runbook's commands; and, where it is asked to, dies of SIGKILL during one
 //! and goes on with `backstay runs resume`.
 
 use std::fs::OpenOptions;
@@ -17,22 +17,22 @@ use super::hands::Hands;
 /// Where a command is killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The command.
+    /// The runbook's command, such as `promote`.
     pub command: String,
     /// The step of it.
     pub step: String,
 }
 
-/// A step of the runbook, as its command tells it.
+/// A step of the runbook, as its command reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its id.
+    /// The step's id in the runbook.
     pub id: String,
     /// The phase of the manual that it belongs to.
     pub phase: u8,
-    /// What it is.
+    /// The step in words.
     pub name: String,
-    /// How it went.
+    /// The step's last state, such as `done`.
     pub state: String,
     /// When it began, in milliseconds since 1970.
     pub began_ms: Option<i64>,
@@ -42,18 +42,18 @@ pub struct Step {
     pub attempts: u32,
 }
 
-/// A run of one of the runbook's commands, as that tells it.
+/// A run of one of the runbook's commands, as that reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// The command.
+    /// The runbook's command, such as `promote`.
     pub command: String,
-    /// The run's name.
+    /// The run's name, once the command has said it.
     pub run: Option<String>,
     /// Whether all of it is done.
     pub ok: bool,
     /// For how long no region took writes.
     pub no_writes_ms: Option<u64>,
-    /// Its steps.
+    /// The run's steps, in their order.
     pub steps: Vec<Step>,
     /// The step at which whoever ran it was killed.
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct Run {
 #[derive(Clone, Debug)]
 pub(super) struct Operator {
     pub(super) hands: Hands,
-    /// What the commands say while they go on.
+    /// Where the standard error of the commands goes.
     pub(super) log: PathBuf,
     pub(super) target: Option<Target>,
 }
@@ -73,16 +73,16 @@ pub(super) struct Operator {
 struct Ended {
     status: ExitStatus,
     /// The object on its standard output.
-    told: Option<Value>,
-    /// The run's name.
+    report: Option<Value>,
+    /// The run's name, once the command has said it.
     run: Option<String>,
     killed: bool,
-    /// The last lines that it has said.
-    said: Vec<String>,
+    /// The last lines of its standard error.
+    last_lines: Vec<String>,
 }
 
 impl Operator {
-    /// Runs a command to its end. Says what came of it; `tell` is told what it is at.
+    /// Runs a command to its end. Returns what came of it; `on_progress` is called with what it is at.
     ///
     /// # Errors
     /// When it does not do what it is for.
@@ -90,33 +90,33 @@ impl Operator {
         &self,
         command: &str,
         flags: &[&str],
-        tell: &(dyn Fn(&str) + Sync),
+        on_progress: &(dyn Fn(&str) + Sync),
     ) -> Result<Run, DrillError> {
         let target = self.target.as_ref().filter(|it| it.command == command);
         let target = target.map(|it| it.step.as_str());
         let mut arguments = vec![command, "--yes", "--output", "ndjson"];
         arguments.extend(flags);
-        let mut ended = self.typed(command, &arguments, target, tell).await?;
+        let mut ended = self.typed(command, &arguments, target, on_progress).await?;
         let mut killed_at = None;
         if ended.killed {
             killed_at = target.map(str::to_owned);
             let run = ended.run.clone().ok_or_else(|| {
                 self.failed(command, &ended, "it was killed before it said its name")
             })?;
-            tell(&format!("killed; `backstay runs resume {run}`"));
+            on_progress(&format!("killed; `backstay runs resume {run}`"));
             let arguments = ["runs", "resume", &run, "--yes", "--output", "ndjson"];
-            ended = self.typed(command, &arguments, None, tell).await?;
+            ended = self.typed(command, &arguments, None, on_progress).await?;
         }
-        let told = ended.told.clone().unwrap_or_default();
+        let report = ended.report.clone().unwrap_or_default();
         if !ended.status.success() {
-            let problem = match (told["error"].as_str(), told["next"].as_str()) {
+            let problem = match (report["error"].as_str(), report["next"].as_str()) {
                 (Some(error), Some(next)) => format!("{error}; next: {next}"),
                 (Some(error), None) => error.to_owned(),
-                _ => ended.said.join("\n"),
+                _ => ended.last_lines.join("\n"),
             };
             return Err(self.failed(command, &ended, &problem));
         }
-        let run: Run = serde_json::from_value(told)
+        let run: Run = serde_json::from_value(report)
             .map_err(|error| self.failed(command, &ended, &error.to_string()))?;
         Ok(Run { killed_at, ..run })
     }
@@ -135,7 +135,7 @@ impl Operator {
         command: &str,
         arguments: &[&str],
         target: Option<&str>,
-        tell: &(dyn Fn(&str) + Sync),
+        on_progress: &(dyn Fn(&str) + Sync),
     ) -> Result<Ended, DrillError> {
         let failed = |source| DrillError::Command {
             command: arguments.join(" "),
@@ -151,15 +151,15 @@ impl Operator {
         // Until it has ended: waiting for it would close it.
         let _parent_pipe = child.stdin.take();
         let keep = keep(child.stderr.take(), command, &self.log);
-        let follow = follow(&mut child, command, target, tell);
-        let (said, followed) = tokio::try_join!(keep, follow).map_err(failed)?;
+        let follow = follow(&mut child, command, target, on_progress);
+        let (last_lines, followed) = tokio::try_join!(keep, follow).map_err(failed)?;
         let status = child.wait().await.map_err(failed)?;
         Ok(Ended {
             status,
-            told: followed.report,
+            report: followed.report,
             run: followed.run,
             killed: followed.killed,
-            said,
+            last_lines,
         })
     }
 
@@ -176,8 +176,8 @@ impl Operator {
         // Until it has ended: waiting for it would close it.
         let _parent_pipe = child.stdin.take();
         let output = child.wait_with_output().await.map_err(failed)?;
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let mut problems: Vec<String> = told["findings"]
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let mut problems: Vec<String> = report["findings"]
             .as_array()
             .into_iter()
             .flatten()
@@ -187,7 +187,7 @@ impl Operator {
                 format!("{}: {}", text("check"), text("sentence"))
             })
             .collect();
-        if !told.is_object() {
+        if !report.is_object() {
             problems.push(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }
         Ok(Verified {
@@ -200,9 +200,9 @@ impl Operator {
 /// What `backstay verify` said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// Its exit code.
+    /// The exit code of the command.
     pub exit_code: i32,
-    /// What is wrong.
+    /// The checks that failed, a sentence each.
     pub problems: Vec<String>,
 }
 
@@ -238,7 +238,7 @@ async fn follow(
     child: &mut Child,
     command: &str,
     target: Option<&str>,
-    tell: &(dyn Fn(&str) + Sync),
+    on_progress: &(dyn Fn(&str) + Sync),
 ) -> std::io::Result<Followed> {
     let mut followed = Followed::default();
     let Some(out) = child.stdout.take() else {
@@ -252,7 +252,7 @@ async fn follow(
                 step,
                 state: LineState::Begins | LineState::Already,
             }) => {
-                tell(&format!("{command}: {step}"));
+                on_progress(&format!("{command}: {step}"));
                 if !followed.killed && target == Some(step.as_str()) {
                     child.start_kill()?;
                     followed.killed = true;
@@ -267,24 +267,24 @@ async fn follow(
 
 /// Keeps what a command says to people in the log; gives back the last lines of it.
 async fn keep(err: Option<ChildStderr>, command: &str, log: &Path) -> std::io::Result<Vec<String>> {
-    let mut said = Vec::new();
+    let mut last_lines = Vec::new();
     let Some(err) = err else {
-        return Ok(said);
+        return Ok(last_lines);
     };
     let mut log = OpenOptions::new().create(true).append(true).open(log)?;
     let mut lines = BufReader::new(err).lines();
     while let Some(line) = lines.next_line().await? {
         writeln!(log, "{command}: {line}")?;
-        if said.len() == LAST {
-            said.remove(0);
+        if last_lines.len() == MAX_LAST_LINES {
+            last_lines.remove(0);
         }
-        said.push(line);
+        last_lines.push(line);
     }
-    Ok(said)
+    Ok(last_lines)
 }
 
-/// So many of the last lines are told when it fails.
-const LAST: usize = 6;
+/// The last lines of standard error that are kept for the message of a failure.
+const MAX_LAST_LINES: usize = 6;
 
 #[cfg(test)]
 mod tests {

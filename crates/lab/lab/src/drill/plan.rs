@@ -1,6 +1,6 @@
 //! What a drill would do, in words.
 
-use super::{Act, EVENTS, Options};
+use super::{Act, DEFAULT_EVENTS, Options};
 
 /// What a drill would do, in words.
 pub fn plan(options: &Options) -> Vec<String> {
@@ -17,7 +17,7 @@ pub fn plan(options: &Options) -> Vec<String> {
     let events = match (options.events, options.logs.is_empty()) {
         (Some(events), true) => format!("{events}"),
         (Some(events), false) => format!("at most {events}"),
-        (None, true) => format!("{EVENTS}"),
+        (None, true) => format!("{DEFAULT_EVENTS}"),
         (None, false) => "all".to_owned(),
     };
     let buckets = match &options.azurite {

@@ -15,7 +15,7 @@ use crate::workload::verdict::Verdict;
 /// A stretch of the drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Phase {
-    /// What it was.
+    /// What was done in this time, for people.
     pub name: &'static str,
     /// When it began, milliseconds since the drill began.
     pub start_ms: u64,
@@ -26,11 +26,11 @@ pub struct Phase {
 /// One thing that had to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// The check's name.
     pub name: &'static str,
-    /// Whether it does.
+    /// Whether the check passes.
     pub ok: bool,
-    /// What was seen.
+    /// What was seen that decides it.
     pub detail: String,
 }
 
@@ -146,7 +146,7 @@ pub struct Measured {
     pub segments: Option<Segments>,
     /// See [`OldPrimary`]; nothing, where it was offered nothing.
     pub old_primary: Option<OldPrimary>,
-    /// The stretches.
+    /// The phases of the drill, in the order in which they began.
     pub phases: Vec<Phase>,
     /// Events acknowledged in each interval.
     pub rate: Vec<u64>,
@@ -154,7 +154,7 @@ pub struct Measured {
     pub rate_interval_ms: u64,
     /// All of it, in milliseconds.
     pub duration_ms: u64,
-    /// The seed.
+    /// The seed of the drill's random choices: the same seed, the same lines.
     pub seed: u64,
     /// What was sent, in words.
     pub source: String,
@@ -206,7 +206,7 @@ pub struct Report {
     pub sent: u64,
     /// Sent events that were never acknowledged but found, which is allowed.
     pub unacknowledged_found: u64,
-    /// All requests.
+    /// All requests that clients have sent.
     pub requests: u64,
     /// Events acknowledged by the primary.
     pub acknowledged_before_kill: u64,
@@ -234,7 +234,7 @@ pub struct Report {
     pub rate: Rate,
     /// All of it, in milliseconds.
     pub duration_ms: u64,
-    /// The seed.
+    /// The seed of the drill's random choices: the same seed, the same lines.
     pub seed: u64,
     /// What was sent, in words.
     pub source: String,

@@ -9,7 +9,7 @@ use backstay_pair::Side;
 use tokio::sync::watch;
 
 use super::against::Clusters;
-use super::clock::PATIENCE;
+use super::clock::WAIT_TIMEOUT;
 use super::hands::Hands;
 use super::traffic::Lookup;
 use super::{DrillError, Fault, Options, Progress, region};
@@ -99,7 +99,7 @@ impl Scene {
     /// Longest wait for a failover.
     pub(super) fn patience(&self) -> Duration {
         match &self.on {
-            On::Lab(_) => PATIENCE,
+            On::Lab(_) => WAIT_TIMEOUT,
             On::Pair(clusters) => clusters.patience(),
         }
     }
@@ -139,7 +139,7 @@ impl Scene {
         }
     }
 
-    /// Returns when both regions do what they were told. Of a pair that is `backstay verify`'s to say.
+    /// Returns when both regions are as they were asked to be. Of a pair that is `backstay verify`'s to say.
     pub(super) async fn ready(&self, progress: &Progress) -> Result<(), DrillError> {
         for side in Side::BOTH {
             self.ready_side(side, progress).await?;
@@ -153,9 +153,9 @@ impl Scene {
         side: Side,
         progress: &Progress,
     ) -> Result<(), DrillError> {
-        let tell = |what: &str| progress.note(what);
+        let on_progress = |what: &str| progress.note(what);
         match &self.on {
-            On::Lab(lab) => Ok(lab.ready_side(side, &tell).await?),
+            On::Lab(lab) => Ok(lab.ready_side(side, &on_progress).await?),
             On::Pair(_) => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chrono::Utc;
 
-use super::{DrillError, EVENTS, FEWEST_EVENTS, Options};
+use super::{DEFAULT_EVENTS, DrillError, MIN_EVENTS, Options};
 use crate::place::{Claim, Place};
 use crate::up::LabOptions;
 use crate::up::describe::Times;
@@ -15,7 +15,7 @@ use crate::workload::lines::{Files, Generator, Line, LinesError};
 pub(super) const PARTITIONS: usize = 4;
 
 /// The holdoff of a drill's lab, in seconds: long enough to be seen, and no longer.
-const HOLDOFF: u32 = 3;
+const HOLDOFF_SECONDS: u32 = 3;
 
 pub(super) type Lines = Box<dyn Iterator<Item = Result<Line, LinesError>> + Send>;
 
@@ -30,7 +30,7 @@ pub(super) fn source(options: &Options) -> Result<(Lines, u64, String), DrillErr
         let generator = Generator::new(options.seed, Utc::now());
         (
             Box::new(generator.map(Ok)),
-            options.events.unwrap_or(EVENTS),
+            options.events.unwrap_or(DEFAULT_EVENTS),
             "generated lines".to_owned(),
         )
     } else {
@@ -49,7 +49,7 @@ pub(super) fn source(options: &Options) -> Result<(Lines, u64, String), DrillErr
             .collect();
         (Box::new(files.lines()), events, names.join(", "))
     };
-    if events < FEWEST_EVENTS {
+    if events < MIN_EVENTS {
         return Err(DrillError::TooFew { events });
     }
     Ok((lines, events, source))
@@ -73,7 +73,7 @@ pub(super) fn lab_options(
         pools: true,
         memory: options.memory,
         times: Times {
-            holdoff: HOLDOFF,
+            holdoff: HOLDOFF_SECONDS,
             ..Times::default()
         },
     };

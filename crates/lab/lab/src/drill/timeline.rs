@@ -6,14 +6,14 @@ use std::fmt::Write;
 use super::report::Report;
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-const NAME: usize = 26;
-const DURATION: usize = 11;
+const NAME_COLUMNS: usize = 26;
+const DURATION_COLUMNS: usize = 11;
 
 /// Least and most columns of the axis.
 const AXIS: (usize, usize) = (20, 90);
 
 /// Columns where there is no terminal.
-const WIDTH: usize = 100;
+const DEFAULT_COLUMNS: usize = 100;
 
 /// How to draw.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl Look {
     pub fn of_stdout(colour: bool) -> Self {
         let size = console::Term::stdout().size_checked();
         Self {
-            width: size.map_or(WIDTH, |(_, columns)| usize::from(columns)),
+            width: size.map_or(DEFAULT_COLUMNS, |(_, columns)| usize::from(columns)),
             colour,
         }
     }
@@ -59,7 +59,7 @@ impl Look {
 
     fn axis(self) -> usize {
         self.width
-            .saturating_sub(NAME + DURATION + 2)
+            .saturating_sub(NAME_COLUMNS + DURATION_COLUMNS + 2)
             .clamp(AXIS.0, AXIS.1)
     }
 }
@@ -152,7 +152,7 @@ fn picture(out: &mut String, report: &Report, look: Look) {
         .map(|rate| spark(rate, peak))
         .collect();
     let label = format!("acknowledged/s, peak {}", short(peak));
-    let _ = writeln!(out, "{label:<NAME$} {}", look.ink(Ink::Cyan, &line));
+    let _ = writeln!(out, "{label:<NAME_COLUMNS$} {}", look.ink(Ink::Cyan, &line));
     for phase in &report.phases {
         let from = column(phase.start_ms);
         let to = column(phase.start_ms + phase.duration_ms).max(from);
@@ -161,7 +161,7 @@ fn picture(out: &mut String, report: &Report, look: Look) {
         let bar = "━".repeat(to - from + 1);
         let _ = writeln!(
             out,
-            "{:<NAME$} {}{}{} {:>DURATION$}",
+            "{:<NAME_COLUMNS$} {}{}{} {:>DURATION_COLUMNS$}",
             phase.name,
             look.ink(Ink::Dim, &"·".repeat(from)),
             look.ink(ink, &bar),
@@ -179,7 +179,7 @@ fn picture(out: &mut String, report: &Report, look: Look) {
             symbol,
             &format!("{what} {}", duration(at)),
         );
-        let _ = writeln!(out, "{:<NAME$} {}", "", look.ink(ink, &text));
+        let _ = writeln!(out, "{:<NAME_COLUMNS$} {}", "", look.ink(ink, &text));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::client::{ClientError, NodeClient};
 use crate::workload::sender::Address;
 
 /// How often the name is looked up: a client that keeps an answer for its second would do it so.
-const LOOKUP: Duration = Duration::from_millis(200);
+const LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How a region's ingress is reached, whichever it is.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ async fn keep(
     sender: watch::Sender<Address>,
 ) {
     loop {
-        tokio::time::sleep(LOOKUP).await;
+        tokio::time::sleep(LOOKUP_INTERVAL).await;
         // While nobody says where it is, it is where it was.
         let Ok(found) = names.address(&host).await else {
             continue;

@@ -1,4 +1,4 @@
-//! A `backstay watch` beside the drill, as it runs beside every pair.
+//! A `backstay watch` next to the drill, as it runs next to every pair.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin};
 
 use super::DrillError;
-use super::clock::{SLOW_TICK, Wait};
+use super::clock::{SLOW_POLL_INTERVAL, Wait};
 use super::hands::Hands;
 use crate::child::log_tail;
 use crate::client::http_client;
 
 /// Longest wait for its picture.
-const ANSWER: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What it writes when a run begins.
 const BEGINS: &str = "the failover begins";
@@ -56,7 +56,7 @@ impl Timing {
 }
 
 impl Watch {
-    /// Starts one.
+    /// Starts `backstay watch` and waits until it listens.
     pub(super) async fn start(hands: &Hands, log: &Path) -> Result<Self, DrillError> {
         let failed = |source| DrillError::Command {
             command: "watch".to_owned(),
@@ -79,20 +79,21 @@ impl Watch {
                 .await
                 .map_err(failed)?;
         }
-        let told: Value = serde_json::from_str(&line).unwrap_or_default();
+        let listening: Value = serde_json::from_str(&line).unwrap_or_default();
         let watch = Self {
             child,
             log: log.to_owned(),
             url: format!(
                 "http://{}/status",
-                told["listen"].as_str().unwrap_or_default()
+                listening["listen"].as_str().unwrap_or_default()
             ),
             http: http_client().map_err(|error| failed(std::io::Error::other(error)))?,
             _parent_pipe: watchdog,
         };
-        match told["listen"].is_string() {
-            true => Ok(watch),
-            false => Err(watch.broken("does not say where it listens")),
+        if listening["listen"].is_string() {
+            Ok(watch)
+        } else {
+            Err(watch.broken("does not say where it listens"))
         }
     }
 
@@ -114,7 +115,12 @@ impl Watch {
             Ok(Some(status)) => return Err(self.broken(&format!("ended ({status})"))),
             Err(error) => return Err(self.broken(&error.to_string())),
         }
-        let asked = self.http.get(&self.url).timeout(ANSWER).send().await;
+        let asked = self
+            .http
+            .get(&self.url)
+            .timeout(REQUEST_TIMEOUT)
+            .send()
+            .await;
         match asked {
             Ok(answer) => Ok(answer.json().await.unwrap_or_default()),
             Err(_) => Ok(Value::Null),
@@ -129,7 +135,8 @@ impl Watch {
             if on_guard(&picture) {
                 return Ok(());
             }
-            wait.tick(SLOW_TICK, || picture.to_string()).await?;
+            wait.tick(SLOW_POLL_INTERVAL, || picture.to_string())
+                .await?;
         }
     }
 

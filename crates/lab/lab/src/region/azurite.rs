@@ -30,17 +30,17 @@ pub enum AzuriteError {
     /// The URL is none.
     #[error("--azurite {url}: {problem}; give its blob service, such as http://127.0.0.1:10000")]
     Url {
-        /// As given.
+        /// The URL as it was given.
         url: String,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
-    /// No answer.
+    /// The request got no answer.
     #[error("--azurite {url}: no answer: {source}; is Azurite running there?")]
     Unreachable {
-        /// The blob service.
+        /// The blob service's URL.
         url: String,
-        /// Why.
+        /// The HTTP client's error, which keeps its own causes.
         #[source]
         source: reqwest::Error,
     },
@@ -49,14 +49,14 @@ pub enum AzuriteError {
         "{TESTED} is not set, and this is CI, where no test may be left out; name a running Azurite's blob service, or run tests/run, which starts one"
     )]
     Untested,
-    /// A refusal.
+    /// The server answered with an error status.
     #[error("--azurite {url}: container {container}: HTTP {status}: {body}")]
     Refused {
-        /// The blob service.
+        /// The blob service's URL.
         url: String,
-        /// Which container.
+        /// The name of the blob container.
         container: String,
-        /// The status code.
+        /// The HTTP status code of the answer.
         status: u16,
         /// The start of the body.
         body: String,
@@ -145,12 +145,12 @@ impl Azurite {
         &self.url
     }
 
-    /// The account.
+    /// The name of the storage account.
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// Its key.
+    /// The account's key, base64.
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -9,39 +9,39 @@ use serde_json::Value;
 use crate::client::http_client;
 
 /// Longest wait for an answer.
-const ANSWER: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ArmError {
-    /// The token.
+    /// The token's file could not be read.
     #[error("cannot read the token {path}: {source}")]
     Token {
-        /// Its file.
+        /// The file that holds the token.
         path: std::path::PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: std::io::Error,
     },
-    /// No answer.
+    /// The request got no answer.
     #[error("{method} {id}: {source}")]
     Unreachable {
-        /// The method.
+        /// The HTTP method of the request.
         method: Method,
-        /// The resource.
+        /// The resource's id, which is the path of the request.
         id: String,
-        /// Why.
+        /// The HTTP client's error, which keeps its own causes.
         #[source]
         source: reqwest::Error,
     },
-    /// A refusal.
+    /// The server answered with an error status.
     #[error("{method} {id}: HTTP {status}: {body}")]
     Refused {
-        /// The method.
+        /// The HTTP method of the request.
         method: Method,
-        /// The resource.
+        /// The resource's id, which is the path of the request.
         id: String,
-        /// The status code.
+        /// The HTTP status code of the answer.
         status: u16,
         /// The start of the body.
         body: String,
@@ -125,7 +125,7 @@ impl Arm {
                 format!("{}{id}?api-version={version}", self.base),
             )
             .bearer_auth(&self.token)
-            .timeout(ANSWER);
+            .timeout(REQUEST_TIMEOUT);
         if let Some(body) = body {
             request = request.json(body);
         }

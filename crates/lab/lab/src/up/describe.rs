@@ -33,23 +33,23 @@ impl Default for Times {
     }
 }
 
-/// A lab's subscription.
+/// The subscription id that every lab's resources have.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The name that a lab's clients use, which only its own traffic manager knows.
 pub const GLOBAL_HOST: &str = "logs.trafficmanager.net";
 
 /// The least that a node works with: 64 MiB.
-const LEAST_MEMORY: u64 = 64 << 20;
+const MIN_MEMORY_BYTES: u64 = 64 << 20;
 
 /// The memory of one node, of what all may have: as if both regions were active, each with all its
 /// pools, because each node would take most of the machine for its own.
 fn memory(options: &LabOptions) -> u64 {
     let pools: u64 = if options.pools { 3 } else { 1 };
-    (options.memory / (pools * Side::BOTH.len() as u64)).max(LEAST_MEMORY)
+    (options.memory / (pools * Side::BOTH.len() as u64)).max(MIN_MEMORY_BYTES)
 }
 
-/// The file's text.
+/// The text of the `backstay.toml` that describes the lab as a pair.
 pub fn describe(place: &Place, store: &Store, options: &LabOptions) -> String {
     let times = options.times;
     let mut text = format!(
@@ -98,7 +98,7 @@ probe_timeout_seconds = 1
         ttl = times.ttl,
         holdoff = times.holdoff,
         arm = place.arm(),
-        probe_port = place.ingress_gates(Side::Primary)[1].port(),
+        probe_port = place.ingress_proxies(Side::Primary)[1].port(),
     );
     for side in Side::BOTH {
         // Writing to a string cannot fail.
@@ -116,10 +116,10 @@ fn region(place: &Place, store: &Store, pools: bool, side: Side) -> String {
         ),
         Store::Azurite(blobs) => format!(
             "provider = \"azure\"\naccount = \"{account}\"\ncontainer = \"{container}\"\n\
-             endpoint_base = \"http://{gate}/{account}\"\nobject_key_prefix = \"{side}/\"\n",
+             endpoint_base = \"http://{proxy}/{account}\"\nobject_key_prefix = \"{side}/\"\n",
             account = blobs.account(side),
             container = blobs.container(side),
-            gate = place.bucket_gate(side),
+            proxy = place.bucket_proxy(side),
         ),
     };
     let region = match side {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use backstay_pair::Side;
 
-use crate::gate::{Mode, Rules};
+use crate::fault_proxy::{Mode, Rules};
 use crate::place::Place;
 
 /// A fault of a region, until it is restored.
@@ -63,8 +63,8 @@ fn is_injected(disasters: &Disasters, side: Side, disaster: Disaster) -> bool {
         .is_some_and(|all| all.contains(&disaster))
 }
 
-/// What the gates between a region and the world do.
-pub fn world_gate(disasters: &Disasters, side: Side) -> Rules {
+/// What the fault proxies between a region and the world do.
+pub fn world_rules(disasters: &Disasters, side: Side) -> Rules {
     Rules::all(if is_injected(disasters, side, Disaster::Partition) {
         Mode::Cut
     } else {
@@ -72,8 +72,8 @@ pub fn world_gate(disasters: &Disasters, side: Side) -> Rules {
     })
 }
 
-/// What the gate to the bucket of a region does.
-pub fn bucket_gate(disasters: &Disasters, place: &Place, bucket: Side) -> Rules {
+/// What the fault proxy in front of the bucket of a region does.
+pub fn bucket_rules(disasters: &Disasters, place: &Place, bucket: Side) -> Rules {
     let slow = disasters.get(&bucket).into_iter().flatten();
     let slow = slow.filter_map(|disaster| match disaster {
         Disaster::SlowBucket(millis) => Some(Mode::Slow(*millis)),
@@ -100,8 +100,8 @@ mod tests {
 
     use backstay_pair::Side;
 
-    use super::{Disaster, Disasters, add, bucket_gate, world_gate};
-    use crate::gate::{Mode, Rules};
+    use super::{Disaster, Disasters, add, bucket_rules, world_rules};
+    use crate::fault_proxy::{Mode, Rules};
     use crate::place::Place;
 
     fn with(all: &[(Side, Disaster)]) -> Disasters {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gates_follow_the_disasters() {
+    fn the_proxies_follow_the_disasters() {
         use Disaster::{DenyBucket, Freeze, Kill, Partition, SlowBucket};
         use Side::{Primary, Secondary};
         use backstay_pair::Side;
@@ -127,7 +127,7 @@ mod tests {
             networks: [(network, mode)].into(),
             others: Mode::Open,
         };
-        // What was hit, then: the world's gate to the primary, the gates to the buckets of the
+        // What was hit, then: the world's proxies to the primary, the proxies to the buckets of the
         // primary and of the secondary.
         type Row<'a> = (&'a [(Side, Disaster)], Rules, Rules, Rules);
         let table: [Row<'_>; 7] = [
@@ -174,10 +174,14 @@ mod tests {
         ];
         for (all, world, primary, secondary) in table {
             let disasters = with(all);
-            assert_eq!(world_gate(&disasters, Primary), world, "{all:?}");
-            assert_eq!(bucket_gate(&disasters, &place, Primary), primary, "{all:?}");
+            assert_eq!(world_rules(&disasters, Primary), world, "{all:?}");
             assert_eq!(
-                bucket_gate(&disasters, &place, Secondary),
+                bucket_rules(&disasters, &place, Primary),
+                primary,
+                "{all:?}"
+            );
+            assert_eq!(
+                bucket_rules(&disasters, &place, Secondary),
                 secondary,
                 "{all:?}"
             );

@@ -19,9 +19,9 @@ pub enum LabError {
     /// A file or folder.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -39,32 +39,34 @@ pub enum LabError {
         "the addresses 127.{block}.0.0/16 are in use or not there: {source}; choose others with --net"
     )]
     Block {
-        /// The block.
+        /// The second byte of the lab's addresses.
         block: u8,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
     /// The description of the lab.
-    #[error("{path} describes no lab: {problem}; remove the folder to begin a new one")]
+    #[error(
+        "{path} is not a valid description of a lab: {problem}; remove the folder to begin a new one"
+    )]
     Description {
-        /// The file.
+        /// The file that could not be read.
         path: PathBuf,
-        /// Why.
+        /// What is wrong, in words for the message.
         problem: String,
     },
-    /// The pair's file.
+    /// The pair's file is not valid.
     #[error(transparent)]
     Pair(#[from] PairError),
-    /// Its secrets.
+    /// The lab's secrets could not be read or made.
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// A part that does not start.
     #[error("cannot start {part}: {source}")]
     Start {
-        /// Which.
+        /// The part's name, as in its log's file name.
         part: &'static str,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -73,53 +75,53 @@ pub enum LabError {
         "{part} did not come up within {seconds} s ({problem}); its log {log} ends with:\n{tail}"
     )]
     NotUp {
-        /// Which.
+        /// The part's name, as in its log's file name.
         part: String,
         /// How long it was waited for.
         seconds: u64,
-        /// What is known.
+        /// What the last attempt to reach it met.
         problem: String,
-        /// Its log.
+        /// The file of its output.
         log: PathBuf,
         /// The end of the log.
         tail: String,
     },
-    /// A gate.
+    /// A fault proxy could not listen.
     #[error("cannot listen on {address}: {source}")]
-    Gate {
-        /// Where.
+    FaultProxy {
+        /// The address that could not be bound.
         address: std::net::SocketAddr,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
-    /// Azurite.
+    /// Azurite failed or refused.
     #[error(transparent)]
     Azurite(#[from] AzuriteError),
-    /// The Resource Manager.
+    /// The lab's Resource Manager failed or refused.
     #[error(transparent)]
     Arm(#[from] ArmError),
     /// No client of the ingresses.
     #[error("no HTTP client: {0}")]
     Http(#[source] reqwest::Error),
-    /// DNS.
+    /// The traffic manager's name server failed.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A region's API.
+    /// A region's Kubernetes API failed or refused.
     #[error("the API of the {side} region: {source}")]
     Api {
-        /// Which region.
+        /// The side of the pair that the region is.
         side: Side,
-        /// Why.
+        /// What the API answered, or why it could not be reached.
         #[source]
         source: Box<kube::Error>,
     },
     /// No client of a region's API.
     #[error("no client of the API of the {side} region: {source}")]
     Client {
-        /// Which region.
+        /// The side of the pair that the region is.
         side: Side,
-        /// Why.
+        /// Why no client could be made of the kubeconfig.
         #[source]
         source: ConnectError,
     },
@@ -129,13 +131,13 @@ pub enum LabError {
         folder.display()
     )]
     NotReady {
-        /// Which region.
+        /// The side of the pair that the region is.
         side: Side,
         /// What it waits for.
         missing: String,
         /// How long it was waited for.
         seconds: u64,
-        /// Its folder.
+        /// The folder with the region's logs.
         folder: PathBuf,
     },
     /// A disaster that cannot be.
@@ -144,16 +146,16 @@ pub enum LabError {
          (npm install -g azurite), and begin a new lab"
     )]
     NeedsAzurite(Disaster),
-    /// A signal.
+    /// A region's process could not be sent a signal.
     #[error("the process of the {side} region cannot be signalled: {source}")]
     Signal {
-        /// Which region.
+        /// The side of the pair that the region is.
         side: Side,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
-    /// A socket.
+    /// The lab's control socket failed.
     #[error(transparent)]
     Control(#[from] ControlError),
 }

@@ -18,12 +18,12 @@ use crate::region::random_key;
 /// Why a lab has no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file.
+    /// The file of the secrets could not be read or written.
     #[error("cannot keep the lab's secrets in {path}: {source}")]
     File {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -33,17 +33,17 @@ pub enum KeysError {
          restore it, or remove the whole folder"
     )]
     Unreadable {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
         /// Why; no part of the content.
         problem: String,
     },
-    /// The certificate.
+    /// The lab's certificate could not be made.
     #[error("cannot make the lab's certificate: {0}")]
     Certificate(#[from] rcgen::Error),
 }
 
-/// All secrets of a lab but for those that its servers make themselves.
+/// All secrets of a lab except those that its servers make themselves.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub struct Keys {
     /// What buckets are encrypted with and accounts opened with.

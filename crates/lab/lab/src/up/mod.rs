@@ -1,8 +1,8 @@
-//! A lab that runs: its parts, its gates, and what is done to them.
+//! A lab that runs: its parts, its fault proxies, and what is done to them.
 //!
 //! [`Lab`] is the supervisor. It starts the traffic manager, an Azurite where there is one, and a
 //! process for each region, provisions them, and keeps them running. All wires go through its
-//! [gates](crate::gate). Others reach it by a socket in its folder ([`Request`]).
+//! [proxies](crate::fault_proxy). Others reach it by a socket in its folder ([`Request`]).
 
 pub mod arm;
 pub mod describe;
@@ -36,7 +36,7 @@ pub use status::LabStatus;
 
 use crate::cluster::{self, Answer};
 use crate::control::{self, Control, ControlError, Refusal};
-use crate::gate::Gate;
+use crate::fault_proxy::FaultProxy;
 use crate::place::Place;
 use arm::Arm;
 use describe::Times;
@@ -47,16 +47,16 @@ use store::{Store, Wanted};
 use view::View;
 
 /// How often a region is looked at while it is waited for.
-const TICK: Duration = Duration::from_millis(50);
-/// Longest wait for a region to do what it was told.
-const PATIENCE: Duration = Duration::from_secs(180);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest wait for a region to do what it was asked.
+const READY_TIMEOUT: Duration = Duration::from_secs(180);
 /// Longest wait for a region's own process to answer.
-const REGION: Duration = Duration::from_secs(5);
+const REGION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a lab is told.
+/// The options of a lab.
 #[derive(Clone, Debug)]
 pub struct LabOptions {
-    /// Where it is.
+    /// The lab's folder and its block of addresses.
     pub place: Place,
     /// The `backstay` binary that its parts run.
     pub program: PathBuf,
@@ -76,25 +76,25 @@ pub struct LabOptions {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// How it is.
+    /// Report the state of the lab.
     Status,
-    /// Answer when both regions do what they were told.
+    /// Answer when both regions are as they were asked to be.
     Ready,
     /// A fault hits a region.
     Inject(Side, Disaster),
     /// Everything that hit this region, or both, is over.
     Restore(Option<Side>),
-    /// End.
+    /// End the lab with all its processes.
     Down,
 }
 
-/// What it answers.
+/// What a lab answers to a [`Request`].
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// Done.
+    /// It was done; there is nothing to answer.
     Done,
-    /// How it is.
+    /// The state of the lab, for [`Request::Status`].
     Status(Box<LabStatus>),
 }
 
@@ -117,8 +117,8 @@ struct Inner {
     /// The processes of both regions, and those that both share.
     regions: BTreeMap<Side, Part>,
     shared: Vec<Part>,
-    world_gates: BTreeMap<Side, Vec<Gate>>,
-    bucket_gates: BTreeMap<Side, Gate>,
+    world_proxies: BTreeMap<Side, Vec<FaultProxy>>,
+    bucket_proxies: BTreeMap<Side, FaultProxy>,
     state: Mutex<State>,
     down: tokio_util::sync::CancellationToken,
     _lock: std::fs::File,
@@ -135,21 +135,21 @@ impl std::fmt::Debug for Inner {
 #[derive(Debug, Default)]
 struct State {
     disasters: Disasters,
-    /// Process groups of the pods of regions that are frozen, and cannot tell.
+    /// Process groups of the pods of regions that are frozen, and cannot answer.
     frozen: BTreeMap<Side, Vec<i32>>,
 }
 
 impl Lab {
-    /// Starts a lab, or goes on with the one in the folder; `tell` is told what it is at. It is
+    /// Starts a lab, or goes on with the one in the folder; `on_progress` is called with what it is at. It is
     /// reachable afterwards, but not yet [ready](Self::ready).
     ///
     /// # Errors
     /// When a part of it does not start.
     pub async fn start(
         options: &LabOptions,
-        tell: &(dyn Fn(&str) + Sync),
+        on_progress: &(dyn Fn(&str) + Sync),
     ) -> Result<Self, LabError> {
-        let inner = Arc::new(start::start(options, tell).await?);
+        let inner = Arc::new(start::start(options, on_progress).await?);
         let asked = Arc::clone(&inner);
         let socket = inner.place.socket();
         let control = Control::serve(&socket, move |request: Request| {
@@ -162,7 +162,7 @@ impl Lab {
         })
     }
 
-    /// Where it is.
+    /// The lab's folder and its block of addresses.
     pub fn place(&self) -> &Place {
         &self.inner.place
     }
@@ -183,7 +183,7 @@ impl Lab {
         &self.inner.clients[&side]
     }
 
-    /// Its Resource Manager.
+    /// A client of the lab's Resource Manager.
     pub fn arm(&self) -> &Arm {
         &self.inner.arm
     }
@@ -195,7 +195,7 @@ impl Lab {
 
     /// Where a region's ingress is, for HTTP, seen from outside.
     pub fn ingress(&self, side: Side) -> SocketAddr {
-        self.inner.place.ingress_gates(side)[0]
+        self.inner.place.ingress_proxies(side)[0]
     }
 
     /// The variables by which a region's bucket is opened to look into it.
@@ -206,27 +206,27 @@ impl Lab {
         self.inner.bucket(side)
     }
 
-    /// Returns when both regions do what they were told.
+    /// Returns when both regions are as they were asked to be.
     ///
     /// # Errors
     /// When they take too long; with what they wait for.
-    pub async fn ready(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
-        self.inner.ready(tell).await
+    pub async fn ready(&self, on_progress: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
+        self.inner.ready(on_progress).await
     }
 
-    /// Returns when one region does what it was told.
+    /// Returns when one region is as it was asked to be.
     ///
     /// # Errors
     /// When it takes too long; with what it waits for.
     pub async fn ready_side(
         &self,
         side: Side,
-        tell: &(dyn Fn(&str) + Sync),
+        on_progress: &(dyn Fn(&str) + Sync),
     ) -> Result<(), LabError> {
-        self.inner.ready_side(side, tell).await
+        self.inner.ready_side(side, on_progress).await
     }
 
-    /// How it is.
+    /// The state of the lab and both its regions at this moment.
     pub async fn status(&self) -> LabStatus {
         self.inner.status().await
     }
@@ -248,7 +248,7 @@ impl Lab {
     }
 
     /// Resolves when somebody asked it to end.
-    pub async fn told_to_end(&self) {
+    pub async fn asked_to_end(&self) {
         self.inner.down.cancelled().await;
     }
 
@@ -284,33 +284,40 @@ impl Inner {
         let Some(client) = self.clients.get(&side) else {
             return View::default();
         };
-        let [ingress, _] = self.place.ingress_gates(side);
+        let [ingress, _] = self.place.ingress_proxies(side);
         // A region that is cut off does not answer at all.
-        timeout(REGION, view::look(client, &self.http, &self.pair, ingress))
-            .await
-            .unwrap_or_default()
+        timeout(
+            REGION_TIMEOUT,
+            view::look(client, &self.http, &self.pair, ingress),
+        )
+        .await
+        .unwrap_or_default()
     }
 
-    async fn ready(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
+    async fn ready(&self, on_progress: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
         for side in Side::BOTH {
-            self.ready_side(side, tell).await?;
+            self.ready_side(side, on_progress).await?;
         }
         Ok(())
     }
 
-    async fn ready_side(&self, side: Side, tell: &(dyn Fn(&str) + Sync)) -> Result<(), LabError> {
+    async fn ready_side(
+        &self,
+        side: Side,
+        on_progress: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), LabError> {
         let start = tokio::time::Instant::now();
         while let Some(missing) = self.look(side).await.missing() {
-            tell(&format!("waiting for {missing} of the {side} region"));
-            if start.elapsed() > PATIENCE {
+            on_progress(&format!("waiting for {missing} of the {side} region"));
+            if start.elapsed() > READY_TIMEOUT {
                 return Err(LabError::NotReady {
                     side,
                     missing,
-                    seconds: PATIENCE.as_secs(),
+                    seconds: READY_TIMEOUT.as_secs(),
                     folder: self.place.region(side),
                 });
             }
-            sleep(TICK).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -320,7 +327,7 @@ impl Inner {
             return Err(LabError::NeedsAzurite(disaster));
         }
         disaster::add(&mut self.state.lock().disasters, side, disaster);
-        self.set_gates();
+        self.set_proxies();
         match disaster {
             Disaster::Kill => self.kill(side).await,
             Disaster::Freeze => self.freeze(side).await?,
@@ -336,7 +343,7 @@ impl Inner {
                 let mut state = self.state.lock();
                 (state.disasters.remove(&side), state.frozen.remove(&side))
             };
-            self.set_gates();
+            self.set_proxies();
             let Some(part) = self.regions.get(&side) else {
                 continue;
             };
@@ -351,15 +358,15 @@ impl Inner {
         Ok(())
     }
 
-    fn set_gates(&self) {
+    fn set_proxies(&self) {
         let disasters = &self.state.lock().disasters;
-        for (side, gates) in &self.world_gates {
-            for gate in gates {
-                gate.set(disaster::world_gate(disasters, *side));
+        for (side, proxies) in &self.world_proxies {
+            for proxy in proxies {
+                proxy.set(disaster::world_rules(disasters, *side));
             }
         }
-        for (side, gate) in &self.bucket_gates {
-            gate.set(disaster::bucket_gate(disasters, &self.place, *side));
+        for (side, proxy) in &self.bucket_proxies {
+            proxy.set(disaster::bucket_rules(disasters, &self.place, *side));
         }
     }
 
@@ -373,7 +380,7 @@ impl Inner {
         if let Some(known) = self.state.lock().frozen.get(&side) {
             return known.clone();
         }
-        match timeout(REGION, self.region(side, cluster::Request::Groups)).await {
+        match timeout(REGION_TIMEOUT, self.region(side, cluster::Request::Groups)).await {
             Ok(Ok(Answer::Groups(groups))) => groups,
             _ => Vec::new(),
         }

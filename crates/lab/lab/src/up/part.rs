@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep};
 use crate::child::{Child, ChildSpec};
 
 /// Wait before the first new start, doubled at each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// Longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest wait before another start.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// After so long a run the next failure is a first one again.
-const STEADY: Duration = Duration::from_secs(10);
+const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(10);
 /// How long a process gets to end by itself.
-const GRACE: Duration = Duration::from_secs(10);
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// A process that is kept running, until it is taken down or dropped.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Now {
 /// What a part is at, for `lab status`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PartStatus {
-    /// Its name.
+    /// The part's name, as in its log's file name.
     pub name: String,
     /// Its process id while it runs.
     pub pid: Option<u32>,
@@ -119,7 +119,7 @@ impl Part {
         self.wanted.send_replace(false);
         let _ = self.signal(Signal::SIGTERM);
         let start = Instant::now();
-        while start.elapsed() < GRACE && self.status().pid.is_some() {
+        while start.elapsed() < STOP_GRACE && self.status().pid.is_some() {
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -138,16 +138,16 @@ async fn keep(
     now: Arc<Mutex<Now>>,
     mut wanted: watch::Receiver<bool>,
 ) {
-    let mut wait = FIRST_WAIT;
+    let mut wait = INITIAL_BACKOFF;
     let mut started = Instant::now();
     loop {
         ended(name, &now, &wanted).await;
-        if started.elapsed() > STEADY {
-            wait = FIRST_WAIT;
+        if started.elapsed() > BACKOFF_RESET_AFTER {
+            wait = INITIAL_BACKOFF;
         }
         if *wanted.borrow_and_update() {
             sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            wait = (wait * 2).min(MAX_BACKOFF);
         }
         if wanted.wait_for(|wanted| *wanted).await.is_err() {
             return;

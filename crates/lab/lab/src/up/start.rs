@@ -29,13 +29,13 @@ use crate::child::{ChildSpec, log_tail};
 use crate::client::http_client;
 use crate::cluster::{self, Answer, client};
 use crate::control;
-use crate::gate::Gate;
+use crate::fault_proxy::FaultProxy;
 use crate::place::{Place, context};
 
 /// How often a part is asked whether it is up.
-const TICK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for a part.
-const PATIENCE: Duration = Duration::from_secs(90);
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What is remembered of a lab in its folder, besides what its parts keep.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -46,7 +46,7 @@ struct Remembered {
 
 pub(super) async fn start(
     options: &LabOptions,
-    tell: &(dyn Fn(&str) + Sync),
+    on_progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Inner, LabError> {
     let (folder, lock) = take(&options.place.folder)?;
     // Of a lab that was killed here.
@@ -77,7 +77,7 @@ pub(super) async fn start(
     let keys = Keys::in_file(&place.folder.join("keys.json"), &names, &addresses)?;
     let accounts = storage_accounts(&place, &store, &keys, &pair)?;
 
-    tell("starting the traffic manager and the buckets");
+    on_progress("starting the traffic manager and the buckets");
     let mut shared = vec![start_part(
         "traffic manager",
         traffic(options, &place, &accounts),
@@ -91,16 +91,16 @@ pub(super) async fn start(
     }
     listens(&place, "traffic", place.arm()).await?;
     let arm = Arm::new(&pair.traffic_manager.arm_endpoint, &place.arm_token())?;
-    let (world_gates, bucket_gates) = gates(&place, &store).await?;
+    let (world_proxies, bucket_proxies) = fault_proxies(&place, &store).await?;
 
-    tell("starting both regions");
+    on_progress("starting both regions");
     let mut regions = BTreeMap::new();
     for side in Side::BOTH {
         let part = start_part(side.as_str(), region(options, &place, &pair, side))?;
         regions.insert(side, part);
     }
     let clients = clients(&place).await?;
-    tell("provisioning both regions");
+    on_progress("provisioning both regions");
     let of = |side: Side| provision::region(&clients[&side], &pair, &store, &keys, side);
     tokio::try_join!(
         of(Side::Primary),
@@ -118,8 +118,8 @@ pub(super) async fn start(
         clients,
         regions,
         shared,
-        world_gates,
-        bucket_gates,
+        world_proxies,
+        bucket_proxies,
         state: Mutex::new(State::default()),
         down: CancellationToken::new(),
         _lock: lock,
@@ -242,7 +242,7 @@ fn storage_accounts(
                 "resourceGroup": pair.region(side).resource_group,
                 "name": name,
                 "location": pair.region(side).region,
-                "blobEndpoint": format!("http://{}/{name}", place.bucket_gate(side)),
+                "blobEndpoint": format!("http://{}/{name}", place.bucket_proxy(side)),
                 "keys": [{ "name": "key1", "value": blobs.account_key(keys, side)? }],
             }));
         }
@@ -318,27 +318,27 @@ fn region(options: &LabOptions, place: &Place, pair: &Pair, side: Side) -> Child
     )
 }
 
-async fn gates(
+async fn fault_proxies(
     place: &Place,
     store: &Store,
-) -> Result<(BTreeMap<Side, Vec<Gate>>, BTreeMap<Side, Gate>), LabError> {
+) -> Result<(BTreeMap<Side, Vec<FaultProxy>>, BTreeMap<Side, FaultProxy>), LabError> {
     let open = async |address, to| {
-        let opened = Gate::open(address, to).await;
-        opened.map_err(|source| LabError::Gate { address, source })
+        let opened = FaultProxy::open(address, to).await;
+        opened.map_err(|source| LabError::FaultProxy { address, source })
     };
     let (mut world, mut buckets) = (BTreeMap::new(), BTreeMap::new());
     for side in Side::BOTH {
-        let [http, https] = place.ingress_gates(side);
+        let [http, https] = place.ingress_proxies(side);
         let [http_to, https_to, _] = place.ingress(side);
-        let gates = vec![
-            open(place.api_gate(side), place.api(side)).await?,
+        let proxies = vec![
+            open(place.api_proxy(side), place.api(side)).await?,
             open(http, http_to).await?,
             open(https, https_to).await?,
         ];
-        world.insert(side, gates);
+        world.insert(side, proxies);
         if let Store::Azurite(blobs) = store {
-            let gate = open(place.bucket_gate(side), blobs.address()).await?;
-            buckets.insert(side, gate);
+            let proxy = open(place.bucket_proxy(side), blobs.address()).await?;
+            buckets.insert(side, proxy);
         }
     }
     Ok((world, buckets))
@@ -353,10 +353,10 @@ async fn clients(place: &Place) -> Result<BTreeMap<Side, kube::Client>, LabError
         let way = loop {
             match control::ask(&socket, &cluster::Request::Contexts).await {
                 Ok(Answer::Context(way)) => break way,
-                Err(error) if start.elapsed() > PATIENCE => {
+                Err(error) if start.elapsed() > START_TIMEOUT => {
                     return Err(not_up(place, side.as_str(), error.to_string()));
                 }
-                _ => sleep(TICK).await,
+                _ => sleep(POLL_INTERVAL).await,
             }
         };
         contexts.push(way.context(place, side));
@@ -383,10 +383,10 @@ async fn listens(place: &Place, part: &str, address: std::net::SocketAddr) -> Re
     loop {
         match TcpStream::connect(address).await {
             Ok(_) => return Ok(()),
-            Err(error) if start.elapsed() > PATIENCE => {
+            Err(error) if start.elapsed() > START_TIMEOUT => {
                 return Err(not_up(place, part, error.to_string()));
             }
-            Err(_) => sleep(TICK).await,
+            Err(_) => sleep(POLL_INTERVAL).await,
         }
     }
 }
@@ -395,7 +395,7 @@ fn not_up(place: &Place, part: &str, problem: String) -> LabError {
     let log = place.logs().join(format!("{part}.log"));
     LabError::NotUp {
         part: part.to_owned(),
-        seconds: PATIENCE.as_secs(),
+        seconds: START_TIMEOUT.as_secs(),
         problem,
         tail: log_tail(&log, 12),
         log,

@@ -14,7 +14,7 @@ use super::{Inner, LabError};
 /// How a lab is.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct LabStatus {
-    /// Its folder.
+    /// The lab's folder: its state, logs and kubeconfig.
     pub folder: PathBuf,
     /// The kubeconfig with both regions' contexts.
     pub kubeconfig: PathBuf,
@@ -28,7 +28,7 @@ pub struct LabStatus {
     pub name: String,
     /// Where it points now; `None` when nobody says.
     pub name_resolves_to: Option<String>,
-    /// Both regions.
+    /// The state of the primary and the secondary, in this order.
     pub regions: Vec<RegionStatus>,
     /// The lab's own processes.
     pub parts: Vec<PartStatus>,
@@ -37,11 +37,11 @@ pub struct LabStatus {
 /// How a region is.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct RegionStatus {
-    /// Which.
+    /// The side of the pair that the region is.
     pub side: Side,
     /// Its context in the kubeconfig.
     pub context: String,
-    /// Its ingress.
+    /// The URL of the region's ingress.
     pub ingress: String,
     /// Its endpoint: `Enabled` or `Disabled`, and what the probes say of it.
     pub endpoint: Option<(String, String)>,
@@ -94,7 +94,7 @@ impl Inner {
         RegionStatus {
             side,
             context: self.pair.region(side).context.clone(),
-            ingress: format!("http://{}", self.place.ingress_gates(side)[0]),
+            ingress: format!("http://{}", self.place.ingress_proxies(side)[0]),
             endpoint,
             missing: view.missing(),
             view,
@@ -110,8 +110,8 @@ impl Inner {
     /// region would recover from it.
     pub(super) fn bucket(&self, side: Side) -> Result<BTreeMap<String, String>, LabError> {
         let secrets = bucket_secrets(&self.pair, &self.store, &self.keys)?;
-        let told = derive(&self.pair, side.other(), Dr::Standby, false).recovery;
-        let known = told.into_iter().filter_map(|variable| {
+        let derived = derive(&self.pair, side.other(), Dr::Standby, false).recovery;
+        let known = derived.into_iter().filter_map(|variable| {
             let value = match variable.source {
                 EnvSource::Value(value) => Some(value),
                 EnvSource::Secret(key) => secrets.get(&key).cloned(),
@@ -124,7 +124,7 @@ impl Inner {
 }
 
 impl LabStatus {
-    /// As a table.
+    /// The status as a table for people.
     pub fn table(&self) -> String {
         let points = self.name_resolves_to.as_deref().unwrap_or("nowhere");
         let of = self.regions.iter().find(|region| {

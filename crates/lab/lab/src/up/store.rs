@@ -21,7 +21,7 @@ pub enum Wanted {
     /// An Azurite of its own where one is installed, else folders.
     #[default]
     Any,
-    /// Folders.
+    /// Buckets are folders on disk: no wire to them can be cut.
     Folder,
     /// The blob service of an Azurite that runs, by its URL.
     Azurite(String),
@@ -40,7 +40,7 @@ pub enum Store {
 /// Two containers in an Azurite.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Blobs {
-    /// The blob service.
+    /// The address of the blob service.
     address: SocketAddr,
     /// The program, where the lab runs it itself.
     program: Option<PathBuf>,
@@ -72,7 +72,7 @@ impl Store {
                 Azurite::new(url)?;
                 let parsed: url::Url = url.parse().map_err(|_| wrong("it is not a valid URL"))?;
                 if parsed.scheme() != "http" {
-                    return Err(wrong("a lab's gates pass on http:// only"));
+                    return Err(wrong("a lab's fault proxies pass on http:// only"));
                 }
                 let host = parsed.host_str().unwrap_or_default().to_owned();
                 let port = parsed.port_or_known_default().unwrap_or(80);

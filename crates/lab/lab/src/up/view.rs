@@ -17,7 +17,7 @@ use serde_json::Value;
 pub const HUMIO_PODS: &str = label::HUMIO_SELECTOR;
 
 /// Longest wait for an answer of the ingress.
-const ANSWER: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A region as it looks now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,16 +30,16 @@ pub struct View {
     pub nodes: i64,
     /// Its pods of LogScale.
     pub pods: Vec<PodView>,
-    /// Its other pods.
+    /// The region's pods that are not LogScale's.
     pub others: Vec<PodView>,
     /// What its ingress answers on `/api/v1/status` for the global name.
     pub status: Option<u16>,
 }
 
-/// A pod.
+/// A pod, as `backstay lab status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PodView {
-    /// Its name.
+    /// The pod's name in its namespace.
     pub name: String,
     /// Whether it is ready.
     pub ready: bool,
@@ -48,7 +48,7 @@ pub struct PodView {
 }
 
 impl View {
-    /// What is still waited for; `None` when the region does what it was told to do.
+    /// What is still waited for; `None` when the region is as it was asked to be.
     pub fn missing(&self) -> Option<String> {
         let not_ready = |pods: &[PodView]| {
             let waiting = pods.iter().find(|pod| !pod.ready);
@@ -170,7 +170,7 @@ async fn status(http: &reqwest::Client, pair: &Pair, ingress: SocketAddr) -> Opt
             pair.traffic_manager.probe_path
         ))
         .header("Host", &pair.global_host)
-        .timeout(ANSWER)
+        .timeout(REQUEST_TIMEOUT)
         .send()
         .await;
     Some(answer.ok()?.status().as_u16())
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_is_ready_when_it_does_what_it_was_told() {
+    fn a_region_is_ready_when_it_is_as_it_was_asked_to_be() {
         let standby = View {
             api: true,
             operator: (0, 0),

@@ -13,7 +13,7 @@ use super::lines::{Line, LinesError, stamp};
 use super::{IDENTITY_FIELD, RunName};
 
 /// Batches that wait ready for a sender; with the senders' own they bound the memory.
-const READY: usize = 16;
+const MAX_READY_BATCHES: usize = 16;
 
 /// Events of one request.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Feed {
     where
         L: Iterator<Item = Result<Line, LinesError>> + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(READY);
+        let (sender, receiver) = mpsc::channel(MAX_READY_BATCHES);
         std::thread::spawn(move || {
             let mut maker = Maker {
                 run,

@@ -13,7 +13,7 @@ const NOT_SENT: u8 = 0;
 const SENT: u8 = 1;
 const ACKNOWLEDGED: u8 = 2;
 
-/// No time yet.
+/// The time of what has not happened.
 const NEVER: u64 = u64::MAX;
 
 /// The ledger of one run. All times in it are milliseconds since the run began.
@@ -61,7 +61,7 @@ impl Ledger {
         self.fingerprints.len() as u64
     }
 
-    /// How many of them are in a batch, but for the last.
+    /// How many of them are in a batch, except the last.
     pub fn batch_size(&self) -> u64 {
         self.batch_size
     }
@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    /// The request failed.
+    /// Counts a request that failed.
     pub fn failed(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.failed.fetch_add(1, Ordering::Relaxed);

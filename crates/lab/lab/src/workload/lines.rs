@@ -6,7 +6,7 @@ mod generated;
 pub use files::{FileLines, Files, LinesError};
 pub use generated::Generator;
 
-/// One log line.
+/// One log line with the identity by which it is found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// What kind of log it is of, for the tag `#kind`.

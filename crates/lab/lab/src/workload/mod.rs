@@ -28,7 +28,7 @@ impl RunName {
         ))
     }
 
-    /// The name.
+    /// The name as it is part of every line's identity.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -19,21 +19,21 @@ use super::lines::LinesError;
 use crate::client::{ClientError, NodeClient};
 
 /// Wait after the first failure; doubled at each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(20);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
 
 /// Longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_millis(500);
 
 /// A client that has no answer for so long asks again, once the name points elsewhere: the region that
 /// it has asked may be frozen, and another serve. While it does not, whoever is asked may be slow.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REROUTE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the name points.
 #[derive(Clone, Debug)]
 pub struct Address {
     /// The region that it points to.
     pub side: Side,
-    /// The node there.
+    /// A client of the node at that address.
     pub node: NodeClient,
 }
 
@@ -54,15 +54,15 @@ pub enum SendError {
 /// What every sender needs.
 #[derive(Clone)]
 pub struct Sending {
-    /// The run.
+    /// The run that the lines' identities belong to.
     pub run: RunName,
-    /// The ingest token.
+    /// The ingest token that requests carry.
     pub token: Arc<str>,
-    /// The batches.
+    /// Where the batches come from.
     pub feed: Feed,
-    /// What is remembered.
+    /// The ledger of what was sent and acknowledged.
     pub ledger: Arc<Ledger>,
-    /// The name.
+    /// The address that the pair's name points to now.
     pub name: watch::Receiver<Address>,
     /// A batch is sent when all its events have numbers below this: it holds the senders back
     /// without stopping them.
@@ -76,7 +76,7 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// Starts so many.
+    /// Starts `count` senders, which run until the feed ends.
     pub fn start(count: usize, sending: &Sending) -> Self {
         let mut tasks = JoinSet::new();
         for _ in 0..count.max(1) {
@@ -112,7 +112,7 @@ async fn run(mut sending: Sending) -> Result<(), SendError> {
 /// Sends one batch until it is acknowledged.
 async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
     let key = sending.run.batch_key(batch.number);
-    let mut wait = FIRST_WAIT;
+    let mut wait = INITIAL_BACKOFF;
     loop {
         let address = sending.name.borrow_and_update().clone();
         let mut request = InFlight::new(&sending.ledger, batch.number);
@@ -139,7 +139,10 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
             }
             Err(()) => {
                 tracing::debug!(batch = batch.number, "no answer");
-                let why = format!("no answer in {} s, and another serves", PATIENCE.as_secs());
+                let why = format!(
+                    "no answer in {} s, and another serves",
+                    REROUTE_TIMEOUT.as_secs()
+                );
                 sending.ledger.why(why);
                 None
             }
@@ -147,8 +150,8 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
         drop(request);
         // Jitter, so that the clients of a node that comes back do not all come at once.
         let jitter = rand::rng().random_range(0.5..1.0);
-        let pause = told.unwrap_or(wait).min(LONGEST_WAIT).mul_f64(jitter);
-        wait = (wait * 2).min(LONGEST_WAIT);
+        let pause = told.unwrap_or(wait).min(MAX_BACKOFF).mul_f64(jitter);
+        wait = (wait * 2).min(MAX_BACKOFF);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             changed = sending.name.changed() => if changed.is_err() {
@@ -161,7 +164,7 @@ async fn send(sending: &mut Sending, batch: &Batch) -> Result<(), SendError> {
 /// Resolves when the name that `name` has seen last has pointed elsewhere since, not before the
 /// client's patience is at its end.
 async fn elsewhere(mut name: watch::Receiver<Address>) {
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(REROUTE_TIMEOUT).await;
     if name.changed().await.is_err() {
         std::future::pending().await
     }

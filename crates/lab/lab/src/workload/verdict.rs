@@ -14,7 +14,7 @@ use super::{IDENTITY_FIELD, RunName};
 use crate::client::{ClientError, Row};
 
 /// Identities that a verdict names for each kind of fault.
-const EXAMPLES: usize = 5;
+const MAX_EXAMPLES: usize = 5;
 
 /// How often each event was found: one byte an event, however many rows the search had.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing found yet.
+    /// A comparison with the ledger in which nothing is found yet.
     pub fn new(ledger: &Ledger) -> Self {
         Self {
             counts: vec![0; ledger.events() as usize],
@@ -44,7 +44,7 @@ impl Tally {
             }
             None => {
                 self.phantom += 1;
-                if self.phantoms.len() < EXAMPLES {
+                if self.phantoms.len() < MAX_EXAMPLES {
                     let raw: String = raw.chars().take(200).collect();
                     self.phantoms
                         .push(format!("{}: {raw}", identity.unwrap_or("no identity")));
@@ -81,7 +81,7 @@ impl Tally {
     }
 }
 
-/// The comparison.
+/// What came of comparing the ledger with what is found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Events that a node acknowledged.
@@ -127,7 +127,7 @@ pub fn judge(run: &RunName, ledger: &Ledger, tally: &Tally) -> Verdict {
         verdict.found += u64::from(count > 0);
         if count > 1 {
             verdict.duplicated += u64::from(count) - 1;
-            if doubled_named < EXAMPLES {
+            if doubled_named < MAX_EXAMPLES {
                 doubled_named += 1;
                 verdict.examples.push(format!(
                     "duplicated {} ({count} times)",
@@ -143,7 +143,7 @@ pub fn judge(run: &RunName, ledger: &Ledger, tally: &Tally) -> Verdict {
                     verdict.lost += 1;
                     let oldest = verdict.oldest_lost_ms.map_or(at, |other| other.min(at));
                     verdict.oldest_lost_ms = Some(oldest);
-                    if lost_named < EXAMPLES {
+                    if lost_named < MAX_EXAMPLES {
                         lost_named += 1;
                         verdict.examples.push(format!(
                             "lost {} (acknowledged at {at} ms)",

@@ -24,8 +24,8 @@ use plan::{Limits, Seen, Wanted};
 /// What tells the pods of one template from those of another.
 const HASH: &str = "pod-template-hash";
 /// A run that has not ended after so many steps leaves the rest to the next.
-const STEPS: usize = 64;
-const LATER: Duration = Duration::from_millis(50);
+const MAX_STEPS: usize = 64;
+const REQUEUE_DELAY: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(objects: Objects) {
     let controller = drive::controller(&objects, DEPLOYMENT, "", watcher::Config::default());
@@ -49,7 +49,7 @@ async fn reconcile(known: Arc<DynamicObject>, objects: Arc<Objects>) -> Result<A
     };
     let namespace = deployment.namespace().unwrap_or_default();
     let mut taken = Vec::new();
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         let pods = objects.list(POD, &namespace, &selector).await?;
         let uid = deployment.uid();
         let pods: Vec<DynamicObject> = pods
@@ -80,7 +80,7 @@ async fn reconcile(known: Arc<DynamicObject>, objects: Arc<Objects>) -> Result<A
             }
         }
     }
-    Ok(Action::requeue(LATER))
+    Ok(Action::requeue(REQUEUE_DELAY))
 }
 
 /// What a deployment wants, and what selects its pods.

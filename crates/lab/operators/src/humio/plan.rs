@@ -31,7 +31,7 @@ pub(super) struct Plan {
     pub delete: Vec<usize>,
 }
 
-/// Whether a pool is as it should be, but for pods of an older specification. While one is not,
+/// Whether a pool is as it should be, except for pods of an older specification. While one is not,
 /// no pod is replaced that serves.
 pub(super) fn is_settled(wanted: &Wanted, pods: &[Seen]) -> bool {
     pods.len() == wanted.count

@@ -19,10 +19,10 @@ use crate::api::{CLAIM, Exact, HUMIO_CLUSTER, Objects, POD, RunError, text};
 use crate::{fingerprint, pod};
 
 /// A run that has not ended after so many steps leaves the rest to the next.
-const STEPS: usize = 64;
-const LATER: Duration = Duration::from_millis(50);
+const MAX_STEPS: usize = 64;
+const REQUEUE_DELAY: Duration = Duration::from_millis(50);
 /// As humio-operator: `<pool>-core-` and so many letters.
-const LETTERS: usize = 6;
+const SUFFIX_LETTERS: usize = 6;
 
 /// A pool as it should be.
 struct Desired {
@@ -54,7 +54,7 @@ pub(super) async fn reconcile(
     support::ensure(&objects, &cluster).await?;
 
     let mut taken = Vec::new();
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         let pods = pods_of(&objects, &cluster).await?;
         let states = states(&desired, &pods);
         if step(&objects, &cluster, &desired, &pods, &states, &mut taken).await? {
@@ -66,7 +66,7 @@ pub(super) async fn reconcile(
             .await?;
         return Ok(Action::await_change());
     }
-    Ok(Action::requeue(LATER))
+    Ok(Action::requeue(REQUEUE_DELAY))
 }
 
 fn desired(cluster: &str, before: &Value, pools: Vec<Pool>) -> Vec<Desired> {
@@ -244,7 +244,7 @@ fn next_name(
         .into_iter()
         .chain(uids.iter().map(String::as_str))
         .collect();
-    fingerprint::name(&format!("{pool}-core-"), LETTERS, &seed, taken)
+    fingerprint::name(&format!("{pool}-core-"), SUFFIX_LETTERS, &seed, taken)
 }
 
 /// A claim of the pool that no pod mounts: its pod is gone, and another goes on with its data.

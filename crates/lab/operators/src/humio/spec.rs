@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use crate::invalid::{Invalid, Problem};
 
 /// More nodes than this in a pool are taken for a slip of the hand.
-const MOST_NODES: usize = 1000;
+const MAX_NODES: usize = 1000;
 /// A label's value may have 63 characters.
-const LONGEST_POOL: usize = 63;
+const MAX_POOL_NAME_BYTES: usize = 63;
 /// What runs when the specification names no image.
 const IMAGE: &str = "backstay/node";
 /// A specification that says nothing.
@@ -92,7 +92,7 @@ const OWN: [&str; 5] = [
 
 /// The pools of a cluster, or why there are none, in words for whoever wrote the specification.
 ///
-/// A pool is as the cluster says, where it does not say otherwise itself, but for its number of
+/// A pool is as the cluster says, where it does not say otherwise itself, except for its number of
 /// nodes and its environment.
 pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, Invalid> {
     let Some(whole) = spec.as_object() else {
@@ -147,8 +147,8 @@ fn pool(
     fields: Map<String, Value>,
     common: &[Value],
 ) -> Result<Pool, Invalid> {
-    if name.len() > LONGEST_POOL || !is_label(&name) {
-        let most = LONGEST_POOL;
+    if name.len() > MAX_POOL_NAME_BYTES || !is_label(&name) {
+        let most = MAX_POOL_NAME_BYTES;
         return Err(Problem::PoolLabel { name, most }.at("metadata.name"));
     }
     let own = list(&fields, &format!("{place}.environmentVariables"))?;
@@ -161,9 +161,9 @@ fn pool(
     };
     let count = usize::try_from(count)
         .ok()
-        .filter(|count| *count <= MOST_NODES)
+        .filter(|count| *count <= MAX_NODES)
         .ok_or_else(|| {
-            let (least, most) = (0, MOST_NODES);
+            let (least, most) = (0, MAX_NODES);
             Problem::Count { count, least, most }.at(format!("{place}.nodeCount"))
         })?;
     let claim = spec.data_volume_persistent_volume_claim_spec_template;

@@ -104,7 +104,7 @@ pub(super) fn of(before: &Value, generation: i64, pools: &[PoolState]) -> Value 
     status
 }
 
-/// The status of a cluster that cannot be followed: what it was, but for this.
+/// The status of a cluster that cannot be followed: what it was, except for this.
 pub(super) fn refused(before: &Value, generation: i64, why: &str) -> Value {
     let mut status = match before {
         Value::Object(_) => before.clone(),

@@ -1,4 +1,4 @@
-//! What stands beside the pods of a cluster: the admin token and the services. Each is made where
+//! What stands next to the pods of a cluster: the admin token and the services. Each is made where
 //! it is missing and never replaced.
 
 use backstay_kinds::label;

@@ -13,10 +13,10 @@ use super::plan::{self, Named, Seen};
 use crate::api::{Exact, Objects, POD, POD_SET, RunError, array, text};
 use crate::pod;
 
-const STEPS: usize = 64;
-const LATER: Duration = Duration::from_millis(50);
+const MAX_STEPS: usize = 64;
+const REQUEUE_DELAY: Duration = Duration::from_millis(50);
 /// A name that belongs to a pod of somebody else may come free.
-const TAKEN: Duration = Duration::from_secs(2);
+const NAME_CONFLICT_DELAY: Duration = Duration::from_secs(2);
 
 pub(super) async fn reconcile(
     known: Arc<DynamicObject>,
@@ -39,7 +39,7 @@ pub(super) async fn reconcile(
         .filter(|named| !named.name.is_empty())
         .collect();
     let how = ListParams::default().labels(&format!("{SET}={}", set.name_any()));
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         let pods = objects.list(POD, &namespace, &how).await?;
         let seen: Vec<Seen> = pods
             .iter()
@@ -71,10 +71,10 @@ pub(super) async fn reconcile(
                 pod = name,
                 "the name belongs to a pod that is not of the set"
             );
-            return Ok(Action::requeue(TAKEN));
+            return Ok(Action::requeue(NAME_CONFLICT_DELAY));
         }
     }
-    Ok(Action::requeue(LATER))
+    Ok(Action::requeue(REQUEUE_DELAY))
 }
 
 async fn create(

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::invalid::{Invalid, Problem};
 
-const MOST_BROKERS: usize = 100;
+const MAX_BROKERS: usize = 100;
 const IMAGE: &str = "backstay/kafka";
 
 /// What there should be of a Kafka cluster.
@@ -79,9 +79,9 @@ pub(super) fn read(spec: &Value) -> Result<Brokers, Invalid> {
     };
     let count = usize::try_from(count)
         .ok()
-        .filter(|count| (1..=MOST_BROKERS).contains(count))
+        .filter(|count| (1..=MAX_BROKERS).contains(count))
         .ok_or_else(|| {
-            let (least, most) = (1, MOST_BROKERS);
+            let (least, most) = (1, MAX_BROKERS);
             Problem::Count { count, least, most }.at("spec.kafka.replicas")
         })?;
     Ok(Brokers {

@@ -8,7 +8,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::Region;
-use crate::lab::PATIENCE;
+use crate::lab::TEST_TIMEOUT;
 
 /// A region, and the one client by which it is looked at.
 pub struct Ground {
@@ -107,7 +107,7 @@ pub async fn until(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+    if tokio::time::timeout(TEST_TIMEOUT, wait).await.is_err() {
         panic!("{namespace} {plural} {name} is {last:#}");
     }
 }

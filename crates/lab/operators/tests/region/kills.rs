@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cut::Life;
 use crate::ground::{Ground, apply, ask, get, items, namespace, path, until};
-use crate::lab::{Lab, PATIENCE, cluster, deployment};
+use crate::lab::{Lab, TEST_TIMEOUT, cluster, deployment};
 use backstay_testkit::kubernetes::no_kubectl;
 
 /// What is run.
@@ -357,7 +357,7 @@ async fn two_operators_at_once_end_with_what_is_wanted() {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, as_wanted).await.unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, as_wanted).await.unwrap();
         check_humio(ground, "two", &value).await;
     }
     stop.cancel();
@@ -405,7 +405,7 @@ async fn nothing_is_asked_when_nothing_changes() {
         }
     };
     assert!(
-        tokio::time::timeout(PATIENCE, rest).await.is_ok(),
+        tokio::time::timeout(TEST_TIMEOUT, rest).await.is_ok(),
         "they go on asking"
     );
     assert!(asked() > 0);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Region;
 
 /// No wait of a test takes longer unless something hangs; the machine may be loaded.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Lab {
     pub region: Region,
@@ -80,7 +80,7 @@ impl Lab {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        if tokio::time::timeout(TEST_TIMEOUT, wait).await.is_err() {
             let all = self
                 .region
                 .shell("kubectl get all,pvc,no,humiocluster -A -o wide")

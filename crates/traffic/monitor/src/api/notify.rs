@@ -36,7 +36,7 @@ pub(super) async fn send(
     Ok(status(&asked, &trial, query))
 }
 
-pub(super) fn told(
+pub(super) fn get(
     alerts: &Alerts,
     group: &ResourceName,
     id: &str,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::courier::{Courier, Outcome, PAUSES, REST, Verdict};
+use crate::courier::{Courier, Outcome, REST_PERIOD, RETRY_DELAYS, Verdict};
 use crate::turn::Notification;
 
 fn notification(number: u128, uri: &str) -> Arc<Notification> {
@@ -28,7 +28,7 @@ fn a_call_is_made_again_as_azure_does_it() {
     let mut courier = Courier::default();
     let pending = vec![notification(1, "a"), notification(2, "a")];
     let mut now = Duration::from_secs(100);
-    for pause in PAUSES {
+    for pause in RETRY_DELAYS {
         assert_eq!(courier.start(now, &pending), pending[..1]);
         assert_eq!(courier.start(now, &pending), [], "one at a time");
         assert_eq!(courier.due(&pending), None);
@@ -45,13 +45,13 @@ fn a_call_is_made_again_as_azure_does_it() {
     // What comes next waits until the receiver has had its rest, and has all its attempts.
     let left = &pending[1..];
     assert_eq!(
-        courier.start(now + REST - Duration::from_millis(1), left),
+        courier.start(now + REST_PERIOD - Duration::from_millis(1), left),
         []
     );
-    now += REST;
+    now += REST_PERIOD;
     assert_eq!(courier.start(now, left), left);
     assert_eq!(courier.ended(now, "a", &again()), Verdict::Later);
-    now += PAUSES[0];
+    now += RETRY_DELAYS[0];
     assert_eq!(courier.start(now, left), left);
     assert_eq!(courier.ended(now, "a", &Outcome::Taken), Verdict::Delivered);
     assert_eq!(courier.start(now, &[]), []);
@@ -76,7 +76,7 @@ fn what_is_refused_is_given_up_at_once_and_others_go_on() {
     courier.unwritten(now, "b");
     assert_eq!(courier.start(now, &pending[1..2]), []);
     assert_eq!(
-        courier.start(now + PAUSES[0], &pending[1..2]),
+        courier.start(now + RETRY_DELAYS[0], &pending[1..2]),
         pending[1..2]
     );
 }
@@ -111,7 +111,7 @@ proptest! {
                 prop_assert_eq!(first, Some(it), "out of order");
                 let count = calls.entry(it.id).or_insert(0);
                 *count += 1;
-                prop_assert!(*count <= 1 + PAUSES.len());
+                prop_assert!(*count <= 1 + RETRY_DELAYS.len());
                 let outcome = match outcomes.next().unwrap_or(0) {
                     0 => Outcome::Taken,
                     1 => Outcome::Refused(String::new()),

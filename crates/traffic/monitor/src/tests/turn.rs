@@ -9,7 +9,7 @@ use crate::alert::{AlertState, MonitorCondition};
 use crate::evaluate::{Subject, Turn, Turned};
 use crate::rule::MetricAlert;
 use crate::store::{AlertsState, Configured};
-use crate::turn::{KEPT, MAX_ALERTS, MAX_PENDING, take};
+use crate::turn::{ALERT_RETENTION, MAX_ALERTS, MAX_PENDING, take};
 use backstay_traffic_state::Content;
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -208,7 +208,7 @@ fn what_is_over_is_forgotten_and_what_is_fired_is_not() {
     take(&mut state, &rule, &[turned(Turn::Fire)], at(many), &mut ids);
     let held = state.alerts.values_mut().find(|it| it.held).unwrap();
     Arc::make_mut(held).change_state(AlertState::Closed, "seen", at(many));
-    let later = at(many) + KEPT + TimeDelta::days(1);
+    let later = at(many) + ALERT_RETENTION + TimeDelta::days(1);
     take(&mut state, &rule, &[turned(Turn::Fire)], later, &mut ids);
     assert_eq!(state.alerts.len(), 1);
     take(&mut state, &rule, &[turned(Turn::Resolve)], later, &mut ids);
@@ -230,7 +230,7 @@ fn what_is_over_is_forgotten_and_what_is_fired_is_not() {
         &mut state,
         &rule,
         &[turned(Turn::Resolve)],
-        later + KEPT,
+        later + ALERT_RETENTION,
         &mut ids,
     );
     assert!(state.alerts.is_empty());

@@ -168,7 +168,7 @@ fn what_azure_refuses_or_we_do_not_have_is_refused_with_its_name() {
         ),
         (
             json!({ "groupShortName": "g", "webhookReceivers": [{ "name": "w", "serviceUri": "ftp://s3cret/" }] }),
-            "no http or https URL",
+            "is not an http or https URL",
         ),
         (
             json!({ "groupShortName": "g", "webhookReceivers": [

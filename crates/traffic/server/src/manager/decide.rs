@@ -1,5 +1,6 @@
-//! From what is configured and what is known to what is said and answered. The decisions are those
-//! of [`backstay_traffic_profile::status`] and [`backstay_traffic_profile::answer`]; here is who asks them, and who is told.
+//! From what is configured and what is known to what is published and answered. The decisions are those
+//! of [`backstay_traffic_profile::status`] and [`backstay_traffic_profile::answer`]; here they are asked,
+//! and what they decide is published.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use hickory_proto::ProtoError;
 
 use super::watch::Watched;
-use super::{Inner, Manager, Profiles, Said};
+use super::{Inner, Manager, Profiles, Published};
 use crate::events::What;
 use backstay_probe::Spec;
 use backstay_traffic_dns::Pointer;
@@ -61,20 +62,20 @@ impl Manager {
     }
 
     fn forget(&self, inner: &mut Inner, id: &str, profile: &Profile) -> Result<(), ProtoError> {
-        for said in inner.said.remove(id).unwrap_or_default() {
-            self.gone(inner, profile, &said);
+        for published in inner.published.remove(id).unwrap_or_default() {
+            self.gone(inner, profile, &published);
         }
         if inner.points.remove(&profile.relative_name).is_some() {
             inner.builder.set(&profile.relative_name, None)?;
-            self.say_answer(profile, Some("NXDOMAIN".to_owned()));
+            self.publish_answer(profile, Some("NXDOMAIN".to_owned()));
         }
         Ok(())
     }
 
-    fn gone(&self, inner: &mut Inner, profile: &Profile, said: &Said) {
-        inner.watches.remove(&said.key);
-        inner.count(Some(said.status), None);
-        self.say(profile, &said.name, Some(said.status), None, None);
+    fn gone(&self, inner: &mut Inner, profile: &Profile, published: &Published) {
+        inner.watches.remove(&published.key);
+        inner.count(Some(published.status), None);
+        self.publish(profile, &published.name, Some(published.status), None, None);
     }
 
     /// Works out what is to be probed of a profile, the statuses of its endpoints, and its answer.
@@ -82,9 +83,10 @@ impl Manager {
         let Some(profile) = inner.profiles.get(id).cloned() else {
             return Ok(());
         };
-        let before = inner.said.remove(id).unwrap_or_default().into_iter();
-        let mut before: HashMap<String, Said> = before.map(|it| (it.key.clone(), it)).collect();
-        let mut said = Vec::with_capacity(profile.endpoints.len());
+        let before = inner.published.remove(id).unwrap_or_default().into_iter();
+        let mut before: HashMap<String, Published> =
+            before.map(|it| (it.key.clone(), it)).collect();
+        let mut published = Vec::with_capacity(profile.endpoints.len());
         for endpoint in &profile.endpoints {
             let key = endpoint_key(&profile, &endpoint.name);
             let unknown = self.status(inner, &profile, endpoint, Health::Unknown);
@@ -97,18 +99,18 @@ impl Manager {
             }
             let status = self.status(inner, &profile, endpoint, inner.health(&key));
             let from = before.remove(&key).map(|it| it.status);
-            self.told(inner, &profile, &endpoint.name, &key, from, status);
-            said.push(Said {
+            self.publish_change(inner, &profile, &endpoint.name, &key, from, status);
+            published.push(Published {
                 name: endpoint.name.clone(),
                 key,
                 status,
             });
         }
-        for said in before.into_values() {
-            self.gone(inner, &profile, &said);
+        for published in before.into_values() {
+            self.gone(inner, &profile, &published);
         }
-        let statuses: Vec<_> = said.iter().map(|it| it.status).collect();
-        inner.said.insert(id.to_owned(), said);
+        let statuses: Vec<_> = published.iter().map(|it| it.status).collect();
+        inner.published.insert(id.to_owned(), published);
         self.point(inner, &profile, &statuses)
     }
 
@@ -119,16 +121,20 @@ impl Manager {
             return Ok(());
         };
         let health = inner.health(key);
-        let said = inner.said.get(id).map(Vec::as_slice).unwrap_or_default();
-        let place = said.iter().position(|it| it.key == key);
+        let published = inner
+            .published
+            .get(id)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let place = published.iter().position(|it| it.key == key);
         let Some((place, endpoint)) = place.and_then(|it| Some((it, profile.endpoints.get(it)?)))
         else {
             return Ok(());
         };
         let status = self.status(inner, &profile, endpoint, health);
-        let said = inner.said.get_mut(id).and_then(|it| it.get_mut(place));
-        let from = said.map(|it| std::mem::replace(&mut it.status, status));
-        self.told(inner, &profile, &endpoint.name, key, from, status);
+        let published = inner.published.get_mut(id).and_then(|it| it.get_mut(place));
+        let from = published.map(|it| std::mem::replace(&mut it.status, status));
+        self.publish_change(inner, &profile, &endpoint.name, key, from, status);
         let statuses = inner.statuses(id);
         self.point(inner, &profile, &statuses)
     }
@@ -149,8 +155,8 @@ impl Manager {
         })
     }
 
-    /// Tells of a status if it is another one than before.
-    fn told(
+    /// Publishes a status if it differs from the one before.
+    fn publish_change(
         &self,
         inner: &mut Inner,
         profile: &Profile,
@@ -167,7 +173,7 @@ impl Manager {
         let reason = watched
             .filter(|_| status == EndpointMonitorStatus::Degraded)
             .and_then(Watched::last_error);
-        self.say(profile, endpoint, from, Some(status), reason);
+        self.publish(profile, endpoint, from, Some(status), reason);
     }
 
     fn point(
@@ -177,7 +183,7 @@ impl Manager {
         statuses: &[EndpointMonitorStatus],
     ) -> Result<(), ProtoError> {
         let label = &profile.relative_name;
-        let (pointer, told) = match answer(profile, statuses) {
+        let (pointer, answered) = match answer(profile, statuses) {
             Answer::NoName => (None, Some("NXDOMAIN".to_owned())),
             Answer::Nothing => (Some(Pointer::Nothing), None),
             Answer::Endpoint(endpoint) => {
@@ -201,7 +207,7 @@ impl Manager {
             None => inner.points.remove(label),
         };
         if moved {
-            self.say_answer(profile, told);
+            self.publish_answer(profile, answered);
         }
         Ok(())
     }
@@ -241,7 +247,7 @@ impl Manager {
         profiles.any(|it| it.relative_name == label && !it.inactive())
     }
 
-    fn say(
+    fn publish(
         &self,
         profile: &Profile,
         endpoint: &str,
@@ -268,7 +274,7 @@ impl Manager {
         self.events.happened(profile.id(), what);
     }
 
-    fn say_answer(&self, profile: &Profile, to: Option<String>) {
+    fn publish_answer(&self, profile: &Profile, to: Option<String>) {
         let name = profile.fqdn(&self.config.zone);
         tracing::info!(name, to, "answer");
         self.events

@@ -37,7 +37,7 @@ use watch::{Watched, Watches};
 pub(crate) type Profiles = BTreeMap<String, Arc<Profile>>;
 
 /// How long changes of health are gathered before they are written.
-const GATHER: Duration = Duration::from_secs(1);
+const SAVE_DELAY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Manager {
     config: TrafficConfig,
@@ -56,8 +56,8 @@ pub(crate) struct Manager {
     health: Notify,
 }
 
-/// What was last said of an endpoint.
-struct Said {
+/// The status of an endpoint that was last published: as event, metric and in the API.
+struct Published {
     name: String,
     key: String,
     status: EndpointMonitorStatus,
@@ -66,8 +66,8 @@ struct Said {
 struct Inner {
     profiles: Profiles,
     watches: Watches,
-    /// What was last said of each endpoint, in the profile's order.
-    said: HashMap<String, Vec<Said>>,
+    /// The last published status of each endpoint, in the profile's order.
+    published: HashMap<String, Vec<Published>>,
     /// What each label points to.
     points: HashMap<String, (Pointer, u32)>,
     /// How many endpoints have each status.
@@ -104,7 +104,7 @@ impl Manager {
             inner: Mutex::new(Inner {
                 profiles: Profiles::new(),
                 watches: Watches::new(saved.degraded),
-                said: HashMap::new(),
+                published: HashMap::new(),
                 points: HashMap::new(),
                 counts: HashMap::new(),
                 builder,
@@ -238,7 +238,7 @@ impl Manager {
         self.health.notify_one();
     }
 
-    /// Keeps the picture and the file up to date until told to stop.
+    /// Keeps the picture and the file up to date until it is stopped.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let picture = async {
             loop {
@@ -251,7 +251,7 @@ impl Manager {
         let health = async {
             loop {
                 self.health.notified().await;
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(SAVE_DELAY).await;
                 self.write_health().await;
             }
         };
@@ -286,8 +286,12 @@ impl Manager {
 
 impl Inner {
     fn statuses(&self, id: &str) -> Vec<EndpointMonitorStatus> {
-        let said = self.said.get(id).map(Vec::as_slice).unwrap_or_default();
-        said.iter().map(|it| it.status).collect()
+        let published = self
+            .published
+            .get(id)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        published.iter().map(|it| it.status).collect()
     }
 
     fn health(&self, key: &str) -> Health {

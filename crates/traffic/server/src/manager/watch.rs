@@ -16,7 +16,7 @@ use backstay_traffic_profile::status::Health;
 pub(crate) type WatchId = u64;
 
 /// Results that are kept of an endpoint, for the console.
-const HISTORY: usize = 60;
+const MAX_HISTORY: usize = 60;
 
 /// The result of a probe.
 #[derive(Clone, Debug, Serialize)]
@@ -24,7 +24,7 @@ const HISTORY: usize = 60;
 pub(crate) struct Sample {
     /// When it ended.
     pub(crate) at: DateTime<Utc>,
-    /// Which vantage point.
+    /// The vantage point that probed, by its place in the configuration.
     pub(crate) vantage: usize,
     /// Milliseconds until the verdict.
     pub(crate) took_ms: u64,
@@ -183,7 +183,7 @@ impl Watches {
         };
         let tolerated = watched.spec.monitor().tolerated;
         let ok = error.is_none();
-        if watched.history.len() >= HISTORY {
+        if watched.history.len() >= MAX_HISTORY {
             watched.history.pop_front();
         }
         watched.history.push_back(Sample {

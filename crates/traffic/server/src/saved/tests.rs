@@ -70,7 +70,7 @@ fn only_one_process_has_it() {
     StateFile::open(&path).unwrap();
 }
 
-/// A write that was killed left its half file beside the whole one.
+/// A write that was killed left its half file next to the whole one.
 #[test]
 fn a_half_file_beside_it_is_no_matter() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use crate::endpoint::{Fake, Way};
 use crate::receiver::{
     ACTIONS, ALERTS, RULES, Receiver, action_group, alerts, rule, until_retried, watched,
 };
-use crate::server::{Api, HANG, Server, config, profile, providers};
+use crate::server::{Api, Server, TEST_TIMEOUT, config, profile, providers};
 
 fn at(kind: &str, name: &str, version: &str) -> String {
     let slash = if name.is_empty() { "" } else { "/" };
@@ -62,7 +62,10 @@ async fn until_open(curl: &Curl, rule: &str, count: usize) -> Vec<String> {
         if open.len() == count {
             return open;
         }
-        assert!(begun.elapsed() < HANG, "{open:?} instead of {count}");
+        assert!(
+            begun.elapsed() < TEST_TIMEOUT,
+            "{open:?} instead of {count}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -456,7 +459,7 @@ async fn a_test_notification_is_told_over_a_restart() {
         if status == 200 {
             break told;
         }
-        assert!(begun.elapsed() < HANG, "{told}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{told}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(told["state"], "Complete");

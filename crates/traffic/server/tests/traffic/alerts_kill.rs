@@ -9,7 +9,7 @@ use crate::clients::certificate;
 use crate::endpoint::Way;
 use crate::kill::Process;
 use crate::receiver::{Receiver, alerts, until_retried, watched};
-use crate::server::HANG;
+use crate::server::TEST_TIMEOUT;
 
 /// Kills in each half of an outage, after which the process is let go on.
 const KILLS: u32 = 2;
@@ -38,7 +38,7 @@ async fn each_outage_is_one_alert_whatever_is_killed() {
             let mut kills = 0;
             while distinct(condition).len() < outage {
                 assert!(
-                    begun.elapsed() < 2 * HANG,
+                    begun.elapsed() < 2 * TEST_TIMEOUT,
                     "{condition}: {:?}",
                     receiver.told("/")
                 );

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::endpoint::{Fake, Way};
-use crate::server::{GROUP, HANG, Server, point, profile};
+use crate::server::{GROUP, Server, TEST_TIMEOUT, point, profile};
 
 async fn pair(first: Way, second: Way) -> (Fake, Fake) {
     let one = Fake::at("127.0.0.2", 0, first).await;
@@ -53,7 +53,7 @@ async fn the_name_follows_the_first_healthy_endpoint() {
 
     // The stream has told all of it, in order.
     let mut text = String::new();
-    let told = tokio::time::timeout(HANG, async {
+    let told = tokio::time::timeout(TEST_TIMEOUT, async {
         while text.matches("\"to\":\"Degraded\"").count() < 3 {
             text.push_str(std::str::from_utf8(&events.next().await.unwrap().unwrap()).unwrap());
         }
@@ -69,7 +69,7 @@ async fn the_name_follows_the_first_healthy_endpoint() {
     // Who comes back later finds what he has missed.
     drop(events);
     let mut again = api.watch(Some(numbers[0])).await.bytes_stream();
-    let first = tokio::time::timeout(HANG, again.next())
+    let first = tokio::time::timeout(TEST_TIMEOUT, again.next())
         .await
         .unwrap()
         .unwrap()
@@ -196,14 +196,14 @@ async fn a_verdict_takes_most_of_the_vantage_points() {
         (11..=13).map(|it| IpAddr::from([127, 0, 0, it])).collect();
     let begun = std::time::Instant::now();
     while sources(&one) != points {
-        assert!(begun.elapsed() < HANG, "{:?}", sources(&one));
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{:?}", sources(&one));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     // One is turned away, and nothing changes; then a second one, and the name moves.
     one.turn_away(&["127.0.0.12"]);
     let turned_away = |fake: &Fake| fake.turned_away();
     while turned_away(&one) < 3 {
-        assert!(begun.elapsed() < HANG);
+        assert!(begun.elapsed() < TEST_TIMEOUT);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(api.statuses("p").await, ["Online", "Online"]);

@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::endpoint::{Fake, Way};
-use crate::server::{Api, GROUP, HANG, config, profile};
+use crate::server::{Api, GROUP, TEST_TIMEOUT, config, profile};
 
 const FOLDER: &str = "BACKSTAY_TRAFFIC_TEST_CHILD";
 
@@ -69,7 +69,7 @@ impl Process {
         let begun = Instant::now();
         while !told.exists() {
             assert!(child.try_wait().unwrap().is_none(), "it did not start");
-            assert!(begun.elapsed() < HANG, "it does not start");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "it does not start");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let told: Value = serde_json::from_slice(&std::fs::read(told).unwrap()).unwrap();

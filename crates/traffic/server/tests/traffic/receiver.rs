@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::endpoint::{Fake, Way};
-use crate::server::{Api, GROUP, HANG, profile, providers};
+use crate::server::{Api, GROUP, TEST_TIMEOUT, profile, providers};
 
 pub const RULES: &str = "2018-03-01";
 pub const ACTIONS: &str = "2021-09-01";
@@ -106,7 +106,7 @@ impl Receiver {
                     return body.clone();
                 }
                 assert!(
-                    begun.elapsed() < HANG,
+                    begun.elapsed() < TEST_TIMEOUT,
                     "{path}: {calls:?} instead of {count}"
                 );
             }
@@ -169,7 +169,7 @@ pub async fn until_retried(api: &Api) {
         if metrics.contains("notifications_total{result=\"retried\"}") {
             return;
         }
-        assert!(begun.elapsed() < HANG, "{metrics}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{metrics}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
 /// Nothing here takes so long, unless it hangs.
-pub const HANG: Duration = Duration::from_secs(90);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub const GROUP: &str =
     "/subscriptions/5e55/resourceGroups/dr/providers/Microsoft.Network/trafficManagerProfiles";
@@ -98,7 +98,7 @@ impl Server {
     }
 
     pub async fn stop(self) -> tempfile::TempDir {
-        let stopped = tokio::time::timeout(HANG, self.manager.shut_down()).await;
+        let stopped = tokio::time::timeout(TEST_TIMEOUT, self.manager.shut_down()).await;
         stopped.expect("it does not stop");
         self.folder
     }
@@ -112,7 +112,7 @@ impl Api {
             token: token.trim().to_owned(),
             addresses,
             http: reqwest::Client::builder()
-                .timeout(HANG)
+                .timeout(TEST_TIMEOUT)
                 .no_proxy()
                 .build()
                 .unwrap(),
@@ -240,7 +240,7 @@ impl Api {
             }
             let status = self.see("/status").await;
             assert!(
-                begun.elapsed() < HANG,
+                begun.elapsed() < TEST_TIMEOUT,
                 "{now:?} instead of {to:?}: {status}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -257,7 +257,7 @@ impl Api {
             }
             let status = self.see("/status").await;
             assert!(
-                begun.elapsed() < HANG,
+                begun.elapsed() < TEST_TIMEOUT,
                 "{now:?} instead of {wanted:?}: {status}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -9,7 +9,7 @@ use crate::http::spdy::{Incoming, Session, Stream};
 use crate::runtime::Attachment;
 
 /// How long the client has to open its streams.
-const OPENING: Duration = Duration::from_secs(30);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which streams the client opens besides the one for errors.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +66,7 @@ pub(super) async fn run(
     command: Vec<String>,
     wanted: Wanted,
 ) {
-    let opened = tokio::time::timeout(OPENING, Streams::open(&mut session, wanted)).await;
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, Streams::open(&mut session, wanted)).await;
     let Ok(Some(streams)) = opened else {
         return;
     };

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-use super::{Api, BUFFER, refused};
+use super::{Api, BUFFER_BYTES, refused};
 use crate::http::exec::write;
 use crate::runtime::PodName;
 use crate::status::{ApiError, ApiResult};
@@ -19,7 +19,7 @@ pub(super) const V4: &str = "v4.channel.k8s.io";
 /// Each port has two channels, and their number is one byte.
 const MAX_PORTS: usize = 128;
 /// Messages that wait for a slow reader, each way.
-const WAITING: usize = 16;
+const MAX_QUEUED_MESSAGES: usize = 16;
 
 /// The ports that a request names: `ports=80,8080`, or each by itself.
 pub(super) fn ports(parameters: &[String]) -> ApiResult<Vec<u16>> {
@@ -42,12 +42,12 @@ pub(super) fn ports(parameters: &[String]) -> ApiResult<Vec<u16>> {
 /// Serves one connection to each of the ports, until the last of them or the client has ended.
 pub(super) async fn run(api: Api, pod: PodName, ports: Vec<u16>, socket: WebSocket) {
     let (sink, mut source) = socket.split();
-    let (out, outgoing) = mpsc::channel::<Bytes>(WAITING);
+    let (out, outgoing) = mpsc::channel::<Bytes>(MAX_QUEUED_MESSAGES);
     let mut inputs = Vec::with_capacity(ports.len());
     // What is forwarded ends with the connection.
     let mut forwarding = tokio::task::JoinSet::new();
     for (channel, port) in (0..=u8::MAX).step_by(2).zip(ports) {
-        let (input, incoming) = mpsc::channel(WAITING);
+        let (input, incoming) = mpsc::channel(MAX_QUEUED_MESSAGES);
         inputs.push(Some(input));
         let (api, pod, out) = (api.clone(), pod.clone(), out.clone());
         forwarding.spawn(async move {
@@ -115,7 +115,7 @@ async fn forward(
         std::future::pending::<()>().await;
     };
     let outwards = async {
-        let mut buffer = vec![0; BUFFER / 2];
+        let mut buffer = vec![0; BUFFER_BYTES / 2];
         while let Ok(count @ 1..) = from_pod.read(&mut buffer).await {
             let read = buffer.get(..count).unwrap_or_default();
             if out.send(message(channel, read)).await.is_err() {

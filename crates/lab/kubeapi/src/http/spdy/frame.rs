@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The largest frame that is taken; `kubectl` sends 32 KiB at a time.
-const MAX_FRAME: usize = 1 << 20;
+const MAX_FRAME_BYTES: usize = 1 << 20;
 const VERSION: u16 = 3;
 const FIN: u8 = 1;
 
@@ -67,7 +67,7 @@ pub(super) async fn read_frame<R: AsyncRead + Unpin>(read: &mut R) -> io::Result
     };
     let [a, b, c, d, flags, l1, l2, l3] = head;
     let length = u32::from_be_bytes([0, l1, l2, l3]) as usize;
-    if length > MAX_FRAME {
+    if length > MAX_FRAME_BYTES {
         return Err(wrong("a frame is too large"));
     }
     let mut body = vec![0; length];

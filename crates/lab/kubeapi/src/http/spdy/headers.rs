@@ -6,7 +6,7 @@ use std::io;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// The largest block, unpacked.
-const MAX_BLOCK: usize = 64 << 10;
+const MAX_BLOCK_BYTES: usize = 64 << 10;
 
 /// The words of the dictionary that carry their length before them, in its order.
 const WORDS: &[&str] = &[
@@ -118,7 +118,7 @@ impl Decompressor {
             let made = usize::try_from(self.0.total_out() - written).unwrap_or(usize::MAX);
             block = block.get(consumed..).unwrap_or_default();
             unpacked.extend_from_slice(chunk.get(..made).unwrap_or_default());
-            if unpacked.len() > MAX_BLOCK {
+            if unpacked.len() > MAX_BLOCK_BYTES {
                 return Err(wrong("a block is too large"));
             }
             match outcome {

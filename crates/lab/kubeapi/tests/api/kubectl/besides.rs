@@ -1,4 +1,4 @@
-//! What people use beside the runbook: forwarding, exec, patches, labels, roles.
+//! What people use besides the runbook: forwarding, exec, patches, labels, roles.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -11,7 +11,7 @@ use crate::pod;
 use backstay_testkit::kubernetes::{no_kubectl, until};
 
 /// How `kubectl` may be told to talk: as its version does, and as those before 1.31 did.
-const WAYS: [&str; 2] = [
+const KUBECTL_PROTOCOLS: [&str; 2] = [
     "",
     "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false KUBECTL_PORT_FORWARD_WEBSOCKETS=false",
 ];
@@ -33,7 +33,7 @@ async fn a_port_is_forwarded_and_proxied() {
     until(&mut log, "DataSnapshotLoader").await;
     log.kill().await.unwrap();
 
-    for way in WAYS {
+    for way in KUBECTL_PROTOCOLS {
         let mut forward = region.command("bash");
         forward.args([
             "-c",
@@ -108,7 +108,7 @@ async fn exec_carries_input_errors_and_exit_codes() {
     region
         .kubectl("wait pod kafka-0 --for=condition=Ready --timeout=60s")
         .await;
-    for way in WAYS {
+    for way in KUBECTL_PROTOCOLS {
         let echoed = region
             .shell(&format!(
                 "yes line | head -50000 | {way} kubectl exec -i kafka-0 -- cat"

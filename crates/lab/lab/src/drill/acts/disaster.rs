@@ -4,18 +4,20 @@ use backstay_pair::Side;
 
 use super::Play;
 use crate::drill::DrillError;
-use crate::drill::clients::{BEFORE_DISASTER, FAILOVER, HISTORY, PROMOTION, TRICKLE};
-use crate::drill::clock::{SLOW_TICK, TICK, Wait};
+use crate::drill::clients::{
+    BEFORE_DISASTER_PERCENT, FAILOVER_PERCENT, HISTORY_PERCENT, PROMOTION_PERCENT, TRICKLE_PERCENT,
+};
+use crate::drill::clock::{POLL_INTERVAL, SLOW_POLL_INTERVAL, Wait};
 use crate::drill::stage::PARTITIONS;
 
 /// So often is a bucket looked at, after everything that may be sent was, for a second segment.
-const ENOUGH: usize = 80;
+const MAX_STILL_POLLS: usize = 80;
 
 impl Play<'_> {
     /// Sends a part at full speed, and then a trickle until enough of it is in segments.
     pub(in crate::drill) async fn history(&mut self) -> Result<(), DrillError> {
         let ledger = self.clients.ledger.clone();
-        let history = self.clients.part(HISTORY);
+        let history = self.clients.part(HISTORY_PERCENT);
         self.clock.begin("ingest", Some(history));
         self.settle(history, "the acknowledgement of the first events")
             .await?;
@@ -23,7 +25,7 @@ impl Play<'_> {
             return Ok(());
         }
         self.clock.begin("history goes into segments", None);
-        let most = self.clients.part(TRICKLE);
+        let most = self.clients.part(TRICKLE_PERCENT);
         let step = ((most - history) / 100).max(ledger.batch_size());
         let wait = Wait::new("history in segments");
         let mut still = 0;
@@ -33,7 +35,7 @@ impl Play<'_> {
             let count = count.map_or(0, |it| it.len());
             // More segments than partitions: some partition is at its second, so that its first is
             // not only uploaded but published.
-            if count > PARTITIONS || (count > 0 && still > ENOUGH) {
+            if count > PARTITIONS || (count > 0 && still > MAX_STILL_POLLS) {
                 return Ok(());
             }
             let now = self.clients.allowed();
@@ -41,7 +43,7 @@ impl Play<'_> {
                 still += 1;
             }
             self.clients.allow((now + step).min(most));
-            wait.tick(SLOW_TICK, || self.known()).await?;
+            wait.tick(SLOW_POLL_INTERVAL, || self.known()).await?;
         }
     }
 
@@ -51,9 +53,9 @@ impl Play<'_> {
         self.scene.ask(&what).await?;
         self.watch.on_guard().await?;
         let ledger = self.clients.ledger.clone();
-        let goal = ledger.acknowledged_events() + self.clients.part(BEFORE_DISASTER);
+        let goal = ledger.acknowledged_events() + self.clients.part(BEFORE_DISASTER_PERCENT);
         self.clock.begin("ingest until the disaster", Some(goal));
-        self.clients.allow(self.clients.part(FAILOVER));
+        self.clients.allow(self.clients.part(FAILOVER_PERCENT));
         let wait = Wait::new("the acknowledgement of the events before the disaster");
         loop {
             self.clients.senders.finished()?;
@@ -70,10 +72,11 @@ impl Play<'_> {
             let allowed = self.clients.allowed();
             if ledger.acknowledged_events() >= allowed {
                 let more = allowed + ledger.batch_size();
-                self.clients.allow(more.min(self.clients.part(PROMOTION)));
+                self.clients
+                    .allow(more.min(self.clients.part(PROMOTION_PERCENT)));
             }
             self.clock.progress.at(ledger.acknowledged_events());
-            wait.tick(TICK, || self.known()).await?;
+            wait.tick(POLL_INTERVAL, || self.known()).await?;
         }
     }
 }

@@ -4,8 +4,8 @@ use backstay_pair::Side;
 
 use super::Play;
 use crate::drill::DrillError;
-use crate::drill::clients::FAILBACK;
-use crate::drill::clock::{TICK, Wait};
+use crate::drill::clients::FAILBACK_PERCENT;
+use crate::drill::clock::{POLL_INTERVAL, Wait};
 use crate::drill::report::Failback;
 
 /// So many seconds must the alert stay quiet at the end: it is evaluated every second in a lab.
@@ -20,7 +20,7 @@ impl Play<'_> {
                  secondary's bucket and give it the traffic (backstay failback)",
             )
             .await?;
-        let part = self.clients.part(FAILBACK);
+        let part = self.clients.part(FAILBACK_PERCENT);
         let ledger = self.clients.ledger.clone();
         let began_ms = ledger.now_ms();
         let before = ledger.acknowledged_by(Side::Primary);
@@ -54,7 +54,7 @@ impl Play<'_> {
             .await?;
         let wait = Wait::new("the end of the clients");
         while !self.clients.senders.finished()? {
-            wait.tick(TICK, || self.known()).await?;
+            wait.tick(POLL_INTERVAL, || self.known()).await?;
         }
         self.clock.end();
         Ok(())

@@ -10,15 +10,15 @@ use serde_json::Value;
 
 use super::Play;
 use crate::drill::DrillError;
-use crate::drill::clients::FAILOVER;
-use crate::drill::clock::{SLOW_TICK, TICK, Wait};
+use crate::drill::clients::FAILOVER_PERCENT;
+use crate::drill::clock::{POLL_INTERVAL, SLOW_POLL_INTERVAL, Wait};
 use crate::drill::watcher::Timing;
 
 /// How often the watch is asked what it sees.
-const LOOK: Duration = Duration::from_millis(200);
+const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// On a pair that is no lab another watch may have acted; one of ours says so at once.
-const REPORT: Duration = Duration::from_secs(10);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The phases of its report, and what they are called here.
 const PHASES: [(PhaseName, &str); 6] = [
@@ -33,7 +33,7 @@ const PHASES: [(PhaseName, &str); 6] = [
 impl Play<'_> {
     /// Waits until the secondary serves the clients, and for the watch's word on how that went.
     pub(in crate::drill) async fn failover(&mut self) -> Result<(), DrillError> {
-        self.clock.tell("the watch detects it", None);
+        self.clock.announce("the watch detects it", None);
         let segments = self.scene.segments(Side::Primary).await?;
         self.measured.primary_segments_at_kill = segments.unwrap_or_default();
         let first_search_ms = self.served().await?;
@@ -43,11 +43,11 @@ impl Play<'_> {
             .first_ack_ms(Side::Secondary)
             .unwrap_or(first_search_ms);
         match self.timing().await? {
-            Some(timing) => self.told(&timing),
+            Some(timing) => self.add_phases(&timing),
             None => self.measured.by_another_watch = true,
         }
 
-        let part = self.clients.part(FAILOVER);
+        let part = self.clients.part(FAILOVER_PERCENT);
         self.clock.begin("the secondary takes events", Some(part));
         self.settle(part, "the acknowledgement of what was sent")
             .await?;
@@ -58,7 +58,7 @@ impl Play<'_> {
         let wait = Wait::new("a segment in the secondary's bucket");
         let none = |found: Option<BTreeSet<String>>| found.is_some_and(|it| it.is_empty());
         while none(self.scene.segments(Side::Secondary).await?) {
-            wait.tick(SLOW_TICK, || self.known()).await?;
+            wait.tick(SLOW_POLL_INTERVAL, || self.known()).await?;
         }
         self.clock.end();
         Ok(())
@@ -79,7 +79,7 @@ impl Play<'_> {
         let mut looked: Option<Instant> = None;
         loop {
             self.clients.senders.finished()?;
-            if looked.is_none_or(|at| at.elapsed() > LOOK) {
+            if looked.is_none_or(|at| at.elapsed() > STATUS_INTERVAL) {
                 looked = Some(Instant::now());
                 let picture = self.watch.picture().await?;
                 if let Some(what) = words(&picture) {
@@ -104,7 +104,7 @@ impl Play<'_> {
             if let (Some(at), Some(_)) = (searched, ledger.first_ack_ms(Side::Secondary)) {
                 return Ok(at);
             }
-            wait.tick(TICK, || format!("{last}; {}", self.scene.look()))
+            wait.tick(POLL_INTERVAL, || format!("{last}; {}", self.scene.look()))
                 .await?;
         }
     }
@@ -121,16 +121,17 @@ impl Play<'_> {
             let picture = self.watch.picture().await?;
             if picture["state"] == "failed-over" {
                 let since = over.get_or_insert_with(Instant::now);
-                if !self.scene.is_lab() && since.elapsed() > REPORT {
+                if !self.scene.is_lab() && since.elapsed() > REPORT_TIMEOUT {
                     return Ok(None);
                 }
             }
-            wait.tick(SLOW_TICK, || picture.to_string()).await?;
+            wait.tick(SLOW_POLL_INTERVAL, || picture.to_string())
+                .await?;
         }
     }
 
     /// What the report says, in the drill's time.
-    fn told(&mut self, timing: &Timing) {
+    fn add_phases(&mut self, timing: &Timing) {
         let kill_ms = self.measured.kill_ms;
         for (phase, name) in PHASES {
             let Some((from, to)) = timing.phase(phase) else {

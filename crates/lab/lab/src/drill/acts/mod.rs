@@ -12,7 +12,7 @@ pub(super) mod search;
 use backstay_pair::Side;
 
 use super::clients::Clients;
-use super::clock::{Clock, TICK, Wait};
+use super::clock::{Clock, POLL_INTERVAL, Wait};
 use super::operator::{Operator, Run};
 use super::report::Measured;
 use super::scene::Scene;
@@ -60,7 +60,7 @@ impl Play<'_> {
             if acknowledged >= events && ledger.in_flight() == 0 {
                 return Ok(());
             }
-            wait.tick(TICK, || self.known()).await?;
+            wait.tick(POLL_INTERVAL, || self.known()).await?;
         }
     }
 
@@ -70,7 +70,7 @@ impl Play<'_> {
         command: &'static str,
         flags: &[&str],
     ) -> Result<Run, DrillError> {
-        self.clock.tell(command, None);
+        self.clock.announce(command, None);
         let progress = self.clock.progress;
         let run = self
             .operator
@@ -89,7 +89,7 @@ impl Play<'_> {
         let wait = Wait::new("the clients' way to the region that serves");
         while self.clients.side() != side {
             self.clients.senders.finished()?;
-            wait.tick(TICK, || self.known()).await?;
+            wait.tick(POLL_INTERVAL, || self.known()).await?;
         }
         Ok(())
     }

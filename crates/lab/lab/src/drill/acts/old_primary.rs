@@ -8,13 +8,13 @@ use chrono::Utc;
 use super::Play;
 use crate::client::NodeClient;
 use crate::drill::DrillError;
-use crate::drill::clock::{SLOW_TICK, Wait};
+use crate::drill::clock::{SLOW_POLL_INTERVAL, Wait};
 use crate::drill::report::{OldPrimary, Segments};
 use crate::workload::feed::body;
 use crate::workload::lines::stamp;
 
 /// Batches that a node is offered once it says that it is fenced.
-const OFFERS: u64 = 3;
+const OFFERED_BATCHES: u64 = 3;
 
 impl Play<'_> {
     /// Ends the fault that hit the primary, and offers events to every node of it, past its ingress.
@@ -41,8 +41,11 @@ impl Play<'_> {
                 // It is not known to be one of ours: it might take what it is offered.
                 Ok(None) => return Ok(None),
                 Ok(Some(found)) if !found.is_empty() => break found,
-                Ok(Some(_)) => wait.tick(SLOW_TICK, || "it has no pods".to_owned()).await?,
-                Err(error) => wait.tick(SLOW_TICK, || error.to_string()).await?,
+                Ok(Some(_)) => {
+                    wait.tick(SLOW_POLL_INTERVAL, || "it has no pods".to_owned())
+                        .await?
+                }
+                Err(error) => wait.tick(SLOW_POLL_INTERVAL, || error.to_string()).await?,
             }
         };
         let mut all = OldPrimary {
@@ -71,7 +74,7 @@ impl Play<'_> {
         let (run, token) = (&self.clients.run, &self.clients.token);
         let wait = Wait::new("the old primary's word that it is fenced");
         let mut old = OldPrimary::default();
-        let mut offers_left = OFFERS;
+        let mut offers_left = OFFERED_BATCHES;
         while offers_left > 0 {
             match node.status().await {
                 Ok(answer) => {
@@ -92,8 +95,10 @@ impl Play<'_> {
             if old.says_fenced || old.accepted > 0 {
                 offers_left -= 1;
             }
-            wait.tick(SLOW_TICK, || format!("{pod} answers {}", old.last_answer))
-                .await?;
+            wait.tick(SLOW_POLL_INTERVAL, || {
+                format!("{pod} answers {}", old.last_answer)
+            })
+            .await?;
         }
         Ok(old)
     }

@@ -4,7 +4,7 @@ use backstay_pair::Side;
 
 use super::Play;
 use crate::drill::DrillError;
-use crate::drill::clients::{PROMOTION, Searching};
+use crate::drill::clients::{PROMOTION_PERCENT, Searching};
 use crate::drill::report::Promotion;
 
 impl Play<'_> {
@@ -14,7 +14,7 @@ impl Play<'_> {
             .ask("grow the secondary to an active region's size (backstay promote)")
             .await?;
         let admin = self.scene.admin_token(Side::Secondary).await?;
-        let part = self.clients.part(PROMOTION);
+        let part = self.clients.part(PROMOTION_PERCENT);
         let ledger = self.clients.ledger.clone();
         let (requests, failed) = ledger.requests();
         let pace = self.clients.steadily(part);

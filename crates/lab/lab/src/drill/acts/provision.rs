@@ -1,4 +1,4 @@
-//! Both regions, a repository with a token, the clients, and a watch beside them.
+//! Both regions, a repository with a token, the clients, and a watch besides them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use backstay_pair::Side;
 use tokio::sync::watch;
 
 use super::Play;
-use crate::drill::clients::{Clients, HISTORY};
+use crate::drill::clients::{Clients, HISTORY_PERCENT};
 use crate::drill::clock::Clock;
 use crate::drill::operator::Operator;
 use crate::drill::region::call;
@@ -24,10 +24,10 @@ use crate::workload::sender::{Senders, Sending};
 const REPOSITORY: &str = "drill";
 
 /// The first wait of clients that go slowly.
-const PACE: Duration = Duration::from_millis(50);
+const INITIAL_WAIT: Duration = Duration::from_millis(50);
 
 /// So much longer is it where pods take minutes to start.
-const LONGER: u32 = 10;
+const SLOW_START_FACTOR: u32 = 10;
 
 /// Waits for both regions, and lets everybody who acts begin.
 pub(in crate::drill) async fn provision<'a>(
@@ -45,7 +45,7 @@ pub(in crate::drill) async fn provision<'a>(
         target: options.kill_operator_at.clone(),
     };
     let mut repository = REPOSITORY.to_owned();
-    let mut pace = PACE;
+    let mut pace = INITIAL_WAIT;
     if !scene.is_lab() {
         let verified = operator.verify().await?;
         if verified.exit_code != 0 {
@@ -53,7 +53,7 @@ pub(in crate::drill) async fn provision<'a>(
         }
         // It stays there, and the next drill has its own.
         repository = format!("{REPOSITORY}-{}", run.as_str());
-        pace *= LONGER;
+        pace *= SLOW_START_FACTOR;
         let what = format!("create the repository {repository} in the primary, and send to it");
         scene.ask(&what).await?;
     }
@@ -91,7 +91,7 @@ pub(in crate::drill) async fn provision<'a>(
         (senders, allow),
         pace,
     );
-    clients.allow(clients.part(HISTORY));
+    clients.allow(clients.part(HISTORY_PERCENT));
     Ok(Play {
         options,
         scene,

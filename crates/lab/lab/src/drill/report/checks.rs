@@ -158,9 +158,10 @@ fn of_failback(measured: &Measured) -> Option<Check> {
 
 fn of_cleaning(measured: &Measured) -> Option<Check> {
     let seen = measured.verified.as_ref()?;
-    let detail = match seen.problems.is_empty() {
-        true => "`backstay verify` says so".to_owned(),
-        false => seen.problems.join("; "),
+    let detail = if seen.problems.is_empty() {
+        "`backstay verify` says so".to_owned()
+    } else {
+        seen.problems.join("; ")
     };
     Some(check(
         "the standby is able again",

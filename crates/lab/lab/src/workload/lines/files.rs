@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 use super::Line;
 
 /// Longest line that is sent; what is longer is left out and counted.
-const MAX_LINE: usize = 256 << 10;
+const MAX_LINE_BYTES: usize = 256 << 10;
 
 /// Why files cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +19,9 @@ pub enum LinesError {
     /// A path cannot be read.
     #[error("--logs: cannot read {path}: {source}")]
     Read {
-        /// Which.
+        /// The file or folder that could not be used.
         path: PathBuf,
-        /// Why.
+        /// What the operating system answered.
         #[source]
         source: io::Error,
     },
@@ -151,16 +151,18 @@ enum Read1 {
 /// Reads one line into `line` without ever holding more than the limit.
 fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Read1> {
     line.clear();
-    let read = reader.take(MAX_LINE as u64 + 1).read_until(b'\n', line)?;
+    let read = reader
+        .take(MAX_LINE_BYTES as u64 + 1)
+        .read_until(b'\n', line)?;
     if read == 0 {
         return Ok(Read1::End);
     }
-    if line.last() == Some(&b'\n') || read <= MAX_LINE {
+    if line.last() == Some(&b'\n') || read <= MAX_LINE_BYTES {
         return Ok(Read1::Line);
     }
     loop {
         line.clear();
-        let read = reader.take(MAX_LINE as u64).read_until(b'\n', line)?;
+        let read = reader.take(MAX_LINE_BYTES as u64).read_until(b'\n', line)?;
         if read == 0 || line.last() == Some(&b'\n') {
             return Ok(Read1::TooLong);
         }

@@ -11,7 +11,7 @@ use crate::controllers::ControllerOptions;
 const POOL: [&str; 2] = ["agentpool", "kubernetes.azure.com/agentpool"];
 /// What AKS allows for a Linux pool: letters and digits, a letter first. It allows twelve; names
 /// of the runbook are longer, so a node's name sets the limit here.
-const LONGEST: usize = 40;
+const MAX_POOL_NAME_BYTES: usize = 40;
 
 /// A node, there or to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(in crate::controllers) enum Unplaced {
     #[error("spec.nodeSelector: {0}; quote the values")]
     Selector(#[source] serde_json::Error),
     #[error(
-        "spec.nodeSelector: {0:?} cannot be a node pool; use lower case letters and digits, a letter first, at most {LONGEST}"
+        "spec.nodeSelector: {0:?} cannot be a node pool; use lower case letters and digits, a letter first, at most {MAX_POOL_NAME_BYTES}"
     )]
     Pool(String),
     #[error(
@@ -48,7 +48,7 @@ pub(in crate::controllers) fn choose(
         .iter()
         .find_map(|label| wanted.get(*label))
         .unwrap_or(&options.default_pool);
-    let fits = pool.len() <= LONGEST
+    let fits = pool.len() <= MAX_POOL_NAME_BYTES
         && pool
             .bytes()
             .next()

@@ -8,23 +8,23 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{Gate, Mode, Rules};
+use super::{FaultProxy, Mode, Rules};
 use crate::client::http_client;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Longer than a request takes on the slowest machine.
-const LONG: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Long enough to see that nothing comes.
-const NOTHING: Duration = Duration::from_millis(300);
+const QUIET_PERIOD: Duration = Duration::from_millis(300);
 
-async fn behind() -> (Gate, String) {
+async fn behind() -> (FaultProxy, String) {
     let listener = TcpListener::bind(ANY).await.unwrap();
     let to = listener.local_addr().unwrap();
     let echo = Router::new().route("/", post(async |body: String| body));
     tokio::spawn(async move { axum::serve(listener, echo).await });
-    let gate = Gate::open(ANY, to).await.unwrap();
-    let url = format!("http://{}/", gate.address());
-    (gate, url)
+    let proxy = FaultProxy::open(ANY, to).await.unwrap();
+    let url = format!("http://{}/", proxy.address());
+    (proxy, url)
 }
 
 async fn ask(http: &reqwest::Client, url: &str, body: &str) -> reqwest::Result<(u16, String)> {
@@ -34,19 +34,19 @@ async fn ask(http: &reqwest::Client, url: &str, body: &str) -> reqwest::Result<(
 }
 
 #[tokio::test]
-async fn an_open_gate_passes_everything_on() {
-    let (_gate, url) = behind().await;
+async fn an_open_proxy_passes_everything_on() {
+    let (_proxy, url) = behind().await;
     let http = http_client().unwrap();
     let body = "x".repeat(1 << 20);
     assert_eq!(ask(&http, &url, &body).await.unwrap(), (200, body));
 }
 
 #[tokio::test]
-async fn a_cut_gate_says_nothing_and_goes_on_when_it_is_opened() {
-    let (gate, url) = behind().await;
+async fn a_cut_proxy_says_nothing_and_goes_on_when_it_is_opened() {
+    let (proxy, url) = behind().await;
     let http = http_client().unwrap();
     assert_eq!(ask(&http, &url, "before").await.unwrap().1, "before");
-    gate.set(Rules::all(Mode::Cut));
+    proxy.set(Rules::all(Mode::Cut));
     // One over the connection that is there, one over its own.
     let other = http_client().unwrap();
     let mut waiting = [
@@ -54,20 +54,23 @@ async fn a_cut_gate_says_nothing_and_goes_on_when_it_is_opened() {
         Box::pin(ask(&other, &url, "held")),
     ];
     for one in &mut waiting {
-        assert!(timeout(NOTHING, one).await.is_err());
+        assert!(timeout(QUIET_PERIOD, one).await.is_err());
     }
-    gate.set(Rules::all(Mode::Open));
+    proxy.set(Rules::all(Mode::Open));
     for one in waiting {
-        assert_eq!(timeout(LONG, one).await.unwrap().unwrap().1, "held");
+        assert_eq!(
+            timeout(REQUEST_TIMEOUT, one).await.unwrap().unwrap().1,
+            "held"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_gate_that_denies_answers_as_azure_does() {
-    let (gate, url) = behind().await;
+async fn a_proxy_that_denies_answers_as_azure_does() {
+    let (proxy, url) = behind().await;
     let http = http_client().unwrap();
     assert_eq!(ask(&http, &url, "before").await.unwrap().0, 200);
-    gate.set(Rules::all(Mode::Denied));
+    proxy.set(Rules::all(Mode::Denied));
     for body in ["small".to_owned(), "x".repeat(4 << 20)] {
         // The connection that was open when it was denied breaks off, and only that one.
         let answer = match ask(&http, &url, &body).await {
@@ -77,7 +80,7 @@ async fn a_gate_that_denies_answers_as_azure_does() {
         assert_eq!(answer.0, 403, "{answer:?}");
         assert!(answer.1.contains("AuthorizationFailure"), "{answer:?}");
     }
-    gate.set(Rules::all(Mode::Open));
+    proxy.set(Rules::all(Mode::Open));
     assert_eq!(
         ask(&http, &url, "after").await.unwrap(),
         (200, "after".into())
@@ -85,10 +88,10 @@ async fn a_gate_that_denies_answers_as_azure_does() {
 }
 
 #[tokio::test]
-async fn a_slow_gate_takes_its_time() {
-    let (gate, url) = behind().await;
+async fn a_slow_proxy_takes_its_time() {
+    let (proxy, url) = behind().await;
     let http = http_client().unwrap();
-    gate.set(Rules::all(Mode::Slow(200)));
+    proxy.set(Rules::all(Mode::Slow(200)));
     let start = std::time::Instant::now();
     assert_eq!(ask(&http, &url, "slow").await.unwrap().1, "slow");
     // There and back; a floor, not a limit.
@@ -100,18 +103,18 @@ async fn nobody_behind_it_is_an_error_at_once() {
     let listener = TcpListener::bind(ANY).await.unwrap();
     let nowhere = listener.local_addr().unwrap();
     drop(listener);
-    let gate = Gate::open(ANY, nowhere).await.unwrap();
-    let url = format!("http://{}/", gate.address());
+    let proxy = FaultProxy::open(ANY, nowhere).await.unwrap();
+    let url = format!("http://{}/", proxy.address());
     let http = http_client().unwrap();
-    let answer = timeout(LONG, ask(&http, &url, "x")).await;
+    let answer = timeout(REQUEST_TIMEOUT, ask(&http, &url, "x")).await;
     assert!(answer.unwrap().is_err());
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_gate_tells_apart_who_comes() {
-    let (gate, url) = behind().await;
-    gate.set(Rules {
+async fn a_proxy_tells_apart_who_comes() {
+    let (proxy, url) = behind().await;
+    proxy.set(Rules {
         networks: [([127, 9, 9], Mode::Denied)].into(),
         others: Mode::Open,
     });

@@ -1,7 +1,7 @@
-//! Gates: the wires of the lab, which can be cut.
+//! Fault proxies: the wires of the lab, which can be cut.
 //!
 //! Whatever goes between a region and the world, or between a region and a bucket, goes through a
-//! gate: a relay in the supervisor that passes bytes on until it is told not to. So a disaster
+//! fault proxy: a TCP relay in the supervisor that passes bytes on until a fault is injected. So a disaster
 //! needs no privileges and no changes of the machine's network, and what it hits are real
 //! connections of real clients.
 
@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// What a gate does with what comes.
+/// What a fault proxy does with the bytes that come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -26,7 +26,7 @@ pub enum Mode {
     #[default]
     Open,
     /// Holds it back. Connections stay open and nothing comes out of them, as when a network
-    /// drops every packet: the worst kind, since nobody is told.
+    /// drops every packet: the worst kind, since no error reaches anybody.
     Cut,
     /// Passes on each piece only after so many milliseconds.
     Slow(u64),
@@ -34,12 +34,12 @@ pub enum Mode {
     Denied,
 }
 
-/// What a gate does, by who comes.
+/// What a fault proxy does, by the network that a connection comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// With those who come from these networks, by the first three bytes of their addresses.
     pub networks: BTreeMap<[u8; 3], Mode>,
-    /// With all others.
+    /// For everyone else.
     pub others: Mode,
 }
 
@@ -65,23 +65,23 @@ impl Rules {
 }
 
 /// More connections than this wait.
-const MOST: usize = 2048;
+const MAX_CONNECTIONS: usize = 2048;
 /// The piece that is passed on at once.
-const PIECE: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 /// Longest head of a request that is refused.
-const HEAD: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How long a refused client's body is read, so that it sees the answer.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A relay from an address to another.
 #[derive(Debug)]
-pub struct Gate {
+pub struct FaultProxy {
     address: SocketAddr,
     rules: watch::Sender<Rules>,
     task: JoinHandle<()>,
 }
 
-impl Gate {
+impl FaultProxy {
     /// Listens, and passes on to `to`, whether or not something listens there now.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Gate {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -109,14 +109,14 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>) {
-    let places = Arc::new(Semaphore::new(MOST));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -136,7 +136,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Ru
             }
             // The machine is out of something; it may pass.
             Err(error) => {
-                tracing::warn!(%error, "a gate cannot take a connection");
+                tracing::warn!(%error, "a fault proxy cannot accept a connection");
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -144,7 +144,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Ru
     }
 }
 
-/// What a gate does with one connection.
+/// What a fault proxy does with one connection.
 #[derive(Clone)]
 struct Wire {
     rules: watch::Receiver<Rules>,
@@ -159,7 +159,7 @@ impl Wire {
     /// Waits until the mode is such.
     async fn until(&mut self, such: impl Fn(Mode) -> bool) {
         let from = self.from;
-        // An error means that the gate is gone, and with it this task.
+        // An error means that the proxy is gone, and with it this task.
         let _ = self.rules.wait_for(|rules| such(rules.mode(from))).await;
     }
 
@@ -197,7 +197,7 @@ async fn relay(
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mut wire: Wire,
 ) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; BUFFER_BYTES];
     loop {
         let read = from.read(&mut piece).await?;
         wire.passable().await;
@@ -223,7 +223,7 @@ async fn deny(client: &mut TcpStream) -> io::Result<()> {
     let mut piece = [0; 4096];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         let read = client.read(&mut piece).await?;
-        if read == 0 || head.len() > HEAD {
+        if read == 0 || head.len() > MAX_HEAD_BYTES {
             return Ok(());
         }
         head.extend_from_slice(piece.get(..read).unwrap_or_default());
@@ -243,7 +243,7 @@ async fn deny(client: &mut TcpStream) -> io::Result<()> {
     client.shutdown().await?;
     let rest = async { while client.read(&mut piece).await.is_ok_and(|read| read > 0) {} };
     // Whoever still sends after that has the answer, or never looks.
-    let _ = timeout(LINGER, rest).await;
+    let _ = timeout(LINGER_TIMEOUT, rest).await;
     Ok(())
 }
 
