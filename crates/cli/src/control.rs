@@ -6,12 +6,12 @@ use backstay_pair::Pair;
 use backstay_watch::{Sources, WatchStatus, World};
 
 use crate::args::{ControlFlags, PairFlag};
-use crate::{Exit, complain};
+use crate::{Exit, print_error};
 
 /// Reads the pair's file; or says why that is impossible.
 pub fn pair(flag: &PairFlag) -> Result<Pair, Exit> {
     Pair::read(&flag.file, std::env::vars_os()).map_err(|error| {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         Exit::Failed
     })
 }
@@ -26,20 +26,20 @@ pub async fn connect(flags: &ControlFlags) -> Result<Arc<World>, Exit> {
     match sources.connect().await {
         Ok(world) => Ok(Arc::new(world)),
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             Err(Exit::Failed)
         }
     }
 }
 
 /// A status as text for people.
-pub fn shown(status: &WatchStatus) -> String {
-    let mut lines = vec![format!("state        {}", word(&status.state))];
+pub fn status_text(status: &WatchStatus) -> String {
+    let mut lines = vec![format!("state        {}", code_name(&status.state))];
     for reason in &status.reasons {
         lines.push(format!(
             "             {} [{}]",
             reason.sentence,
-            word(&reason.code)
+            code_name(&reason.code)
         ));
         if let Some(next) = &reason.next {
             lines.push(format!("             next: {next}"));
@@ -79,9 +79,9 @@ pub fn shown(status: &WatchStatus) -> String {
             observation.from, observation.saw
         ));
     }
-    let term = status.term.map(|it| word(&it)).unwrap_or_default();
+    let term = status.term.map(|it| code_name(&it)).unwrap_or_default();
     lines.push(format!("term         {}", or_unknown(&term)));
-    let endpoint = status.endpoint.map(|it| word(&it)).unwrap_or_default();
+    let endpoint = status.endpoint.map(|it| code_name(&it)).unwrap_or_default();
     lines.push(format!(
         "endpoint     the primary's is {}",
         or_unknown(&endpoint)
@@ -119,7 +119,7 @@ fn or_unknown(text: &str) -> &str {
 }
 
 /// The word that stands for it in JSON too.
-pub fn word(value: &impl serde::Serialize) -> String {
+pub fn code_name(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),

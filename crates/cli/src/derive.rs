@@ -3,7 +3,7 @@
 use backstay_pair::{EnvSource, EnvVar, derive, manifests};
 
 use crate::args::{DeriveFlags, Output};
-use crate::{Exit, control, json, show};
+use crate::{Exit, control, print_json, print_result};
 
 /// Reads the pair's file and shows what follows from it.
 pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
@@ -15,13 +15,13 @@ pub fn run(flags: &DeriveFlags, output: Output) -> Exit {
     let derived = derive(&pair, flags.region, dr, flags.dedicated);
     if flags.manifests {
         // A list is one document, which `kubectl apply -f -` takes.
-        return json(&serde_json::json!({
+        return print_json(&serde_json::json!({
             "apiVersion": "v1",
             "kind": "List",
             "items": manifests(&pair, &derived),
         }));
     }
-    show(output, &derived, || {
+    print_result(output, &derived, || {
         derived.cluster_environment().iter().map(line).collect()
     })
 }

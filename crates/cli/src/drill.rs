@@ -12,19 +12,19 @@ use backstay_pair::Pair;
 use backstay_runbook::{Choices, Command, steps};
 
 use crate::args::{ActFlag, DrillFlags, FaultFlag, Output};
-use crate::{Exit, complain, confirm, json, logging, show, stopped};
+use crate::{Exit, confirm, logging, print_error, print_json, print_result, stopped};
 
 /// Runs a drill, and tells what came of it.
 pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => {
-            complain(&format!("cannot find the path of this program: {error}"));
+            print_error(&format!("cannot find the path of this program: {error}"));
             return Exit::Failed;
         }
     };
     if let Some(problem) = flags.report.as_deref().and_then(unwritable) {
-        complain(&problem);
+        print_error(&problem);
         return Exit::Usage;
     }
     let until = act(flags.until);
@@ -37,7 +37,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
         Some(_) => Fault::Ingress,
     };
     if fault.needs_azurite() && flags.azurite.is_none() {
-        complain(&format!(
+        print_error(&format!(
             "--fault {fault}: a folder has no wire that could be slow or deny anything; start an Azurite, and give \
              its blob service with --azurite URL"
         ));
@@ -50,7 +50,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
     let kill_operator_at = match target.transpose() {
         Ok(target) => target,
         Err(problem) => {
-            complain(&problem.to_string());
+            print_error(&problem.to_string());
             return Exit::Usage;
         }
     };
@@ -74,7 +74,7 @@ pub async fn run(flags: &DrillFlags, output: Output) -> Exit {
     }
     let progress = Progress::detect("drill");
     match drill::run(&options, &progress, stopped()).await {
-        Ok(report) => tell(&report, flags.report.as_deref(), output),
+        Ok(report) => print_report(&report, flags.report.as_deref(), output),
         Err(failure) => failed(&failure, output),
     }
 }
@@ -85,11 +85,11 @@ fn against(flags: &DrillFlags) -> Result<Option<Against>, Exit> {
         return Ok(None);
     };
     let pair = Pair::read(file, std::env::vars_os()).map_err(|error| {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         Exit::Failed
     })?;
     if !flags.yes && !flags.dry_run && !confirm::is_there() {
-        complain(&format!(
+        print_error(&format!(
             "a drill on the pair {} asks before each step that changes it, and nobody is there; next: the same with \
              --yes",
             pair.name
@@ -102,7 +102,7 @@ fn against(flags: &DrillFlags) -> Result<Option<Against>, Exit> {
         pair,
         dns: flags.dns,
         ask: Arc::new(move |what| {
-            complain(&format!("now: {what}"));
+            print_error(&format!("now: {what}"));
             yes || confirm::types_name(&name)
         }),
     }))
@@ -179,7 +179,7 @@ fn target(text: &str, until: Act) -> Result<Target, NoTarget> {
 fn dry_run(options: &Options, output: Output) -> Exit {
     let plan = drill::plan(options);
     let object = serde_json::json!({ "dry_run": true, "steps": plan });
-    show(output, &object, || {
+    print_result(output, &object, || {
         let steps = plan.iter().enumerate();
         steps
             .map(|(at, step)| format!("{:>2}. {step}\n", at + 1))
@@ -187,8 +187,8 @@ fn dry_run(options: &Options, output: Output) -> Exit {
     })
 }
 
-fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
-    let mut exit = show(output, report, || {
+fn print_report(report: &Report, page: Option<&Path>, output: Output) -> Exit {
+    let mut exit = print_result(output, report, || {
         let colour = logging::colour(std::io::stdout().is_terminal());
         timeline::render(report, Look::of_stdout(colour))
     });
@@ -196,7 +196,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
         match std::fs::write(path, html::render(report)) {
             Ok(()) => tracing::info!(path = %path.display(), "report written"),
             Err(error) => {
-                complain(&format!(
+                print_error(&format!(
                     "cannot write the report to {}: {error}",
                     path.display()
                 ));
@@ -205,13 +205,13 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
         }
     }
     if let Some(path) = &report.work_dir {
-        complain(&format!("logs and data are in {}", path.display()));
+        print_error(&format!("logs and data are in {}", path.display()));
     }
     if report.ok {
         return exit;
     }
     for check in report.checks.iter().filter(|check| !check.ok) {
-        complain(&format!(
+        print_error(&format!(
             "the drill failed: {}: {}",
             check.name, check.detail
         ));
@@ -225,7 +225,7 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
             if !log.exists() {
                 continue;
             }
-            complain(&format!(
+            print_error(&format!(
                 "{} ends with:\n{}",
                 log.display(),
                 backstay_lab::child::log_tail(&log, 12)
@@ -236,10 +236,10 @@ fn tell(report: &Report, page: Option<&Path>, output: Output) -> Exit {
 }
 
 fn failed(failure: &Failure, output: Output) -> Exit {
-    complain(&failure.to_string());
+    print_error(&failure.to_string());
     if output.is_json() {
         // Whoever reads standard output gets an object in every case.
-        json(&serde_json::json!({
+        print_json(&serde_json::json!({
             "ok": false,
             "error": failure.error.to_string(),
             "work_dir": failure.work_dir,

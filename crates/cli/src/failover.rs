@@ -10,10 +10,10 @@ use backstay_watch::{WatchStatus, Watcher};
 use tokio::time::{Instant, sleep};
 
 use crate::args::{FailoverFlags, Output};
-use crate::{Exit, complain, confirm, control, show, stopped};
+use crate::{Exit, confirm, control, print_error, print_result, stopped};
 
 /// So many looks in a row may find what is unclear, before it is taken for an answer.
-const PATIENCE: u32 = 3;
+const MAX_UNCLEAR_LOOKS: u32 = 3;
 
 /// What it came to, on standard output.
 #[derive(serde::Serialize)]
@@ -29,7 +29,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
     let over = match codes(&flags.over) {
         Ok(over) => over,
         Err(why) => {
-            complain(&why.to_string());
+            print_error(&why.to_string());
             return Exit::Usage;
         }
     };
@@ -54,7 +54,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
         let (status, pace) = tokio::select! {
             round = watcher.round() => round,
             () = &mut stop => {
-                complain("interrupted; what is done stays, and the next run goes on");
+                print_error("interrupted; what is done stays, and the next run goes on");
                 watcher.stop().await;
                 return Exit::Failed;
             }
@@ -73,7 +73,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
                 return end(&status, timing.as_ref(), true, false, output);
             }
             State::FailingOver => {}
-            _ if weight == Weight::Stands || unclear >= PATIENCE => {
+            _ if weight == Weight::Stands || unclear >= MAX_UNCLEAR_LOOKS => {
                 watcher.stop().await;
                 return end(&status, None, false, false, output);
             }
@@ -82,7 +82,7 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
         if Instant::now() >= until {
             watcher.stop().await;
             let _ = end(&status, None, false, false, output);
-            complain(
+            print_error(
                 "it has not come to its end in time; what is done stays, and the next run goes on",
             );
             return Exit::Failed;
@@ -95,14 +95,14 @@ pub async fn run(flags: &FailoverFlags, output: Output) -> Exit {
 /// what otherwise protects from a mistake.
 fn means_it(pair: &str) -> bool {
     if !confirm::is_there() {
-        complain(
+        print_error(
             "--over asks before it overrules anything, and nobody is there; next: the same with --yes",
         );
         return false;
     }
     let means_it = confirm::types_name(pair);
     if !means_it {
-        complain("not confirmed; nothing was changed");
+        print_error("not confirmed; nothing was changed");
     }
     means_it
 }
@@ -161,8 +161,8 @@ fn progress(status: &WatchStatus, told: &mut Vec<Code>) {
     if codes == *told {
         return;
     }
-    let state = control::word(&status.state);
-    complain(&format!("{state}: {}", reason::sentences(&status.reasons)));
+    let state = control::code_name(&status.state);
+    print_error(&format!("{state}: {}", reason::sentences(&status.reasons)));
     *told = codes;
 }
 
@@ -179,14 +179,14 @@ fn end(
         status,
         timing,
     };
-    let told = show(output, &object, || {
+    let told = print_result(output, &object, || {
         let mut text = match (dry_run, done) {
             (true, true) => "would begin; nothing was changed\n".to_owned(),
             (true, false) => "would not begin; nothing was changed\n".to_owned(),
             (false, true) => "failed over\n".to_owned(),
             (false, false) => "not failed over\n".to_owned(),
         };
-        text.push_str(&control::shown(status));
+        text.push_str(&control::status_text(status));
         if dry_run {
             for step in &status.steps {
                 let mark = if step.holds { "holds" } else { "to do" };
@@ -195,7 +195,7 @@ fn end(
         }
         if let Some(timing) = timing {
             for phase in &timing.phases {
-                let name = control::word(&phase.name);
+                let name = control::code_name(&phase.name);
                 text.push_str(&format!(
                     "phase        {name:<10} {} ms\n",
                     phase.duration_ms

@@ -16,26 +16,26 @@ use backstay_node::memory::default_budget;
 use backstay_pair::Side;
 
 use crate::args::{LabCommand, LabFlags, LabUpFlags, Output, SlowFlags};
-use crate::{Exit, complain, show, stopped};
+use crate::{Exit, print_error, print_result, stopped};
 
 /// How often a lab that starts in the background is asked whether it is there.
-const TICK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a lab that is told to end may take to say that it does. What does not answer, because
 /// it is stopped or hangs, is killed: nothing in a lab is worth waiting for longer.
-const DOWN: Duration = Duration::from_secs(15);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs one of the lab's commands.
 pub async fn run(flags: &LabFlags, output: Output) -> Exit {
     let folder = match folder(flags) {
         Ok(folder) => folder,
         Err(problem) => {
-            complain(&problem.to_string());
+            print_error(&problem.to_string());
             return Exit::Usage;
         }
     };
     if let Err(problem) = fits(&folder, flags.net) {
-        complain(&problem.to_string());
+        print_error(&problem.to_string());
         return Exit::Usage;
     }
     let block = flags.net;
@@ -164,14 +164,14 @@ fn dry_run(folder: &Path, block: Option<u8>, output: Output) -> Exit {
         "wait until both do what they were told".to_owned(),
     ];
     let object = serde_json::json!({ "dry_run": true, "steps": steps });
-    show(output, &object, || steps.join("\n") + "\n")
+    print_result(output, &object, || steps.join("\n") + "\n")
 }
 
 async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Output) -> Exit {
     let options = match options(folder, up, block) {
         Ok(options) => options,
         Err(problem) => {
-            complain(&problem.to_string());
+            print_error(&problem.to_string());
             return Exit::Failed;
         }
     };
@@ -181,7 +181,7 @@ async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: O
         started = start(&options, &tell) => started,
         () = stopped() => {
             progress.end();
-            complain("interrupted; the lab is stopped");
+            print_error("interrupted; the lab is stopped");
             sweep(folder);
             return Exit::Failed;
         }
@@ -190,11 +190,11 @@ async fn foreground(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: O
     let lab = match started {
         Ok(lab) => lab,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Failed;
         }
     };
-    let told = shown(&lab.status().await, output);
+    let told = print_status(&lab.status().await, output);
     if told == Exit::Done {
         tokio::select! {
             () = lab.asked_to_end() => {}
@@ -223,7 +223,7 @@ async fn detach(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Outpu
                 match (asked, child.try_wait()) {
                     (Ok(_), _) => break Ok(()),
                     (Err(ControlError::NotRunning(_)), Ok(None)) => {
-                        tokio::time::sleep(TICK).await;
+                        tokio::time::sleep(POLL_INTERVAL).await;
                     }
                     (_, Ok(Some(status))) => {
                         break Err(format!(
@@ -239,13 +239,13 @@ async fn detach(folder: &Path, up: &LabUpFlags, block: Option<u8>, output: Outpu
             match ready {
                 Ok(()) => status(folder, output).await,
                 Err(problem) => {
-                    complain(&problem);
+                    print_error(&problem);
                     Exit::Failed
                 }
             }
         }
         Err(problem) => {
-            complain(&problem.to_string());
+            print_error(&problem.to_string());
             Exit::Failed
         }
     }
@@ -294,27 +294,27 @@ async fn ask(folder: &Path, request: &Request) -> Result<Reply, ControlError> {
 
 async fn status(folder: &Path, output: Output) -> Exit {
     match ask(folder, &Request::Status).await {
-        Ok(Reply::Status(status)) => shown(&status, output),
+        Ok(Reply::Status(status)) => print_status(&status, output),
         Ok(Reply::Done) => Exit::Done,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             Exit::Failed
         }
     }
 }
 
-fn shown(status: &LabStatus, output: Output) -> Exit {
-    show(output, status, || status.table())
+fn print_status(status: &LabStatus, output: Output) -> Exit {
+    print_result(output, status, || status.table())
 }
 
 fn kubeconfig(folder: &Path, output: Output) -> Exit {
     let path = folder.join("kubeconfig");
     if !path.exists() {
-        complain(&ControlError::NotRunning(folder.to_owned()).to_string());
+        print_error(&ControlError::NotRunning(folder.to_owned()).to_string());
         return Exit::Failed;
     }
     let object = serde_json::json!({ "kubeconfig": path });
-    show(output, &object, || format!("{}\n", path.display()))
+    print_result(output, &object, || format!("{}\n", path.display()))
 }
 
 async fn inject(
@@ -343,11 +343,11 @@ async fn change(
     output: Output,
 ) -> Exit {
     if !dry_run && let Err(error) = ask(folder, request).await {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         return Exit::Failed;
     }
     let object = serde_json::json!({ "dry_run": dry_run, "done": what });
-    show(output, &object, || match dry_run {
+    print_result(output, &object, || match dry_run {
         true => format!("would do: {what}\n"),
         false => format!("{what}\n"),
     })
@@ -363,7 +363,7 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
     let what = format!("the lab in {} ends{gone}", folder.display());
     if !dry_run {
         if purge && folder.exists() && !folder.join("lab.json").exists() {
-            complain(&format!(
+            print_error(&format!(
                 "{} is no lab's folder (it has no lab.json); nothing is removed",
                 folder.display()
             ));
@@ -371,13 +371,13 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
         }
         let progress = Progress::detect("lab");
         progress.note("waiting for it to end");
-        match tokio::time::timeout(DOWN, ask(folder, &Request::Down)).await {
+        match tokio::time::timeout(SHUTDOWN_TIMEOUT, ask(folder, &Request::Down)).await {
             Ok(Ok(_)) => ended(folder).await,
             Ok(Err(ControlError::NotRunning(_))) => {}
-            Ok(Err(error)) => complain(&format!("{error}; its processes are killed")),
-            Err(_) => complain(&format!(
+            Ok(Err(error)) => print_error(&format!("{error}; its processes are killed")),
+            Err(_) => print_error(&format!(
                 "the lab has not answered for {} s; its processes are killed",
-                DOWN.as_secs()
+                SHUTDOWN_TIMEOUT.as_secs()
             )),
         }
         progress.end();
@@ -388,22 +388,22 @@ async fn down(folder: &Path, purge: bool, dry_run: bool, output: Output) -> Exit
             && folder.exists()
             && let Err(error) = std::fs::remove_dir_all(folder)
         {
-            complain(&format!("cannot remove {}: {error}", folder.display()));
+            print_error(&format!("cannot remove {}: {error}", folder.display()));
             return Exit::Failed;
         }
     }
     let object = serde_json::json!({ "dry_run": dry_run, "done": what });
-    show(output, &object, || format!("{what}\n"))
+    print_result(output, &object, || format!("{what}\n"))
 }
 
 /// Waits until nobody holds the lab's folder any more.
 async fn ended(folder: &Path) {
     let start = std::time::Instant::now();
-    while start.elapsed() < DOWN {
+    while start.elapsed() < SHUTDOWN_TIMEOUT {
         let lock = std::fs::File::open(folder.join("lock"));
         if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
             return;
         }
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

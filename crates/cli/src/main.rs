@@ -48,9 +48,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Exit {
-    /// Done.
+    /// The command has done what it was asked for.
     Done = 0,
-    /// Failed.
+    /// The command has failed; standard error says why.
     Failed = 1,
     /// Wrong arguments, or a variable that cannot be used. Clap uses the same.
     Usage = 2,
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
 fn failed_as_json(exit: Exit) {
     let error = LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner);
     let exit_code = exit as u8;
-    json(&serde_json::json!({ "ok": false, "error": *error, "exit_code": exit_code }));
+    print_json(&serde_json::json!({ "ok": false, "error": *error, "exit_code": exit_code }));
 }
 
 fn run(arguments: Arguments) -> Exit {
@@ -111,12 +111,12 @@ fn run(arguments: Arguments) -> Exit {
     let traces = match logging::start(arguments.log_format, arguments.command.quiet()) {
         Ok(traces) => traces,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Usage;
         }
     };
     if arguments.output == Output::Prometheus && !arguments.command.has_metrics() {
-        complain("--output prometheus: this command has no metrics; use text or json");
+        print_error("--output prometheus: this command has no metrics; use text or json");
         return Exit::Usage;
     }
     let flags = match &arguments.command {
@@ -124,7 +124,7 @@ fn run(arguments: Arguments) -> Exit {
         _ => BTreeSet::new(),
     };
     if let Err(error) = variables::look(&arguments.command, &flags) {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         return Exit::Usage;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -133,14 +133,14 @@ fn run(arguments: Arguments) -> Exit {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("cannot start the runtime: {error}"));
+            print_error(&format!("cannot start the runtime: {error}"));
             return Exit::Failed;
         }
     };
     if arguments.command.serves()
         && let Err(error) = outlive_hangup(&runtime)
     {
-        complain(&format!("cannot wait for signals: {error}"));
+        print_error(&format!("cannot wait for signals: {error}"));
         return Exit::Failed;
     }
     let exit = match arguments.command {
@@ -186,7 +186,7 @@ fn run(arguments: Arguments) -> Exit {
 
 #[cfg(not(feature = "lab"))]
 fn without_lab() -> Exit {
-    complain(
+    print_error(
         "this binary was built without the lab, as for production; build one with the feature `lab`, \
          which is on by default: cargo install --path crates/cli",
     );
@@ -203,25 +203,29 @@ fn outlive_hangup(runtime: &tokio::runtime::Runtime) -> io::Result<()> {
 fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "backstay", &mut script);
-    say(&script)
+    print_bytes(&script)
 }
 
 /// Writes a result to standard output: the object for programs, the text for people.
-fn show(output: Output, object: &impl serde::Serialize, text: impl FnOnce() -> String) -> Exit {
+fn print_result(
+    output: Output,
+    object: &impl serde::Serialize,
+    text: impl FnOnce() -> String,
+) -> Exit {
     match output.is_json() {
-        true => json(object),
-        false => say(text().as_bytes()),
+        true => print_json(object),
+        false => print_bytes(text().as_bytes()),
     }
 }
 
 /// Writes a result to standard output. A reader that went away, as `head` does, is no failure.
-fn say(result: &[u8]) -> Exit {
+fn print_bytes(result: &[u8]) -> Exit {
     RESULT_WRITTEN.store(true, Ordering::Relaxed);
     match write(result) {
         Ok(()) => Exit::Done,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(error) => {
-            complain(&format!("cannot write to standard output: {error}"));
+            print_error(&format!("cannot write to standard output: {error}"));
             Exit::Failed
         }
     }
@@ -229,7 +233,7 @@ fn say(result: &[u8]) -> Exit {
 
 /// Writes what goes on to standard output, as one JSON object on a line of its own. Whoever does not
 /// read it any more need not keep the command from its end.
-fn json_line(value: &impl serde::Serialize) {
+fn print_json_line(value: &impl serde::Serialize) {
     let _ = line_of(value).map(|line| write(&line));
 }
 
@@ -247,7 +251,7 @@ fn line_of(value: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Writes an error to standard error; if that fails, nobody is left to be told.
-fn complain(text: &str) {
+fn print_error(text: &str) {
     remember(text);
     let _ = writeln!(io::stderr(), "backstay: {text}");
 }
@@ -258,11 +262,11 @@ fn remember(error: &str) {
 }
 
 /// Writes a result to standard output as one JSON object.
-fn json(value: &impl serde::Serialize) -> Exit {
+fn print_json(value: &impl serde::Serialize) -> Exit {
     match line_of(value) {
-        Ok(line) => say(&line),
+        Ok(line) => print_bytes(&line),
         Err(error) => {
-            complain(&format!("cannot write the result as JSON: {error}"));
+            print_error(&format!("cannot write the result as JSON: {error}"));
             Exit::Failed
         }
     }

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 
 use crate::args::{Arguments, ManFlags, Output};
-use crate::{Exit, complain, show};
+use crate::{Exit, print_error, print_result};
 
 /// Why a page is not there.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub fn run(flags: &ManFlags, output: Output) -> Exit {
     if !flags.dry_run
         && let Err(error) = write(&flags.folder, &pages)
     {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         return Exit::Failed;
     }
     let paths: Vec<String> = pages
@@ -32,7 +32,7 @@ pub fn run(flags: &ManFlags, output: Output) -> Exit {
         .map(|page| flags.folder.join(page.get_filename()).display().to_string())
         .collect();
     let object = serde_json::json!({ "dry_run": flags.dry_run, "pages": paths });
-    show(output, &object, || paths.join("\n") + "\n")
+    print_result(output, &object, || paths.join("\n") + "\n")
 }
 
 /// One page for each command that `--help` shows, those below others among them.

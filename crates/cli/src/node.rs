@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backstay_node::{Node, NodeConfig};
 
 use crate::args::NodeFlags;
-use crate::{Exit, complain};
+use crate::{Exit, print_error};
 
 /// Runs a node until it is told to stop.
 pub async fn run(flags: &NodeFlags) -> Exit {
@@ -19,14 +19,14 @@ pub async fn run(flags: &NodeFlags) -> Exit {
     let config = match NodeConfig::from_env(&read) {
         Ok(config) => config,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Usage;
         }
     };
     let node = match Node::start(config).await {
         Ok(node) => node,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Failed;
         }
     };
@@ -34,7 +34,7 @@ pub async fn run(flags: &NodeFlags) -> Exit {
     match node.run_until_signal().await {
         Ok(()) => Exit::Done,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             Exit::Failed
         }
     }

@@ -11,7 +11,7 @@ use backstay_operators::{humio, strimzi};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{LabPart, Operator};
-use crate::{Exit, complain, exit_with_parent, stopped};
+use crate::{Exit, exit_with_parent, print_error, stopped};
 
 /// Runs a part until it is told to stop.
 pub async fn run(folder: &Path, part: &LabPart) -> Exit {
@@ -77,7 +77,7 @@ fn ended<E: std::error::Error>(how: Result<(), E>) -> Exit {
     match how {
         Ok(()) => Exit::Done,
         Err(problem) => {
-            complain(&problem.to_string());
+            print_error(&problem.to_string());
             Exit::Failed
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backstay_retry::WriteGuard;
 use backstay_runbook::engine::now_ms;
-use backstay_runbook::lock::{Held, LASTS, NotHeld, operator};
+use backstay_runbook::lock::{Held, LEASE_DURATION, NotHeld, operator};
 use backstay_runbook::log::{RunError, RunLog, Runs};
 use backstay_runbook::{
     Choices, Command, Event, Record, Report, Site, State, Step, StepState, Stopped, Works as _,
@@ -16,13 +16,13 @@ use backstay_runbook::{
 use backstay_watch::World;
 
 use crate::args::{Output, RunFlags, RunsCommand, RunsFlags, WhoFlags};
-use crate::{Exit, complain, confirm, control, json, say, show, stopped};
+use crate::{Exit, confirm, control, print_bytes, print_error, print_json, print_result, stopped};
 use progress::Progress;
 
 /// Begins a run of a command, or says what it would do.
 pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: Output) -> Exit {
     if flags.plan {
-        return tell(&Report::planned(command, choices, &[]), output);
+        return print_plan(&Report::planned(command, choices, &[]), output);
     }
     let world = match control::connect(&flags.control).await {
         Ok(world) => world,
@@ -51,7 +51,7 @@ pub async fn run(flags: &RunFlags, command: Command, choices: Choices, output: O
         }
     };
     if let Err(error) = runs.prune(&all).await {
-        complain(&format!("old runs are not deleted: {error}"));
+        print_error(&format!("old runs are not deleted: {error}"));
     }
     let name = run_name(command);
     let pair = &world.pair().name;
@@ -90,7 +90,7 @@ async fn unfinished(runs: &Runs, run: &str, output: Output) -> Result<(Record, S
     }
 }
 
-/// `backstay runs`.
+/// Runs `backstay runs`: the list, or one run.
 pub async fn runs(flags: &RunsFlags, output: Output) -> Exit {
     let world = match control::connect(&flags.control).await {
         Ok(world) => world,
@@ -100,7 +100,7 @@ pub async fn runs(flags: &RunsFlags, output: Output) -> Exit {
     match &flags.command {
         RunsCommand::List => list(&runs, output).await,
         RunsCommand::Show { run } => match runs.show(run).await {
-            Ok((record, _)) => told(&Report::of(&record), output),
+            Ok((record, _)) => print_report(&Report::of(&record), output),
             Err(error) => no_run(&error, output),
         },
         RunsCommand::Resume {
@@ -145,15 +145,15 @@ async fn list(runs: &Runs, output: Output) -> Exit {
     };
     let reports: Vec<Report> = all.iter().map(Report::of).collect();
     if output.is_json() {
-        return json(&serde_json::json!({ "runs": reports }));
+        return print_json(&serde_json::json!({ "runs": reports }));
     }
     let lines = all.iter().map(|it| {
         let at = it.position().and_then(|at| it.steps.get(at));
         let at = at.map_or("-", |step| step.id.as_str());
-        let state = control::word(&it.state);
+        let state = control::code_name(&it.state);
         format!("{:<44} {state:<8} at {at:<26} by {}\n", it.run, it.operator)
     });
-    say(lines.collect::<String>().as_bytes())
+    print_bytes(lines.collect::<String>().as_bytes())
 }
 
 /// The lock first, then what is written: nobody else goes on with it from here.
@@ -184,7 +184,7 @@ async fn abort(
 ) -> Exit {
     if dry_run {
         return match runs.show(run).await {
-            Ok((record, _)) => told(&Report::of(&record), output),
+            Ok((record, _)) => print_report(&Report::of(&record), output),
             Err(error) => no_run(&error, output),
         };
     }
@@ -204,10 +204,10 @@ async fn abort(
             .step(step.id)
             .is_some_and(|it| it.state == StepState::Done);
         if done {
-            complain(&format!("{} stays; to undo it: {}", step.id, step.undo));
+            print_error(&format!("{} stays; to undo it: {}", step.id, step.undo));
         }
     }
-    told(&Report::of(&record), output)
+    print_report(&Report::of(&record), output)
 }
 
 /// The pair as the steps see it; what a journal's record holds, only the node knows.
@@ -223,13 +223,13 @@ async fn dry_run(world: Arc<World>, command: Command, choices: Choices, output: 
     for step in steps(command, choices) {
         answers.push(site.check(step, &record).await);
     }
-    tell(&Report::planned(command, choices, &answers), output)
+    print_plan(&Report::planned(command, choices, &answers), output)
 }
 
 /// Takes the lock; waits out a holder that has died.
 async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit> {
     let waits = |holder: &str, left: Duration| {
-        complain(&format!(
+        print_error(&format!(
             "{holder} holds the run lock; unless it is renewed it is ours in {} s (--take-over takes it now)",
             left.as_secs() + 1
         ));
@@ -240,7 +240,7 @@ async fn take(world: &World, who: WhoFlags, output: Output) -> Result<Held, Exit
             let next = format!(
                 "wait for it, or take it with --take-over when its holder is surely gone (one that has died \
                  loses it after {} s)",
-                LASTS.as_secs()
+                LEASE_DURATION.as_secs()
             );
             refuse(&error.to_string(), Some(&next), output, Exit::No)
         }
@@ -253,7 +253,7 @@ async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: O
     let site = site(world, log.guard());
     let progress = Progress::of(&record, output);
     let name = record.run.clone();
-    let tell_event = |event: Event<'_>| progress.tell(event);
+    let tell_event = |event: Event<'_>| progress.report(event);
     let ended = tokio::select! {
         ended = engine::run(&site, &mut log, &mut record, &tell_event) => ended,
         () = stopped() => {
@@ -271,11 +271,11 @@ async fn go_on(world: Arc<World>, mut log: RunLog, mut record: Record, output: O
     };
     let mut report = Report::of(&record);
     if let Err(error) = &ended {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         report.ok = false;
         report.error = Some(error.to_string());
     }
-    match told(&report, output) {
+    match print_report(&report, output) {
         Exit::Done => exit,
         other => other,
     }
@@ -309,9 +309,9 @@ fn unconfirmed(
             Exit::Waits,
         ));
     }
-    complain("this cannot be undone:");
+    print_error("this cannot be undone:");
     for step in destroying {
-        complain(&format!("  {}: {}", step.id, step.name));
+        print_error(&format!("  {}: {}", step.id, step.name));
     }
     match confirm::types_name(name) {
         true => None,
@@ -335,13 +335,13 @@ fn run_name(command: Command) -> String {
     )
 }
 
-fn told(report: &Report, output: Output) -> Exit {
-    show(output, report, || report.text())
+fn print_report(report: &Report, output: Output) -> Exit {
+    print_result(output, report, || report.text())
 }
 
 /// Tells a plan or a dry run; one whose first check refuses is a no.
-fn tell(report: &Report, output: Output) -> Exit {
-    match (told(report, output), report.ok) {
+fn print_plan(report: &Report, output: Output) -> Exit {
+    match (print_report(report, output), report.ok) {
         (Exit::Done, false) => Exit::No,
         (exit, _) => exit,
     }
@@ -357,12 +357,12 @@ fn no_run(error: &RunError, output: Output) -> Exit {
 
 /// Says why nothing is done; whoever reads standard output gets an object in every case.
 fn refuse(why: &str, next: Option<&str>, output: Output, exit: Exit) -> Exit {
-    complain(why);
+    print_error(why);
     if let Some(next) = next {
-        complain(&format!("next: {next}"));
+        print_error(&format!("next: {next}"));
     }
     if output.is_json() {
-        json(&serde_json::json!({ "ok": false, "error": why, "next": next }));
+        print_json(&serde_json::json!({ "ok": false, "error": why, "next": next }));
     }
     exit
 }

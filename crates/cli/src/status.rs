@@ -8,12 +8,12 @@ use backstay_pair::Side;
 use backstay_watch::{WatchStatus, Watcher};
 
 use crate::args::{Output, StatusFlags};
-use crate::{Exit, control, show, stopped};
+use crate::{Exit, control, print_result, stopped};
 
 /// Between two looks that are shown one after the other.
-const AGAIN: Duration = Duration::from_secs(1);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Clears a terminal, and goes to its first line (ECMA-48).
-const CLEAR: &str = "\x1b[2J\x1b[H";
+const CLEAR_SCREEN: &str = "\x1b[2J\x1b[H";
 
 /// Shows how it stands.
 pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
@@ -29,10 +29,10 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
             looked = watcher.look() => looked,
             () = &mut stop => return Exit::Done,
         };
-        let told = show(output, &status, || {
+        let told = print_result(output, &status, || {
             let live = flags.watch && std::io::stdout().is_terminal();
-            let clear = if live { CLEAR } else { "" };
-            format!("{clear}{}", control::shown(&status))
+            let clear = if live { CLEAR_SCREEN } else { "" };
+            format!("{clear}{}", control::status_text(&status))
         });
         if told != Exit::Done {
             return told;
@@ -44,7 +44,7 @@ pub async fn run(flags: &StatusFlags, output: Output) -> Exit {
             };
         }
         tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(REFRESH_INTERVAL) => {}
             () = &mut stop => return Exit::Done,
         }
     }
@@ -92,7 +92,7 @@ mod tests {
             nodes: vec!["node-0".to_owned(), "node-1".to_owned()],
         }];
         assert!(!well(&status));
-        let text = control::shown(&status);
+        let text = control::status_text(&status);
         let line = "degraded: partition 3 [partition]: restore journal/3/7 (by node-0, node-1)";
         assert!(text.contains(line), "{text}");
         let json = serde_json::to_value(&status).unwrap();

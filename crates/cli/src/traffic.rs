@@ -8,7 +8,7 @@ use backstay_traffic::{
 };
 
 use crate::args::{Output, TrafficFlags};
-use crate::{Exit, complain, say};
+use crate::{Exit, print_bytes, print_error};
 
 /// Runs a traffic manager until it is told to stop. Standard output gets one thing, as soon as it
 /// listens: where.
@@ -16,25 +16,25 @@ pub async fn run(flags: &TrafficFlags, output: Output) -> Exit {
     let more = match providers(flags) {
         Ok(more) => more,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Failed;
         }
     };
     let manager = match TrafficManager::start_with(config(flags), more).await {
         Ok(manager) => manager,
         Err(error @ TrafficError::Config(_)) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Usage;
         }
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Failed;
         }
     };
-    let told = match shown(manager.addresses(), output) {
-        Ok(text) => say(text.as_bytes()),
+    let told = match addresses_text(manager.addresses(), output) {
+        Ok(text) => print_bytes(text.as_bytes()),
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             Exit::Failed
         }
     };
@@ -44,13 +44,13 @@ pub async fn run(flags: &TrafficFlags, output: Output) -> Exit {
     match manager.run_until_signal().await {
         Ok(()) => Exit::Done,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             Exit::Failed
         }
     }
 }
 
-fn shown(addresses: &Addresses, output: Output) -> Result<String, serde_json::Error> {
+fn addresses_text(addresses: &Addresses, output: Output) -> Result<String, serde_json::Error> {
     if output.is_json() {
         return Ok(serde_json::to_string(addresses)? + "\n");
     }

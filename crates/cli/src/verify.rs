@@ -5,10 +5,10 @@ use std::time::Duration;
 use backstay_verify::{Options, World, alert_chain, verify, whole_of};
 
 use crate::args::{Output, VerifyFlags};
-use crate::{Exit, complain, control, json, say, show};
+use crate::{Exit, control, print_bytes, print_error, print_json, print_result};
 
 /// Azure takes so long at most to say what became of a test notification, as far as its samples show.
-const NOTIFIED: Duration = Duration::from_secs(180);
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Looks whether the standby is able, and says what it has found.
 pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
@@ -30,9 +30,14 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
     let verified = async {
         let chain = async {
             match flags.notify {
-                true => {
-                    Some(alert_chain(&pair, &world.azure, options.patience.max(NOTIFIED)).await)
-                }
+                true => Some(
+                    alert_chain(
+                        &pair,
+                        &world.azure,
+                        options.patience.max(NOTIFICATION_TIMEOUT),
+                    )
+                    .await,
+                ),
                 false => None,
             }
         };
@@ -45,17 +50,17 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
     let report = tokio::select! {
         report = verified => report,
         () = crate::stopped() => {
-            complain("stopped before all was looked at");
+            print_error("stopped before all was looked at");
             return Exit::Failed;
         }
     };
     let said = match output {
-        Output::Text => say(report.text().as_bytes()),
-        Output::Json | Output::Ndjson => json(&report),
+        Output::Text => print_bytes(report.text().as_bytes()),
+        Output::Json | Output::Ndjson => print_json(&report),
         Output::Prometheus => match report.prometheus() {
-            Ok(text) => say(text.as_bytes()),
+            Ok(text) => print_bytes(text.as_bytes()),
             Err(error) => {
-                complain(&format!("cannot write the metrics: {error}"));
+                print_error(&format!("cannot write the metrics: {error}"));
                 Exit::Failed
             }
         },
@@ -69,31 +74,31 @@ pub async fn run(flags: &VerifyFlags, output: Output) -> Exit {
 /// Whether one bucket is whole.
 async fn bucket(options: Options, output: Output) -> Exit {
     if output == Output::Prometheus {
-        complain("verify --bucket has no metrics; use --output text or json");
+        print_error("verify --bucket has no metrics; use --output text or json");
         return Exit::Usage;
     }
     let read = |name: &str| std::env::var(name).ok();
     let looked = tokio::select! {
         looked = whole_of(&read, options) => looked,
         () = crate::stopped() => {
-            complain("stopped before all was looked at");
+            print_error("stopped before all was looked at");
             return Exit::Failed;
         }
     };
     let found = match looked {
         Ok(Some(found)) => found,
         Ok(None) => {
-            complain(
+            print_error(
                 "no bucket is named; set the variables that the cluster's nodes have, such as AZURE_STORAGE_BUCKET, or LOCAL_STORAGE_PATH",
             );
             return Exit::Usage;
         }
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return Exit::Usage;
         }
     };
-    let said = show(output, &found, || found.text());
+    let said = print_result(output, &found, || found.text());
     match (said, found.ok) {
         (Exit::Done, false) => Exit::No,
         (said, _) => said,

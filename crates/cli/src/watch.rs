@@ -7,7 +7,7 @@ use backstay_failover::verdict::Demand;
 use backstay_watch::{Verification, Watcher, serve};
 
 use crate::args::{Output, WatchFlags};
-use crate::{Exit, complain, control, show, stopped, webhook};
+use crate::{Exit, control, print_error, print_result, stopped, webhook};
 
 /// Watches until it is told to stop. Standard output gets one thing: where it listens.
 pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
@@ -18,7 +18,7 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     let webhook = match webhook::options(&flags.webhook, world.pair()) {
         Ok(webhook) => webhook,
         Err(why) => {
-            complain(&why.to_string());
+            print_error(&why.to_string());
             return Exit::Usage;
         }
     };
@@ -30,13 +30,13 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     let verification = match verification(flags) {
         Ok(verification) => verification,
         Err(error) => {
-            complain(&format!("cannot find this program itself: {error}"));
+            print_error(&format!("cannot find this program itself: {error}"));
             return Exit::Failed;
         }
     };
     let listening = |address: Option<SocketAddr>, alerts: Option<SocketAddr>| {
         let object = serde_json::json!({ "instance": me, "listen": address, "webhook": alerts });
-        show(output, &object, || match address {
+        print_result(output, &object, || match address {
             Some(address) => format!("watching as {me}; http://{address}/status\n"),
             None => format!("watching as {me}\n"),
         });
@@ -53,7 +53,7 @@ pub async fn run(flags: &WatchFlags, output: Output) -> Exit {
     {
         Ok(()) => Exit::Done,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             Exit::Failed
         }
     }

@@ -33,7 +33,7 @@ pub enum DoorError {
     /// Whose tokens are taken.
     #[error(transparent)]
     Entra(#[from] EntraError),
-    /// The certificate.
+    /// The certificate that was named cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }

@@ -14,9 +14,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{Tls, server_config};
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Files that have changed are read once more after so long: they may be half written.
-const SETTLE: Duration = Duration::from_millis(300);
+const REREAD_DELAY: Duration = Duration::from_millis(300);
 
 /// Why a certificate cannot be used. What is wrong with a key is not quoted.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,9 @@ pub enum CertificateError {
     /// A file cannot be read.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The certificate's or the key's file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -39,11 +39,11 @@ pub enum CertificateError {
     /// They do not belong to each other, or are of no use.
     #[error("{} with the key {}: {source}", certificate.display(), key.display())]
     Pair {
-        /// The certificate.
+        /// The file of the certificate's chain.
         certificate: PathBuf,
-        /// The key.
+        /// The file of the private key.
         key: PathBuf,
-        /// Why.
+        /// What rustls holds against them.
         #[source]
         source: rustls::Error,
     },
@@ -120,7 +120,7 @@ impl CertificateFiles {
     pub(crate) async fn follow(self, tls: Tls) {
         // Without a handler, the files are looked at all the same.
         let hangup = signal(SignalKind::hangup()).ok();
-        self.follow_every(LOOK, hangup, tls).await;
+        self.follow_every(POLL_INTERVAL, hangup, tls).await;
     }
 
     async fn follow_every(mut self, look: Duration, mut hangup: Option<Signal>, tls: Tls) {
@@ -166,7 +166,7 @@ impl CertificateFiles {
             return Ok(None);
         }
         if found != self.seen {
-            std::thread::sleep(SETTLE);
+            std::thread::sleep(REREAD_DELAY);
             if self.fingerprint(&self.read()?) != found {
                 // It is being written; it is looked at again soon.
                 return Ok(None);

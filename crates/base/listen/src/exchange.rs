@@ -35,7 +35,7 @@ use crate::seat::UnderWay;
 use crate::{Limits, Tls};
 
 /// What probes ask for; it is answered when nothing else is.
-const PROBES: [&str; 5] = [
+const PROBE_PATHS: [&str; 5] = [
     "/api/v1/status",
     "/metrics",
     "/healthz",
@@ -43,18 +43,18 @@ const PROBES: [&str; 5] = [
     "/readyz",
 ];
 /// A connection that has lost its place and has no request under way is cut after so long.
-const LEAVE: Duration = Duration::from_millis(200);
+const EVICTION_GRACE: Duration = Duration::from_millis(200);
 
 /// Who is at the other end of the connection; each request has it among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address.
+    /// Where the connection comes from.
     pub address: SocketAddr,
     /// Whether it came by TLS.
     pub secure: bool,
 }
 
-/// One connection.
+/// A connection that is served, with what its requests share.
 pub(crate) struct Exchange {
     pub(crate) peer: Peer,
     pub(crate) router: Router,
@@ -116,7 +116,7 @@ impl Exchange {
                 loop {
                     tokio::select! {
                         ended = connection.as_mut() => break ended,
-                        () = tokio::time::sleep(LEAVE) => {}
+                        () = tokio::time::sleep(EVICTION_GRACE) => {}
                     }
                     // A request may have come at the last moment; it is answered.
                     if place.seat.waiting_since().is_some() {
@@ -220,7 +220,7 @@ impl Exchange {
 
 fn is_probe<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
-        && PROBES.contains(&request.uri().path())
+        && PROBE_PATHS.contains(&request.uri().path())
 }
 
 fn crowded() -> Response {

@@ -24,7 +24,7 @@ pub(crate) const RESERVED: usize = 32;
 /// Connections that have lost their place and are not closed yet.
 pub(crate) const LEAVING: usize = 32;
 /// A connection that has waited for less may be about to send its request.
-const SETTLED: Duration = Duration::from_secs(1);
+const MIN_IDLE_TO_EVICT: Duration = Duration::from_secs(1);
 
 /// The places of a server.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Places {
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Place {
         let source = source(address);
         let mut held = self.held.lock();
-        let (standing, evicted) = match self.make_room(&mut held, source, SETTLED) {
+        let (standing, evicted) = match self.make_room(&mut held, source, MIN_IDLE_TO_EVICT) {
             Some(evicted) => (Standing::Ordinary, evicted),
             None if held.reserved < RESERVED => (Standing::Reserved, None),
             // No request of theirs ever counts as under way, so there is always one.
@@ -84,7 +84,7 @@ impl Places {
         held.seats.insert(id, Arc::clone(&seat));
         self.refusals.set_open(held.seats.len());
         drop(held);
-        self.tell(evicted);
+        self.log_eviction(evicted);
         let places = Arc::clone(self);
         Place { places, id, seat }
     }
@@ -113,10 +113,10 @@ impl Places {
     /// Closes a connection that waits for a request, if there is one.
     pub(crate) fn evict_one(&self) {
         let evicted = self.held.lock().evict(Duration::ZERO, |_| true);
-        self.tell(evicted);
+        self.log_eviction(evicted);
     }
 
-    fn tell(&self, evicted: Option<IpAddr>) {
+    fn log_eviction(&self, evicted: Option<IpAddr>) {
         if evicted.is_some() {
             self.refusals.add(Refusal::Evicted, evicted, None);
         }
@@ -138,7 +138,7 @@ impl Place {
         held.count(seat.source, Standing::Ordinary);
         let under_way = seat.admit();
         drop(held);
-        self.places.tell(evicted);
+        self.places.log_eviction(evicted);
         Some(under_way)
     }
 }

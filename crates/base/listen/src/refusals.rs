@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 /// The log is told of one kind of refusal no more often; the counters count each.
-const QUIET: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a connection or a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,7 +117,7 @@ impl Refusals {
         let count = self.0.counts[at].fetch_add(1, Relaxed) + 1;
         let mut all = self.0.logged.lock();
         let before = match all[at] {
-            Some((when, _)) if when.elapsed() < QUIET => return,
+            Some((when, _)) if when.elapsed() < LOG_INTERVAL => return,
             Some((_, before)) => before,
             None => 0,
         };

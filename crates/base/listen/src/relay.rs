@@ -9,7 +9,7 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 
 /// Pieces that wait to be sent.
-const PIECES: usize = 2;
+const MAX_QUEUED_CHUNKS: usize = 2;
 
 type Piece = Result<Frame<Bytes>, axum::Error>;
 
@@ -24,7 +24,7 @@ pub(crate) fn relayed(response: Response) -> Response {
         return response;
     }
     response.map(|body| {
-        let (sender, pieces) = mpsc::channel(PIECES);
+        let (sender, pieces) = mpsc::channel(MAX_QUEUED_CHUNKS);
         tokio::spawn(make(body, sender));
         Body::new(Relayed {
             pieces,

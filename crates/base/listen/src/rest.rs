@@ -25,13 +25,13 @@ use crate::rate::Allowance;
 use crate::seat::UnderWay;
 
 /// A client that goes on sending for longer after it was answered is cut off.
-const LINGER: Duration = Duration::from_secs(30);
+const MAX_LINGER: Duration = Duration::from_secs(30);
 /// So is one that sends more.
-const LINGER_BYTES: usize = 256 << 20;
+const MAX_LINGER_BYTES: usize = 256 << 20;
 /// So is one that sends nothing for so long.
-const LINGER_PAUSE: Duration = Duration::from_secs(5);
+const MAX_LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// One that was too slow has shown that it has nothing more to say.
-const LINGER_SLOW: Duration = Duration::from_secs(1);
+const MAX_LINGER_OF_SLOW: Duration = Duration::from_secs(1);
 
 /// Why a body ends.
 #[derive(Debug)]
@@ -171,8 +171,8 @@ impl Drop for Rest {
             return;
         };
         let (longest, pause) = match self.slow.is_so() {
-            true => (LINGER_SLOW, LINGER_SLOW),
-            false => (LINGER, LINGER_PAUSE.min(self.rate.pause)),
+            true => (MAX_LINGER_OF_SLOW, MAX_LINGER_OF_SLOW),
+            false => (MAX_LINGER, MAX_LINGER_SILENCE.min(self.rate.pause)),
         };
         let rate = LeastRate { pause, ..self.rate };
         let rest = Self {
@@ -195,7 +195,7 @@ impl Rest {
     async fn discard(mut self) {
         let mut read = 0;
         let mut next = |context: &mut Context<'_>| Pin::new(&mut self).poll_frame(context);
-        while read < LINGER_BYTES
+        while read < MAX_LINGER_BYTES
             && let Some(Ok(frame)) = std::future::poll_fn(&mut next).await
         {
             read += frame.data_ref().map_or(0, Bytes::len);

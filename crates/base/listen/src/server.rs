@@ -20,7 +20,7 @@ use crate::refusals::{Refusal, Refusals};
 use crate::{Limits, Tls};
 
 /// How long to wait when the system has no connection to give: others must end first.
-const AGAIN: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// A server of HTTP/1.1.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ impl Next<'_> {
                     let error = error.to_string();
                     self.refusals.add(Refusal::Unaccepted, None, Some(&error));
                     self.places.evict_one();
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }

@@ -17,7 +17,7 @@ pub enum NameError {
     Resolver {
         /// The server; without one, the system's.
         server: Option<SocketAddr>,
-        /// Why.
+        /// What the resolver said.
         problem: String,
     },
     /// It has no address, or nobody says.
@@ -25,9 +25,9 @@ pub enum NameError {
     Unknown {
         /// The server; without one, the system's.
         server: Option<SocketAddr>,
-        /// The name.
+        /// The name that was asked for.
         name: String,
-        /// Why.
+        /// What the resolver said.
         problem: String,
     },
 }

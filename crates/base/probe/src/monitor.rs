@@ -34,9 +34,9 @@ impl Protocol {
 /// A header of a probe. Its value may be a credential, so it is not shown in logs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Its name.
+    /// The header's name.
     pub name: String,
-    /// Its value.
+    /// What is sent with it.
     pub value: String,
 }
 
@@ -49,28 +49,28 @@ impl fmt::Debug for Header {
 /// Status codes, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRange {
-    /// The least.
+    /// The lowest code that is expected.
     pub min: u16,
-    /// The greatest.
+    /// The highest code that is expected.
     pub max: u16,
 }
 
 /// How the endpoints of a profile are probed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonitorConfig {
-    /// `protocol`.
+    /// What an attempt consists of (Azure's `protocol`).
     pub protocol: Protocol,
-    /// `port`.
+    /// The endpoint's port (Azure's `port`).
     pub port: u16,
     /// `path`; none with TCP.
     pub path: Option<String>,
-    /// `intervalInSeconds`.
+    /// Seconds from one probe to the next (`intervalInSeconds`).
     pub interval: u32,
-    /// `timeoutInSeconds`.
+    /// Seconds after which a probe has failed (`timeoutInSeconds`).
     pub timeout: u32,
-    /// `toleratedNumberOfFailures`.
+    /// Failures in a row that change nothing (`toleratedNumberOfFailures`).
     pub tolerated: u32,
-    /// `customHeaders`.
+    /// Headers of each request (`customHeaders`); an endpoint's win over these.
     pub headers: Vec<Header>,
     /// `expectedStatusCodeRanges`; none is 200 alone.
     pub expected: Vec<StatusRange>,

@@ -25,20 +25,20 @@ use tokio_rustls::TlsConnector;
 use crate::monitor::{Header, MonitorConfig, Protocol, Target};
 
 /// The head of an answer is shorter.
-const HEAD: usize = 16 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 /// So much of a body is taken, so that a well-behaved endpoint sees an end and no reset.
-const BODY: usize = 64 << 10;
+const MAX_BODY_BYTES: usize = 64 << 10;
 /// And for so long.
-const BODY_TIME: Duration = Duration::from_millis(100);
+const MAX_BODY_TIME: Duration = Duration::from_millis(100);
 
 /// What to probe, and what to expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// How.
+    /// What an attempt consists of.
     pub protocol: Protocol,
-    /// Whom.
+    /// The endpoint: an address, or a name that is resolved for each attempt.
     pub target: Target,
-    /// Where.
+    /// The endpoint's port.
     pub port: u16,
     /// The longest wait.
     pub timeout: Duration,
@@ -68,7 +68,7 @@ impl Spec {
             && self.monitor.expected == other.monitor.expected
     }
 
-    /// How often.
+    /// From the beginning of one probe to that of the next.
     pub fn interval(&self) -> Duration {
         Duration::from_secs(u64::from(self.monitor.interval))
     }
@@ -88,10 +88,10 @@ pub enum ProbeError {
     /// Its name has no address.
     #[error("its name cannot be resolved: {0}")]
     Resolve(Box<str>),
-    /// No connection.
+    /// No connection came about, for this reason.
     #[error("cannot connect: {0}")]
     Connect(ErrorKind),
-    /// No TLS.
+    /// The TLS handshake failed; the text says how.
     #[error("TLS failed: {0}")]
     Tls(Box<str>),
     /// The connection broke.
@@ -100,7 +100,7 @@ pub enum ProbeError {
     /// It closed before it answered.
     #[error("it closed the connection without an answer")]
     Closed,
-    /// Not HTTP.
+    /// What answered does not speak HTTP.
     #[error("its answer is not HTTP")]
     NotHttp,
     /// A head without end.
@@ -288,10 +288,10 @@ async fn ask(
         if let Some(code) = status(&mut head)? {
             break code;
         }
-        if head.len() >= HEAD {
+        if head.len() >= MAX_HEAD_BYTES {
             return Err(ProbeError::Head.into());
         }
-        let room = u64::try_from(HEAD - head.len()).unwrap_or(0);
+        let room = u64::try_from(MAX_HEAD_BYTES - head.len()).unwrap_or(0);
         let read = (&mut stream).take(room).read_buf(&mut head).await;
         if read.map_err(broken)? == 0 {
             return Err(ProbeError::Closed.into());
@@ -299,8 +299,8 @@ async fn ask(
     };
     let took = begun.elapsed();
     // Whatever comes of this, the verdict stands.
-    let _ = tokio::time::timeout(BODY_TIME, async {
-        let mut rest = (&mut stream).take(BODY as u64);
+    let _ = tokio::time::timeout(MAX_BODY_TIME, async {
+        let mut rest = (&mut stream).take(MAX_BODY_BYTES as u64);
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
     })
     .await;

@@ -16,7 +16,7 @@ pub struct NotAnId(String);
 pub struct ResourceId(String);
 
 impl ResourceId {
-    /// Its subscription.
+    /// The subscription's id, the part behind `/subscriptions/`.
     pub fn subscription(&self) -> &str {
         self.segments().nth(1).unwrap_or_default()
     }

@@ -1,9 +1,9 @@
 //! Foreign text, before it comes into an error or a log line.
 
 /// So much of it is looked at.
-const READ: usize = 16 << 10;
+const MAX_READ_BYTES: usize = 16 << 10;
 /// No word of a message is as long; tokens and keys are.
-const WORD: usize = 60;
+const MAX_WORD_CHARS: usize = 60;
 
 /// The beginning of a foreign text: no control characters, and nothing that could be a token, not
 /// even the beginning of one.
@@ -11,10 +11,14 @@ pub fn excerpt(text: &str) -> String {
     let mut shown = String::new();
     let mut word = String::new();
     let finish = |word: &mut String, shown: &mut String| {
-        shown.push_str(if word.len() > WORD { "***" } else { word });
+        shown.push_str(if word.len() > MAX_WORD_CHARS {
+            "***"
+        } else {
+            word
+        });
         word.clear();
     };
-    for letter in text.trim().chars().take(READ) {
+    for letter in text.trim().chars().take(MAX_READ_BYTES) {
         if letter.is_ascii_alphanumeric() || "-_.+=".contains(letter) {
             word.push(letter);
             continue;

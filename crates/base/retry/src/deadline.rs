@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A deadline no clock can express is this far away.
-const FAR: Duration = Duration::from_secs(86_400 * 365);
+const FARTHEST: Duration = Duration::from_secs(86_400 * 365);
 
 /// When a call must have come to its end, its retries included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ impl Deadline {
     /// So long from now.
     pub fn after(span: Duration) -> Self {
         let now = Instant::now();
-        Self(now.checked_add(span).unwrap_or_else(|| now + FAR))
+        Self(now.checked_add(span).unwrap_or_else(|| now + FARTHEST))
     }
 
     /// What is left; zero when it has passed.

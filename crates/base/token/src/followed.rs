@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 /// How often it is looked at, when it is asked for.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a file holds, followed. When the file is gone or no longer good, what it held last stays, and
 /// the log says so.
@@ -58,7 +58,7 @@ impl<T, E: Display> Followed<T, E> {
     /// # Errors
     /// What `read` says.
     pub fn new(path: &Path, read: fn(&Path) -> Result<T, E>) -> Result<Self, E> {
-        Self::every(path, read, LOOK)
+        Self::every(path, read, POLL_INTERVAL)
     }
 
     pub(crate) fn every(

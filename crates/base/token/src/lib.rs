@@ -19,7 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub use followed::Followed;
 
 /// A token has so many characters at least.
-const SHORTEST: usize = 16;
+const MIN_TOKEN_CHARS: usize = 16;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -29,35 +29,35 @@ pub enum TokenError {
         "{path}: the token cannot be kept here: {source}; make the folder writable or name another file with {named_by}"
     )]
     File {
-        /// The file.
+        /// Where the token is kept.
         path: PathBuf,
         /// The flag or variable that names it.
         named_by: &'static str,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
     /// The file cannot be read any more.
     #[error("{path}: the token cannot be read: {source}; put it back, readable for this process")]
     Unreadable {
-        /// The file.
+        /// Where the token is kept.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
     /// What it holds can be guessed.
     #[error(
-        "{path}: the token in it has less than {SHORTEST} characters and can be guessed; put a generated one there (for example from `openssl rand -hex 32`), or delete the file and start again to get one"
+        "{path}: the token in it has less than {MIN_TOKEN_CHARS} characters and can be guessed; put a generated one there (for example from `openssl rand -hex 32`), or delete the file and start again to get one"
     )]
     Weak {
-        /// The file.
+        /// Where the token is kept.
         path: PathBuf,
     },
     /// The file is there but holds no token.
     #[error("{path}: no token in it; delete the file and start again to get a new one")]
     Empty {
-        /// The file.
+        /// Where the token is kept.
         path: PathBuf,
     },
 }
@@ -115,7 +115,7 @@ fn read(path: &Path) -> Result<Digest, TokenError> {
         "" => Err(TokenError::Empty {
             path: path.to_owned(),
         }),
-        token if token.len() < SHORTEST => Err(TokenError::Weak {
+        token if token.len() < MIN_TOKEN_CHARS => Err(TokenError::Weak {
             path: path.to_owned(),
         }),
         token => Ok(digest(&SHA256, token.as_bytes())),

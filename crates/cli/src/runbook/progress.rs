@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::args::Output;
-use crate::json_line;
+use crate::print_json_line;
 
 /// What goes on, for programs: an object a line.
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ enum Line<'a> {
 }
 
 /// A step, where it is now (in the word for it, as docs/failback.md explains it), and what was seen.
-fn told<'a>(event: &Event<'a>) -> (&'a Step, &'static str, &'a str) {
+fn describe<'a>(event: &Event<'a>) -> (&'a Step, &'static str, &'a str) {
     match *event {
         Event::Begun(step) => (step, "begins", step.name),
         Event::Waits(step, detail) => (step, "waits", detail),
@@ -45,7 +45,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Tells that this run begins, or goes on.
+    /// Reports that this run begins, or goes on.
     pub(super) fn of(record: &Record, output: Output) -> Self {
         let progress = Self {
             run: record.run.clone(),
@@ -55,7 +55,7 @@ impl Progress {
         };
         progress.line(&format!("run {}", record.run));
         if progress.objects {
-            json_line(&Line::Run {
+            print_json_line(&Line::Run {
                 run: &record.run,
                 command: record.command.as_str(),
             });
@@ -68,14 +68,14 @@ impl Progress {
         let _ = writeln!(std::io::stderr(), "{clear}{text}");
     }
 
-    pub(super) fn tell(&self, event: Event<'_>) {
-        let (step, state, detail) = told(&event);
+    pub(super) fn report(&self, event: Event<'_>) {
+        let (step, state, detail) = describe(&event);
         let waits = matches!(event, Event::Waits(..));
         if waits && !self.waits_for(detail) {
             return;
         }
         if self.objects {
-            json_line(&Line::Step {
+            print_json_line(&Line::Step {
                 run: &self.run,
                 step: step.id.as_str(),
                 state,

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 /// So many letters wrong, missing, added or exchanged still make a misspelling.
-const CLOSE: usize = 2;
+const MAX_EDIT_DISTANCE: usize = 2;
 /// Our own prefix.
-const OURS: &str = "BACKSTAY_";
+const PREFIX: &str = "BACKSTAY_";
 
 /// The names that are read.
 pub struct Known {
@@ -49,7 +49,7 @@ impl Known {
         }
         let spelt = name.to_uppercase().replace(['-', '.'], "_");
         let (distance, nearest) = self.nearest(&spelt);
-        let close = distance <= CLOSE;
+        let close = distance <= MAX_EDIT_DISTANCE;
         if close && self.deciding.contains(nearest) {
             return if is_set(nearest) {
                 Verdict::Unknown {
@@ -61,14 +61,14 @@ impl Known {
                 }
             };
         }
-        let looks_like_ours = spelt.starts_with(OURS)
+        let looks_like_ours = spelt.starts_with(PREFIX)
             || spelt.contains("_RECOVER_FROM_")
-            || close && nearest.starts_with(OURS);
+            || close && nearest.starts_with(PREFIX);
         if !looks_like_ours {
             return Verdict::Foreign;
         }
         // Beyond that, a resemblance is an accident.
-        let alike = distance <= spelt.len().saturating_sub(OURS.len()) / 3;
+        let alike = distance <= spelt.len().saturating_sub(PREFIX.len()) / 3;
         Verdict::Unknown {
             nearest: alike.then(|| nearest.to_owned()),
         }

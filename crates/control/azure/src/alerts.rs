@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use crate::client::{Call, Got};
 use crate::{AzureError, Client, ResourceId};
 
-const RULES: &str = "2018-03-01";
-const FIRED: &str = "2019-05-05-preview";
+const RULES_API_VERSION: &str = "2018-03-01";
+const ALERTS_API_VERSION: &str = "2019-05-05-preview";
 /// No list has more pages, unless it goes in circles.
 const MAX_PAGES: usize = 1000;
 
 /// A metric alert rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricAlert {
-    /// Its id.
+    /// The resource id, with subscription and group.
     pub id: ResourceId,
     /// Whether it is evaluated at all.
     pub enabled: bool,
@@ -53,7 +53,7 @@ struct WireAction {
 /// Whether the cause of an alert is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum MonitorCondition {
-    /// It is.
+    /// What the rule looks for is so.
     Fired,
     /// It is not.
     Resolved,
@@ -65,7 +65,7 @@ pub enum MonitorCondition {
 /// What people have done about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum AlertState {
-    /// Nothing.
+    /// Nobody has looked at it yet.
     New,
     /// Someone looks at it.
     Acknowledged,
@@ -79,7 +79,7 @@ pub enum AlertState {
 /// An alert that has fired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FiredAlert {
-    /// Its id.
+    /// The resource id, with subscription and group.
     pub id: ResourceId,
     /// The rule's id, as Azure writes it.
     pub rule: String,
@@ -166,7 +166,7 @@ impl Client {
     ) -> Result<MetricAlert, AzureError> {
         let call = Call {
             body,
-            ..Call::new(method, id, RULES, needs)
+            ..Call::new(method, id, RULES_API_VERSION, needs)
         };
         let got: Got<WireRule> = self.call(call, deadline).await?;
         let properties = got.body.properties;
@@ -204,7 +204,7 @@ impl Client {
             ..Call::new(
                 Method::GET,
                 &all,
-                FIRED,
+                ALERTS_API_VERSION,
                 "Microsoft.AlertsManagement/alerts/read",
             )
         };
@@ -258,7 +258,7 @@ impl Client {
             ..Call::new(
                 Method::POST,
                 id,
-                FIRED,
+                ALERTS_API_VERSION,
                 "Microsoft.AlertsManagement/alerts/changestate/action",
             )
         };

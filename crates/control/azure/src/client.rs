@@ -253,7 +253,7 @@ impl Client {
         let answer = ask(request).await?;
         if !answer.ok() {
             let verdict = answer.verdict();
-            let (code, message) = said(&answer);
+            let (code, message) = error_fields(&answer);
             return Err(Attempt::Status {
                 status: answer.status,
                 code: excerpt_without(&code, token.expose()),
@@ -350,14 +350,14 @@ impl Client {
 
 #[derive(Deserialize)]
 struct Body {
-    error: Option<Said>,
+    error: Option<ErrorFields>,
     // Some providers answer without the frame.
     #[serde(flatten)]
-    bare: Said,
+    bare: ErrorFields,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct ErrorFields {
     #[serde(alias = "Code")]
     code: Option<String>,
     #[serde(alias = "Message")]
@@ -366,15 +366,15 @@ struct Said {
 
 /// The code and message of a refusal:
 /// <https://github.com/microsoft/api-guidelines/blob/vNext/azure/Guidelines.md#handling-errors>.
-fn said(answer: &http::Answer) -> (String, String) {
+fn error_fields(answer: &http::Answer) -> (String, String) {
     let body: Option<Body> = serde_json::from_slice(&answer.body).ok();
     let said = body.map(|it| it.error.unwrap_or(it.bare));
     match said {
-        Some(Said {
+        Some(ErrorFields {
             code: Some(code),
             message,
         }) => (code, message.unwrap_or_default()),
-        Some(Said {
+        Some(ErrorFields {
             code: None,
             message: Some(message),
         }) => (String::from("error"), message),

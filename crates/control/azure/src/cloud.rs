@@ -14,9 +14,9 @@ pub enum CloudError {
     /// Not a URL.
     #[error("{setting}: '{value}' is no address; give one such as {ARM}")]
     NoUrl {
-        /// Which setting.
+        /// The variable that names the address.
         setting: &'static str,
-        /// As given.
+        /// Its value as given.
         value: String,
     },
     /// A token would go over the network in the clear.
@@ -24,9 +24,9 @@ pub enum CloudError {
         "{setting}: '{value}' is not https, and not on this machine: the token could be read on the way; give an https address"
     )]
     InTheClear {
-        /// Which setting.
+        /// The variable that names the address.
         setting: &'static str,
-        /// As given.
+        /// Its value as given.
         value: String,
     },
 }

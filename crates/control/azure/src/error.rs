@@ -14,7 +14,7 @@ pub enum AzureError {
     Identity {
         /// About what the call was.
         resource: ResourceId,
-        /// Why.
+        /// What each source of tokens said.
         #[source]
         error: IdentityError,
     },
@@ -25,9 +25,9 @@ pub enum AzureError {
     Unauthenticated {
         /// About what the call was.
         resource: ResourceId,
-        /// Azure's code.
+        /// `error.code` of the answer: `AuthorizationFailed`.
         code: String,
-        /// Azure's words.
+        /// `error.message` of the answer, shortened.
         message: String,
     },
     /// A permission is missing (403).
@@ -37,7 +37,7 @@ pub enum AzureError {
         resource: ResourceId,
         /// Azure's code; `AuthorizationFailed` is the usual one.
         code: String,
-        /// Azure's words.
+        /// `error.message` of the answer, shortened.
         message: String,
         /// Which, and what gives it.
         denied: Box<Denied>,
@@ -45,37 +45,37 @@ pub enum AzureError {
     /// It is not there (404).
     #[error("{resource}: not there ({code}: {message}); check the names in the pair's file")]
     NotFound {
-        /// What.
+        /// The resource that the request was for.
         resource: ResourceId,
-        /// Azure's code.
+        /// `error.code` of the answer: `AuthorizationFailed`.
         code: String,
-        /// Azure's words.
+        /// `error.message` of the answer, shortened.
         message: String,
     },
     /// Someone has changed it since it was read (412).
     #[error("{resource}: someone has changed it since it was read; read it again")]
     Changed {
-        /// What.
+        /// The resource that the request was for.
         resource: ResourceId,
     },
     /// It may not be changed by us any more.
     #[error("{resource}: {why}")]
     WriteRefused {
-        /// What.
+        /// The resource that the request was for.
         resource: ResourceId,
-        /// Why not.
+        /// What the authority said.
         why: WriteRefused,
     },
     /// Any other refusal (4xx).
     #[error("{resource}: refused with {status} {code}: {message}")]
     Refused {
-        /// What.
+        /// The resource that the request was for.
         resource: ResourceId,
         /// The HTTP status.
         status: u16,
-        /// Azure's code.
+        /// `error.code` of the answer: `AuthorizationFailed`.
         code: String,
-        /// Azure's words.
+        /// `error.message` of the answer, shortened.
         message: String,
     },
     /// No answer that counts came in time.
@@ -105,7 +105,7 @@ pub enum AzureError {
         "{resource}: was set to {wanted}, and was read as {found} until the deadline; someone sets it back"
     )]
     NotHeld {
-        /// What.
+        /// The resource that the request was for.
         resource: ResourceId,
         /// As it should be.
         wanted: Switch,
@@ -123,13 +123,13 @@ pub enum AzureError {
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// An address.
+    /// The address of a cloud is not valid.
     #[error(transparent)]
     Cloud(#[from] CloudError),
     /// Who we are.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// HTTP.
+    /// No client could be made.
     #[error(transparent)]
     Client(#[from] AzureError),
 }

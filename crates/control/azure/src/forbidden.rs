@@ -12,7 +12,7 @@ use crate::ResourceId;
 pub struct Denied {
     /// What was to be done: `Microsoft.Network/trafficManagerProfiles/write`.
     pub action: String,
-    /// On what.
+    /// The resource or group that the role would have to be assigned on.
     pub scope: String,
     /// Who was to do it, if Azure says.
     pub object_id: Option<String>,

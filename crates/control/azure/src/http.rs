@@ -11,8 +11,8 @@ use url::Url;
 use crate::cloud::on_this_machine;
 
 /// The largest answer that is read.
-const MAX_BODY: usize = 8 << 20;
-const CONNECT: Duration = Duration::from_secs(5);
+const MAX_BODY_BYTES: usize = 8 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client. Redirects are not followed: the token would go along. What is on this machine, or
 /// offered by it, is not asked through a proxy.
@@ -34,7 +34,7 @@ pub(crate) fn client(proxied: bool, connect: Duration) -> reqwest::Result<reqwes
 
 /// A client for what is at `url`.
 pub(crate) fn client_for(url: &Url) -> reqwest::Result<reqwest::Client> {
-    client(!on_this_machine(url), CONNECT)
+    client(!on_this_machine(url), CONNECT_TIMEOUT)
 }
 
 /// An answer, read to its end.
@@ -68,7 +68,7 @@ pub(crate) enum NoAnswer {
     Transport(String),
     #[error("the request cannot be made: {0}")]
     Request(String),
-    #[error("the answer has more than {MAX_BODY} bytes")]
+    #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
     TooLong,
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn ask(request: reqwest::RequestBuilder) -> Result<Answer, NoAn
     let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_BODY {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(NoAnswer::TooLong);
         }
         body.extend_from_slice(&chunk);

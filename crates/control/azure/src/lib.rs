@@ -45,7 +45,7 @@ pub use environment::Environment;
 pub use error::{AzureError, SetUpError};
 pub use forbidden::Denied;
 pub use identity::{Identity, IdentityError, SourceName};
-pub use notifications::{ActionGroup, TestNotification, TestStatus, Told};
+pub use notifications::{ActionGroup, ReceiverStatus, TestNotification, TestStatus};
 pub use storage::AccountKey;
 pub use tenant::{SigningKey, Tenant, TenantError};
 pub use traffic_manager::{ETag, Endpoint, Profile, ReportedMonitor, ReportedMonitorStatus};

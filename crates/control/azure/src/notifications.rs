@@ -15,14 +15,14 @@ use serde_json::{Map, Value, json};
 use crate::client::{Call, Got};
 use crate::{AzureError, Client, ResourceId};
 
-const VERSION: &str = "2021-09-01";
+const API_VERSION: &str = "2021-09-01";
 /// The alert of a pair is of this kind.
 const ALERT_TYPE: &str = "metricstaticthreshold";
 
 /// Whom an alert tells. Its receivers' addresses may hold credentials, so they are not shown.
 #[derive(Clone, PartialEq)]
 pub struct ActionGroup {
-    /// Its id.
+    /// The resource id, with subscription and group.
     pub id: ResourceId,
     /// Whether anybody is told at all.
     pub enabled: bool,
@@ -58,16 +58,16 @@ pub struct TestNotification {
 /// What has become of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestStatus {
-    /// Each receiver.
-    pub receivers: Vec<Told>,
+    /// What became of the notification at each receiver.
+    pub receivers: Vec<ReceiverStatus>,
     /// Whether nothing more comes.
     pub over: bool,
 }
 
 /// A receiver, and whether it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Its name.
+pub struct ReceiverStatus {
+    /// The receiver's name in the action group.
     pub receiver: String,
     /// `None` while that is not known; why, where it was not.
     pub taken: Option<Result<(), String>>,
@@ -101,7 +101,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<ActionGroup, AzureError> {
         let needs = "Microsoft.Insights/ActionGroups/read";
-        let call = Call::new(Method::GET, id, VERSION, needs);
+        let call = Call::new(Method::GET, id, API_VERSION, needs);
         let got: Got<WireGroup> = self.call(call, deadline).await?;
         let WireProperties { enabled, rest } = got.body.properties;
         let called = ["webhookReceivers", "azureFunctionReceivers"];
@@ -131,7 +131,7 @@ impl Client {
             ..Call::new(
                 Method::POST,
                 &group.id,
-                VERSION,
+                API_VERSION,
                 "Microsoft.Insights/createNotifications/write",
             )
         };
@@ -166,7 +166,7 @@ impl Client {
             ..Call::new(
                 Method::GET,
                 &of.group,
-                VERSION,
+                API_VERSION,
                 "Microsoft.Insights/notificationStatus/read",
             )
         };
@@ -178,7 +178,7 @@ impl Client {
 impl TestStatus {
     fn read(body: &Value) -> Self {
         let details = field(body, "actionDetails").and_then(Value::as_array);
-        let receivers = details.into_iter().flatten().map(told).collect();
+        let receivers = details.into_iter().flatten().map(receiver_status).collect();
         let state = field(body, "state").and_then(Value::as_str);
         let state = state.unwrap_or_default().to_ascii_lowercase();
         Self {
@@ -188,7 +188,7 @@ impl TestStatus {
     }
 }
 
-fn told(detail: &Value) -> Told {
+fn receiver_status(detail: &Value) -> ReceiverStatus {
     let text = |name: &str| field(detail, name).and_then(Value::as_str);
     let status = text("status").unwrap_or_default();
     let taken = match status.to_ascii_lowercase().as_str() {
@@ -200,7 +200,7 @@ fn told(detail: &Value) -> Told {
         }
         _ => None,
     };
-    Told {
+    ReceiverStatus {
         receiver: backstay_resource::text::excerpt(text("name").unwrap_or_default()),
         taken,
     }

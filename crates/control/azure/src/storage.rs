@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::client::{Call, Got};
 use crate::{AzureError, Client, ResourceId};
 
-const VERSION: &str = "2023-05-01";
+const API_VERSION: &str = "2023-05-01";
 
 /// A key. Its value is not shown.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,7 +43,7 @@ impl Client {
             ..Call::new(
                 Method::POST,
                 id,
-                VERSION,
+                API_VERSION,
                 "Microsoft.Storage/storageAccounts/listKeys/action",
             )
         };

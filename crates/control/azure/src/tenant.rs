@@ -17,7 +17,7 @@ use crate::Cloud;
 use crate::http::{ask, client_for};
 
 /// Whoever waits for keys has a caller who waits too.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// No tenant has more keys; Entra shows about ten.
 const MAX_KEYS: usize = 64;
 
@@ -35,9 +35,9 @@ pub enum TenantError {
     /// They could not be read.
     #[error("the tenant's signing keys cannot be read from {url}: {why}")]
     Keys {
-        /// From where.
+        /// The document that was asked for.
         url: Url,
-        /// What happened.
+        /// What went wrong on the way, or is wrong with the answer.
         why: String,
     },
 }
@@ -53,7 +53,7 @@ pub struct SigningKey {
     pub exponent: String,
 }
 
-/// A tenant.
+/// A tenant of Entra, by the documents that it publishes: its issuer and the keys it signs with.
 #[derive(Clone)]
 pub struct Tenant {
     http: reqwest::Client,
@@ -140,9 +140,9 @@ impl Tenant {
             why,
         };
         let asking = ask(self.http.get(self.keys.clone()));
-        let answer = tokio::time::timeout(PATIENCE, asking)
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, asking)
             .await
-            .map_err(|_| failed(format!("no answer within {} s", PATIENCE.as_secs())))?
+            .map_err(|_| failed(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())))?
             .map_err(|error| failed(error.to_string()))?;
         if !answer.ok() {
             return Err(failed(format!("HTTP {}", answer.status)));

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::client::{Call, Got};
 use crate::{AzureError, Client, NotAnId, ResourceId, Switch};
 
-const VERSION: &str = "2022-04-01";
+const API_VERSION: &str = "2022-04-01";
 
 /// The state of a resource that a change demands (`If-Match`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,19 +33,19 @@ impl ETag {
 pub enum ReportedMonitorStatus {
     /// Not probed yet.
     CheckingEndpoint,
-    /// Healthy.
+    /// Its probes succeed; it is answered with.
     Online,
-    /// Not healthy.
+    /// More probes in a row have failed than are tolerated.
     Degraded,
-    /// Switched off.
+    /// It is switched off, and not probed.
     Disabled,
     /// Its profile is switched off.
     Inactive,
     /// What it stands for does not run.
     Stopped,
-    /// Never probed.
+    /// Always Serve is on: it is answered with and not probed.
     Unmonitored,
-    /// Something else.
+    /// A value that is new to us.
     #[default]
     #[serde(other)]
     Unknown,
@@ -54,7 +54,7 @@ pub enum ReportedMonitorStatus {
 /// An external endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its id.
+    /// The resource id, with subscription and group.
     pub id: ResourceId,
     /// Whether it may be answered with.
     pub status: Switch,
@@ -75,9 +75,9 @@ pub struct Endpoint {
 pub struct ReportedMonitor {
     /// `HTTP`, `HTTPS` or `TCP`.
     pub protocol: String,
-    /// The port.
+    /// The port that is probed.
     pub port: u32,
-    /// The path.
+    /// What a probe asks for; none with TCP.
     pub path: Option<String>,
     /// Seconds between probes.
     pub interval_in_seconds: Option<u32>,
@@ -90,7 +90,7 @@ pub struct ReportedMonitor {
 /// A profile: one name, and the endpoints it can point to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Its id.
+    /// The resource id, with subscription and group.
     pub id: ResourceId,
     /// Whether its name is answered.
     pub status: Switch,
@@ -102,7 +102,7 @@ pub struct Profile {
     pub routing_method: String,
     /// How endpoints are probed.
     pub monitor: ReportedMonitor,
-    /// The endpoints.
+    /// All external endpoints, in the API's order.
     pub endpoints: Vec<Endpoint>,
     /// The state that was read.
     pub etag: Option<ETag>,
@@ -182,7 +182,7 @@ impl Client {
         let call = Call::new(
             Method::GET,
             id,
-            VERSION,
+            API_VERSION,
             "Microsoft.Network/trafficManagerProfiles/read",
         );
         let got: Got<WireProfile> = self.call(call, deadline).await?;
@@ -215,7 +215,7 @@ impl Client {
         let call = Call::new(
             Method::GET,
             id,
-            VERSION,
+            API_VERSION,
             "Microsoft.Network/trafficManagerProfiles/externalEndpoints/read",
         );
         self.read(id, self.call(call, deadline).await?)
@@ -241,7 +241,7 @@ impl Client {
             ..Call::new(
                 Method::PATCH,
                 id,
-                VERSION,
+                API_VERSION,
                 "Microsoft.Network/trafficManagerProfiles/externalEndpoints/write",
             )
         };

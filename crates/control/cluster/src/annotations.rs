@@ -19,11 +19,11 @@ use crate::operator::DEPLOYMENTS;
 use crate::{ClusterError, Operator, Region};
 
 /// What is too long to be a Deployment.
-const LONGEST: usize = 8 << 20;
+const MAX_DEPLOYMENT_BYTES: usize = 8 << 20;
 
 /// What became of a conditional write that is tried once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// It is written.
     Written,
     /// It is not: somebody has changed the object since it was read.
@@ -67,7 +67,7 @@ impl Region {
             .map_err(kube::Error::BuildRequest)?;
         let answer = self.client().send(request.map(Body::from)).await?;
         let (head, body) = answer.into_parts();
-        let body = http_body_util::Limited::new(body, LONGEST);
+        let body = http_body_util::Limited::new(body, MAX_DEPLOYMENT_BYTES);
         let body = body
             .collect()
             .await
@@ -99,7 +99,7 @@ impl Region {
         version: &str,
         annotations: &BTreeMap<&str, Option<String>>,
         deadline: Deadline,
-    ) -> Result<Outcome, ClusterError> {
+    ) -> Result<WriteOutcome, ClusterError> {
         let api = self.api::<Deployment>();
         let patch = Patch::Merge(json!({ "metadata": {
             "resourceVersion": version,
@@ -112,8 +112,8 @@ impl Region {
             })
             .await;
         match patched {
-            Ok(_) => Ok(Outcome::Written),
-            Err(ClusterError::Contended { .. }) => Ok(Outcome::Changed),
+            Ok(_) => Ok(WriteOutcome::Written),
+            Err(ClusterError::Contended { .. }) => Ok(WriteOutcome::Changed),
             Err(error) => Err(error),
         }
     }

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub type Moment = Duration;
 
 /// No lease is shorter, whatever is written in it.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_LEASE: Duration = Duration::from_secs(1);
 
 /// What a lease says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,17 +41,17 @@ pub struct Record {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ElectionStep {
     /// There is no lease: make it.
     Create,
     /// Write it as ours over this version: to renew it, or because it is free or has run out.
     Write {
-        /// Over which.
+        /// The `resourceVersion` that may be overwritten.
         version: String,
     },
     /// Another holds it.
     Wait {
-        /// Who.
+        /// The holder's name, as the Lease has it.
         holder: String,
         /// When it runs out if nothing changes until then.
         until: Moment,
@@ -73,13 +73,13 @@ impl Election {
     pub fn new(me: impl Into<String>, duration: Duration) -> Self {
         Self {
             me: me.into(),
-            duration: Duration::from_secs(duration.as_secs()).max(SHORTEST),
+            duration: Duration::from_secs(duration.as_secs()).max(MIN_LEASE),
             seen: None,
             held_until: None,
         }
     }
 
-    /// Our name.
+    /// The name that we write into the Lease.
     pub fn me(&self) -> &str {
         &self.me
     }
@@ -109,17 +109,17 @@ impl Election {
     }
 
     /// What to do, by what was observed last.
-    pub fn next(&self, now: Moment) -> Step {
+    pub fn next(&self, now: Moment) -> ElectionStep {
         let Some((record, since)) = &self.seen else {
-            return Step::Create;
+            return ElectionStep::Create;
         };
         let until = ends(record, *since);
         if record.holder.is_empty() || record.holder == self.me || now >= until {
-            return Step::Write {
+            return ElectionStep::Write {
                 version: record.version.clone(),
             };
         }
-        Step::Wait {
+        ElectionStep::Wait {
             holder: record.holder.clone(),
             until,
         }
@@ -127,14 +127,14 @@ impl Election {
 
     /// What to do to keep it. What is not ours any more, also because it is free, is not taken again:
     /// whoever had it meanwhile may have ended what we were doing.
-    pub fn renew(&self, now: Moment) -> Step {
+    pub fn renew(&self, now: Moment) -> ElectionStep {
         match &self.seen {
             Some((record, _)) if record.holder == self.me => self.next(now),
-            Some((record, since)) => Step::Wait {
+            Some((record, since)) => ElectionStep::Wait {
                 holder: record.holder.clone(),
                 until: ends(record, *since),
             },
-            None => Step::Wait {
+            None => ElectionStep::Wait {
                 holder: String::new(),
                 until: now,
             },
@@ -151,10 +151,12 @@ impl Election {
     /// What to do to take it over from this holder, because a person said so and although it may not
     /// have run out. From anybody else it is not taken: that would be one who has taken it over
     /// as well, and came first.
-    pub fn take_over(&self, now: Moment, from: Option<&str>) -> Step {
+    pub fn take_over(&self, now: Moment, from: Option<&str>) -> ElectionStep {
         match (self.next(now), &self.seen) {
-            (Step::Wait { holder, .. }, Some((record, _))) if from == Some(holder.as_str()) => {
-                Step::Write {
+            (ElectionStep::Wait { holder, .. }, Some((record, _)))
+                if from == Some(holder.as_str()) =>
+            {
+                ElectionStep::Write {
                     version: record.version.clone(),
                 }
             }
@@ -196,7 +198,7 @@ impl Election {
 
 /// When a lease runs out that has been seen so since then, if nothing changes.
 fn ends(record: &Record, since: Moment) -> Moment {
-    since.saturating_add(record.duration.max(SHORTEST))
+    since.saturating_add(record.duration.max(MIN_LEASE))
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ pub enum ClusterError {
     /// There is no way in.
     #[error("{region}: no way into the cluster: {why}; check KUBECONFIG and the context's name")]
     Access {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
-        /// Why.
+        /// What is wrong with the access.
         why: String,
     },
     /// Who we are is not believed (401).
@@ -26,7 +26,7 @@ pub enum ClusterError {
         "{region}: {object}: the credentials are refused ({message}); log in again, or renew the service account's token"
     )]
     Unauthenticated {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
         /// About what the call was.
         object: String,
@@ -36,7 +36,7 @@ pub enum ClusterError {
     /// A permission is missing (403).
     #[error("{region}: {object}: {denied}")]
     Forbidden {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
         /// About what the call was.
         object: String,
@@ -48,17 +48,17 @@ pub enum ClusterError {
         "{region}: {object}: not there; check the names in the pair's file, and that the cluster is provisioned"
     )]
     NotFound {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
-        /// What.
+        /// Resource type and name, as kubectl takes them.
         object: String,
     },
     /// Others change it faster than we do, to the deadline (409).
     #[error("{region}: {object}: changed by others again and again ({message})")]
     Contended {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
-        /// What.
+        /// Resource type and name, as kubectl takes them.
         object: String,
         /// The server's words.
         message: String,
@@ -66,23 +66,23 @@ pub enum ClusterError {
     /// It may not be changed by us any more.
     #[error("{region}: {object}: {why}")]
     WriteRefused {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
-        /// What.
+        /// Resource type and name, as kubectl takes them.
         object: String,
-        /// Why not.
+        /// What the authority said.
         why: WriteRefused,
     },
     /// Any other refusal.
     #[error("{region}: {object}: refused with {status} {reason}: {message}")]
     Refused {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
-        /// What.
+        /// Resource type and name, as kubectl takes them.
         object: String,
         /// The HTTP status.
         status: u16,
-        /// Kubernetes' reason.
+        /// `reason` of the answer: `Invalid`.
         reason: String,
         /// The server's words.
         message: String,
@@ -90,7 +90,7 @@ pub enum ClusterError {
     /// No answer that counts came in time.
     #[error("{region}: {object}: the Kubernetes API does not answer: {why}")]
     Unreachable {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
         /// About what the call was.
         object: String,
@@ -102,7 +102,7 @@ pub enum ClusterError {
     /// The answer is not what this call is answered with.
     #[error("{region}: {object}: {problem}")]
     Answer {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
         /// About what the call was.
         object: String,
@@ -113,7 +113,7 @@ pub enum ClusterError {
     /// What was waited for has not come to be.
     #[error("{region}: {what} did not come to be in time; {seen}")]
     NotYet {
-        /// Which region.
+        /// The cluster as it was connected to: a context, or "this cluster".
         region: String,
         /// What was waited for.
         what: String,

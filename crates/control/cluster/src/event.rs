@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{ClusterError, Operator, Region};
 
 /// The longest message that Kubernetes keeps of an event.
-const MESSAGE: usize = 1024;
+const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// How serious an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Region {
                 ..ObjectReference::default()
             },
             reason: Some(note.reason.clone()),
-            message: Some(note.message.chars().take(MESSAGE).collect()),
+            message: Some(note.message.chars().take(MAX_MESSAGE_BYTES).collect()),
             type_: Some(format!("{:?}", note.severity)),
             source: Some(EventSource {
                 component: Some("backstay".to_owned()),

@@ -7,7 +7,7 @@ use backstay_retry::{Authority, Authorization, Deadline, WriteGuard, WriteRefuse
 use crate::Region;
 
 /// Longest wait for the answer. An attempt to change something has to have time left.
-const ASK: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A Lease, and the name that we hold it by.
 #[derive(Debug)]
@@ -32,7 +32,10 @@ impl Region {
 impl Authority for Held {
     fn authorize(&self) -> Authorization<'_> {
         Box::pin(async {
-            let found = self.region.lease(&self.lease, Deadline::after(ASK)).await;
+            let found = self
+                .region
+                .lease(&self.lease, Deadline::after(CHECK_TIMEOUT))
+                .await;
             let found = found.map_err(|error| WriteRefused::Unknown(error.to_string()))?;
             match found.and_then(|it| it.holder) {
                 Some(holder) if holder == self.me => Ok(()),

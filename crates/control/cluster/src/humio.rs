@@ -48,7 +48,7 @@ pub struct Pool {
 /// A HumioCluster as a failover sees it.
 #[derive(Clone, PartialEq)]
 pub struct HumioCluster {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// The state that was read (`resourceVersion`).
     pub version: String,
@@ -56,9 +56,9 @@ pub struct HumioCluster {
     pub pools: Vec<Pool>,
     /// `status.state`; empty before the operator has looked at it.
     pub state: String,
-    /// `status.message`.
+    /// What the operator says of the state (`status.message`).
     pub message: String,
-    /// `status.nodeCount`.
+    /// Nodes that run (`status.nodeCount`).
     pub nodes: i64,
     environment: Vec<Value>,
     common_environment: Vec<Value>,

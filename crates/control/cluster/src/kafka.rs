@@ -14,7 +14,7 @@ const KAFKAS: &str = KAFKA.resource;
 /// A Kafka as a failover sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kafka {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// Its Ready condition.
     pub ready: bool,

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::annotations::Outcome;
+use crate::annotations::WriteOutcome;
 use crate::lock::{LEASES, record};
 use crate::{ClusterError, Region};
 
@@ -59,7 +59,7 @@ impl Region {
         holder: Option<&str>,
         lasts: Duration,
         deadline: Deadline,
-    ) -> Result<Outcome, ClusterError> {
+    ) -> Result<WriteOutcome, ClusterError> {
         let api = self.api::<Lease>();
         let seconds = i32::try_from(lasts.as_secs().max(1)).unwrap_or(i32::MAX);
         let now = MicroTime(Timestamp::now());
@@ -103,9 +103,9 @@ impl Region {
             }
         };
         match written {
-            Ok(_) => Ok(Outcome::Written),
+            Ok(_) => Ok(WriteOutcome::Written),
             Err(ClusterError::Contended { .. } | ClusterError::NotFound { .. }) => {
-                Ok(Outcome::Changed)
+                Ok(WriteOutcome::Changed)
             }
             Err(error) => Err(error),
         }

@@ -41,7 +41,7 @@ mod secrets;
 mod services;
 pub mod stale;
 
-pub use annotations::Outcome;
+pub use annotations::WriteOutcome;
 pub use error::ClusterError;
 pub use event::{Note, Severity};
 pub use humio::{HumioCluster, Pool};

@@ -7,7 +7,7 @@
 /// Where in a stream of metadata a snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochOffset {
-    /// The epoch.
+    /// The first part of an offset: it rises when Kafka is set up anew.
     pub epoch: u64,
     /// The offset in it.
     pub offset: u64,
@@ -23,7 +23,7 @@ pub enum Line {
     },
     /// A snapshot is looked for in a bucket.
     Looking {
-        /// Which.
+        /// The bucket as the line names it.
         bucket: String,
     },
     /// There is none in it.
@@ -40,24 +40,24 @@ pub enum Line {
     Selected {
         /// `azure`, `local`, …
         source: String,
-        /// Which.
+        /// The snapshot that was chosen.
         position: EpochOffset,
     },
     /// A region was replaced.
     PatchedRegion {
-        /// By what.
+        /// The value that replaces it.
         to: String,
     },
     /// A bucket's name was replaced.
     PatchedBucket {
-        /// By what.
+        /// The value that replaces it.
         to: String,
     },
     /// The source's bucket is accessed as the recovery variables say.
     PatchedAccess,
     /// A bucket is only read from now on.
     ReadOnly {
-        /// Which.
+        /// The bucket as the line names it.
         bucket: String,
     },
 }

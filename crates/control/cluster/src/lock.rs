@@ -12,12 +12,12 @@ use kube::api::PostParams;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::election::{Election, Moment, Record, Step};
+use crate::election::{Election, ElectionStep, Moment, Record};
 use crate::{ClusterError, Region};
 
 pub(crate) const LEASES: &str = LEASE.resource;
 /// So often someone else may come first before we say so.
-const ROUNDS: usize = 5;
+const MAX_LOST_RACES: usize = 5;
 
 /// How it stands with the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Standing {
     },
     /// It is another's.
     HeldBy {
-        /// Whose.
+        /// The holder's name, as the Lease has it.
         holder: String,
         /// It runs out after so long if its holder does not renew it.
         left: Duration,
@@ -120,18 +120,18 @@ impl Lock {
     async fn hold(
         &mut self,
         deadline: Deadline,
-        mut next: impl FnMut(&Election, Moment) -> Step,
+        mut next: impl FnMut(&Election, Moment) -> ElectionStep,
     ) -> Result<Standing, ClusterError> {
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_LOST_RACES {
             let lease = self.read(deadline).await?;
             self.election
                 .observe(self.now(), lease.as_ref().map(record));
             match next(&self.election, self.now()) {
-                Step::Wait { holder, until } => {
+                ElectionStep::Wait { holder, until } => {
                     let left = until.saturating_sub(self.now());
                     return Ok(Standing::HeldBy { holder, left });
                 }
-                Step::Create | Step::Write { .. } => {}
+                ElectionStep::Create | ElectionStep::Write { .. } => {}
             }
             let asked = self.now();
             let wanted = self.ours(lease);
@@ -146,7 +146,7 @@ impl Lock {
         Err(ClusterError::Contended {
             region: self.region.name().to_owned(),
             object: format!("{LEASES} {}", self.lease),
-            message: format!("{ROUNDS} attempts to hold it as {}", self.me()),
+            message: format!("{MAX_LOST_RACES} attempts to hold it as {}", self.me()),
         })
     }
 
@@ -156,7 +156,7 @@ impl Lock {
     /// See [`ClusterError`]; it is ours no more in any case.
     pub async fn release(&mut self, deadline: Deadline) -> Result<(), ClusterError> {
         self.election.resign();
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_LOST_RACES {
             let Some(mut lease) = self.read(deadline).await? else {
                 return Ok(());
             };

@@ -17,10 +17,10 @@ use crate::{ClusterError, Region};
 
 const LOGS: &str = "pods/log";
 /// Longer lines are cut off.
-const LINE: u64 = 64 << 10;
+const MAX_LINE_BYTES: u64 = 64 << 10;
 /// A connection on which nothing has come for so long is made again: it may be dead without anybody
 /// having said so.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// Follows one container's log.
 pub struct LogFollower {
@@ -86,7 +86,7 @@ impl LogFollower {
             if self.stream.is_none() && !self.connect().await? {
                 return Ok(None);
             }
-            let read = match tokio::time::timeout(SILENCE, self.read()).await {
+            let read = match tokio::time::timeout(MAX_SILENCE, self.read()).await {
                 Ok(read) => read,
                 Err(_) => {
                     self.broken("nothing has come for long");
@@ -125,9 +125,9 @@ impl LogFollower {
         };
         loop {
             let left = if self.cut {
-                LINE
+                MAX_LINE_BYTES
             } else {
-                LINE.saturating_sub(self.line.len() as u64)
+                MAX_LINE_BYTES.saturating_sub(self.line.len() as u64)
             };
             let mut over = Vec::new();
             let into = if self.cut { &mut over } else { &mut self.line };
@@ -139,7 +139,7 @@ impl LogFollower {
             if read == 0 && left > 0 {
                 return Ok(false);
             }
-            self.cut = self.cut || self.line.len() as u64 >= LINE;
+            self.cut = self.cut || self.line.len() as u64 >= MAX_LINE_BYTES;
         }
     }
 

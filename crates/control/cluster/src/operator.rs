@@ -17,7 +17,7 @@ pub(crate) const DEPLOYMENTS: &str = "deployments.apps";
 /// A Deployment as a failover sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// Its name.
+    /// `metadata.name` of the Deployment.
     pub name: String,
     /// Tells it from one of the same name before it.
     pub uid: String,
@@ -27,7 +27,7 @@ pub struct Operator {
     pub replicas: i32,
     /// How many of them are ready.
     pub ready: i32,
-    /// Its annotations.
+    /// `metadata.annotations`, the marks of a failover among them.
     pub annotations: BTreeMap<String, String>,
     /// The labels of its pods, as a selector.
     pub selector: String,

@@ -9,7 +9,7 @@ pub struct Permission {
     pub verb: &'static str,
     /// As `kubectl` writes it: `deployments.apps/scale`.
     pub resource: &'static str,
-    /// Where.
+    /// The namespace that the object is in.
     pub namespace: String,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Permission {
 /// A permission that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// Which.
+    /// What was asked for.
     pub permission: Permission,
     /// The server's words.
     pub message: String,

@@ -24,7 +24,7 @@ use crate::{ClusterError, Region};
 
 const PORT_FORWARD: &str = "pods/portforward";
 /// What is too long to be an answer.
-const LONGEST: usize = 1 << 20;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// Why a pod was not asked, or has not answered as a server does.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ enum PodError {
     #[error("{}", excerpt(&with_causes(.0)))]
     Http(#[from] hyper::Error),
     /// The answer.
-    #[error("its answer is longer than {LONGEST} bytes")]
+    #[error("its answer is longer than {MAX_ANSWER_BYTES} bytes")]
     Long,
     /// The API server does not lead there.
     #[error("{0}")]
@@ -147,7 +147,7 @@ async fn exchange(
     let asking = async move {
         let answer = sender.send_request(request).await?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, LONGEST).collect().await;
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => PodError::Http(*error),
             Err(_) => PodError::Long,

@@ -18,7 +18,7 @@ use crate::{ClusterError, Region};
 const PODS: &str = "pods";
 /// A watch on which nothing has come for so long is begun again: its connection may be dead without
 /// anybody having said so.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// The container that a node runs in.
 const HUMIO: &str = "humio";
@@ -28,7 +28,7 @@ const NODE_POOL: &str = "humio.com/node-pool";
 /// A pod as a failover sees it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pod {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// Tells it from one of the same name before it.
     pub uid: String,
@@ -188,7 +188,7 @@ impl Region {
         let mut failures: u32 = 0;
         let mut trouble = None;
         loop {
-            let until = deadline.within(SILENCE).instant();
+            let until = deadline.within(MAX_SILENCE).instant();
             let event = match tokio::time::timeout_at(until, events.next()).await {
                 Ok(event) => event,
                 Err(_) if deadline.passed() => {

@@ -15,12 +15,12 @@ use crate::{ClusterError, Region};
 
 const CONFIG_MAPS: &str = "configmaps";
 /// Under which key the text is.
-const KEY: &str = "run.json";
+const RECORD_KEY: &str = "run.json";
 
 /// A record as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its name.
+    /// `metadata.name` of the ConfigMap.
     pub name: String,
     /// The state that was read (`resourceVersion`).
     pub version: String,
@@ -47,7 +47,7 @@ impl From<ConfigMap> for Record {
             version: map.resource_version().unwrap_or_default(),
             text: map
                 .data
-                .and_then(|mut it| it.remove(KEY))
+                .and_then(|mut it| it.remove(RECORD_KEY))
                 .unwrap_or_default(),
         }
     }
@@ -115,7 +115,7 @@ impl Region {
                         labels: Some(labels.iter().map(owned).collect()),
                         ..ObjectMeta::default()
                     },
-                    data: Some([(KEY.to_owned(), text.to_owned())].into()),
+                    data: Some([(RECORD_KEY.to_owned(), text.to_owned())].into()),
                     ..ConfigMap::default()
                 };
                 let parameters = PostParams::default();
@@ -127,7 +127,7 @@ impl Region {
             Some(version) => {
                 let patch = Patch::Merge(json!({
                     "metadata": { "resourceVersion": version, "labels": labels },
-                    "data": { KEY: text },
+                    "data": { RECORD_KEY: text },
                 }));
                 let parameters = PatchParams::default();
                 self.once("patch", CONFIG_MAPS, name, deadline, || {

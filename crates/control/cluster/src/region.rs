@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::error::{self, Attempt, ClusterError};
 use crate::permission::Permission;
 
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to get in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Region {
         };
         // The policy is ours, and the deadline covers it; kube's own would retry within ours.
         config.default_retry = false;
-        config.connect_timeout = Some(CONNECT);
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
         let client = Client::try_from(config).map_err(|error| failed(error::described(&error)))?;
         Ok(Self {
             client,

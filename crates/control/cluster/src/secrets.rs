@@ -24,7 +24,7 @@ const SECRETS: &str = "secrets";
 
 /// A secret. Its values are not shown.
 pub struct Secret {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// Its type: `Opaque`, `kubernetes.io/tls`.
     pub kind: String,
@@ -42,7 +42,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// Its keys.
+    /// The keys of its data, without the values.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }

@@ -16,7 +16,7 @@ const SERVICES: &str = "services";
 /// A Service as a failover sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// The labels of the pods that it sends to.
     pub selector: BTreeMap<String, String>,

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 /// A secret of type `kubernetes.io/tls`, without its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSecret {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// Tells it from one of the same name before it.
     pub uid: String,

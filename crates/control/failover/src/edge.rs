@@ -43,9 +43,9 @@ pub trait Marked {
     fn write(&self, change: &Persist) -> impl Future<Output = Written> + Send;
 }
 
-/// The Lease.
+/// The Lease that is the run lock.
 pub trait Locked {
-    /// Reads it.
+    /// The Lease as it is now; none, where nobody has ever made it.
     fn read(&self) -> impl Future<Output = Known<Option<Lease>>> + Send;
 
     /// Takes or renews it, on condition of its revision (`None`: that it does not exist).
@@ -64,7 +64,7 @@ pub trait Traffic {
     fn term(&self) -> impl Future<Output = Known<Side>> + Send;
 }
 
-/// The takeover.
+/// The takeover: what of it holds already, and its steps.
 pub trait Takeover {
     /// What is so, read from the world. What failed last time stays
     /// [`Fact::Failed`] until it holds or is tried again.

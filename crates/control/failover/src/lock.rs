@@ -20,7 +20,7 @@ use crate::marks::Revision;
 pub const LEASE: &str = "backstay-failover";
 
 /// Nobody is believed in for longer without a renewal, whatever he promises: a failover waits for him.
-const LONGEST: Duration = Duration::from_secs(120);
+const MAX_LEASE: Duration = Duration::from_secs(120);
 
 /// The Lease as read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lock {
-    /// Ours.
+    /// We hold it, in this version of the Lease.
     Mine(Revision),
     /// Nobody's: it can be taken, on condition that it is still at this revision (`None`: that it
     /// still does not exist).
@@ -73,7 +73,7 @@ impl LeaseWatch {
             _ => mono,
         };
         self.seen = Some((lease.revision.clone(), since));
-        let lasts = lasts.max(lease.promised.min(LONGEST));
+        let lasts = lasts.max(lease.promised.min(MAX_LEASE));
         match lease.holder.as_deref() {
             Some(holder) if holder == me => Lock::Mine(lease.revision.clone()),
             Some(holder) if mono.saturating_sub(since) < lasts => Lock::Held(holder.to_owned()),

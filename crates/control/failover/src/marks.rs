@@ -63,7 +63,7 @@ impl Run {
     }
 }
 
-/// The marks.
+/// What the instances share of a failover, from annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
     /// [`DEGRADED_SINCE`].
@@ -143,7 +143,7 @@ fn set<T>(place: &mut Option<T>, value: Option<T>) -> bool {
 /// The marks as read, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The marks.
+    /// What the annotations say.
     pub marks: Marks,
     /// The object's `resourceVersion`.
     pub revision: Revision,

@@ -99,9 +99,9 @@ pub struct Observation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Control {
-    /// It works.
+    /// The attempt succeeded: what was tried works.
     Works,
-    /// It fails.
+    /// The attempt failed: the fault is on our side.
     Fails,
     /// It was not tried.
     #[default]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::marks::{PAUSED, RUN};
 use crate::observation::{Observation, Ours, Saw};
-use crate::settings::Place;
+use crate::settings::OperatorLocation;
 
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -96,12 +96,12 @@ impl Code {
     }
 }
 
-/// Something told.
+/// Why a decision is as it is, for programs and for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The code.
+    /// Which kind of reason; programs compare this.
     pub code: Code,
-    /// The sentence.
+    /// The same for people, with names and numbers.
     pub sentence: String,
     /// The next command to type.
     pub next: Option<String>,
@@ -128,7 +128,7 @@ pub fn sentences(reasons: &[Reason]) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-pub(crate) fn paused(place: &Place, why: &str) -> Reason {
+pub(crate) fn paused(place: &OperatorLocation, why: &str) -> Reason {
     let why = if why.trim().is_empty() {
         "no reason given"
     } else {
@@ -137,7 +137,7 @@ pub(crate) fn paused(place: &Place, why: &str) -> Reason {
     Reason::new(Code::Paused, format!("paused by an operator: {why}")).then(place.remove(PAUSED))
 }
 
-pub(crate) fn unreadable_run(place: &Place, text: &str) -> Reason {
+pub(crate) fn unreadable_run(place: &OperatorLocation, text: &str) -> Reason {
     Reason::new(
         Code::UnreadableMark,
         format!(
@@ -149,7 +149,7 @@ pub(crate) fn unreadable_run(place: &Place, text: &str) -> Reason {
     .then(place.remove(RUN))
 }
 
-pub(crate) fn unreadable_time(place: &Place, name: &str, text: &str) -> Reason {
+pub(crate) fn unreadable_time(place: &OperatorLocation, name: &str, text: &str) -> Reason {
     Reason::new(
         Code::UnreadableMark,
         format!("{name} on the standby's operator is {text:?}, which are no seconds since 1970"),

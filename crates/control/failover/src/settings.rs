@@ -43,21 +43,21 @@ pub struct Settings {
     /// A run lock that has not been renewed for so long is free.
     pub lease: Duration,
     /// Where the marks are, for the commands that are told.
-    pub place: Place,
+    pub place: OperatorLocation,
 }
 
 /// Where the marks are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct OperatorLocation {
     /// The standby's kube context.
     pub context: String,
-    /// The namespace.
+    /// The namespace of the operator's Deployment.
     pub namespace: String,
     /// The operator's Deployment.
     pub deployment: String,
 }
 
-impl Default for Place {
+impl Default for OperatorLocation {
     fn default() -> Self {
         Self {
             context: "aks-secondary".to_owned(),
@@ -67,7 +67,7 @@ impl Default for Place {
     }
 }
 
-impl Place {
+impl OperatorLocation {
     /// The command that removes a mark.
     pub fn remove(&self, annotation: &str) -> String {
         format!(
@@ -98,7 +98,7 @@ impl Default for Settings {
             look: Duration::from_secs(30),
             cooldown: Duration::from_secs(300),
             lease: Duration::from_secs(15),
-            place: Place::default(),
+            place: OperatorLocation::default(),
         }
     }
 }

@@ -142,7 +142,7 @@ impl Facts {
 /// until it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingFailure {
-    /// Which step.
+    /// The step that should hold.
     pub step: Step,
     /// Why it does not hold.
     pub why: String,

@@ -50,7 +50,7 @@ pub enum PhaseName {
 /// How long a phase took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
-    /// Which.
+    /// The phase's name.
     pub name: PhaseName,
     /// When it began, counted from the failure.
     pub start_ms: u64,
@@ -61,7 +61,7 @@ pub struct Phase {
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The run.
+    /// The run's id.
     pub run: String,
     /// The phases whose moments are known, in order.
     pub phases: Vec<Phase>,
@@ -80,13 +80,13 @@ pub struct Report {
      one clock"
 )]
 pub struct TimingError {
-    /// The phase.
+    /// The phase that would end before it begins.
     pub phase: PhaseName,
-    /// The run.
+    /// The run's id.
     pub run: String,
     /// Its beginning, in milliseconds since 1970.
     pub start: u64,
-    /// Its end.
+    /// When it ended, in milliseconds since 1970.
     pub end: u64,
 }
 

@@ -9,15 +9,15 @@ use serde::Serialize;
 
 use crate::environment::EnvVar;
 use crate::error::PairError;
-use crate::pair::{Pair, Place, Region, Storage};
+use crate::pair::{BucketLocation, Pair, Region, Storage};
 use crate::role::{Dr, Side};
 
 /// Everything that a region is told in its role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Derived {
-    /// Which region.
+    /// The region that this is for.
     pub side: Side,
-    /// Its role.
+    /// The role that it is derived for.
     pub dr: Dr,
     /// Whether services select dedicated pools: the source's `dr_use_dedicated_routing`.
     pub dedicated_routing: bool,
@@ -92,7 +92,7 @@ impl Derived {
 pub struct NodePool {
     /// `ui` or `ingest`; the operator puts the cluster's name in front of it.
     pub name: &'static str,
-    /// Its nodes.
+    /// Nodes of the pool.
     pub node_count: u32,
     /// `NODE_ROLES` of its nodes.
     pub node_roles: &'static str,
@@ -112,7 +112,7 @@ pub struct Selectors {
 /// An external endpoint of the traffic manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
-    /// Its name.
+    /// The endpoint's name in the profile, as the pair's file has it.
     pub name: String,
     /// What it points at.
     pub target: String,
@@ -142,7 +142,7 @@ pub struct Timing {
 /// A secret by its name and the keys that it must have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NeededSecret {
-    /// Its name.
+    /// `metadata.name`, in the namespace of the cluster.
     pub name: String,
     /// Its keys, none of which may be empty.
     pub keys: Vec<String>,
@@ -264,8 +264,8 @@ fn recover_from_other(pair: &Pair, side: Side) -> Vec<EnvVar> {
 /// What the variables of a bucket begin with.
 fn family(storage: &Storage) -> &'static str {
     match storage.place {
-        Place::Azure { .. } => "AZURE",
-        Place::Folder { .. } => "LOCAL",
+        BucketLocation::Azure { .. } => "AZURE",
+        BucketLocation::Folder { .. } => "LOCAL",
     }
 }
 
@@ -274,7 +274,7 @@ fn bucket(storage: &Storage, role: &str) -> Vec<EnvVar> {
     let family = family(storage);
     let name = |name: &str| format!("{family}_{role}_{name}");
     let mut variables = match &storage.place {
-        Place::Azure {
+        BucketLocation::Azure {
             account,
             container,
             endpoint_base,
@@ -285,7 +285,7 @@ fn bucket(storage: &Storage, role: &str) -> Vec<EnvVar> {
             EnvVar::secret(name("ACCOUNTKEY"), account_key),
             EnvVar::value(name("ENDPOINT_BASE"), endpoint_base),
         ],
-        Place::Folder { path, container } => vec![
+        BucketLocation::Folder { path, container } => vec![
             EnvVar::value(name("BUCKET"), container),
             EnvVar::value(name("PATH"), path),
         ],
@@ -359,7 +359,7 @@ fn secrets(pair: &Pair, side: Side, dr: Dr) -> Vec<NeededSecret> {
     for side in sides {
         let storage = &pair.region(side).storage;
         let mut keys = vec![&storage.encryption_key];
-        if let Place::Azure { account_key, .. } = &storage.place {
+        if let BucketLocation::Azure { account_key, .. } = &storage.place {
             keys.push(account_key);
         }
         for key in keys {

@@ -37,7 +37,7 @@ pub(crate) struct Entry {
 }
 
 /// More of them are not listed: the file is another one then.
-const MOST_QUOTED: usize = 20;
+const MAX_LISTED_NAMES: usize = 20;
 
 /// All keys, tables among them.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Document {
             };
             let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || !name.chars().all(bare) {
-                if self.quoted.len() == MOST_QUOTED {
+                if self.quoted.len() == MAX_LISTED_NAMES {
                     continue;
                 }
                 self.quoted.push(Problem {
@@ -112,8 +112,8 @@ fn whole(integer: &DeInteger<'_>) -> Option<i64> {
 
 /// A name from the file, cut where it is too long to be read.
 pub(crate) fn shortened(name: &str) -> String {
-    const MOST: usize = 60;
-    match name.char_indices().nth(MOST) {
+    const MAX_NAME_CHARS: usize = 60;
+    match name.char_indices().nth(MAX_NAME_CHARS) {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),
     }

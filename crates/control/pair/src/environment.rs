@@ -14,7 +14,7 @@ use crate::pair::SecretKey;
 /// form (`EnvVar` of `core/v1`), and what is not understood goes through unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnvVar {
-    /// Its name.
+    /// The variable's name.
     pub name: String,
     /// Where its value comes from.
     pub source: EnvSource,

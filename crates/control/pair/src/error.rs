@@ -15,16 +15,16 @@ pub enum PairError {
         "cannot read {path}: {source}; write it after the example deploy/backstay.example.toml"
     )]
     Read {
-        /// Which.
+        /// The pair's file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         #[source]
         source: io::Error,
     },
     /// It is too large to be meant.
     #[error("{path} has more than {limit} bytes, so it describes no pair; name another file")]
     TooLarge {
-        /// Which.
+        /// The pair's file.
         path: PathBuf,
         /// The most that is read.
         limit: u64,
@@ -32,7 +32,7 @@ pub enum PairError {
     /// It is no text.
     #[error("{path} is not UTF-8 from byte {byte} on; save it as UTF-8")]
     NotText {
-        /// Which.
+        /// The pair's file.
         path: PathBuf,
         /// Where it ceases to be text.
         byte: usize,
@@ -40,7 +40,7 @@ pub enum PairError {
     /// It is not TOML, or does not describe a pair.
     #[error("{}", list(path, problems))]
     Invalid {
-        /// Which.
+        /// The pair's file.
         path: PathBuf,
         /// What is wrong, in the order of the file.
         problems: Vec<Problem>,
@@ -61,7 +61,7 @@ pub enum Origin {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The line, or the variable that overrides it.
     pub origin: Origin,
     /// The key, dotted; empty where the text is not TOML.
     pub key: String,

@@ -36,8 +36,8 @@ pub use manifests::{
     HTTP, HUMIO_OPERATOR, INGRESS_CONTROLLER, Manifest, STRIMZI_OPERATOR, manifests,
 };
 pub use pair::{
-    Failover, IngressAddress, MonitorLimits, Pair, Place, Protocol, Region, SecretKey, Sizes,
-    Storage, TrafficManager,
+    BucketLocation, Failover, IngressAddress, MonitorLimits, Pair, Protocol, Region, SecretKey,
+    Sizes, Storage, TrafficManager,
 };
 pub use reader::OVERRIDE_PREFIX;
 pub use role::{Dr, NotARole, Side};

@@ -52,7 +52,7 @@ pub struct Region {
     pub ingress: IngressAddress,
     /// The tag of its images.
     pub version: String,
-    /// Its bucket.
+    /// The bucket that the region's cluster writes to.
     pub storage: Storage,
     /// How many pods it has when it is active.
     pub sizes: Sizes,
@@ -63,9 +63,9 @@ pub struct Region {
 /// Where an ingress listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressAddress {
-    /// The address.
+    /// The address that clients connect to.
     pub address: IpAddr,
-    /// For HTTP.
+    /// The port for HTTP.
     pub http_port: u16,
     /// For HTTPS, where the pair has a certificate.
     pub https_port: u16,
@@ -75,7 +75,7 @@ pub struct IngressAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// Where it is.
-    pub place: Place,
+    pub place: BucketLocation,
     /// Put in front of every key, as it is.
     pub object_key_prefix: String,
     /// Where the encryption key is.
@@ -84,12 +84,12 @@ pub struct Storage {
 
 /// What kind of bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum BucketLocation {
     /// A container of Azure Blob Storage, or of Azurite.
     Azure {
         /// The storage account.
         account: String,
-        /// The container.
+        /// The container's name in the account.
         container: String,
         /// The blob service's URL.
         endpoint_base: String,
@@ -98,7 +98,7 @@ pub enum Place {
     },
     /// A folder, for a lab.
     Folder {
-        /// Which.
+        /// The folder's absolute path.
         path: String,
         /// Its name as a bucket.
         container: String,
@@ -108,7 +108,7 @@ pub enum Place {
 /// A key of a Kubernetes secret, by its names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretKey {
-    /// The secret.
+    /// The name of the Kubernetes secret.
     pub secret: String,
     /// The key in it.
     pub key: String,
@@ -134,7 +134,7 @@ pub struct TrafficManager {
     pub subscription: String,
     /// The profile's resource group.
     pub resource_group: String,
-    /// The profile.
+    /// The profile's name.
     pub profile: String,
     /// The profile's label in the traffic manager's zone.
     pub relative_name: String,
@@ -169,9 +169,9 @@ pub struct TrafficManager {
 /// How an endpoint is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// In clear.
+    /// HTTP without TLS.
     Http,
-    /// By TLS.
+    /// HTTP over TLS, whatever the certificate.
     Https,
 }
 

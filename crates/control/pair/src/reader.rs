@@ -18,9 +18,9 @@ pub const OVERRIDE_PREFIX: &str = "BACKSTAY_PAIR__";
 const OPEN_TABLES: [&str; 1] = ["environment"];
 
 /// More unknown keys than this are not listed: the file is another one then.
-const MOST_UNKNOWN: usize = 20;
+const MAX_LISTED_KEYS: usize = 20;
 /// A longer name is not looked for among the known ones.
-const LONGEST: usize = 80;
+const MAX_COMPARED_BYTES: usize = 80;
 
 pub(crate) struct Reader {
     document: Document,
@@ -296,7 +296,7 @@ impl Reader {
         let mut found = Vec::new();
         let mut reported: BTreeSet<String> = BTreeSet::new();
         for (key, entry) in &self.document.entries {
-            if reported.len() == MOST_UNKNOWN {
+            if reported.len() == MAX_LISTED_KEYS {
                 break;
             }
             if tables.contains(key) {
@@ -381,7 +381,7 @@ impl Reader {
     /// The known key that is most like this one: of the same table, else of the same name.
     fn meant(&self, key: &str, tables: &BTreeSet<String>) -> Option<String> {
         let (parent, name) = key.rsplit_once('.').unwrap_or(("", key));
-        if key.len() > LONGEST {
+        if key.len() > MAX_COMPARED_BYTES {
             return None;
         }
         let last = |key: &str| {

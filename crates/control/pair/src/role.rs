@@ -16,7 +16,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Both.
+    /// Both regions, the primary first.
     pub const BOTH: [Self; 2] = [Self::Primary, Self::Secondary];
 
     /// The other one.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::pair::{Pair, Place, Region, SecretKey, Storage};
+use crate::pair::{BucketLocation, Pair, Region, SecretKey, Storage};
 use crate::role::{Dr, Side};
 
 impl Pair {
@@ -53,7 +53,7 @@ fn storage(storage: &Storage) -> Value {
         fields.insert(name.to_owned(), value);
     };
     match &storage.place {
-        Place::Azure {
+        BucketLocation::Azure {
             account,
             container,
             endpoint_base,
@@ -65,7 +65,7 @@ fn storage(storage: &Storage) -> Value {
             set("endpoint_base", json!(endpoint_base));
             set("account_key", key(account_key));
         }
-        Place::Folder { path, container } => {
+        BucketLocation::Folder { path, container } => {
             set("provider", json!("folder"));
             set("path", json!(path));
             set("container", json!(container));

@@ -16,13 +16,13 @@ use crate::record::{OtherVersion, Record, State, StepState};
 use crate::step::{Answer, Step, StepId};
 
 /// From one look to the next, at first.
-const SOON: Duration = Duration::from_millis(50);
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// And later.
-const LATER: Duration = Duration::from_secs(1);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// What does not hold so long after the act is done again.
-const AGAIN: Duration = Duration::from_secs(10);
+const REPEAT_AFTER: Duration = Duration::from_secs(10);
 /// After an act that has failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What the steps do to the world.
 pub trait Works {
@@ -96,7 +96,7 @@ pub enum Stopped {
     /// A step has not come to hold.
     #[error("{step}: not so after {} s: {last}", .waited.as_secs())]
     Failed {
-        /// Which.
+        /// The step at which the run ended.
         step: StepId,
         /// For how long it was waited for.
         waited: Duration,
@@ -107,9 +107,9 @@ pub enum Stopped {
     /// A step has refused.
     #[error("{step}: {why}")]
     Refused {
-        /// Which.
+        /// The step at which the run ended.
         step: StepId,
-        /// Why.
+        /// What was found.
         why: String,
         /// What to do.
         next: String,
@@ -117,9 +117,9 @@ pub enum Stopped {
     /// A person has to do something.
     #[error("{step}: {what}")]
     Person {
-        /// Which.
+        /// The step at which the run ended.
         step: StepId,
-        /// What.
+        /// What the person has to do.
         what: String,
     },
     /// It could not be written down.
@@ -223,7 +223,7 @@ async fn perform<W: Works, L: Log>(
     let [before, after, recorded] = step.id.failpoints();
     let mut acted: Option<Instant> = None;
     let mut failure: Option<StepError> = None;
-    let mut pause = SOON;
+    let mut pause = FIRST_POLL_INTERVAL;
     loop {
         let answer = works.check(step, record).await;
         let open = match answer {
@@ -270,7 +270,7 @@ async fn perform<W: Works, L: Log>(
                 last: failure.map_or_else(seen, LastSeen::Failed),
             });
         }
-        if open && acted.is_none_or(|it| it.elapsed() >= AGAIN) {
+        if open && acted.is_none_or(|it| it.elapsed() >= REPEAT_AFTER) {
             log.hold().await?;
             if record.steps[place].state != StepState::Begun {
                 record.steps[place].state = StepState::Begun;
@@ -286,17 +286,17 @@ async fn perform<W: Works, L: Log>(
                 Ok(()) => {
                     acted = Some(Instant::now());
                     failure = None;
-                    pause = SOON;
+                    pause = FIRST_POLL_INTERVAL;
                     continue;
                 }
                 Err(error) => {
                     failure = Some(failed(step, error, tell));
-                    pause = PAUSE;
+                    pause = RETRY_DELAY;
                 }
             }
         }
         sleep(pause).await;
-        pause = (pause * 2).min(LATER);
+        pause = (pause * 2).min(MAX_POLL_INTERVAL);
     }
 }
 

@@ -26,7 +26,7 @@ pub enum StepError {
     /// A cluster refuses, or does not answer.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Azure does.
+    /// Azure has refused, or does not answer.
     #[error(transparent)]
     Azure(#[from] AzureError),
     /// What the pair's file names cannot be part of an id.
@@ -116,29 +116,29 @@ pub enum NodeError {
     /// What HTTP says of the token could quote it.
     #[error("the administrator's token cannot be sent in a header")]
     Token,
-    /// It refuses.
+    /// The node has refused.
     #[error("pod {pod} answers {status}")]
     Refused {
-        /// Which.
+        /// The node's pod.
         pod: String,
-        /// How.
+        /// The status of its answer.
         status: StatusCode,
     },
     /// Its answer cannot be read.
     #[error("pod {pod} does not answer with JSON: {source}")]
     NotJson {
-        /// Which.
+        /// The node's pod.
         pod: String,
-        /// Why.
+        /// What is wrong with the JSON.
         #[source]
         source: serde_json::Error,
     },
     /// It has read the query, and does not like it.
     #[error("pod {pod} answers: {message}")]
     Query {
-        /// Which.
+        /// The node's pod.
         pod: String,
-        /// Its words.
+        /// The body of its answer, shortened.
         message: String,
     },
     /// It has not said that it has changed it.

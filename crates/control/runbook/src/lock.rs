@@ -14,13 +14,13 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// A holder that has not renewed for so long has died.
-pub const LASTS: Duration = Duration::from_secs(15);
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// From one renewal to the next.
-const RENEW: Duration = Duration::from_secs(5);
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// From one look to the next while somebody else holds it.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest wait for one call.
-const CALL: Duration = Duration::from_secs(8);
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Why we do not have the lock.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +28,9 @@ pub enum NotHeld {
     /// It is another's, who lives.
     #[error("{holder} holds the run lock (lease {LEASE} in {region})")]
     By {
-        /// Who.
+        /// The holder's name, as the Lease has it.
         holder: String,
-        /// Where.
+        /// The cluster that the Lease is in.
         region: String,
     },
     /// The cluster does not say.
@@ -64,13 +64,13 @@ impl Held {
         take_over: bool,
         waits: &(dyn Fn(&str, Duration) + Sync),
     ) -> Result<Self, NotHeld> {
-        let mut lock = Lock::new(region.clone(), LEASE, who, LASTS);
+        let mut lock = Lock::new(region.clone(), LEASE, who, LEASE_DURATION);
         if take_over {
-            lock.take_over(Deadline::after(CALL)).await?;
+            lock.take_over(Deadline::after(CALL_TIMEOUT)).await?;
         }
         let mut seen: Option<(String, Duration)> = None;
         loop {
-            match lock.acquire_or_renew(Deadline::after(CALL)).await? {
+            match lock.acquire_or_renew(Deadline::after(CALL_TIMEOUT)).await? {
                 Standing::Held { .. } => return Ok(Self::renewing(lock, region)),
                 Standing::HeldBy { holder, left } => {
                     // It has more time than at the last look: it was renewed, so its holder lives.
@@ -85,7 +85,7 @@ impl Held {
                         waits(&holder, left);
                     }
                     seen = Some((holder, left));
-                    sleep(LOOK).await;
+                    sleep(POLL_INTERVAL).await;
                 }
             }
         }
@@ -97,9 +97,9 @@ impl Held {
         let renewed = Arc::clone(&lock);
         let renewal = tokio::spawn(async move {
             loop {
-                sleep(RENEW).await;
+                sleep(RENEW_INTERVAL).await;
                 let mut lock = renewed.lock().await;
-                match lock.renew(Deadline::after(CALL)).await {
+                match lock.renew(Deadline::after(CALL_TIMEOUT)).await {
                     Ok(Standing::Held { .. }) => {}
                     // It is told at the next step; taking it back would be a quarrel.
                     Ok(Standing::HeldBy { .. }) => return,
@@ -126,10 +126,10 @@ impl Held {
     pub async fn hold(&self) -> Result<(), NotHeld> {
         let mut lock = self.lock.lock().await;
         // Renewed a moment ago.
-        if lock.left() > LASTS / 2 {
+        if lock.left() > LEASE_DURATION / 2 {
             return Ok(());
         }
-        match lock.renew(Deadline::after(CALL)).await? {
+        match lock.renew(Deadline::after(CALL_TIMEOUT)).await? {
             Standing::Held { .. } => Ok(()),
             Standing::HeldBy { holder, .. } => Err(NotHeld::By {
                 holder: match holder.as_str() {
@@ -145,7 +145,12 @@ impl Held {
     pub async fn release(self) {
         self.renewal.abort();
         // One that stays runs out.
-        let _ = self.lock.lock().await.release(Deadline::after(CALL)).await;
+        let _ = self
+            .lock
+            .lock()
+            .await
+            .release(Deadline::after(CALL_TIMEOUT))
+            .await;
     }
 }
 

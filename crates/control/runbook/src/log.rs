@@ -18,13 +18,13 @@ use crate::lock::{Held, NotHeld};
 use crate::record::Record;
 
 /// Runs that are kept; older ones that are over are deleted when one begins.
-const KEPT: usize = 10;
+const MAX_KEPT_RUNS: usize = 10;
 /// Longest wait for one call.
-const CALL: Duration = Duration::from_secs(8);
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 /// For so long it is tried to write something down.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Why a run cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +38,9 @@ pub enum RunError {
     /// It is not a record.
     #[error("configmap {name} is no record of a run: {problem}; kubectl delete configmap {name}")]
     NoRecord {
-        /// The ConfigMap.
+        /// The ConfigMap's name.
         name: String,
-        /// Why.
+        /// What is wrong with what it holds.
         problem: String,
     },
 }
@@ -63,7 +63,7 @@ impl Runs {
     }
 
     fn soon() -> Deadline {
-        Deadline::after(CALL)
+        Deadline::after(CALL_TIMEOUT)
     }
 
     /// All of them, the newest first.
@@ -94,7 +94,7 @@ impl Runs {
     /// # Errors
     /// See [`RunError`].
     pub async fn prune(&self, all: &[Record]) -> Result<(), RunError> {
-        for old in all.iter().skip(KEPT).filter(|it| it.is_over()) {
+        for old in all.iter().skip(MAX_KEPT_RUNS).filter(|it| it.is_over()) {
             let name = name_of(&old.run);
             self.region.delete_record(&name, Self::soon()).await?;
         }
@@ -149,13 +149,19 @@ impl engine::Log for RunLog {
             (label::COMPONENT, record.command.as_str()),
             (label::RUN, "true"),
         ]);
-        let until = Deadline::after(PATIENCE);
+        let until = Deadline::after(WRITE_TIMEOUT);
         let mut unknown = false;
         loop {
             let version = self.version.as_deref();
             let written = self
                 .region
-                .write_record(&name, version, &labels, &text, Deadline::after(CALL))
+                .write_record(
+                    &name,
+                    version,
+                    &labels,
+                    &text,
+                    Deadline::after(CALL_TIMEOUT),
+                )
                 .await;
             match written {
                 Ok(Recorded::Written { version }) => {
@@ -164,7 +170,10 @@ impl engine::Log for RunLog {
                 }
                 Ok(Recorded::Changed) => {
                     // A try whose answer was lost may have been ours.
-                    let found = self.region.read_record(&name, Deadline::after(CALL)).await;
+                    let found = self
+                        .region
+                        .read_record(&name, Deadline::after(CALL_TIMEOUT))
+                        .await;
                     match found {
                         Ok(Some(found)) if unknown && found.text == text => {
                             self.version = Some(found.version);
@@ -186,12 +195,12 @@ impl engine::Log for RunLog {
                 }
                 Err(error) => return Err(LogError::Unwritten(error.into())),
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_DELAY).await;
         }
     }
 
     async fn hold(&mut self) -> Result<(), LogError> {
-        let until = Deadline::after(PATIENCE);
+        let until = Deadline::after(WRITE_TIMEOUT);
         loop {
             match self.held.hold().await {
                 Ok(()) => return Ok(()),
@@ -201,7 +210,7 @@ impl engine::Log for RunLog {
                 }
                 Err(error) => return Err(LogError::Unwritten(error.into())),
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_DELAY).await;
         }
     }
 }

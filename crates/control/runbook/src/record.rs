@@ -29,7 +29,7 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
-    /// Not begun.
+    /// It has not been come to.
     Pending,
     /// It was about to act, or waits.
     Begun,
@@ -42,7 +42,7 @@ pub enum StepState {
 /// A step as it went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// Which.
+    /// The step's name.
     pub id: String,
     /// How it is.
     pub state: StepState,
@@ -65,16 +65,16 @@ impl StepRecord {
     }
 }
 
-/// A run.
+/// What is written down of a run: enough for another process to go on with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Its name.
+    /// The run's id.
     pub run: String,
     /// What is done.
     pub command: Command,
     /// The pair, by the name in its file.
     pub pair: String,
-    /// How.
+    /// What was chosen when it began; a run that goes on keeps it.
     pub choices: Choices,
     /// How it is.
     pub state: State,
@@ -99,7 +99,7 @@ pub struct Record {
      with the version that began it, or give it up with `backstay runs abort {run}`"
 )]
 pub struct OtherVersion {
-    /// The run.
+    /// The run's id.
     pub run: String,
 }
 

@@ -10,7 +10,7 @@ use crate::step::{Answer, Step};
 /// A step of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StepReport {
-    /// Which.
+    /// The step's name.
     pub id: String,
     /// Its phase in the manual.
     pub phase: u8,
@@ -65,7 +65,7 @@ pub struct Report {
     pub error: Option<String>,
     /// What to do about that.
     pub next: Option<String>,
-    /// Its steps.
+    /// Every step of the run, in its order.
     pub steps: Vec<StepReport>,
 }
 
@@ -173,7 +173,7 @@ impl Report {
         }
     }
 
-    /// For people.
+    /// The report as text for people.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
         if let (Some(run), Some(state)) = (&self.run, self.state) {

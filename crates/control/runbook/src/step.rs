@@ -140,14 +140,14 @@ pub enum Answer {
     Open(String),
     /// It is not so, and nothing that a step does would make it so.
     Refused {
-        /// Why.
+        /// What was found.
         why: String,
         /// What to do next.
         next: String,
     },
     /// Only a person can do it.
     Person {
-        /// What.
+        /// What has to be done.
         what: String,
     },
 }
@@ -161,7 +161,7 @@ impl Answer {
         }
     }
 
-    /// A refusal.
+    /// An answer that ends the run: why, and what to do next.
     pub fn refused(why: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Refused {
             why: why.into(),

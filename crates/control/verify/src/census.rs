@@ -15,14 +15,14 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 /// Repositories that are listed at the same time.
-const AT_ONCE: usize = 4;
+const CONCURRENT_LISTINGS: usize = 4;
 /// So many segments of a repository are asked for one by one. A page of a listing has 5000, and what
 /// is asked for is a handful beside what a repository has.
-const FEW: usize = 64;
+const MAX_SINGLE_LOOKUPS: usize = 64;
 /// Segments that are asked for at the same time.
-const ASKED_AT_ONCE: usize = 8;
+const CONCURRENT_LOOKUPS: usize = 8;
 /// Objects that are named in a sentence.
-const NAMED: usize = 3;
+const MAX_NAMED_OBJECTS: usize = 3;
 
 /// What a count has come to.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ pub(crate) struct Mismatches {
 impl Mismatches {
     fn note(&mut self, what: impl FnOnce() -> String) {
         self.count += 1;
-        if self.named.len() < NAMED {
+        if self.named.len() < MAX_NAMED_OBJECTS {
             self.named.push(what());
         }
     }
@@ -75,7 +75,7 @@ impl Mismatches {
         self.named.extend(other.named);
         self.named.sort_unstable();
         self.named.dedup();
-        self.named.truncate(NAMED);
+        self.named.truncate(MAX_NAMED_OBJECTS);
     }
 
     /// `2 (a, b)`, `1000 (a, b, c, …)`.
@@ -117,7 +117,7 @@ pub(crate) async fn count(
         expected.extend(all.map(|it| (it.id, it.size)));
         let mut merge = Merge::new(repository.as_str(), expected);
         if before.is_some()
-            && segments <= FEW
+            && segments <= MAX_SINGLE_LOOKUPS
             && let Some(objects) = ask(bucket, &merge).await?
         {
             objects.iter().for_each(|object| merge.see(object));
@@ -129,7 +129,7 @@ pub(crate) async fn count(
         }
         Ok(merge.finish())
     });
-    let mut each = each.buffer_unordered(AT_ONCE);
+    let mut each = each.buffer_unordered(CONCURRENT_LISTINGS);
     while let Some(one) = each.try_next().await? {
         counted.add(one);
     }
@@ -156,7 +156,7 @@ async fn ask(bucket: &Bucket, merge: &Merge) -> backstay_bucket::Result<Option<V
             Err(error) => Err(error),
         }
     });
-    let found: Result<Vec<_>, Error> = asked.buffered(ASKED_AT_ONCE).try_collect().await;
+    let found: Result<Vec<_>, Error> = asked.buffered(CONCURRENT_LOOKUPS).try_collect().await;
     match found {
         Ok(found) => Ok(Some(found.into_iter().flatten().collect())),
         Err(Error::Corrupt { .. }) => Ok(None),

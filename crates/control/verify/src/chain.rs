@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use backstay_azure::{AzureError, Client, TestStatus, Told};
+use backstay_azure::{AzureError, Client, ReceiverStatus, TestStatus};
 use backstay_pair::Pair;
 use backstay_retry::Deadline;
 
@@ -14,8 +14,8 @@ use crate::finding::{Check, Finding};
 use crate::world::NoAccess;
 
 /// The first pause before what has become of it is asked, and the longest; it doubles each time.
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const RECEIVER: &str =
     "let it call `backstay watch` or the function, in the common alert schema: docs/alerts.md";
 
@@ -54,7 +54,7 @@ async fn notified(pair: &Pair, client: &Client, deadline: Deadline) -> Result<Fi
     }
     let began = Instant::now();
     let test = client.test_notification(&group, deadline).await?;
-    let mut pause = FIRST;
+    let mut pause = FIRST_POLL_INTERVAL;
     loop {
         let status = client.test_status(&test, deadline).await?;
         if let Some(finding) = judge(&status, began.elapsed()) {
@@ -71,7 +71,7 @@ async fn notified(pair: &Pair, client: &Client, deadline: Deadline) -> Result<Fi
             ));
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
+        pause = (pause * 2).min(MAX_POLL_INTERVAL);
     }
 }
 
@@ -81,7 +81,7 @@ fn judge(status: &TestStatus, took: Duration) -> Option<Finding> {
     let failed: Vec<String> = status
         .receivers
         .iter()
-        .filter_map(|Told { receiver, taken }| match taken {
+        .filter_map(|ReceiverStatus { receiver, taken }| match taken {
             Some(Err(why)) => Some(format!("'{receiver}' could not be told: {why}")),
             Some(Ok(())) | None => None,
         })

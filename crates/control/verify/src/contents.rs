@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::seq::index;
 
 /// Segments that are read at the same time; each is held whole.
-const AT_ONCE: usize = 4;
+const CONCURRENT_SEGMENTS: usize = 4;
 
 /// What reading has come to.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ enum One {
 pub(crate) async fn read<'a>(segments: impl Iterator<Item = (&'a Bucket, &'a Segment)>) -> Read {
     let each = stream::iter(segments).map(|(bucket, segment)| one(bucket, segment));
     let mut read = Read::default();
-    let mut each = each.buffered(AT_ONCE);
+    let mut each = each.buffered(CONCURRENT_SEGMENTS);
     while let Some(one) = each.next().await {
         match one {
             One::Good(events) => {

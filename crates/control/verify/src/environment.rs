@@ -17,7 +17,7 @@ use futures::{StreamExt as _, stream};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Secrets that are read at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_SECRETS: usize = 8;
 /// A pod's own: from which of its addresses it sends. We have others.
 const SOURCE_ADDRESS: &str = "BACKSTAY_SOURCE_ADDRESS";
 
@@ -36,9 +36,9 @@ pub enum Unresolved {
     /// The secret could not be read.
     #[error("secret {secret} cannot be read: {source}")]
     Unreadable {
-        /// Which.
+        /// The secret's name.
         secret: String,
-        /// Why.
+        /// What the cluster said.
         #[source]
         source: Arc<ClusterError>,
     },
@@ -53,9 +53,9 @@ pub enum EnvironmentError {
     /// A variable that it takes has no value here.
     #[error("{variable}: {source}")]
     Unresolved {
-        /// Which.
+        /// The variable's name.
         variable: String,
-        /// Why.
+        /// Why its value is not known.
         #[source]
         source: Unresolved,
     },
@@ -65,7 +65,7 @@ pub enum EnvironmentError {
     /// A value that comes from a secret is wrong. What is wrong with it would quote it.
     #[error("{variable}: the value in secret {}, key {} cannot be used there; correct it", .key.secret, .key.key)]
     Wrong {
-        /// Which.
+        /// The variable's name.
         variable: String,
         /// Where its value is.
         key: SecretKey,
@@ -133,7 +133,7 @@ impl Environment {
                 let secret = region.secret(&name, deadline).await;
                 (name, secret.map_err(Arc::new))
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_SECRETS)
             .collect()
             .await;
         Self::resolve(variables, |key| match secrets.get(key.secret.as_str()) {

@@ -151,7 +151,7 @@ impl Outcome {
 /// What one check has found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check.
+    /// The check that found it.
     pub check: Check,
     /// How it came out.
     pub outcome: Outcome,

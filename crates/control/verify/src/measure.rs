@@ -15,7 +15,7 @@ use crate::verification::Options;
 use crate::{Check, NoAccess, Outcome, World, keeps_from_failover, readiness, verify};
 
 /// Bytes of each segment. Only the listing meets them, and it does not care how many they are.
-const SIZE: usize = 100;
+const SEGMENT_BYTES: usize = 100;
 const ROUNDS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,14 +27,14 @@ async fn a_million_segments() {
     let mut state = sample::state(many);
     let all: Vec<_> = state.segments.iter().cloned().collect();
     let all = all.into_iter().map(|mut it| {
-        it.size = SIZE as u64;
+        it.size = SEGMENT_BYTES as u64;
         it
     });
     let all: Vec<_> = all.collect();
     // As large as one that was written is: nobody reads them.
     let first = all.first().unwrap().key();
     bucket
-        .put(&first, Bytes::from(vec![0; SIZE]))
+        .put(&first, Bytes::from(vec![0; SEGMENT_BYTES]))
         .await
         .unwrap();
     let root = stage.path(Side::Primary);

@@ -21,7 +21,7 @@ use crate::recoverable::own_bucket;
 use crate::recovery::{self, of_load};
 use crate::world;
 
-const LATE: &str = "it has not answered in time";
+const NO_ANSWER_IN_TIME: &str = "it has not answered in time";
 
 /// What of the standby would keep a failover from coming to its end. Answers by `deadline`, within
 /// a second where everything answers.
@@ -67,7 +67,7 @@ async fn source(environment: &Environment, found: &[Finding], deadline: Deadline
             return match tokio::time::timeout_at(deadline.instant(), look(config)).await {
                 Ok(Ok(finding)) => finding,
                 Ok(Err(error)) => of_load(&error),
-                Err(_) => Finding::unknown(Check::RecoverySource, LATE),
+                Err(_) => Finding::unknown(Check::RecoverySource, NO_ANSWER_IN_TIME),
             };
         }
         Ok(None) => None,
@@ -75,7 +75,7 @@ async fn source(environment: &Environment, found: &[Finding], deadline: Deadline
     };
     let chain = recovery::no_source(Side::Secondary, error.as_ref(), found);
     let first = chain.into_iter().next();
-    first.unwrap_or_else(|| Finding::unknown(Check::RecoverySource, LATE))
+    first.unwrap_or_else(|| Finding::unknown(Check::RecoverySource, NO_ANSWER_IN_TIME))
 }
 
 /// Whether its node, once it runs, would recover at all.
@@ -93,7 +93,7 @@ async fn own(
         vec![at_home, clean]
     };
     let looked = tokio::time::timeout_at(deadline.instant(), looked).await;
-    looked.unwrap_or_else(|_| vec![Finding::unknown(Check::OwnBucket, LATE)])
+    looked.unwrap_or_else(|_| vec![Finding::unknown(Check::OwnBucket, NO_ANSWER_IN_TIME)])
 }
 
 /// Whether a finding of [`readiness`] forbids the failover. What is unknown of the standby does;

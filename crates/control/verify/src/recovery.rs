@@ -10,7 +10,7 @@ use backstay_global::recovery::LoadError;
 use backstay_global::recovery::outside::Holder;
 use backstay_global::snapshot::SnapshotError;
 use backstay_journal::{SealError, StoreError, TailError};
-use backstay_pair::{Pair, Place, Side};
+use backstay_pair::{BucketLocation, Pair, Side};
 
 use crate::census::Counted;
 use crate::contents::Read;
@@ -370,7 +370,10 @@ pub(crate) fn own_bucket(pair: &Pair, into: Side, opened: Result<(), OwnBucket<'
         }
         Err(OwnBucket::Variables(error)) => Finding::fails(check, error.to_string(), ""),
         Err(OwnBucket::Bucket(BucketError::NoContainer { .. }))
-            if matches!(pair.region(into).storage.place, Place::Folder { .. }) =>
+            if matches!(
+                pair.region(into).storage.place,
+                BucketLocation::Folder { .. }
+            ) =>
         {
             Finding::ok(
                 check,

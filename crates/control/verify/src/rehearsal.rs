@@ -27,15 +27,15 @@ use futures::{StreamExt as _, stream};
 use uuid::Uuid;
 
 /// Streams that a recovery seals at the same time.
-const SEALED_AT_ONCE: u32 = 8;
+const CONCURRENT_SEALS: u32 = 8;
 /// Requests that a seal takes: to find the end and to write there, in the source and in the own
 /// bucket.
-const REQUESTS_OF_A_SEAL: u32 = 4;
+const REQUESTS_PER_SEAL: u32 = 4;
 /// Entries that are looked at from the end of a partition for one with events. A seal or two may
 /// come behind it.
-const LOOKED_AT: u64 = 16;
+const MAX_ENTRIES_SEARCHED: u64 = 16;
 /// How often it begins again because a living source has pruned what it was about to read.
-const ROUNDS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// What a rehearsal has found.
 pub(crate) struct Rehearsed {
@@ -100,7 +100,7 @@ pub(crate) async fn rehearse(
     loop {
         match once(from, own).await {
             Err(Unrehearsed::Load(error)) if pruned(&error) => {
-                if round == ROUNDS {
+                if round == MAX_ATTEMPTS {
                     return Err(missing_snapshot(from)
                         .await
                         .unwrap_or_else(|| (*error).into()));
@@ -236,8 +236,8 @@ async fn chain(
 fn expected(took: Duration, round_trip: Duration, partitions: usize) -> Duration {
     let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
     // `global` comes before the partitions.
-    let turns = partitions.div_ceil(SEALED_AT_ONCE).saturating_add(1);
-    let requests = turns.saturating_mul(REQUESTS_OF_A_SEAL);
+    let turns = partitions.div_ceil(CONCURRENT_SEALS).saturating_add(1);
+    let requests = turns.saturating_mul(REQUESTS_PER_SEAL);
     took.saturating_add(round_trip.saturating_mul(requests))
 }
 
@@ -261,7 +261,7 @@ fn taken(lines: &[String]) -> Option<EpochOffset> {
 async fn newest(source: &Bucket, record: &RecoveryRecord) -> Option<DateTime<Utc>> {
     stream::iter(&record.tails)
         .map(|tail| last_stored(source, StreamId::Partition(tail.partition), tail.to))
-        .buffer_unordered(SEALED_AT_ONCE as usize)
+        .buffer_unordered(CONCURRENT_SEALS as usize)
         .filter_map(std::future::ready)
         .fold(None, |newest: Option<DateTime<Utc>>, time| {
             std::future::ready(Some(newest.map_or(time, |newest| newest.max(time))))
@@ -270,7 +270,7 @@ async fn newest(source: &Bucket, record: &RecoveryRecord) -> Option<DateTime<Utc
 }
 
 async fn last_stored(source: &Bucket, stream: StreamId, end: u64) -> Option<DateTime<Utc>> {
-    for seq in (end.saturating_sub(LOOKED_AT)..end).rev() {
+    for seq in (end.saturating_sub(MAX_ENTRIES_SEARCHED)..end).rev() {
         let key = stream.key(seq);
         let bytes = source.get(&key).await.ok()?;
         let entry = Entry::decode_at(stream, seq, &bytes).ok()?;

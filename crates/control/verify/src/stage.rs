@@ -13,7 +13,7 @@ use backstay_global::{Event, Host, Repository, Segment, SegmentId, snapshot};
 use backstay_journal::{CommitOptions, Reading, StreamId, WriterId};
 use backstay_kinds::{HUMIO_CLUSTER, KAFKA};
 use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
-use backstay_pair::{EnvVar, Manifest, Pair, Place, Side, derive, manifests};
+use backstay_pair::{BucketLocation, EnvVar, Manifest, Pair, Side, derive, manifests};
 use bytes::Bytes;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -175,7 +175,7 @@ impl Stage {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/backstay.example.toml");
         let mut pair = Pair::read(&file, []).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let place = |side: Side| Place::Folder {
+        let place = |side: Side| BucketLocation::Folder {
             path: folder.path().join(side.as_str()).display().to_string(),
             container: format!("{side}-bucket"),
         };

@@ -17,7 +17,7 @@ use crate::report::{Figures, Report};
 use crate::world::{self, World};
 
 /// The primary's Kubernetes API is waited for this part of the patience.
-const PRIMARYS_SHARE: u32 = 4;
+const PRIMARY_TIMEOUT_DIVISOR: u32 = 4;
 
 /// How thorough it is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub async fn verify(pair: &Pair, world: &World, options: Options) -> Report {
     let active = derive(pair, Side::Primary, Dr::Active, false);
     let deadline = Deadline::after(options.patience);
     // In the disaster it is dark, and everybody would wait for nothing but that.
-    let primarys = Deadline::after(options.patience / PRIMARYS_SHARE);
+    let primarys = Deadline::after(options.patience / PRIMARY_TIMEOUT_DIVISOR);
     let at = Utc::now();
     let ((ours, before, recovery), services, theirs, azure, asked) = futures::join!(
         async {

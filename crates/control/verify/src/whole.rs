@@ -17,9 +17,9 @@ use crate::report::lines;
 use crate::verification::Options;
 
 /// Entries that are read at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 /// Objects that are named in a sentence.
-const NAMED: usize = 5;
+const MAX_NAMED_OBJECTS: usize = 5;
 const RESTORE: &str = "restore the objects from a backup; see docs/restore.md";
 
 /// What was found in one bucket.
@@ -27,7 +27,7 @@ const RESTORE: &str = "restore the objects from a backup; see docs/restore.md";
 pub struct Whole {
     /// Whether nothing is missing or damaged.
     pub ok: bool,
-    /// Each check.
+    /// The findings, one a check.
     pub checks: Vec<Finding>,
 }
 
@@ -39,7 +39,7 @@ impl Whole {
         }
     }
 
-    /// For people.
+    /// The report as text for people.
     pub fn text(&self) -> String {
         lines(&self.checks)
     }
@@ -202,7 +202,7 @@ async fn entries(journal: &Journal, state: &State, partition: &Partition) -> Vec
         let looked = journal.is_there(stream, seq).await;
         looked.err().map(|error| error.to_string())
     });
-    let mut read = read.buffered(AT_ONCE);
+    let mut read = read.buffered(CONCURRENT_READS);
     while let Some(one) = read.next().await {
         wrong.extend(one);
     }
@@ -256,8 +256,16 @@ async fn segments(bucket: &Bucket, state: &State, options: Options, checks: &mut
 
 /// `2: a; b`, with the first ones named.
 fn named(wrong: &[String]) -> String {
-    let first: Vec<&str> = wrong.iter().take(NAMED).map(String::as_str).collect();
-    let more = if wrong.len() > NAMED { "; …" } else { "" };
+    let first: Vec<&str> = wrong
+        .iter()
+        .take(MAX_NAMED_OBJECTS)
+        .map(String::as_str)
+        .collect();
+    let more = if wrong.len() > MAX_NAMED_OBJECTS {
+        "; …"
+    } else {
+        ""
+    };
     format!("{}: {}{more}", wrong.len(), first.join("; "))
 }
 

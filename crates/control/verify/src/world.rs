@@ -17,7 +17,7 @@ use crate::environment::declared;
 use crate::fact::{Asked, AzureFacts, Fact, Granted, Held, RegionFacts};
 
 /// Calls to one API server that are under way at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_CALLS: usize = 8;
 
 /// How calls are retried here: sooner than in a failover, because somebody waits for the answer.
 pub const POLICY: Policy = Policy {
@@ -174,7 +174,7 @@ pub(crate) async fn secrets(
         };
         (name, held)
     });
-    secrets.buffer_unordered(AT_ONCE).collect().await
+    secrets.buffer_unordered(CONCURRENT_CALLS).collect().await
 }
 
 fn held(secret: &Secret) -> Held {
@@ -272,5 +272,5 @@ pub(crate) async fn permissions(
         };
         Asked { what, answer }
     });
-    asked.buffered(AT_ONCE).collect().await
+    asked.buffered(CONCURRENT_CALLS).collect().await
 }

@@ -12,7 +12,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Begins now.
+    /// A clock that counts from now.
     pub fn start() -> Self {
         Self { began: boot() }
     }

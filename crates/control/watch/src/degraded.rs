@@ -15,7 +15,7 @@ const STATUS: &str = "/api/v1/status";
 pub struct Degraded {
     /// The kind, as the nodes' metric `backstay_degraded` has it.
     pub reason: String,
-    /// What.
+    /// What is wrong, in a sentence.
     pub what: String,
     /// How, and what to do.
     pub detail: String,
@@ -30,13 +30,13 @@ pub(crate) async fn of(region: &Region, pods: &[Pod], deadline: Deadline) -> Vec
         let request = Request::get(STATUS).body(String::new()).ok()?;
         let answer = region.ask_pod(&pod.name, HTTP, request, deadline).await;
         let answer = answer.ok()?;
-        Some((pod.name.as_str(), said(answer.body())))
+        Some((pod.name.as_str(), degradations(answer.body())))
     });
     together(join_all(asked).await.into_iter().flatten())
 }
 
 /// What is in the answer of one node; nothing in that of a LogScale.
-fn said(body: &[u8]) -> Vec<Degraded> {
+fn degradations(body: &[u8]) -> Vec<Degraded> {
     #[derive(Deserialize)]
     struct Status {
         #[serde(default)]
@@ -95,7 +95,7 @@ mod tests {
             ("OK".to_owned(), vec![]),
             (String::new(), vec![]),
         ] {
-            assert_eq!(said(body.as_bytes()), expected, "{body}");
+            assert_eq!(degradations(body.as_bytes()), expected, "{body}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::world::World;
 
 /// Longest wait for an event to be written: the takeover does not wait for its own chronicle.
-const EVENT: Duration = Duration::from_secs(5);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one instance has lived through.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ impl Evidence {
     }
 
     async fn event(&self, reason: &str, message: String, severity: Severity) {
-        let deadline = Deadline::after(EVENT);
+        let deadline = Deadline::after(EVENT_TIMEOUT);
         let (standby, name) = (&self.world.standby, &self.world.settings.place.deployment);
         let note = Note {
             reason: reason.to_owned(),

@@ -17,9 +17,9 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 /// Longest wait for what a look asks of a bucket, and for whether it is there at all.
-const LOOK: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest attempt to seal one that is there: its state is read, which may be large.
-const SEAL: Duration = Duration::from_secs(300);
+const SEAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Who holds the journal in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Journals {
     /// Opens the bucket in this role. What the standby's HumioCluster declares wins over what it
     /// should declare: it is what its nodes will meet.
     async fn open(&self, role: Role) -> Result<Bucket, JournalError> {
-        let (standby, deadline) = (&self.standby, Deadline::after(LOOK));
+        let (standby, deadline) = (&self.standby, Deadline::after(REQUEST_TIMEOUT));
         let cluster = standby.humio_cluster(&self.pair.cluster, deadline).await;
         let declared = declared(standby, &cluster?)?;
         let derived = derive(&self.pair, Side::Secondary, Dr::Standby, false);
@@ -174,7 +174,7 @@ impl Journals {
 
     /// Who holds the journal in a region's bucket.
     pub(crate) async fn held(&self, side: Side) -> Result<Held, JournalError> {
-        timeout(LOOK, self.holder(side))
+        timeout(REQUEST_TIMEOUT, self.holder(side))
             .await
             .unwrap_or(Err(JournalError::Silent(side)))
     }
@@ -207,23 +207,23 @@ impl Journals {
     /// Seals every stream of the primary, in the standby's name.
     pub(crate) async fn seal(&self, guard: &WriteGuard) -> Result<(), JournalError> {
         // One that is out of reach must be known soon: the standby's node is then to seal it.
-        match timeout(LOOK, self.identity()).await {
+        match timeout(REQUEST_TIMEOUT, self.identity()).await {
             Ok(found) => found.map(drop)?,
-            Err(_) => return Err(JournalError::Unanswered(LOOK)),
+            Err(_) => return Err(JournalError::Unanswered(REQUEST_TIMEOUT)),
         }
         let sealing = async {
             let source = self.bucket(Side::Primary).await?;
             let own = self.bucket(Side::Secondary).await?;
             Ok(end_source(source, own, guard).await?)
         };
-        match timeout(SEAL, sealing).await {
+        match timeout(SEAL_TIMEOUT, sealing).await {
             Ok(Ok(cluster)) => {
                 self.sealed.store(true, Ordering::Release);
                 tracing::info!(cluster, "the primary's journal is sealed");
                 Ok(())
             }
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(JournalError::Unsealed(SEAL)),
+            Err(_) => Err(JournalError::Unsealed(SEAL_TIMEOUT)),
         }
     }
 
@@ -231,7 +231,7 @@ impl Journals {
     /// LogScale has Kafka) has nothing to be sealed. A bucket that cannot be reached may have one.
     pub(crate) async fn barrier(&self) -> Barrier {
         let look = || async { self.identity().await.map(|it| it.is_some()) };
-        match timeout(LOOK, self.ours.get_or_try_init(look)).await {
+        match timeout(REQUEST_TIMEOUT, self.ours.get_or_try_init(look)).await {
             Ok(Ok(false)) => Barrier::TrafficOnly,
             Ok(Ok(true) | Err(_)) | Err(_) => Barrier::SealByEither,
         }

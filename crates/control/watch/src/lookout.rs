@@ -20,12 +20,12 @@ use crate::endpoint::switched;
 use crate::world::World;
 
 /// The name of our own probe among the vantage points.
-pub(crate) const OURS: &str = "our own probe";
+pub(crate) const OUR_PROBE: &str = "our own probe";
 /// The name of the traffic manager among them.
 pub(crate) const MONITOR: &str = "the traffic manager";
 
 /// Longest wait for a control.
-const CONTROL: Duration = Duration::from_secs(2);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a region is probed.
 pub(crate) fn spec(pair: &Pair, side: Side) -> Spec {
@@ -118,18 +118,18 @@ impl World {
             if !is_name {
                 return Control::Untried;
             }
-            match timeout(CONTROL, tokio::net::lookup_host((host, port))).await {
+            match timeout(CONTROL_TIMEOUT, tokio::net::lookup_host((host, port))).await {
                 Ok(Ok(_)) => Control::Works,
                 _ => Control::Fails,
             }
         };
         let arm_there = async {
-            let connected = timeout(CONTROL, TcpStream::connect((host, port))).await;
+            let connected = timeout(CONTROL_TIMEOUT, TcpStream::connect((host, port))).await;
             matches!(connected, Ok(Ok(_)))
         };
         let standby_there = async {
             let name = &self.settings.place.deployment;
-            let read = timeout(CONTROL, self.standby.operator(name, Self::soon())).await;
+            let read = timeout(CONTROL_TIMEOUT, self.standby.operator(name, Self::soon())).await;
             matches!(read, Ok(Ok(_)))
         };
         // Either will do, and the standby's is asked anyway before long.
@@ -151,7 +151,7 @@ impl LookOut for World {
             tokio::join!(self.probe(Side::Primary), monitor, self.our_side());
         *self.endpoint_was.lock() = Some(switched(&monitor));
         let mut observations = vec![Observation {
-            from: OURS.to_owned(),
+            from: OUR_PROBE.to_owned(),
             saw: seen(&own),
         }];
         observations.extend(monitored(&monitor).map(|saw| Observation {

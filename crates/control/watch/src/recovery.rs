@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 /// The container that has the log.
 const CONTAINER: &str = "humio";
 /// A log that is silent for so long is asked for again.
-const LINE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// Follows the logs of pods, each in a task of its own.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Recoveries {
 async fn read(region: Region, pod: String, recovery: Arc<Mutex<Recovery>>) {
     let mut log = region.follow_log(&pod, CONTAINER);
     loop {
-        match log.next(Deadline::after(LINE)).await {
+        match log.next(Deadline::after(MAX_SILENCE)).await {
             Ok(Some(line)) => {
                 let mut recovery = recovery.lock();
                 if recovery.take(&line).is_some() {

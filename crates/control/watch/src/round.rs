@@ -21,19 +21,19 @@ use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::on_record::OnRecord;
 use crate::status::WatchStatus;
-use crate::takeover::ATTEMPT;
+use crate::takeover::STEP_TIMEOUT;
 use crate::world::World;
 
 /// Longest wait for steps under way before the world is looked at again.
-const GLANCE: Duration = Duration::from_millis(250);
+const STEPS_WAIT: Duration = Duration::from_millis(250);
 /// Between two rounds while something is under way.
-const SOON: Duration = Duration::from_millis(100);
+const BUSY_ROUND_INTERVAL: Duration = Duration::from_millis(100);
 /// Before a step that has failed is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+const STEP_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// After a round that came to nothing.
-const AGAIN: Duration = Duration::from_millis(500);
+const ROUND_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// So often is decided on the same sights.
-const DECISIONS: usize = 8;
+const MAX_DECISIONS_PER_ROUND: usize = 8;
 
 /// When the next round is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl Watcher {
         let began = self.clock.now();
         let sights = self.world.look().await;
         let mut status = WatchStatus::default();
-        for _ in 0..DECISIONS {
+        for _ in 0..MAX_DECISIONS_PER_ROUND {
             let (look, decision) = self.decide(began, &sights).await;
             status = WatchStatus::of(&look, &decision, &self.world.me);
             self.evidence.decided(&look, &decision);
@@ -169,7 +169,7 @@ impl Watcher {
                 }
             }
         }
-        (status, Pace::In(AGAIN))
+        (status, Pace::In(ROUND_RETRY_DELAY))
     }
 
     async fn decide(
@@ -225,7 +225,7 @@ impl Watcher {
     ) -> Carried {
         if let Some(change) = &decision.persist {
             if !self.valid(decision) {
-                return Carried::Over(Pace::In(SOON));
+                return Carried::Over(Pace::In(BUSY_ROUND_INTERVAL));
             }
             let (before, after) = failpoints(change);
             backstay_failpoint::hit(before);
@@ -233,17 +233,17 @@ impl Watcher {
             backstay_failpoint::hit(after);
             match written {
                 Written::Yes => self.evidence.persisted(look, change).await,
-                Written::Changed => return Carried::Over(Pace::In(SOON)),
+                Written::Changed => return Carried::Over(Pace::In(BUSY_ROUND_INTERVAL)),
                 Written::Unknown(why) => {
                     tracing::warn!(why, "whether the marks are written is not known");
-                    return Carried::Over(Pace::In(AGAIN));
+                    return Carried::Over(Pace::In(ROUND_RETRY_DELAY));
                 }
             }
         }
         let mut again = false;
         for next in &decision.next {
             if !self.valid(decision) {
-                return Carried::Over(Pace::In(SOON));
+                return Carried::Over(Pace::In(BUSY_ROUND_INTERVAL));
             }
             match next {
                 Next::Begin => return Carried::Again,
@@ -252,8 +252,8 @@ impl Watcher {
                     backstay_failpoint::hit("failover.lock.after_take");
                     match taken {
                         Written::Yes => again = true,
-                        Written::Changed => return Carried::Over(Pace::In(SOON)),
-                        Written::Unknown(_) => return Carried::Over(Pace::In(AGAIN)),
+                        Written::Changed => return Carried::Over(Pace::In(BUSY_ROUND_INTERVAL)),
+                        Written::Unknown(_) => return Carried::Over(Pace::In(ROUND_RETRY_DELAY)),
                     }
                 }
                 Next::ReleaseLock(expected) => {
@@ -271,7 +271,7 @@ impl Watcher {
         again |= over && decision.persist.is_some();
         match (again, decision.state) {
             (true, _) => Carried::Again,
-            (false, State::FailingOver) => Carried::Over(Pace::In(AGAIN)),
+            (false, State::FailingOver) => Carried::Over(Pace::In(ROUND_RETRY_DELAY)),
             (false, _) => Carried::Over(Pace::Usual),
         }
     }
@@ -290,7 +290,11 @@ impl Watcher {
             .world
             .azure
             .under(WriteGuard::authorized_by(OnRecord { world, run }));
-        if let Err(error) = self.world.disable(&azure, Deadline::after(ATTEMPT)).await {
+        if let Err(error) = self
+            .world
+            .disable(&azure, Deadline::after(STEP_TIMEOUT))
+            .await
+        {
             let (step, why) = (Step::Disable, error.to_string());
             status.pending_failures = vec![PendingFailure { step, why }];
         }
@@ -306,7 +310,7 @@ impl Watcher {
         status: &mut WatchStatus,
     ) -> Pace {
         if self.world.take(Some(revision), &self.world.me).await != Written::Yes {
-            return Pace::In(SOON);
+            return Pace::In(BUSY_ROUND_INTERVAL);
         }
         let (mut facts, barrier) = tokio::join!(self.world.facts(), self.world.journals.barrier());
         while let Some(ended) = self.steps.try_join_next() {
@@ -325,11 +329,11 @@ impl Watcher {
         self.evidence.acting(&facts, &plan);
         status.takeover(&facts, plan);
         if !self.valid(decision) {
-            return Pace::In(SOON);
+            return Pace::In(BUSY_ROUND_INTERVAL);
         }
         if now.contains(&Step::Finish) {
             self.finish(look).await;
-            return Pace::In(SOON);
+            return Pace::In(BUSY_ROUND_INTERVAL);
         }
         let mono = self.clock.now();
         for step in now {
@@ -342,10 +346,10 @@ impl Watcher {
             }
         }
         // There is none to wait for when nothing is under way.
-        if let Ok(Some(ended)) = timeout(GLANCE, self.steps.join_next()).await {
+        if let Ok(Some(ended)) = timeout(STEPS_WAIT, self.steps.join_next()).await {
             self.note_end(ended);
         }
-        Pace::In(SOON)
+        Pace::In(BUSY_ROUND_INTERVAL)
     }
 
     fn note_end(&mut self, ended: Result<(Step, Fact), JoinError>) {
@@ -357,7 +361,7 @@ impl Watcher {
                     "a step has failed; it is tried again"
                 );
                 self.busy.remove(&step);
-                let again = self.clock.now().saturating_add(PAUSE);
+                let again = self.clock.now().saturating_add(STEP_RETRY_DELAY);
                 self.failed.insert(step, Failure { why, again });
             }
             Ok((step, _)) => {

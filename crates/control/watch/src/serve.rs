@@ -22,13 +22,13 @@ use crate::status::WatchStatus;
 use crate::verification::{self, Verification};
 
 /// A process that has taken no round for so long hangs: whatever a round asks has its deadline.
-const SILENT: Duration = Duration::from_secs(180);
+const MAX_ROUND_AGE: Duration = Duration::from_secs(180);
 
 /// Wakes that wait for the end of a round; more than one wake it no better.
-const WAKES: usize = 1;
+const MAX_QUEUED_WAKES: usize = 1;
 
 /// Connections to what is shown.
-const CONNECTIONS: usize = 128;
+const MAX_CONNECTIONS: usize = 128;
 /// Files for everything else: alerts that come in, and what the watch itself asks.
 const OTHER_FILES: u64 = 512;
 
@@ -38,12 +38,12 @@ const END: &str = "# EOF\n";
 /// Why the watch cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Its address.
+    /// The address that metrics are to be served at cannot be had.
     #[error("cannot listen on {address}: {source}; name another with --listen")]
     Listen {
-        /// Which.
+        /// The address as given.
         address: SocketAddr,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
@@ -85,7 +85,7 @@ pub async fn serve(
     let verified = Arc::default();
     let verifying =
         verification.map(|it| tokio::spawn(verification::run(it, Arc::clone(&verified))));
-    let (waker, mut wakes) = mpsc::channel(WAKES);
+    let (waker, mut wakes) = mpsc::channel(MAX_QUEUED_WAKES);
     let webhook = match webhook {
         Some(options) => Some(Webhook::start(options, waker).await?),
         None => None,
@@ -104,7 +104,7 @@ pub async fn serve(
             let failed = |source| ServeError::Listen { address, source };
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             listening(Some(listener.local_addr().map_err(failed)?), alerts_at);
-            let limits = Limits::of(share_of_files(CONNECTIONS, OTHER_FILES));
+            let limits = Limits::of(share_of_files(MAX_CONNECTIONS, OTHER_FILES));
             let server = Server::new("watch", limits);
             let shown = Shown {
                 metrics: metrics.clone(),
@@ -212,7 +212,7 @@ fn of_alerts(counts: &Counts) -> String {
 
 /// Whether rounds are taken. One that hangs is ended from outside, and another goes on.
 async fn health(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    match shown.last.lock().elapsed() < SILENT {
+    match shown.last.lock().elapsed() < MAX_ROUND_AGE {
         true => (StatusCode::OK, "ok\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "no round for long\n"),
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use backstay_cluster::{ClusterError, Outcome};
+use backstay_cluster::{ClusterError, WriteOutcome};
 use backstay_failover::clock::Epoch;
 use backstay_failover::edge::{Locked, Marked, Written};
 use backstay_failover::lock::{LEASE, Lease};
@@ -13,12 +13,12 @@ use backstay_retry::Deadline;
 use crate::world::World;
 
 /// Longest wait for a conditional write, which is tried once.
-const WRITE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-fn written(outcome: Result<Outcome, ClusterError>) -> Written {
+fn written(outcome: Result<WriteOutcome, ClusterError>) -> Written {
     match outcome {
-        Ok(Outcome::Written) => Written::Yes,
-        Ok(Outcome::Changed) => Written::Changed,
+        Ok(WriteOutcome::Written) => Written::Yes,
+        Ok(WriteOutcome::Changed) => Written::Changed,
         Err(error) => Written::Unknown(error.to_string()),
     }
 }
@@ -43,7 +43,7 @@ impl Marked for World {
         let name = &self.settings.place.deployment;
         let version = &change.expected.0;
         let annotations = change.annotations();
-        let deadline = Deadline::after(WRITE);
+        let deadline = Deadline::after(WRITE_TIMEOUT);
         written(
             self.standby
                 .annotate_once(name, version, &annotations, deadline)
@@ -76,7 +76,7 @@ impl Locked for World {
 impl World {
     async fn lease(&self, expected: Option<&Revision>, holder: Option<&str>) -> Written {
         let version = expected.map(|it| it.0.as_str());
-        let (lasts, deadline) = (self.settings.lease, Deadline::after(WRITE));
+        let (lasts, deadline) = (self.settings.lease, Deadline::after(WRITE_TIMEOUT));
         written(
             self.standby
                 .write_lease(LEASE, version, holder, lasts, deadline)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backstay_azure::Client;
 use backstay_cluster::Region;
-use backstay_failover::settings::{Place, Settings, SettingsError};
+use backstay_failover::settings::{OperatorLocation, Settings, SettingsError};
 use backstay_names::Names;
 use backstay_pair::{HUMIO_OPERATOR, Pair, Side};
 use backstay_probe::Prober;
@@ -28,16 +28,16 @@ pub enum SourceError {
     /// The standby's cluster: without it nothing can be agreed upon.
     #[error("the standby's cluster: {0}")]
     Standby(#[source] backstay_cluster::ClusterError),
-    /// Azure.
+    /// No identity for Azure, or an address that is not valid.
     #[error("the Resource Manager: {0}")]
     Azure(#[from] backstay_azure::SetUpError),
     /// A resource id that the pair's file makes.
     #[error("the pair's file makes no resource id: {0}")]
     Id(#[from] backstay_azure::NotAnId),
-    /// Name resolution.
+    /// This machine's name resolution cannot be set up.
     #[error(transparent)]
     Names(#[from] backstay_names::NameError),
-    /// TLS.
+    /// Probes cannot be made: there is no TLS.
     #[error("probes cannot be set up: {0}")]
     Probes(String),
     /// The pair's times.
@@ -48,7 +48,7 @@ pub enum SourceError {
 /// What describes and reaches a pair.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// The pair.
+    /// The pair that is watched.
     pub pair: Pair,
     /// The DNS server that is asked where the global name points; the system's without one.
     pub dns: Option<SocketAddr>,
@@ -106,7 +106,7 @@ fn settings(pair: &Pair) -> Settings {
         look: defaults
             .look
             .max(seconds(pair.failover.probe_timeout_seconds).saturating_mul(3)),
-        place: Place {
+        place: OperatorLocation {
             context: pair.secondary.context.clone(),
             namespace: pair.namespace.clone(),
             deployment: HUMIO_OPERATOR.to_owned(),

@@ -9,9 +9,9 @@ use backstay_verify::{Finding, Outcome, keeps_from_failover, readiness};
 use crate::world::World;
 
 /// That it is able is good to know for so long.
-const ABLE: Duration = Duration::from_secs(30);
+const READY_TTL: Duration = Duration::from_secs(30);
 /// That it is not, for so long: somebody may be mending it.
-const NOT_ABLE: Duration = Duration::from_secs(3);
+const NOT_READY_TTL: Duration = Duration::from_secs(3);
 
 /// What was found, and when.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl World {
     pub(crate) async fn able(&self) -> Known<Vec<ReadinessBlocker>> {
         let kept = self.standby_was.lock().as_ref().and_then(|kept| {
             let able = kept.found.known().is_some_and(Vec::is_empty);
-            let fresh = kept.at.elapsed() < if able { ABLE } else { NOT_ABLE };
+            let fresh = kept.at.elapsed() < if able { READY_TTL } else { NOT_READY_TTL };
             fresh.then(|| kept.found.clone())
         });
         if let Some(found) = kept {

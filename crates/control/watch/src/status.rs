@@ -39,7 +39,7 @@ pub struct RegionView {
 /// A step of the takeover, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
-    /// Which.
+    /// The step, as the takeover plan names it.
     pub step: Step,
     /// What it does.
     pub what: String,
@@ -85,7 +85,7 @@ pub struct WatchStatus {
 /// A run of the takeover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunView {
-    /// Its name.
+    /// The run's id, in every line of the log.
     pub id: String,
     /// When it began, in seconds since 1970.
     pub began: Epoch,

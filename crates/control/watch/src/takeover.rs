@@ -16,9 +16,9 @@ use crate::journal::JournalError;
 use crate::world::World;
 
 /// Longest wait for what the facts ask: what does not answer is open, and the rest goes on.
-const FACTS: Duration = Duration::from_secs(2);
+const FACTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest attempt at a step. It is tried again for as long as it does not hold.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a step of the takeover was not done. It is tried again for as long as it does not hold,
 /// whatever the reason: a person may be putting it right.
@@ -67,7 +67,7 @@ impl World {
 
     /// Does a step, while the run lock is ours.
     async fn step(&self, step: Step) -> Result<(), StepError> {
-        let deadline = Deadline::after(ATTEMPT);
+        let deadline = Deadline::after(STEP_TIMEOUT);
         let standby = self.standby.under(self.guard.clone());
         match step {
             Step::Seal => Ok(self.journals.seal(&self.guard).await?),
@@ -104,7 +104,7 @@ impl World {
 impl Takeover for World {
     /// The lock, the end and what has failed before are the round's to know.
     async fn facts(&self) -> Facts {
-        let deadline = Deadline::after(FACTS);
+        let deadline = Deadline::after(FACTS_TIMEOUT);
         let (endpoint, cluster) = (&self.primary_endpoint, &self.pair.cluster);
         let (name, nodes) = (&self.settings.place.deployment, self.nodes());
         let (disabled, stale, operator, pods, status, global, secondary, term) = tokio::join!(

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 /// Longest verification.
-const LONGEST: Duration = Duration::from_secs(3600);
+const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What is run, and how often.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) async fn run(mut verification: Verification, shown: Arc<Mutex<String>
         .stderr(Stdio::inherit())
         .kill_on_drop(true);
     loop {
-        match timeout(LONGEST, verification.command.output()).await {
+        match timeout(VERIFICATION_TIMEOUT, verification.command.output()).await {
             Ok(Ok(output)) => {
                 // 0: able. 3: not able. All else is no verdict, and the old figures have their date.
                 match output.status.code() {

@@ -26,9 +26,9 @@ use crate::sources::SourceError;
 use crate::status::{RegionView, WatchStatus};
 
 /// Longest wait for what a look asks: there is the next look.
-const LOOK: Duration = Duration::from_secs(3);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for what only people want to know.
-const INSPECT: Duration = Duration::from_secs(3);
+const INSPECTION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// This machine's name, for other people.
 pub fn host() -> String {
@@ -96,7 +96,7 @@ impl World {
         })
     }
 
-    /// The pair.
+    /// The pair that the world was connected to.
     pub fn pair(&self) -> &Pair {
         &self.pair
     }
@@ -183,7 +183,7 @@ impl World {
     }
 
     async fn region(&self, side: Side) -> RegionView {
-        let deadline = Deadline::after(INSPECT);
+        let deadline = Deadline::after(INSPECTION_TIMEOUT);
         let (id, region) = match side {
             Side::Primary => (&self.primary_endpoint, self.primary.as_ref()),
             Side::Secondary => (&self.secondary_endpoint, Some(&self.standby)),
@@ -234,7 +234,7 @@ impl World {
     }
 
     pub(crate) fn soon() -> Deadline {
-        Deadline::after(LOOK)
+        Deadline::after(LOOK_TIMEOUT)
     }
 
     /// The label selector of a region's nodes.

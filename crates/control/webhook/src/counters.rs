@@ -25,7 +25,7 @@ pub struct Counts {
     pub replayed: u64,
     /// Alerts of other rules.
     pub ignored: u64,
-    /// Test notifications.
+    /// Test notifications that came in.
     pub tested: u64,
     /// Calls of the Functions host's timer.
     pub timer: u64,

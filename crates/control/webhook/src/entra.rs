@@ -19,7 +19,7 @@ pub const AZURE_MONITOR: &str = "461e8683-5575-4561-ac7f-899cc907d62a";
 /// Why tokens cannot be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntraError {
-    /// The tenant.
+    /// What the tenant publishes cannot be read.
     #[error(transparent)]
     Tenant(#[from] TenantError),
     /// For whom tokens are.

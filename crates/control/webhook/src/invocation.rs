@@ -9,14 +9,14 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::admission::Shown;
-use crate::message::{MAX_MESSAGE, Malformed, Message, json as read_json};
+use crate::message::{MAX_MESSAGE_BYTES, Malformed, Message, json as read_json};
 use crate::refusal::Refusal;
 
 /// A message within JSON can be twice as long, and the headers come beside it.
-pub(crate) const MAX_INVOCATION: usize = 1 << 20;
+pub(crate) const MAX_INVOCATION_BYTES: usize = 1 << 20;
 /// As the bindings of `alert/function.json` are called.
-const REQUEST: &str = "req";
-const RESPONSE: &str = "res";
+const REQUEST_BINDING: &str = "req";
+const RESPONSE_BINDING: &str = "res";
 
 /// An HTTP request, as the host tells of it.
 pub(crate) struct Invocation(Value);
@@ -24,7 +24,9 @@ pub(crate) struct Invocation(Value);
 impl Invocation {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut whole = read_json("the invocation", bytes)?;
-        let request = whole.get_mut("Data").and_then(|it| it.get_mut(REQUEST));
+        let request = whole
+            .get_mut("Data")
+            .and_then(|it| it.get_mut(REQUEST_BINDING));
         match request.map(Value::take) {
             Some(request @ Value::Object(_)) => Ok(Self(request)),
             _ => Err(Malformed::new("Data.req", "missing, or no object")),
@@ -49,8 +51,8 @@ impl Invocation {
 
     pub(crate) fn message(&self) -> Result<Message, Refusal> {
         match self.0.get("Body") {
-            Some(Value::String(body)) if body.len() > MAX_MESSAGE => {
-                Err(Refusal::Oversized(MAX_MESSAGE))
+            Some(Value::String(body)) if body.len() > MAX_MESSAGE_BYTES => {
+                Err(Refusal::Oversized(MAX_MESSAGE_BYTES))
             }
             Some(Value::String(body)) => Ok(Message::parse(body.as_bytes())?),
             Some(body @ Value::Object(_)) => Ok(Message::read(body)?),
@@ -70,7 +72,7 @@ fn one(value: &Value) -> Option<&str> {
 pub(crate) fn response(status: StatusCode, text: &str) -> Value {
     let text = text.trim_end();
     json!({
-        "Outputs": { RESPONSE: {
+        "Outputs": { RESPONSE_BINDING: {
             "statusCode": status.as_u16(),
             "headers": { "Content-Type": "text/plain; charset=utf-8" },
             "body": text,

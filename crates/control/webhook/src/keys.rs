@@ -17,13 +17,13 @@ use tokio::sync::Mutex;
 use crate::refusal::Refusal;
 
 /// Keys are as good as new for so long.
-const FRESH: Duration = Duration::from_secs(60 * 60);
+const REREAD_AFTER: Duration = Duration::from_secs(60 * 60);
 /// And are used for so long when they cannot be read again.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// They are not read more often.
-const AGAIN: Duration = Duration::from_secs(30);
+const REREAD_DELAY: Duration = Duration::from_secs(30);
 /// Unless that failed: Azure calls again after 5 s.
-const AFTER_FAILURE: Duration = Duration::from_secs(3);
+const REREAD_DELAY_AFTER_FAILURE: Duration = Duration::from_secs(3);
 
 /// What to do about a token that names a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,18 @@ enum Plan {
 /// last, and whether that worked.
 fn plan(known: Option<Duration>, tried: Option<(Duration, bool)>) -> Plan {
     match (known, tried) {
-        (Some(age), _) if age < FRESH => Plan::Use,
+        (Some(age), _) if age < REREAD_AFTER => Plan::Use,
         (_, None) => Plan::Read,
-        (_, Some((ago, worked))) if ago >= if worked { AGAIN } else { AFTER_FAILURE } => Plan::Read,
+        (_, Some((ago, worked)))
+            if ago
+                >= if worked {
+                    REREAD_DELAY
+                } else {
+                    REREAD_DELAY_AFTER_FAILURE
+                } =>
+        {
+            Plan::Read
+        }
         (known, tried) => after(known, tried),
     }
 }
@@ -52,7 +61,7 @@ fn plan(known: Option<Duration>, tried: Option<(Duration, bool)>) -> Plan {
 /// The same, once they have been read, or could not be.
 fn after(known: Option<Duration>, tried: Option<(Duration, bool)>) -> Plan {
     match (known, tried) {
-        (Some(age), _) if age < KEPT => Plan::Use,
+        (Some(age), _) if age < MAX_AGE => Plan::Use,
         (None, Some((_, true))) => Plan::Unknown,
         _ => Plan::Unavailable,
     }

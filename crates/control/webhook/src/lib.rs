@@ -36,7 +36,7 @@ mod server;
 pub use counters::{Counters, Counts};
 pub use entra::{AZURE_MONITOR, Entra, EntraError};
 pub use inbox::{Alert, MAX_AGE, MAX_AHEAD, Wake};
-pub use message::{Condition, MAX_MESSAGE, Malformed, Message};
+pub use message::{Condition, MAX_MESSAGE_BYTES, Malformed, Message};
 pub use refusal::RefusalKind;
 pub use rule::{Rule, RuleError};
 pub use server::{Door, Options, Webhook, WebhookError};

@@ -12,15 +12,15 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 /// A longer message is none.
-pub const MAX_MESSAGE: usize = 256 << 10;
+pub const MAX_MESSAGE_BYTES: usize = 256 << 10;
 /// Names and ids are not longer.
-const MAX_TEXT: usize = 1 << 10;
+const MAX_TEXT_BYTES: usize = 1 << 10;
 /// An alert of ours has one target.
 const MAX_TARGETS: usize = 64;
 
 /// The alerts of the subscription in Azure's samples
 /// (<https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-payload-samples>).
-const NOBODYS: &str = "/subscriptions/11111111-1111-1111-1111-111111111111/";
+const SAMPLE_SUBSCRIPTION: &str = "/subscriptions/11111111-1111-1111-1111-111111111111/";
 const SCHEMA: &str = "azureMonitorCommonAlertSchema";
 
 /// What is wrong with a message, and where.
@@ -49,7 +49,7 @@ pub enum Condition {
     Resolved,
 }
 
-/// A notification.
+/// A notification of Azure Monitor in the common alert schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The alert's resource id; that of a resolution is that of what fired.
@@ -78,8 +78,8 @@ impl Message {
     /// # Errors
     /// When it is too long, no JSON, of another schema, or without what an alert is known by.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
-        if body.len() > MAX_MESSAGE {
-            let problem = format!("it has more than {MAX_MESSAGE} bytes");
+        if body.len() > MAX_MESSAGE_BYTES {
+            let problem = format!("it has more than {MAX_MESSAGE_BYTES} bytes");
             return Err(Malformed::new("the message", problem));
         }
         Self::read(&json("the message", body)?)
@@ -132,7 +132,10 @@ impl Message {
     /// Whether it is the sample that Azure sends to try a receiver out: of a subscription and a rule
     /// that do not exist, and of years ago.
     pub fn is_test(&self) -> bool {
-        self.id.to_ascii_lowercase().starts_with(NOBODYS) && self.rule.starts_with("test-")
+        self.id
+            .to_ascii_lowercase()
+            .starts_with(SAMPLE_SUBSCRIPTION)
+            && self.rule.starts_with("test-")
     }
 
     /// When what it tells has happened. A resolution without a time of its own counts from when
@@ -199,8 +202,8 @@ fn text(place: &'static str, value: &Value) -> Result<String, Malformed> {
     let text = value
         .as_str()
         .ok_or_else(|| Malformed::new(place, "no text"))?;
-    if text.len() > MAX_TEXT {
-        let problem = format!("longer than {MAX_TEXT} bytes");
+    if text.len() > MAX_TEXT_BYTES {
+        let problem = format!("longer than {MAX_TEXT_BYTES} bytes");
         return Err(Malformed::new(place, problem));
     }
     if text.chars().any(char::is_control) {

@@ -17,7 +17,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 
 /// A longer token is none; those of applications have 2 KiB.
-const MAX_TOKEN: usize = 16 << 10;
+const MAX_TOKEN_BYTES: usize = 16 << 10;
 /// Clocks differ.
 const LEEWAY_SECONDS: u64 = 60;
 
@@ -67,7 +67,7 @@ fn install() {
 
 /// Which key a token says that it is signed by. Nothing of it is proven yet.
 pub(crate) fn key_id(token: &str) -> Result<String, &'static str> {
-    if token.len() > MAX_TOKEN {
+    if token.len() > MAX_TOKEN_BYTES {
         return Err("the token is longer than any of Entra's");
     }
     let header = decode_header(token).map_err(|_| "the token is not a valid JWT")?;

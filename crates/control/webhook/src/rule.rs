@@ -10,7 +10,7 @@ use crate::Message;
 /// Why a text names no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// Nothing.
+    /// An empty text.
     #[error("no alert rule is named; give its name or its resource id")]
     Empty,
     /// Neither a name nor an id.
@@ -29,7 +29,7 @@ enum Named {
 }
 
 impl Rule {
-    /// Its name.
+    /// The rule's name, also where it is given by its id.
     pub fn name(&self) -> &str {
         match &self.0 {
             Named::Name(name) => name,

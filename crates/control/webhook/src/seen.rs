@@ -12,7 +12,7 @@ use crate::{Condition, Message};
 
 /// So many are remembered, and the oldest is forgotten first. Only who is let in can fill it, and
 /// what is forgotten too early does no more than wake.
-const MAX_SEEN: usize = 4096;
+const MAX_REMEMBERED: usize = 4096;
 
 /// What has been taken, by time.
 #[derive(Debug, Default)]
@@ -22,7 +22,8 @@ impl Seen {
     /// Remembers a message that is young enough to be taken. Whether it is new.
     pub(crate) fn is_new(&mut self, message: &Message, now: DateTime<Utc>) -> bool {
         let oldest = now - MAX_AGE;
-        while self.0.first().is_some_and(|(at, ..)| *at < oldest) || self.0.len() >= MAX_SEEN {
+        while self.0.first().is_some_and(|(at, ..)| *at < oldest) || self.0.len() >= MAX_REMEMBERED
+        {
             self.0.pop_first();
         }
         let key = (message.at(), message.condition, message.id.clone());

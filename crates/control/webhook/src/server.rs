@@ -27,17 +27,17 @@ use crate::admission::{Admission, Shown};
 use crate::counters::Counters;
 use crate::entra::Entra;
 use crate::inbox::{Inbox, Outcome, Wake};
-use crate::invocation::{Invocation, MAX_INVOCATION, done, response};
-use crate::message::{MAX_MESSAGE, Malformed, Message};
+use crate::invocation::{Invocation, MAX_INVOCATION_BYTES, done, response};
+use crate::message::{MAX_MESSAGE_BYTES, Malformed, Message};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::rule::Rule;
 
 /// Azure Monitor is one caller; the rest is room for those who should not be there.
-const CONNECTIONS: usize = 128;
+const MAX_CONNECTIONS: usize = 128;
 /// A token of Entra has 2 KiB.
-const HEAD_BYTES: usize = 32 << 10;
+const MAX_HEAD_BYTES: usize = 32 << 10;
 /// The log is told of one kind of refusal no more often; the counters count each.
-const QUIET: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// To whom it is open.
 #[derive(Clone, Debug)]
@@ -97,9 +97,9 @@ pub enum WebhookError {
     /// The address cannot be had.
     #[error("cannot listen for alerts on {address}: {source}; is another process there?")]
     Listen {
-        /// Where.
+        /// The address as given.
         address: SocketAddr,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
@@ -161,9 +161,9 @@ impl Webhook {
         let limits = Limits {
             handshake: options.patience,
             head: options.patience,
-            head_bytes: HEAD_BYTES,
+            head_bytes: MAX_HEAD_BYTES,
             stalled: Some(options.patience),
-            ..Limits::of(CONNECTIONS)
+            ..Limits::of(MAX_CONNECTIONS)
         };
         let stop = CancellationToken::new();
         let router = router(shared, functions);
@@ -236,7 +236,7 @@ async fn alert(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let (parts, body) = request.into_parts();
     let taken = async {
         shared.admission.admit(&Shown::of(&parts)).await?;
-        let body = shared.read(body, MAX_MESSAGE).await?;
+        let body = shared.read(body, MAX_MESSAGE_BYTES).await?;
         shared.take(&Message::parse(&body)?)
     };
     match shared.judged(&parts, taken.await) {
@@ -250,7 +250,7 @@ async fn alert(State(shared): State<Arc<Shared>>, request: Request) -> Response 
 async fn invoked(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let parsed = async {
-        let body = shared.read(body, MAX_INVOCATION).await?;
+        let body = shared.read(body, MAX_INVOCATION_BYTES).await?;
         Ok(Invocation::parse(&body)?)
     };
     let invocation = match shared.judged(&parts, parsed.await) {
@@ -272,7 +272,7 @@ async fn invoked(State(shared): State<Arc<Shared>>, request: Request) -> Respons
 async fn timer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let woken = async {
-        shared.read(body, MAX_INVOCATION).await?;
+        shared.read(body, MAX_INVOCATION_BYTES).await?;
         shared.inbox.wake(Wake::Timer)
     };
     match shared.judged(&parts, woken.await) {
@@ -324,7 +324,9 @@ impl Shared {
     /// Whether the log was not told of such a refusal a moment ago: nobody is to fill it.
     fn is_news(&self, kind: RefusalKind) -> bool {
         let mut warned = self.warned.lock();
-        let news = warned.get(&kind).is_none_or(|it| it.elapsed() >= QUIET);
+        let news = warned
+            .get(&kind)
+            .is_none_or(|it| it.elapsed() >= LOG_INTERVAL);
         if news {
             warned.insert(kind, Instant::now());
         }

@@ -34,7 +34,7 @@ pub(super) struct Entra {
 type SetUp<T> = Result<T, (SourceName, String)>;
 
 impl Entra {
-    /// `EnvironmentCredential`.
+    /// What Azure's libraries call `EnvironmentCredential`.
     pub(super) fn with_secret(
         cloud: &Cloud,
         environment: &Environment,
@@ -49,7 +49,7 @@ impl Entra {
         )
     }
 
-    /// `WorkloadIdentityCredential`.
+    /// What Azure's libraries call `WorkloadIdentityCredential`.
     pub(super) fn with_federation(
         cloud: &Cloud,
         environment: &Environment,

@@ -32,7 +32,7 @@ pub enum IdentityError {
     /// It is set up, and was refused.
     #[error("{of} was refused: {why}")]
     Refused {
-        /// Which.
+        /// The source of tokens that was asked.
         of: SourceName,
         /// In its own words, and what to do.
         why: String,
@@ -40,7 +40,7 @@ pub enum IdentityError {
     /// It could not be asked.
     #[error("{of} cannot be reached: {why}")]
     Unreachable {
-        /// Which.
+        /// The source of tokens that was asked.
         of: SourceName,
         /// What happened last.
         why: String,

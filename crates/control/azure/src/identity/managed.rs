@@ -16,9 +16,9 @@ use crate::http::{NoAnswer, ask, client};
 use crate::{Cloud, Environment};
 
 /// Where the instance metadata service is on every machine in Azure.
-const METADATA: &str = "http://169.254.169.254";
+const METADATA_SERVICE: &str = "http://169.254.169.254";
 /// Elsewhere nothing answers there; that must not cost much.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Kind {
     AppService { header: SecretString },
@@ -52,7 +52,7 @@ impl Managed {
                 // The variable by which Azure's own libraries are pointed elsewhere.
                 let host = environment
                     .get("AZURE_POD_IDENTITY_AUTHORITY_HOST")
-                    .unwrap_or(METADATA);
+                    .unwrap_or(METADATA_SERVICE);
                 let place = format!(
                     "{}/metadata/identity/oauth2/token",
                     host.trim_end_matches('/')
@@ -76,7 +76,7 @@ impl Managed {
             url.query_pairs_mut().append_pair("client_id", client_id);
         }
         Ok(Ok(Self {
-            http: client(false, CONNECT)?,
+            http: client(false, CONNECT_TIMEOUT)?,
             url,
             kind,
         }))

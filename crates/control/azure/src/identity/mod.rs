@@ -34,9 +34,9 @@ use managed::Managed;
 use token_file::TokenFile;
 
 /// A renewal may take so long while the old token still serves.
-const RENEWAL: Duration = Duration::from_secs(5);
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a renewal that failed, the next one is not tried sooner.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
+const RENEWAL_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// Where a token comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,11 +165,11 @@ impl Identity {
             }
             if now < token.end {
                 let old = token.clone();
-                match self.find(&mut kept, deadline.within(RENEWAL)).await {
+                match self.find(&mut kept, deadline.within(RENEWAL_TIMEOUT)).await {
                     Ok(new) => return Ok(new),
                     Err(error) => {
                         tracing::warn!(%error, "the token is not renewed; the old one serves on");
-                        kept.renew = Some(Instant::now() + RENEWAL_PAUSE);
+                        kept.renew = Some(Instant::now() + RENEWAL_RETRY_DELAY);
                         return Ok(old);
                     }
                 }

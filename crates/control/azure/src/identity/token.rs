@@ -13,11 +13,11 @@ use super::SourceError;
 use crate::http::Answer;
 
 /// So long before its end a token is renewed, as Azure's own libraries do.
-const BEFORE_END: Duration = Duration::from_secs(300);
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 /// A token is taken to serve so long, whatever is said of its end: of two clocks one may be wrong.
-const SHORTEST: Duration = Duration::from_secs(30);
+const MIN_LIFETIME: Duration = Duration::from_secs(30);
 /// No token serves longer.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// A bearer token.
 #[derive(Clone)]
@@ -38,11 +38,11 @@ impl Token {
                     .to_owned(),
             ));
         }
-        let lifetime = lifetime.clamp(SHORTEST, LONGEST);
+        let lifetime = lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME);
         let now = Instant::now();
         Ok(Self {
             value,
-            renew_at: now + (lifetime - BEFORE_END.min(lifetime / 2)),
+            renew_at: now + (lifetime - RENEW_BEFORE_EXPIRY.min(lifetime / 2)),
             end: now + lifetime,
         })
     }
@@ -86,7 +86,7 @@ impl Issued {
         });
         Token::new(
             self.access_token.expose_secret().to_owned(),
-            lifetime.unwrap_or(SHORTEST),
+            lifetime.unwrap_or(MIN_LIFETIME),
         )
     }
 }

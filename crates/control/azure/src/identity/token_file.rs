@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{SourceError, Token};
 
 /// The file is read again this often, in case that the server got another token.
-const LIFETIME: Duration = Duration::from_secs(60);
+const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct TokenFile(PathBuf);
 
@@ -28,7 +28,7 @@ impl TokenFile {
         })?;
         match text.trim() {
             "" => Err(SourceError::later(format!("{path}: no token in it"))),
-            token => Token::new(token.to_owned(), LIFETIME),
+            token => Token::new(token.to_owned(), REREAD_INTERVAL),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Test notifications in the forms that Azure's own documentation has, against a stand-in. Those of
 //! this project's traffic manager are asked for by the tests of `backstay-verify`.
 
-use backstay_azure::{AzureError, TestStatus, Told};
+use backstay_azure::{AzureError, ReceiverStatus, TestStatus};
 use serde_json::{Value, json};
 
 use crate::standin::{Reply, StandIn};
@@ -61,7 +61,7 @@ async fn webhooks_and_functions_are_told_and_asked_after() {
     assert!(!format!("{group:?}").contains("hunter2"), "{group:?}");
     let test = client.test_notification(&group, deadline()).await.unwrap();
     let found = client.test_status(&test, deadline()).await.unwrap();
-    let told = |receiver: &str, taken| Told {
+    let told = |receiver: &str, taken| ReceiverStatus {
         receiver: receiver.to_owned(),
         taken,
     };

@@ -14,14 +14,14 @@ fn record(holder: &str, seconds: u32, version: &str) -> Record {
     }
 }
 
-fn write(version: &str) -> Step {
-    Step::Write {
+fn write(version: &str) -> ElectionStep {
+    ElectionStep::Write {
         version: version.to_owned(),
     }
 }
 
-fn wait(until: u32) -> Step {
-    Step::Wait {
+fn wait(until: u32) -> ElectionStep {
+    ElectionStep::Wait {
         holder: "other".to_owned(),
         until: S * until,
     }
@@ -32,8 +32,8 @@ fn what_to_do() {
     // What is observed when, and what is to be done at which moment.
     let other = |version| Some(record("other", 15, version));
     type Seen = Vec<(u32, Option<Record>)>;
-    let table: Vec<(&str, Seen, u32, Step)> = vec![
-        ("nothing there", vec![(0, None)], 0, Step::Create),
+    let table: Vec<(&str, Seen, u32, ElectionStep)> = vec![
+        ("nothing there", vec![(0, None)], 0, ElectionStep::Create),
         ("free", vec![(0, Some(record("", 15, "1")))], 0, write("1")),
         (
             "ours, of an answer that was lost",
@@ -70,7 +70,7 @@ fn what_to_do() {
             "deleted",
             vec![(100, other("1")), (101, None)],
             101,
-            Step::Create,
+            ElectionStep::Create,
         ),
         (
             "no duration at all",
@@ -106,12 +106,12 @@ fn what_is_taken_over() {
     // What is observed, at which moment it is decided, from whom it is to be taken over, and what is
     // done.
     let other = || record("other", 15, "1");
-    let held = |at| Step::Wait {
+    let held = |at| ElectionStep::Wait {
         holder: "other".to_owned(),
         until: S * at,
     };
     let table = [
-        ("nothing there", None, 0, None, Step::Create),
+        ("nothing there", None, 0, None, ElectionStep::Create),
         ("free", Some(record("", 15, "1")), 0, None, write("1")),
         (
             "free by now",
@@ -162,11 +162,11 @@ fn what_is_taken_over() {
 fn what_is_renewed() {
     // What is observed, when, and what is done.
     let other = || record("other", 15, "1");
-    let free = Step::Wait {
+    let free = ElectionStep::Wait {
         holder: String::new(),
         until: S * 15,
     };
-    let gone = Step::Wait {
+    let gone = ElectionStep::Wait {
         holder: String::new(),
         until: S * 3,
     };
@@ -374,9 +374,9 @@ fn simulate(
                     };
                     let person = step != by_itself;
                     let over = match step {
-                        Step::Create => Some(None),
-                        Step::Write { version } => Some(Some(version)),
-                        Step::Wait { .. } => None,
+                        ElectionStep::Create => Some(None),
+                        ElectionStep::Write { version } => Some(Some(version)),
+                        ElectionStep::Wait { .. } => None,
                     };
                     match over {
                         None => Doing::Nothing,

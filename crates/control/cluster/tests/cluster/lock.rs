@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backstay_cluster::{ClusterError, Lock, Outcome, Region, Standing};
+use backstay_cluster::{ClusterError, Lock, Region, Standing, WriteOutcome};
 use backstay_failover::lock::{LeaseWatch, Lock as Whose};
 use backstay_failover::marks::Revision;
 use backstay_retry::{Authority, Authorization, WriteGuard};
@@ -369,7 +369,7 @@ async fn a_failover_and_a_run_understand_each_others_lease() {
     // A failover takes it, renews it and gives it back.
     let write = async |version: &str, holder: Option<&str>| {
         let written = region.write_lease(LEASE, Some(version), holder, lasts, deadline());
-        assert_eq!(written.await.unwrap(), Outcome::Written);
+        assert_eq!(written.await.unwrap(), WriteOutcome::Written);
         let lease = region.lease(LEASE, deadline()).await.unwrap();
         lease.unwrap().version
     };
@@ -393,7 +393,7 @@ async fn a_failover_and_a_run_understand_each_others_lease() {
         Standing::Held { .. }
     ));
     let late = region.write_lease(LEASE, Some(&version), Some("watch"), lasts, deadline());
-    assert_eq!(late.await.unwrap(), Outcome::Changed);
+    assert_eq!(late.await.unwrap(), WriteOutcome::Changed);
     assert_eq!(judge(seen_by_failover(&region).await.as_ref(), 300), by_run);
     run.release(deadline()).await.unwrap();
     let version = seen_by_failover(&region).await.unwrap().revision.0;

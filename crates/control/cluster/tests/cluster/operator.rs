@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backstay_cluster::{Annotated, ClusterError, Expected, Note, Outcome, Severity};
+use backstay_cluster::{Annotated, ClusterError, Expected, Note, Severity, WriteOutcome};
 use backstay_failover::marks::{DEGRADED_SINCE, LAST_FAILOVER, PAUSED};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -302,8 +302,8 @@ async fn annotations_are_written_as_a_whole_onto_what_was_read_with_the_servers_
     assert!(clock >= before && clock <= std::time::SystemTime::now());
     let change = [(DEGRADED_SINCE, Some("5".to_owned())), (PAUSED, None)].into();
     let write = || region.annotate_once(NAME, &read.version, &change, deadline());
-    assert_eq!(write().await.unwrap(), Outcome::Written);
-    assert_eq!(write().await.unwrap(), Outcome::Changed);
+    assert_eq!(write().await.unwrap(), WriteOutcome::Written);
+    assert_eq!(write().await.unwrap(), WriteOutcome::Changed);
     let (now, _) = region.operator_and_clock(NAME, deadline()).await.unwrap();
     assert_eq!(now.annotations[DEGRADED_SINCE], "5");
     let error = region
@@ -329,16 +329,19 @@ async fn a_lease_is_written_on_condition() {
     };
     let read = || async { region.lease("lease", deadline()).await.unwrap() };
     assert_eq!(read().await, None);
-    assert_eq!(write(None, Some("a")).await, Outcome::Written);
-    assert_eq!(write(None, Some("b")).await, Outcome::Changed);
+    assert_eq!(write(None, Some("a")).await, WriteOutcome::Written);
+    assert_eq!(write(None, Some("b")).await, WriteOutcome::Changed);
     let held = read().await.unwrap();
     assert_eq!(held.holder.as_deref(), Some("a"));
     // A renewal is another state, so that others see it alive.
     let at = Some(held.version.clone());
-    assert_eq!(write(at.clone(), Some("a")).await, Outcome::Written);
+    assert_eq!(write(at.clone(), Some("a")).await, WriteOutcome::Written);
     let renewed = read().await.unwrap();
     assert_ne!(renewed.version, held.version);
-    assert_eq!(write(at, Some("b")).await, Outcome::Changed);
-    assert_eq!(write(Some(renewed.version), None).await, Outcome::Written);
+    assert_eq!(write(at, Some("b")).await, WriteOutcome::Changed);
+    assert_eq!(
+        write(Some(renewed.version), None).await,
+        WriteOutcome::Written
+    );
     assert_eq!(read().await.unwrap().holder, None);
 }

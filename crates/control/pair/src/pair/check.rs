@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{MonitorLimits, Pair, Place, Protocol, Region};
+use super::{BucketLocation, MonitorLimits, Pair, Protocol, Region};
 use crate::reader::Reader;
 use crate::role::Side;
 
@@ -119,10 +119,10 @@ fn storage(pair: &Pair, read: &mut Reader) {
         && !two.object_key_prefix.starts_with(&one.object_key_prefix);
     match (&one.place, &two.place) {
         (
-            Place::Azure {
+            BucketLocation::Azure {
                 account, container, ..
             },
-            Place::Azure {
+            BucketLocation::Azure {
                 account: other_account,
                 container: other_container,
                 ..
@@ -133,7 +133,7 @@ fn storage(pair: &Pair, read: &mut Reader) {
                 shared(read, "container");
             }
         }
-        (Place::Folder { path, .. }, Place::Folder { path: other, .. }) => {
+        (BucketLocation::Folder { path, .. }, BucketLocation::Folder { path: other, .. }) => {
             if path == other {
                 if !disjoint {
                     shared(read, "folder");
@@ -173,7 +173,7 @@ fn secrets(pair: &Pair, read: &mut Reader) {
     let keys = |side: Side| {
         let storage = &pair.region(side).storage;
         let mut keys = vec![("encryption_key", storage.encryption_key.clone())];
-        if let Place::Azure { account_key, .. } = &storage.place {
+        if let BucketLocation::Azure { account_key, .. } = &storage.place {
             keys.push(("account_key", account_key.clone()));
         }
         keys.into_iter()

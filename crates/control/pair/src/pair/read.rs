@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::{
-    Failover, IngressAddress, MonitorLimits, Pair, Place, Protocol, Region, SecretKey, Sizes,
-    Storage, TrafficManager, check,
+    BucketLocation, Failover, IngressAddress, MonitorLimits, Pair, Protocol, Region, SecretKey,
+    Sizes, Storage, TrafficManager, check,
 };
 use crate::document::Document;
 use crate::error::PairError;
@@ -16,9 +16,9 @@ use crate::reader::Reader;
 use crate::role::Side;
 
 /// The most that is read. The example, with all its comments, has a twentieth.
-const LIMIT: u64 = 256 << 10;
+const MAX_FILE_BYTES: u64 = 256 << 10;
 /// A day: what is longer is a typing mistake.
-const LONGEST: u32 = 86_400;
+const MAX_SECONDS: u32 = 86_400;
 
 impl Pair {
     /// Reads a pair's file. `variables` is the environment (`std::env::vars_os()`), of which those
@@ -37,13 +37,13 @@ impl Pair {
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .map_err(unread)?
-            .take(LIMIT + 1)
+            .take(MAX_FILE_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(unread)?;
-        if bytes.len() as u64 > LIMIT {
+        if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(PairError::TooLarge {
                 path: path.to_owned(),
-                limit: LIMIT,
+                limit: MAX_FILE_BYTES,
             });
         }
         let text = String::from_utf8(bytes).map_err(|error| PairError::NotText {
@@ -192,7 +192,7 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
                 "the storage account",
                 names::storage_account,
             );
-            Place::Azure {
+            BucketLocation::Azure {
                 container: read.text(&key("container"), "the container", names::container),
                 endpoint_base: read.text_or(
                     &key("endpoint_base"),
@@ -206,7 +206,7 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
         Provider::Folder => {
             let path = read.text(&key("path"), "the folder", names::folder);
             let last = path.rsplit('/').next().unwrap_or_default();
-            Place::Folder {
+            BucketLocation::Folder {
                 container: read.text_or(&key("container"), last, names::folder_name),
                 path,
             }
@@ -283,7 +283,11 @@ fn traffic_manager(read: &mut Reader, pair: &str, global_host: &str) -> TrafficM
 
 fn failover(read: &mut Reader) -> Failover {
     let mut seconds = |name: &str, default: u32, least: u32| {
-        read.number(&format!("failover.{name}"), Some(default), least..=LONGEST)
+        read.number(
+            &format!("failover.{name}"),
+            Some(default),
+            least..=MAX_SECONDS,
+        )
     };
     Failover {
         pre_failover_failure_seconds: seconds("pre_failover_failure_seconds", 180, 0),

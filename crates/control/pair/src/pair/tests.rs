@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::{MonitorLimits, Pair, Place, Protocol, read};
+use super::{BucketLocation, MonitorLimits, Pair, Protocol, read};
 use crate::document::{Document, Value};
 use crate::error::{Origin, PairError, Problem};
 use crate::reader::Reader;
@@ -71,7 +71,7 @@ fn the_example_is_a_pair_with_the_defaults_of_the_manual() {
     assert_eq!(manager.limits, MonitorLimits::Azure);
     assert_eq!(manager.probe_protocol, Protocol::Https);
     assert_eq!(manager.probe_path, "/api/v1/status");
-    let Place::Azure { endpoint_base, .. } = &pair.primary.storage.place else {
+    let BucketLocation::Azure { endpoint_base, .. } = &pair.primary.storage.place else {
         panic!("not Azure");
     };
     assert_eq!(
@@ -125,7 +125,7 @@ fn a_lab_leaves_to_defaults_what_has_them() {
     assert_eq!(pair.primary.endpoint_target, "primary.lab.test");
     assert_eq!(pair.traffic_manager.relative_name, "logs");
     assert_eq!(pair.traffic_manager.alert_name, "lab-dr-failover-alert");
-    let Place::Folder { container, .. } = &pair.secondary.storage.place else {
+    let BucketLocation::Folder { container, .. } = &pair.secondary.storage.place else {
         panic!("no folder");
     };
     assert_eq!(container, "secondary");
@@ -157,7 +157,7 @@ fn variables_override_keys_of_every_type() {
     )
     .unwrap();
     let mut expected = parse(AZURE).unwrap();
-    let Place::Azure {
+    let BucketLocation::Azure {
         account,
         account_key,
         ..

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use backstay_bucket::{BucketConfig, Role};
 use backstay_pair::{
-    EnvSource, EnvVar, Pair, Place, SecretKey, Side, Storage, derive, traffic_manager_profile,
+    BucketLocation, EnvSource, EnvVar, Pair, SecretKey, Side, Storage, derive,
+    traffic_manager_profile,
 };
 use backstay_traffic_profile::{Context, Profile, parse_profile};
 use proptest::prelude::*;
@@ -36,12 +37,12 @@ fn bucket(role: Role, variables: &[EnvVar]) -> Option<BucketConfig> {
 
 fn is(config: &BucketConfig, storage: &Storage) {
     let (container, endpoint, provider) = match &storage.place {
-        Place::Azure {
+        BucketLocation::Azure {
             container,
             endpoint_base,
             ..
         } => (container, endpoint_base, "azure"),
-        Place::Folder { path, container } => (container, path, "local"),
+        BucketLocation::Folder { path, container } => (container, path, "local"),
     };
     assert_eq!(config.provider_name(), provider);
     assert_eq!(&config.container, container);
@@ -52,7 +53,7 @@ fn is(config: &BucketConfig, storage: &Storage) {
         content(&storage.encryption_key)
     );
     if let (
-        Place::Azure {
+        BucketLocation::Azure {
             account,
             account_key,
             ..

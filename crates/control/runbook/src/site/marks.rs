@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backstay_cluster::Outcome;
+use backstay_cluster::WriteOutcome;
 use backstay_failover::marks::{
     ANSWERED, DEGRADED_SINCE, Marks, PAUSED, RUN, SEEN_DOWN, Stage, UNSTABLE_SINCE,
 };
@@ -16,14 +16,14 @@ use crate::record::Record;
 use crate::step::Answer;
 
 /// What a pause of ours begins with: another's stays.
-const OURS: &str = "backstay failback";
+const PAUSE_REASON: &str = "backstay failback";
 /// So often somebody else may write meanwhile.
-const ROUNDS: u32 = 10;
+const MAX_LOST_RACES: u32 = 10;
 /// Between two rounds.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The marks of a holdoff.
-const HOLDOFF: [&str; 4] = [DEGRADED_SINCE, SEEN_DOWN, ANSWERED, UNSTABLE_SINCE];
+const HOLDOFF_MARKS: [&str; 4] = [DEGRADED_SINCE, SEEN_DOWN, ANSWERED, UNSTABLE_SINCE];
 
 impl Site {
     async fn marks(&self) -> Result<(Marks, BTreeMap<String, String>, String), StepError> {
@@ -38,7 +38,7 @@ impl Site {
         &self,
         change: impl Fn(&Marks) -> BTreeMap<&'static str, Option<String>>,
     ) -> Result<(), StepError> {
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_LOST_RACES {
             let (marks, there, version) = self.marks().await?;
             let wanted = change(&marks);
             let wanted: BTreeMap<_, _> = wanted
@@ -52,10 +52,10 @@ impl Site {
             let written = standby
                 .annotate_once(HUMIO_OPERATOR, &version, &wanted, Self::soon())
                 .await;
-            if written? == Outcome::Written {
+            if written? == WriteOutcome::Written {
                 return Ok(());
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_DELAY).await;
         }
         Err(StepError::Contended)
     }
@@ -78,7 +78,7 @@ impl Site {
 
     pub(super) async fn is_paused(&self) -> Result<Answer, StepError> {
         let (marks, there, _) = self.marks().await?;
-        let holdoff = HOLDOFF.iter().find(|name| there.contains_key(**name));
+        let holdoff = HOLDOFF_MARKS.iter().find(|name| there.contains_key(**name));
         Ok(match (marks.paused, holdoff) {
             (None, _) => Answer::Open("failovers are not paused".to_owned()),
             (Some(_), Some(name)) => Answer::Open(format!("{name} is set")),
@@ -87,9 +87,10 @@ impl Site {
     }
 
     pub(super) async fn pause(&self, record: &Record) -> Result<(), StepError> {
-        let why = format!("{OURS}, run {}", record.run);
+        let why = format!("{PAUSE_REASON}, run {}", record.run);
         self.mark(|marks| {
-            let mut wanted: BTreeMap<_, _> = HOLDOFF.into_iter().map(|it| (it, None)).collect();
+            let mut wanted: BTreeMap<_, _> =
+                HOLDOFF_MARKS.into_iter().map(|it| (it, None)).collect();
             // A person's own pause outlives ours.
             let why = marks.paused.clone().unwrap_or_else(|| why.clone());
             wanted.insert(PAUSED, Some(why));
@@ -102,14 +103,19 @@ impl Site {
         let (marks, _, _) = self.marks().await?;
         Ok(match marks.paused {
             None => Answer::Holds("failovers are not paused".to_owned()),
-            Some(why) if why.starts_with(OURS) => Answer::Open("still paused by us".to_owned()),
+            Some(why) if why.starts_with(PAUSE_REASON) => {
+                Answer::Open("still paused by us".to_owned())
+            }
             Some(why) => Answer::Holds(format!("paused by somebody else, and left so: {why}")),
         })
     }
 
     pub(super) async fn unpause(&self) -> Result<(), StepError> {
         self.mark(|marks| {
-            let ours = marks.paused.as_ref().is_some_and(|it| it.starts_with(OURS));
+            let ours = marks
+                .paused
+                .as_ref()
+                .is_some_and(|it| it.starts_with(PAUSE_REASON));
             let gone = ours.then_some((PAUSED, None));
             gone.into_iter().collect()
         })

@@ -32,24 +32,24 @@ use crate::record::Record;
 use crate::step::{Answer, Step, StepId};
 
 /// Longest wait for what a check or an act asks of one server.
-const CALL: Duration = Duration::from_secs(20);
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a record of a partition holds, which only the node knows.
 pub type Count = fn(&Bytes) -> Result<Counted, Cause>;
 
 /// How long each part of the world is waited for by a rehearsal or a verification.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REHEARSAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Segments whose contents it reads.
-const SAMPLE: usize = 20;
+const SAMPLED_SEGMENTS: usize = 20;
 
 /// How thorough a rehearsal or a verification is.
 fn thorough() -> Options {
     Options {
         deep: false,
-        sample: SAMPLE,
+        sample: SAMPLED_SEGMENTS,
         seed: now_ms(),
         strict: false,
-        patience: PATIENCE,
+        patience: REHEARSAL_TIMEOUT,
     }
 }
 
@@ -89,7 +89,7 @@ impl Site {
     }
 
     fn soon() -> Deadline {
-        Deadline::after(CALL)
+        Deadline::after(CALL_TIMEOUT)
     }
 
     /// The secondary as an active region that has recovered.

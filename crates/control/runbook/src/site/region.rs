@@ -10,7 +10,7 @@ use crate::error::StepError;
 use crate::step::Answer;
 
 /// For so long the operator's own pod is waited for, before the nodes are deleted under it.
-const OPERATOR: Duration = Duration::from_secs(30);
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Site {
     /// Whether operator and nodes are gone.
@@ -37,7 +37,7 @@ impl Site {
     /// ones; not for the nodes, which take their time to write everything down.
     pub(super) async fn stop(&self, side: Side) -> Result<(), StepError> {
         let region = self.region(side)?;
-        let deadline = Deadline::after(OPERATOR);
+        let deadline = Deadline::after(OPERATOR_TIMEOUT);
         let operator = region.operator(HUMIO_OPERATOR, deadline).await;
         let selector = operator?.selector;
         let scaled = region.scale(HUMIO_OPERATOR, 0, deadline).await;

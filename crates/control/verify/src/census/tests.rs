@@ -128,7 +128,7 @@ async fn a_bucket_is_counted() {
 /// is little or much.
 #[tokio::test]
 async fn only_what_has_come_since_is_looked_for() {
-    for new in [0, 1, FEW, FEW + 1] {
+    for new in [0, 1, MAX_SINGLE_LOOKUPS, MAX_SINGLE_LOOKUPS + 1] {
         let folder = tempfile::tempdir().unwrap();
         let config = BucketConfig::local(folder.path(), Secret::new("k"), Role::Own);
         let bucket = Bucket::open(config).await.unwrap();

@@ -13,7 +13,7 @@ use crate::finding::{Check, Finding};
 
 /// A certificate that ends sooner may end before anybody comes to renew it. Those of Let's Encrypt
 /// are renewed with thirty days left.
-const SOON: Duration = Duration::from_secs(14 * 86_400);
+const MIN_VALIDITY_LEFT: Duration = Duration::from_secs(14 * 86_400);
 
 /// Whether the standby could serve the global name now, and for a while.
 pub(crate) fn certificate(
@@ -97,7 +97,7 @@ fn judge(
         return Err(Unfit::Ended { host, until });
     }
     let left = u64::try_from(until.saturating_sub(now)).unwrap_or_default();
-    if left < SOON.as_secs() {
+    if left < MIN_VALIDITY_LEFT.as_secs() {
         return Err(Unfit::EndsSoon {
             host: host.to_owned(),
             until,

@@ -304,7 +304,7 @@ fn the_own_bucket_is_reached() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/backstay.example.toml");
     let pair = Pair::read(&file, []).unwrap();
     let mut lab = pair.clone();
-    lab.secondary.storage.place = Place::Folder {
+    lab.secondary.storage.place = BucketLocation::Folder {
         path: "/x".to_owned(),
         container: "x".to_owned(),
     };

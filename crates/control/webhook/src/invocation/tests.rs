@@ -59,7 +59,7 @@ fn what_is_missing_is_named() {
         (Value::Null, "Data.req.Body: missing"),
         (json!("s3cret"), "the message: no JSON"),
         (json!({ "s3cret": 1 }), "schemaId"),
-        (json!(" ".repeat(MAX_MESSAGE + 1)), "longer than"),
+        (json!(" ".repeat(MAX_MESSAGE_BYTES + 1)), "longer than"),
     ] {
         let error = parse(&invocation(body)).unwrap().message().unwrap_err();
         let error = error.to_string();

@@ -174,7 +174,7 @@ fn what_is_no_json_is_told_with_its_place() {
         assert!(error.contains("line 1"), "{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
-    let error = Message::parse(&vec![b' '; MAX_MESSAGE + 1]).unwrap_err();
+    let error = Message::parse(&vec![b' '; MAX_MESSAGE_BYTES + 1]).unwrap_err();
     assert!(error.to_string().contains("262144"), "{error}");
 }
 

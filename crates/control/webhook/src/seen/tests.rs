@@ -39,7 +39,7 @@ fn a_resolution_and_a_second_outage_are_new() {
 #[test]
 fn it_is_bounded_and_forgets_the_oldest_first() {
     let mut seen = Seen::default();
-    let many = i64::try_from(MAX_SEEN).unwrap() + 10;
+    let many = i64::try_from(MAX_REMEMBERED).unwrap() + 10;
     // More than one a second, so that none is too old.
     let nth = |it: i64| {
         let mut message = message(1, Condition::Fired, it / 2);
@@ -48,7 +48,7 @@ fn it_is_bounded_and_forgets_the_oldest_first() {
     };
     for it in 0..many {
         assert!(seen.is_new(&nth(it), at(many / 2)));
-        assert!(seen.0.len() <= MAX_SEEN);
+        assert!(seen.0.len() <= MAX_REMEMBERED);
     }
     assert!(!seen.is_new(&nth(many - 1), at(many / 2)));
     assert!(seen.is_new(&nth(0), at(many / 2)));

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use backstay_kinds::HUMIO_CLUSTER;
-use backstay_pair::{Pair, Place as Bucket, SecretKey, Side, derive, manifests};
+use backstay_pair::{BucketLocation as Bucket, Pair, SecretKey, Side, derive, manifests};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
