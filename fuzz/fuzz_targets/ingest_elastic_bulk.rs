@@ -1,6 +1,10 @@
 #![no_main]
 
-use backstay_node::IngestFormat;
+use backstay_ingest::IngestFormat;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| backstay_fuzz::ingest(IngestFormat::ElasticBulk, input));
+fuzz_target!(|input: &[u8]| backstay_fuzz::ingest(
+    IngestFormat::ElasticBulk,
+    "application/json",
+    input
+));

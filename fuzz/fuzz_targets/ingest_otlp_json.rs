@@ -1,6 +1,6 @@
 #![no_main]
 
-use backstay_node::IngestFormat;
+use backstay_ingest::IngestFormat;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| backstay_fuzz::ingest(IngestFormat::OtlpJson, input));
+fuzz_target!(|input: &[u8]| backstay_fuzz::ingest(IngestFormat::Otlp, "application/json", input));

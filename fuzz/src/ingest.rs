@@ -1,9 +1,9 @@
 //! Bodies of shippers: what becomes of them can be stored.
 
-use std::sync::LazyLock;
-
-use backstay_node::{IngestFormat, MemoryBudget};
+use backstay_ingest::{Context, IngestFormat, Unbounded};
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::NOW_MS;
 
@@ -17,18 +17,30 @@ const PARSERS: [Option<&str>; 5] = [
 ];
 /// The furthest that an event may be ahead of the node's clock.
 const AHEAD_MS: i64 = 10_000;
+/// A node's default.
+const MAX_FIELDS: usize = 8_000;
 
-/// A body: its last byte says which parser its token has.
-pub fn ingest(format: IngestFormat, input: &[u8]) {
-    static MEMORY: LazyLock<MemoryBudget> = LazyLock::new(|| MemoryBudget::new(1 << 30));
+/// A body of this content type: its last byte says which parser its token has.
+pub fn ingest(format: IngestFormat, content_type: &'static str, input: &[u8]) {
     let (parser, body) = match input.split_last() {
         Some((last, body)) => (PARSERS[usize::from(*last) % PARSERS.len()], body),
         None => (None, input),
     };
     let body = Bytes::copy_from_slice(body);
-    let Ok(events) = format.decode(&body, parser, NOW_MS, &MEMORY) else {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut context = Context {
+        headers: &headers,
+        query: None,
+        parser,
+        now_ms: NOW_MS,
+        max_fields: MAX_FIELDS,
+        memory: &mut Unbounded,
+    };
+    let Ok(batch) = format.decode(&body, &mut context) else {
         return;
     };
+    let events = batch.events;
     // Each event takes a byte of a body at least.
     assert!(events.len() <= body.len());
     for event in &events {

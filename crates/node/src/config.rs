@@ -196,7 +196,7 @@ pub struct Tuning {
 }
 
 /// Most fields of an event where nothing else is set, as LogScale's documentation has it.
-pub(crate) const MAX_EVENT_FIELDS: usize = 8000;
+const MAX_EVENT_FIELDS: usize = 8000;
 
 impl Default for Tuning {
     fn default() -> Self {

@@ -1,8 +1,7 @@
 //! LogScale's HTTP API over the [`Engine`].
 //!
 //! - `status`: what probes, scrapers and people ask of a node (`/api/v1/status`, `/metrics`, …);
-//! - `ingest`: events in, in each of the formats that shippers speak; `parse` turns a raw line
-//!   into fields;
+//! - `ingest`: events in; the formats that shippers speak are [`backstay_ingest`]'s;
 //! - `query`: searches, streamed or as jobs that are polled;
 //! - `graphql`: administration;
 //! - `small`: reads the bodies of what is no events;
@@ -12,7 +11,6 @@ mod auth;
 mod error;
 mod graphql;
 mod ingest;
-mod parse;
 mod peers;
 mod query;
 mod small;
@@ -26,7 +24,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use crate::{Engine, Phase};
-pub use ingest::{IngestFormat, Undecodable};
 
 /// All routes; they answer 503 for as long as the engine is not ready.
 pub fn router(engine: Engine) -> Router {

@@ -17,7 +17,6 @@ pub use engine::{
     Accepted, Engine, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
     RepositoryName, SearchError, Status, StatusPart, events_in_record,
 };
-pub use http::{IngestFormat, Undecodable};
 pub use memory::MemoryBudget;
 pub use metrics::Metrics;
 pub use node::{Node, NodeError};

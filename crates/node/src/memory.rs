@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstay_journal::Reading;
-use backstay_search::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use limit::default_budget;
@@ -250,31 +249,6 @@ impl MemoryBudget {
             units: taken.ok(),
         }
     }
-}
-
-/// What an event takes in memory.
-pub(crate) fn of_event(event: &Event) -> usize {
-    let pairs = event.tags.iter().chain(&event.fields);
-    let texts: usize = pairs
-        .map(|(name, value)| allocated(name.capacity()) + allocated(value.capacity()))
-        .sum();
-    size_of::<Event>()
-        + allocated(event.raw.capacity())
-        + allocated(event.id.capacity())
-        + allocated(event.tags.capacity() * PAIR_BYTES)
-        + allocated(event.fields.capacity() * PAIR_BYTES)
-        + texts
-}
-
-/// A tag or field of an event.
-pub(crate) const PAIR_BYTES: usize = size_of::<(String, String)>();
-
-/// What an allocator takes for so many bytes, roughly: it rounds up, and keeps notes of its own.
-pub(crate) fn allocated(bytes: usize) -> usize {
-    if bytes == 0 {
-        return 0;
-    }
-    (bytes + 8).next_multiple_of(16)
 }
 
 fn to_units(bytes: usize) -> u32 {

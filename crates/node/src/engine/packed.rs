@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use backstay_search::{Event, LiveEvents, SearchError};
+use backstay_search::{Event, LiveEvents, SearchError, allocated};
 use bytes::Bytes;
 
 use super::record::{EventRef, RecordError, first_event};
-use crate::memory::{MemoryPermit, PAIR_BYTES, allocated};
+use crate::memory::MemoryPermit;
 
+/// What a tag or a field takes in the list of an event, in bytes.
+const PAIR_BYTES: usize = size_of::<(String, String)>();
 /// A piece has hardly more events than this …
 const PIECE_EVENTS: u64 = 8192;
 /// … and hardly takes more memory once it is unpacked.

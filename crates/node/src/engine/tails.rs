@@ -20,11 +20,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use backstay_journal::{Entry, Journal, StoreError, StreamId, Tail, TailError};
+use backstay_search::allocated;
 use parking_lot::{Mutex, RwLock};
 
 use super::packed::LiveBatch;
 use super::record::{KeyHash, Opened, RecordError};
-use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse, allocated};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse};
 
 /// How far behind its seal a dead entry can be: a writer never has more slots on their way.
 const LOOK_BACK_SLOTS: u64 = backstay_journal::MAX_IN_FLIGHT as u64 + 1;

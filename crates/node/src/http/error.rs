@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use backstay_ingest::{BodyError, NoMemory as LacksMemory};
 use backstay_search::SearchError as ExecutionError;
 use serde_json::json;
 
@@ -95,6 +96,16 @@ impl From<NoMemory> for ApiError {
         match error {
             NoMemory::Now { .. } => Self::too_many(error.to_string()),
             NoMemory::Never { .. } => Self::too_large(error.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Malformed(problem) => Self::bad_request(problem),
+            BodyError::Memory(LacksMemory::Now(text)) => Self::too_many(text),
+            BodyError::Memory(LacksMemory::Never(text)) => Self::too_large(text),
         }
     }
 }

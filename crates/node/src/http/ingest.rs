@@ -1,24 +1,16 @@
 //! Events in, in each of the formats that shippers speak.
 //!
 //! All formats go one way: `sender` tells who may send where, `body` reads and unpacks within
-//! bounds, one module a format turns the bytes into events (`batch` and `draft` decide for all of
-//! them what becomes of one that is not as it should be), and the engine acknowledges. A batch
-//! that another node must take is passed on as it came. Nothing is answered with
-//! success before the journal has acknowledged.
+//! bounds, [`backstay_ingest`] turns the bytes into events, and the engine acknowledges. A batch
+//! that another node must take is passed on as it came. Nothing is answered with success before the
+//! journal has acknowledged.
+//!
+//! `hec` and `elastic` have what these two protocols ask of a server besides events.
 
-mod batch;
 mod body;
-pub(in crate::http) mod draft;
 mod elastic;
-mod format;
-mod groups;
 mod hec;
-pub(in crate::http) mod json;
-mod otlp;
 mod sender;
-mod structured;
-pub(in crate::http) mod times;
-mod unstructured;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +21,7 @@ use axum::http::{HeaderMap, Request};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use backstay_ingest::{Context, IngestFormat};
 use backstay_search::Event;
 use bytes::Bytes;
 use uuid::Uuid;
@@ -36,20 +29,15 @@ use uuid::Uuid;
 use crate::engine::parcel::Parcel;
 use crate::http::error::ApiError;
 use crate::http::peers::{self, NotAnswered, Peers};
-use crate::{Engine, IdempotencyKey, IngestError, memory};
-use batch::Batch;
-use body::{BatchMemory, UnpackLimiter};
-pub use format::{IngestFormat, Undecodable};
+use crate::{Engine, IdempotencyKey, IngestError};
+use body::UnpackLimiter;
 use sender::Sender;
 
 /// The routes of this part.
 pub(super) fn routes() -> Router<Engine> {
     let mut router = Router::new()
-        .route("/api/v1/ingest/humio-structured", post(structured::take))
-        .route(
-            "/api/v1/ingest/humio-unstructured",
-            post(unstructured::take),
-        )
+        .route("/api/v1/ingest/humio-structured", post(structured))
+        .route("/api/v1/ingest/humio-unstructured", post(unstructured))
         .route("/api/v1/ingest/hec", post(hec::events))
         .route("/api/v1/ingest/hec/raw", post(hec::raw))
         .route("/services/collector", post(hec::events))
@@ -68,22 +56,19 @@ pub(super) fn routes() -> Router<Engine> {
         // Elasticsearch takes both methods, and its clients use either.
         .route(
             "/api/v1/ingest/elastic-bulk/_bulk",
-            post(elastic::bulk).put(elastic::bulk),
+            post(elastic_bulk).put(elastic_bulk),
         )
         .route(
             "/api/v1/ingest/elastic-bulk/{index}/_bulk",
-            post(elastic::bulk).put(elastic::bulk),
+            post(elastic_bulk).put(elastic_bulk),
         )
-        .route("/api/v1/ingest/otlp/v1/logs", post(otlp::take));
+        .route("/api/v1/ingest/otlp/v1/logs", post(otlp));
     for root in ["/api/v1/dataspaces", "/api/v1/repositories"] {
         router = router
-            .route(
-                &format!("{root}/{{repository}}/ingest"),
-                post(structured::take),
-            )
+            .route(&format!("{root}/{{repository}}/ingest"), post(structured))
             .route(
                 &format!("{root}/{{repository}}/ingest-messages"),
-                post(unstructured::take),
+                post(unstructured),
             );
     }
     router
@@ -100,51 +85,21 @@ pub(super) struct Delivery {
     body: Body,
 }
 
-/// What a format needs besides the bytes.
-struct Context<'a> {
-    headers: &'a HeaderMap,
-    query: Option<&'a str>,
-    sender: &'a Sender,
-    now_ms: i64,
-    /// Most fields of an event.
-    most_fields: usize,
-    held: &'a mut BatchMemory,
+async fn structured(delivery: Delivery) -> Result<Response, ApiError> {
+    delivery.take(IngestFormat::Structured).await
 }
 
-impl Context<'_> {
-    /// Makes events of a body. What parsing it needs is given back when that is done.
-    fn decode<F>(mut self, plain: Bytes, decode: F) -> Result<Batch, ApiError>
-    where
-        F: FnOnce(&Bytes, &mut Self) -> Result<Batch, ApiError>,
-    {
-        let parsing = body::hold_for_parsing(&plain, self.held)?;
-        let batch = decode(&plain, &mut self)?;
-        drop(plain);
-        self.held.give(parsing);
-        Ok(batch)
-    }
-
-    /// Takes an event in, if there is room for it. Few bytes of a body can be many of events:
-    /// what a group says of all its events is in each of them.
-    fn keep(&mut self, event: Event, events: &mut Vec<Event>) -> Result<(), ApiError> {
-        // Its place in the list is counted with the list.
-        let beside = memory::of_event(&event) - size_of::<Event>();
-        self.held.take(beside + IDENTITY_BYTES)?;
-        if events.len() == events.capacity() {
-            // For a moment there are the old list and the new one.
-            let old = events.capacity() * size_of::<Event>();
-            let more = events.len().max(64);
-            self.held.take(old + more * size_of::<Event>())?;
-            events.reserve_exact(more);
-            self.held.give(old);
-        }
-        events.push(event);
-        Ok(())
-    }
+async fn unstructured(delivery: Delivery) -> Result<Response, ApiError> {
+    delivery.take(IngestFormat::Unstructured).await
 }
 
-/// What the identity of an event takes; see [`identify`].
-const IDENTITY_BYTES: usize = 64;
+async fn elastic_bulk(delivery: Delivery) -> Result<Response, ApiError> {
+    delivery.take(IngestFormat::ElasticBulk).await
+}
+
+async fn otlp(delivery: Delivery) -> Result<Response, ApiError> {
+    delivery.take(IngestFormat::Otlp).await
+}
 
 impl axum::extract::FromRequest<Engine> for Delivery {
     type Rejection = ApiError;
@@ -204,12 +159,9 @@ impl From<NotAnswered> for Refusal {
 
 impl Delivery {
     /// Reads, decodes and stores; answers with the batch's own response when it is durable.
-    async fn take<F>(self, decode: F) -> Result<Response, ApiError>
-    where
-        F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
-    {
+    async fn take(self, format: IngestFormat) -> Result<Response, ApiError> {
         let is_forwarded = peers::is_forwarded(&self.parts);
-        match self.store(decode).await {
+        match self.store(format).await {
             Ok(response) => Ok(response),
             Err(refusal) if is_forwarded && refusal.error.is_lasting() => {
                 Ok(peers::lasting(refusal.error))
@@ -223,32 +175,34 @@ impl Delivery {
         }
     }
 
-    async fn store<F>(self, decode: F) -> Result<Response, Refusal>
-    where
-        F: FnOnce(&Bytes, &mut Context<'_>) -> Result<Batch, ApiError>,
-    {
+    async fn store(self, format: IngestFormat) -> Result<Response, Refusal> {
         let headers = &self.parts.headers;
         let sender = sender::admit(&self.engine, headers, self.parts.uri.path()).await?;
         let key = idempotency_key(headers)?;
         // Held for as long as what came of the body is in memory.
-        let mut held = self.limiter.batch_memory(self.engine.memory());
-        let received = body::read(headers, self.body, &mut held).await?;
-        let (plain, mut held) = body::unpack(headers, received.clone(), held).await?;
-        let context = Context {
-            headers,
-            query: self.parts.uri.query(),
-            sender: &sender,
-            now_ms: chrono::Utc::now().timestamp_millis(),
-            most_fields: self.engine.config().tuning.event_fields,
-            held: &mut held,
+        let mut memory = self.limiter.batch_memory(self.engine.memory());
+        let received = body::read(headers, self.body, &mut memory).await?;
+        let (plain, mut memory) = body::unpack(headers, received.clone(), memory).await?;
+        let mut batch = {
+            let mut context = Context {
+                headers,
+                query: self.parts.uri.query(),
+                parser: sender.parser.as_deref(),
+                now_ms: chrono::Utc::now().timestamp_millis(),
+                max_fields: self.engine.config().tuning.event_fields,
+                memory: &mut memory,
+            };
+            let decoded = format.decode(&plain, &mut context);
+            decoded.map_err(ApiError::from)?
         };
-        let mut batch = context.decode(plain, decode)?;
+        drop(plain);
+        let response = batch.response.map(Body::from);
         if batch.events.is_empty() {
-            return Ok(batch.response);
+            return Ok(response);
         }
         identify(&mut batch.events);
         // The body is kept for the node that may have to take it.
-        let mut parcel = Parcel::new(batch.events, Some(held.into_permit()), received.len());
+        let mut parcel = Parcel::new(batch.events, Some(memory.into_permit()), received.len());
         let taker = Taker {
             engine: &self.engine,
             peers: &self.peers,
@@ -259,7 +213,7 @@ impl Delivery {
             .await?
         {
             Some(answer) => Ok(answer),
-            None => Ok(batch.response),
+            None => Ok(response),
         }
     }
 }

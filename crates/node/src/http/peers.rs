@@ -27,9 +27,6 @@ const NOT_STORED: HeaderName = HeaderName::from_static("backstay-not-stored");
 /// Likewise: it is refused, and no other node, nor another try soon, would do better.
 const REFUSED_FOR_GOOD: HeaderName = HeaderName::from_static("backstay-lasting");
 
-/// Elasticsearch's clients take no answer without it.
-pub(super) const ELASTIC_PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
-
 /// Headers of one connection (RFC 9110, 7.6.1), and those that are written for each of them. All others
 /// are for whoever answers: each protocol has some of its own, such as Splunk's channel.
 const CONNECTION_HEADERS: [HeaderName; 15] = [

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::allocated;
 use crate::work;
 
 /// Name of the field that holds the time, in ms since 1970.
@@ -37,6 +38,20 @@ pub struct Event {
 }
 
 impl Event {
+    /// What it takes in memory, in bytes, with what an allocator adds.
+    pub fn memory_bytes(&self) -> usize {
+        let pairs = self.tags.iter().chain(&self.fields);
+        let texts: usize = pairs
+            .map(|(name, value)| allocated(name.capacity()) + allocated(value.capacity()))
+            .sum();
+        size_of::<Self>()
+            + allocated(self.raw.capacity())
+            + allocated(self.id.capacity())
+            + allocated(self.tags.capacity() * size_of::<(String, String)>())
+            + allocated(self.fields.capacity() * size_of::<(String, String)>())
+            + texts
+    }
+
     /// The value of a field, a tag (`#name`) or one of the `@` members.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         match name {

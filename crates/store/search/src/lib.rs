@@ -34,7 +34,7 @@ pub use error::SearchError;
 pub use event::Event;
 pub use execute::{Execution, Limits, Progress, QueryResult, Row, Stats};
 pub use live::LiveEvents;
-pub use memory::{AnswerMemory, MemoryPermit, MemoryPool, Resources, Unbounded};
+pub use memory::{AnswerMemory, MemoryPermit, MemoryPool, Resources, Unbounded, allocated};
 pub use query::{ParseError, Query};
 pub use range::{RangeError, TimeRange};
 pub use repository::{REPOSITORY, live_of, segment_of};

@@ -178,8 +178,8 @@ impl PartialEq for AnswerMemory {
     }
 }
 
-/// What an allocator takes for so many bytes, roughly.
-pub(crate) fn allocated(bytes: usize) -> usize {
+/// What an allocator takes for so many bytes, roughly: it rounds up, and keeps a note of its own.
+pub fn allocated(bytes: usize) -> usize {
     if bytes == 0 {
         return 0;
     }

@@ -57,7 +57,7 @@ proptest! {
 #[test]
 fn many_small_events_are_told_in_what_they_take_and_cut_into_chunks() {
     let events: Vec<Event> = (0..60_000).map(|at| event(at, "")).collect();
-    let truly: usize = events.iter().map(crate::memory::of_event).sum();
+    let truly: usize = events.iter().map(Event::memory_bytes).sum();
     let one = batch(&events);
     assert!(one.pieces() >= 60_000 / PIECE_EVENTS as usize);
     let limit = truly / 4;

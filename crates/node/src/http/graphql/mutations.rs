@@ -3,6 +3,7 @@
 use async_graphql::{Context, ErrorExtensions, Object, Result};
 use backstay_global as state;
 use backstay_global::{Event, GlobalLog, Reject, State};
+use backstay_ingest::parse;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
@@ -17,7 +18,6 @@ use super::types::{
     BUILT_IN_PARSERS, BooleanResultType, CreateRepositoryMutation, IngestToken, Parser,
     RemoveUserMutation, Repository, User, UserOrPendingUser,
 };
-use crate::http::parse;
 
 /// The root of mutations.
 pub(super) struct Mutation;

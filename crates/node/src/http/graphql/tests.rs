@@ -62,6 +62,6 @@ fn the_names_are_those_of_logscale() {
 #[test]
 fn the_parsers_that_are_named_exist() {
     for name in types::BUILT_IN_PARSERS {
-        assert!(crate::http::parse::is_known(name), "{name}");
+        assert!(backstay_ingest::parse::is_known(name), "{name}");
     }
 }

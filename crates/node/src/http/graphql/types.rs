@@ -2,8 +2,7 @@
 
 use async_graphql::{ID, Interface, SimpleObject, Union};
 use backstay_global as global;
-
-use crate::http::parse;
+use backstay_ingest::parse;
 
 /// The parsers that are part of this program, to be named where another is asked for.
 pub(super) const BUILT_IN_PARSERS: [&str; 4] = ["accesslog", "json", "kv", "syslog"];

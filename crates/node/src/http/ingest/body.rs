@@ -1,7 +1,7 @@
 //! Bodies, read and unpacked within bounds: of one body, and of all that are on their way.
 //!
-//! A batch takes [`BatchMemory`] of the node's memory before it takes memory: for its body, for what the
-//! body unpacks to, for parsing it, and for its events.
+//! A batch takes of the node's memory ([`BatchMemory`]) before it uses any: for its body, for what
+//! the body unpacks to, for parsing it, and for its events.
 
 use std::io::{ErrorKind, Read};
 use std::num::NonZero;
@@ -12,13 +12,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use backstay_ingest::{Memory, NoMemory as LacksMemory};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::http::error::ApiError;
-use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse, NoMemory};
 
 /// Longest body, as it is sent and unpacked: 32 MiB.
 pub(super) const MAX_BODY_BYTES: usize = 32 << 20;
@@ -26,9 +27,6 @@ pub(super) const MAX_BODY_BYTES: usize = 32 << 20;
 const MIN_CAPACITY_BYTES: usize = 4 << 10;
 /// Memory is taken in steps of at least so many bytes.
 const MEMORY_STEP_BYTES: usize = 64 << 10;
-/// What a value takes in addition to its text while JSON is parsed. There are hardly more values than
-/// commas, and a body of nothing else is where this counts.
-const JSON_VALUE_BYTES: usize = 64;
 /// A body of which nothing more comes for so long is given up, so that a sender that has gone
 /// without a word does not hold memory for ever.
 const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,8 +65,8 @@ impl UnpackLimiter {
 }
 
 impl BatchMemory {
-    /// Holds this much more. What no batch can have is 413, what others have now is 429.
-    pub(super) fn take(&mut self, more: usize) -> Result<(), ApiError> {
+    /// Holds so many bytes more. What no batch can have is 413, what others have now is 429.
+    pub(super) fn take(&mut self, more: usize) -> Result<(), NoMemory> {
         let bytes = self.bytes.saturating_add(more);
         let missing = bytes.saturating_sub(self.permit.bytes());
         // In steps, but what there is is not refused for the sake of a step.
@@ -81,7 +79,7 @@ impl BatchMemory {
         Ok(())
     }
 
-    /// Gives so much of it back.
+    /// Gives so many bytes of it back.
     pub(super) fn give(&mut self, less: usize) {
         self.bytes = self.bytes.saturating_sub(less);
         self.permit.shrink_to(self.bytes);
@@ -113,11 +111,24 @@ impl BatchMemory {
     }
 }
 
+impl Memory for BatchMemory {
+    fn take(&mut self, bytes: usize) -> Result<(), LacksMemory> {
+        self.take(bytes).map_err(|error| match error {
+            NoMemory::Now { .. } => LacksMemory::Now(error.to_string()),
+            NoMemory::Never { .. } => LacksMemory::Never(error.to_string()),
+        })
+    }
+
+    fn give(&mut self, bytes: usize) {
+        self.give(bytes);
+    }
+}
+
 /// Reads a body. Memory is taken for what has come, not for what is announced.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
-    held: &mut BatchMemory,
+    memory: &mut BatchMemory,
 ) -> Result<Bytes, ApiError> {
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -141,17 +152,9 @@ pub(super) async fn read(
         let piece = piece.map_err(|error| {
             ApiError::bad_request(format!("the body broke off: {error}; send it again"))
         })?;
-        held.extend(&mut read, &piece)?;
+        memory.extend(&mut read, &piece)?;
     }
     Ok(read.into())
-}
-
-/// Takes the memory that parsing a body may need, and returns how many bytes that is.
-pub(super) fn hold_for_parsing(plain: &[u8], held: &mut BatchMemory) -> Result<usize, ApiError> {
-    let values = memchr::memchr_iter(b',', plain).count();
-    let needed = plain.len() + values * JSON_VALUE_BYTES;
-    held.take(needed)?;
-    Ok(needed)
 }
 
 fn too_large() -> ApiError {
@@ -173,38 +176,38 @@ fn encoding(headers: &HeaderMap) -> &str {
 pub(super) async fn unpack(
     headers: &HeaderMap,
     body: Bytes,
-    mut held: BatchMemory,
+    mut memory: BatchMemory,
 ) -> Result<(Bytes, BatchMemory), ApiError> {
     let encoding = encoding(headers).to_ascii_lowercase();
     if encoding.is_empty() || encoding == "identity" {
-        return Ok((body, held));
+        return Ok((body, memory));
     }
     let stopped =
         |error: String| ApiError::internal(format!("the body could not be unpacked: {error}"));
-    let turn = Arc::clone(&held.unpacking).acquire_owned().await;
+    let turn = Arc::clone(&memory.unpacking).acquire_owned().await;
     let turn = turn.map_err(|error| stopped(error.to_string()))?;
     let unpacking = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let plain = unpack_now(&encoding, &body, &mut held)?;
-        Ok((plain, held))
+        let plain = unpack_now(&encoding, &body, &mut memory)?;
+        Ok((plain, memory))
     });
     unpacking
         .await
         .map_err(|error| stopped(error.to_string()))?
 }
 
-fn unpack_now(encoding: &str, body: &[u8], held: &mut BatchMemory) -> Result<Bytes, ApiError> {
+fn unpack_now(encoding: &str, body: &[u8], memory: &mut BatchMemory) -> Result<Bytes, ApiError> {
     let wrong = |error: std::io::Error| {
         ApiError::bad_request(format!(
             "the body is not what `Content-Encoding: {encoding}` says: {error}"
         ))
     };
     match encoding {
-        "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), held, wrong),
-        "deflate" => bounded(flate2::read::ZlibDecoder::new(body), held, wrong),
+        "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), memory, wrong),
+        "deflate" => bounded(flate2::read::ZlibDecoder::new(body), memory, wrong),
         "zstd" => bounded(
             zstd::stream::read::Decoder::with_buffer(body).map_err(wrong)?,
-            held,
+            memory,
             wrong,
         ),
         _ => Err(ApiError::bad_request(
@@ -215,7 +218,7 @@ fn unpack_now(encoding: &str, body: &[u8], held: &mut BatchMemory) -> Result<Byt
 
 fn bounded(
     mut unpacked: impl Read,
-    held: &mut BatchMemory,
+    memory: &mut BatchMemory,
     wrong: impl Fn(std::io::Error) -> ApiError,
 ) -> Result<Bytes, ApiError> {
     let mut plain = Vec::new();
@@ -227,6 +230,6 @@ fn bounded(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(wrong(error)),
         };
-        held.extend(&mut plain, piece.get(..read).unwrap_or_default())?;
+        memory.extend(&mut plain, piece.get(..read).unwrap_or_default())?;
     }
 }

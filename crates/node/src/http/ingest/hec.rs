@@ -1,46 +1,22 @@
-//! Splunk's HTTP Event Collector, as LogScale takes it: JSON objects one after another, or an array
-//! of them
-//! (<https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector>,
-//! <https://library.humio.com/logscale-api/log-shippers-hec.html>).
-//!
-//! An event that cannot be stored is answered as Splunk does, by 400 with the number of the first
-//! such event; the others are stored, those behind it too.
+//! What Splunk's HTTP Event Collector asks of a server besides taking events: patience while it
+//! starts, its codes for errors, and its health
+//! (<https://docs.splunk.com/Documentation/Splunk/latest/Data/TroubleshootHTTPEventCollector>).
 
-mod answer;
-mod metadata;
-
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use bytes::Bytes;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use backstay_ingest::IngestFormat;
+use serde_json::json;
 
-use super::batch::{Batch, Collector};
-use super::draft::{Draft, shortened};
-use super::json::{BodyValue, Members, REPLACED, Scanner, text};
-use super::times::json_time;
-use super::{Context, Delivery};
+use super::Delivery;
 use crate::http::error::ApiError;
-use crate::http::parse;
 use crate::{Engine, Phase};
-use answer::Code;
-use metadata::Metadata;
-
-/// The members of an event's envelope.
-const MEMBERS: [&str; 8] = [
-    "event",
-    "time",
-    "timezone",
-    "host",
-    "source",
-    "sourcetype",
-    "index",
-    "fields",
-];
 
 /// Between two looks whether a node has started.
-const START_POLL_INTERVAL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits while the node starts, for as long as a client may wait for its acknowledgement.
 ///
@@ -51,129 +27,49 @@ async fn started(engine: &Engine) {
     let begun = Instant::now();
     let patience = engine.config().tuning.ack_timeout;
     while matches!(engine.phase(), Phase::Starting(_)) && begun.elapsed() < patience {
-        tokio::time::sleep(START_POLL_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 pub(super) async fn events(delivery: Delivery) -> Response {
     started(&delivery.engine).await;
-    delivery.take(decode).await.unwrap_or_else(answer::refused)
+    delivery
+        .take(IngestFormat::Hec)
+        .await
+        .unwrap_or_else(refused)
 }
 
 pub(super) async fn raw(delivery: Delivery) -> Response {
     started(&delivery.engine).await;
     delivery
-        .take(decode_raw)
+        .take(IngestFormat::HecRaw)
         .await
-        .unwrap_or_else(answer::refused)
+        .unwrap_or_else(refused)
 }
 
 pub(super) async fn health(State(engine): State<Engine>) -> Response {
-    answer::health(engine.status())
-}
-
-pub(super) fn decode(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let common = Metadata::of_request(context);
-    let mut batch = Collector::new(context);
-    let mut scanner = Scanner::by_lines(body);
-    while let Some(next) = scanner.peek() {
-        if b"[],".contains(&next) {
-            scanner.eat(next);
-        } else if let Some(piece) = scanner.value() {
-            match event(piece, &common, &batch) {
-                Ok(draft) => batch.take(draft)?,
-                Err((code, problem)) => batch.refuse(code, problem),
-            }
-        }
+    let status = engine.status();
+    if status.ok {
+        return Json(json!({ "text": "HEC is healthy", "code": 17 })).into_response();
     }
-    Ok(answer::of(batch.outcome()))
+    refused(ApiError::not_ready(status.reason.unwrap_or_default()))
 }
 
-fn event(
-    piece: BodyValue<'_>,
-    common: &Metadata,
-    batch: &Collector<'_, '_, Code>,
-) -> Result<Draft, (Code, String)> {
-    let document = piece
-        .read()
-        .map_err(|broken| (Code::InvalidFormat, broken.problem))?;
-    let Some(members) = Members::of(&document.text) else {
-        let problem = format!(
-            "{} is not an object; send objects such as {{\"time\":1700000000.5,\"event\":\"…\"}}",
-            shortened(&document.text)
-        );
-        return Err((Code::InvalidFormat, problem));
+/// An error of the whole request.
+fn refused(error: ApiError) -> Response {
+    let code = match error.status() {
+        StatusCode::UNAUTHORIZED => 2,
+        StatusCode::FORBIDDEN => 4,
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => 6,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => 9,
+        _ => 8,
     };
-    let given = members.get("event").filter(|given| *given != "null");
-    let given = given.ok_or_else(|| (Code::EventRequired, "there is no `event`".to_owned()))?;
-    let raw = text(given).unwrap_or_default();
-    if raw.is_empty() {
-        return Err((Code::EventBlank, "`event` is empty".to_owned()));
-    }
-    let metadata = common.with(&members);
-    let mut draft = batch.draft(raw.into_owned());
-    if document.is_replaced {
-        draft.problem(REPLACED);
-    }
-    // The token's parser wins, as it is the administrator's word. An object is in fields already:
-    // whatever parser is named for it, there is no line to take apart.
-    let named = metadata.sourcetype.as_deref();
-    let parser = match given.starts_with('{') {
-        true => Some(parse::JSON),
-        false => batch
-            .context
-            .sender
-            .parser
-            .as_deref()
-            .or(named.filter(|name| parse::is_known(name))),
-    };
-    if let Some(parser) = parser {
-        parse::apply(parser, &mut draft);
-    }
-    // What the shipper says wins over what a parser found.
-    if let Some(time) = members.get("time").filter(|time| *time != "null") {
-        let zone = metadata.timezone.as_deref();
-        draft.set_time(json_time(time, zone), &text(time).unwrap_or_default());
-    }
-    metadata.add_to(&mut draft);
-    match members.get("fields") {
-        Some(fields) if fields.starts_with('{') => draft.add_sent("fields", fields, ""),
-        None | Some("null") => {}
-        Some(other) => {
-            draft.problem("`fields` is not an object; it is in @excess");
-            draft.keep("fields", other);
-        }
-    }
-    let unknown = members.iter().filter(|(name, _)| !MEMBERS.contains(name));
-    for (name, value) in unknown {
-        draft.keep(name, value);
-    }
-    Ok(draft)
-}
-
-pub(super) fn decode_raw(body: &Bytes, context: &mut Context<'_>) -> Result<Batch, ApiError> {
-    let metadata = Metadata::of_request(context);
-    let parser = context.sender.parser.clone().or_else(|| {
-        let named = metadata.sourcetype.clone();
-        named.filter(|name| parse::is_known(name))
-    });
-    let mut batch = Collector::new(context);
-    for line in body.split(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let line = String::from_utf8_lossy(line);
-        let is_replaced = matches!(line, Cow::Owned(_));
-        let mut draft = batch.draft(line.into_owned());
-        if is_replaced {
-            draft.problem(REPLACED);
-        }
-        if let Some(parser) = &parser {
-            parse::apply(parser, &mut draft);
-        }
-        metadata.add_to(&mut draft);
-        batch.take(draft)?;
-    }
-    Ok(answer::of(batch.outcome()))
+    let text = error.to_string();
+    let mut response = error.into_response();
+    let body = Json(json!({ "text": text, "code": code })).into_response();
+    *response.body_mut() = body.into_body();
+    response
+        .headers_mut()
+        .remove(axum::http::header::CONTENT_LENGTH);
+    response
 }

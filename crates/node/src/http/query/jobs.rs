@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_search::SearchError as ExecutionError;
-use backstay_search::{Limits, Progress, Query, QueryResult, Stats, TimeRange};
+use backstay_search::{Limits, Progress, Query, QueryResult, Stats, TimeRange, allocated};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::engine::Row;
 use crate::http::error::ApiError;
-use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse, allocated};
+use crate::memory::{MemoryBudget, MemoryPermit, MemoryUse};
 use crate::{Engine, RepositoryName, SearchError};
 
 /// A job that was not polled for so long ends.
