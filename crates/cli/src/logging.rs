@@ -90,7 +90,7 @@ fn collector() -> Result<Option<SdkTracerProvider>, LoggingError> {
         return Ok(None);
     }
     // An error means that one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    backstay_tls::install_provider();
     // Its endpoint, headers and timeout are read from OpenTelemetry's own variables.
     let exporter = SpanExporter::builder().with_http().build()?;
     let resource = Resource::builder().with_service_name("backstay").build();

@@ -6,8 +6,7 @@
 mod followed;
 
 use std::fmt;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -129,23 +128,9 @@ fn make(path: &Path) -> std::io::Result<()> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file| {
-            writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))?;
-            file.sync_all()
-        })
-        .and_then(|()| match std::fs::hard_link(&beside, path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    let removed = std::fs::remove_file(&beside);
-    written.and(removed)
+    backstay_files::create(path, |file| {
+        writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))
+    })
 }
 
 /// Writes a file that only its owner may read, whole or not at all; what was there before is
@@ -154,18 +139,7 @@ fn make(path: &Path) -> std::io::Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    // A draft left by a crash would keep its own permissions.
-    let _ = std::fs::remove_file(&draft);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)
+    backstay_files::replace(path, |file| file.write_all(bytes))
 }
 
 #[cfg(test)]

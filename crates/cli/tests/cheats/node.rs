@@ -48,7 +48,7 @@ pub fn run() {
     let program = PathBuf::from(std::env::args().next().unwrap());
     let address = variable("BACKSTAY_BIND").unwrap();
     let port = variable("PORT").unwrap();
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    backstay_tls::install_provider();
     let cheat = Cheat {
         fault: program.file_name().unwrap().to_string_lossy().into_owned(),
         primary: bucket.ends_with("primary-bucket"),

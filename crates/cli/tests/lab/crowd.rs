@@ -57,7 +57,7 @@ impl Crowd {
     pub fn start(world: &World, side: Side) -> Self {
         let [_, at] = world.place().ingress_proxies(side);
         // An error means that one is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        backstay_tls::install_provider();
         let client = Client::builder()
             .no_proxy()
             .resolve(NAME, at)

@@ -44,7 +44,7 @@ impl Arm {
     /// In front of the one that is at `real`.
     pub fn before(real: &str) -> Self {
         // An error means that one is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        backstay_tls::install_provider();
         let runtime = Runtime::new().unwrap();
         let (door, seen) = watch::channel(Door::Open);
         let turned_away = Arc::new(AtomicUsize::new(0));

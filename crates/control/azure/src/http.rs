@@ -20,7 +20,7 @@ pub(crate) fn client(proxied: bool, connect: Duration) -> reqwest::Result<reqwes
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that one is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        backstay_tls::install_provider();
     });
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

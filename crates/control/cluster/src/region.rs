@@ -77,7 +77,7 @@ impl Region {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // An error means that one is installed already.
-            let _ = rustls::crypto::ring::default_provider().install_default();
+            backstay_tls::install_provider();
         });
         let failed = |why: String| ClusterError::Access {
             region: access.to_string(),

@@ -115,7 +115,7 @@ pub(crate) struct Prober {
 impl Prober {
     pub fn new(groups: Arc<Groups>) -> Result<Self, reqwest::Error> {
         // Another part of the program may have chosen it before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        backstay_tls::install_provider();
         let http = reqwest::Client::builder()
             .user_agent("kube-probe/1.32")
             .no_proxy()

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::Ingress;
-use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -154,7 +153,7 @@ fn read(secret: &Secret) -> Result<CertifiedKey, &'static str> {
     let key = part("tls.key").ok_or("it has no tls.key")?;
     let key = PrivateKeyDer::from_pem_slice(&key.0)
         .map_err(|_| "there is no private key in PEM in its tls.key")?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider())
+    CertifiedKey::from_der(chain, key, &backstay_tls::provider())
         .map_err(|_| "its tls.key is not the key of its tls.crt, or of a kind that is not known")
 }
 

@@ -461,7 +461,7 @@ fn http_builder() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that one is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        backstay_tls::install_provider();
     });
     reqwest::Client::builder()
         .no_proxy()

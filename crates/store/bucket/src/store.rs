@@ -46,7 +46,7 @@ impl Store {
 /// Makes the client. No request is sent. With `make`, a folder that is missing is made.
 pub(crate) fn build(config: &BucketConfig, make: bool) -> Result<Store> {
     // Fails when there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    backstay_tls::install_provider();
     let connector = Connector {
         source: config.source_address,
         allow_http: allow_http(config),

@@ -123,7 +123,7 @@ async fn ended_call(
 /// What calls are made with. It reads root certificates, so it is made when it is needed first.
 fn new_client() -> Result<Client, String> {
     // Another one may be installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    backstay_tls::install_provider();
     let builder = || {
         Client::builder()
             .timeout(REQUEST_TIMEOUT)

@@ -138,13 +138,7 @@ impl<C: Content> StateFile<C> {
     /// When it cannot be written; it is then as it was.
     pub fn save(&self, content: &C) -> io::Result<()> {
         let bytes = content.written(VERSION)?;
-        let new = beside(&self.path, "new");
-        let mut file = private().create(true).truncate(true).open(&new)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        drop(file);
-        std::fs::rename(&new, &self.path)?;
-        File::open(folder(&self.path))?.sync_all()
+        backstay_files::replace(&self.path, |file| file.write_all(&bytes))
     }
 }
 

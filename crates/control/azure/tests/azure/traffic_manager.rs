@@ -286,7 +286,7 @@ async fn reads_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_over_tls_is_trusted_by_its_certificate_alone() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    backstay_tls::install_provider();
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (

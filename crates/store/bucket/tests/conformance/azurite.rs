@@ -71,7 +71,7 @@ impl Azurite {
 
     fn at(url: String, child: Option<Child>) -> Self {
         // The one that the bucket installs as well; whoever comes first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        backstay_tls::install_provider();
         Self {
             url,
             child,

@@ -29,30 +29,17 @@ pub async fn mirror(data_dir: &Path, state: &State) -> Result<(), SnapshotError>
     }
 }
 
+/// Users and token hashes are nobody else's business: only the owner can read it.
 fn replace(path: &Path, state: &State) -> std::io::Result<()> {
-    let draft = path.with_extension("json.new");
-    let mut out = BufWriter::with_capacity(256 << 10, private_file(&draft)?);
-    document::write(state, &mut out)?;
-    out.flush()?;
-    backstay_failpoint::hit("snapshot.mirror.before_rename");
-    out.get_ref().sync_all()?;
-    std::fs::rename(&draft, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    backstay_files::replace(path, |file| {
+        let mut out = BufWriter::with_capacity(256 << 10, file);
+        document::write(state, &mut out)?;
+        out.flush()?;
+        backstay_failpoint::hit("snapshot.mirror.before_rename");
+        Ok(())
+    })?;
     backstay_failpoint::hit("snapshot.mirror.after_rename");
     Ok(())
-}
-
-/// Users and token hashes are nobody else's business.
-fn private_file(path: &Path) -> std::io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// Reads the state from the data folder; `None` if there is none.
