@@ -64,7 +64,7 @@ pub(super) fn respond(polled: &Polled) -> Result<Response, ApiError> {
         State::Failed(error) => return Err((&**error).into()),
         State::TooLarge { bytes } => {
             return Err(ApiError::too_large(format!(
-                "the answer has {bytes} bytes, more than this node has room for next to the answers of other jobs; narrow the query, or stream it from …/query"
+                "the answer has {bytes} bytes, more than this node has room for while it keeps the answers of other jobs; narrow the query, or stream it from …/query"
             )));
         }
     };
