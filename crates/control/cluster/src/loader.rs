@@ -7,7 +7,7 @@
 /// Where in a stream of metadata a snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochOffset {
-    /// The first part of an offset: it rises when Kafka is set up anew.
+    /// The first part of an offset: it rises when Kafka is set up again.
     pub epoch: u64,
     /// The offset in it.
     pub offset: u64,

@@ -37,7 +37,7 @@ pub enum SourceError {
     /// This machine's name resolution cannot be set up.
     #[error(transparent)]
     Names(#[from] backstay_names::NameError),
-    /// Probes cannot be made: there is no TLS.
+    /// Probes cannot be made: TLS cannot be set up.
     #[error("probes cannot be set up: {0}")]
     Probes(String),
     /// The pair's times.
