@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::recovery::takeover::is_own;
 use crate::state::{EpochOffset, Reject, State};
 
-/// How often an append with an unclear outcome is looked into before that is an error.
+/// How often an append with an unclear outcome is looked into before it is an error.
 const MAX_UNCLEAR_ATTEMPTS: u32 = 3;
 
 /// How many entries are expected behind a slot that was lost, when it is not the first.

@@ -379,7 +379,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The state from its own journal alone, if it holds everything since the creation. The
+    /// The state from the cluster's own journal alone, if it holds everything since the creation. The
     /// cluster was found to hold it with the term `held`.
     async fn replay(&self, held: u64) -> Result<Option<GlobalLog>, LoadError> {
         let state = State::before_creation(&self.cluster_id);
