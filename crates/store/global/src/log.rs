@@ -69,7 +69,7 @@ pub enum CommitError {
     Stale {
         /// Where the state stands.
         at: EpochOffset,
-        /// What the log has instead.
+        /// What has become of the log.
         detail: String,
     },
     /// The bucket is not the one that this state comes from any more.
@@ -93,7 +93,7 @@ pub enum CommitError {
     Entry {
         /// Key of the entry in the bucket.
         object: String,
-        /// Where its JSON is not an event.
+        /// Why its JSON is not an event.
         #[source]
         source: serde_json::Error,
     },

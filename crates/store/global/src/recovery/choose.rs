@@ -20,8 +20,7 @@ pub struct Found {
 pub enum OwnJournal {
     /// Nothing was ever written.
     Empty,
-    /// Nobody else has taken it over. `replayable`: it holds the cluster's history from its
-    /// creation on, so that no snapshot is needed.
+    /// Nobody else has taken it over.
     Ours {
         /// Whether it holds the cluster's history from its creation on, so that no snapshot is needed.
         replayable: bool,

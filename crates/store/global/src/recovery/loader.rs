@@ -51,7 +51,7 @@ pub struct LoadOptions {
     pub own: Bucket,
     /// The recovery source, if one is configured.
     pub recover_from: Option<RecoverFrom>,
-    /// The node's data folder, which has a copy of the newest snapshot.
+    /// The node's data folder, in which it keeps a copy of the newest snapshot.
     pub data_dir: PathBuf,
     /// In whose name entries are written: new for every process start.
     pub writer: WriterId,
