@@ -1,5 +1,5 @@
-//! DNS: queries a second on one core, and how soon a failed probe becomes another answer, next to
-//! two servers that also check the health of what they answer.
+//! DNS: queries a second on one core, and how soon a failed probe becomes another answer,
+//! compared with two servers that also check the health of what they answer.
 //!
 //! The peers are `gdnsd` (monitor `http_status`, plugin `simplefo`) and the PowerDNS Authoritative
 //! Server (`ifurlup` in LUA records, bind backend), as Debian has them. All three answer the same

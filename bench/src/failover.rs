@@ -1,4 +1,4 @@
-//! From the kill of a primary until it is served again, with nobody's help, next to Patroni.
+//! From the kill of a primary until it is served again, with nobody's help, compared with Patroni.
 //!
 //! Ours: a lab of its own for each run (`backstay lab up`), `backstay watch` with no holdoff and a
 //! probe each second, clients that ingest through the global name, and `backstay lab kill-region

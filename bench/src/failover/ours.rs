@@ -1,4 +1,4 @@
-//! A failover of ours: a lab of its own, `backstay watch` next to it, clients of the global name, and
+//! A failover of ours: a lab of its own, `backstay watch` beside it, clients of the global name, and
 //! the primary region killed.
 
 use std::net::{IpAddr, SocketAddr};

@@ -122,7 +122,7 @@ pub struct NodeConfig {
     pub multiple_endpoints: bool,
     /// Whether to recover although the source cannot be sealed (`BACKSTAY_RECOVER_WITHOUT_SEAL`).
     pub recover_without_seal: bool,
-    /// Whether to start without idempotency keys that are lost (`BACKSTAY_FORGET_LOST_KEYS`).
+    /// Whether to give up idempotency keys that no backup has (`BACKSTAY_FORGET_LOST_KEYS`).
     pub forget_lost_keys: bool,
     /// Whether the cluster runs alerts (`ENABLE_ALERTS`).
     pub enable_alerts: bool,
@@ -132,9 +132,9 @@ pub struct NodeConfig {
     pub external_url: Url,
     /// What this node does (`NODE_ROLES`).
     pub roles: Roles,
-    /// The address that it listens at (`BACKSTAY_BIND`).
+    /// The address that it listens on (`BACKSTAY_BIND`).
     pub bind: IpAddr,
-    /// The port that it listens at (`PORT`).
+    /// The port that it listens on (`PORT`).
     pub port: u16,
     /// The data folder (`DIRECTORY`).
     pub data_dir: PathBuf,

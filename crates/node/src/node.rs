@@ -64,7 +64,7 @@ pub enum NodeError {
         "cannot listen on {address}: {source}; is another process there? (PORT, BACKSTAY_BIND)"
     )]
     Listen {
-        /// The address that it was to listen at.
+        /// The address that it was to listen on.
         address: SocketAddr,
         /// The operating system's error.
         #[source]

@@ -56,7 +56,7 @@ pub fn skip(reason: &str) {
     skip_even_on_ci(reason);
 }
 
-/// Reports like [`skip`] a test for which CI need not have what it takes.
+/// Reports that a test is left out as [`skip`] does, but on CI too: for what CI need not have.
 pub fn skip_even_on_ci(reason: &str) {
     println!("SKIPPED: {reason}");
 }

@@ -7,7 +7,7 @@
 //! | Variable | Meaning |
 //! |---|---|
 //! | `BACKSTAY_FAILPOINT_LOG=path` | appends the name of each point at every hit, one a line, so that a test can enumerate the points that a run passes, and how often |
-//! | `BACKSTAY_KILL_AT=name:n` | SIGKILLs the own process at the `n`-th hit of `name` (`name` alone is the first) |
+//! | `BACKSTAY_KILL_AT=name:n` | SIGKILLs its own process at the `n`-th hit of `name` (`name` alone is the first) |
 //! | `BACKSTAY_STOP_AT=name:n` | SIGSTOPs it there instead, as a machine that is suspended: a SIGCONT lets it go on |
 //!
 //! All exist in debug builds only; in a release build [`hit`] is an empty function and no

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// time.
 ///
 /// # Errors
-/// Those of `write`, or when the file cannot be replaced; it is then as it was.
+/// Those of `write`, or when the file cannot be replaced: it is then as it was, unless only the folder
+/// could not be synced.
 pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let draft = sibling(path, "new");
     write_draft(&draft, write)?;
@@ -51,7 +52,7 @@ fn write_draft(draft: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) ->
     file.sync_all()
 }
 
-/// Makes the name durable, which is the folder's.
+/// Makes the name durable: it is kept in the folder, not in the file.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

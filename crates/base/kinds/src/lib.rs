@@ -19,7 +19,7 @@ pub struct Kind {
     pub resource: &'static str,
 }
 
-/// All forms of a resource type's name, from those that the others consist of.
+/// A resource type, from the four parts that its other names are made of.
 macro_rules! kind {
     ($group:literal, $version:literal, $kind:literal, $plural:literal) => {
         Kind {
@@ -54,7 +54,7 @@ pub const STRIMZI_POD_SET: Kind = kind!(
 /// The versions of Strimzi's API: up to 0.51 it has the first one, since 0.49 the second
 /// (<https://github.com/strimzi/strimzi-kafka-operator/releases/tag/1.0.0>).
 pub const STRIMZI_VERSIONS: [&str; 2] = ["v1beta2", "v1"];
-/// A lock that is given up in time; the run lock is one.
+/// A lock that runs out when its holder no longer renews it; the run lock is one.
 pub const LEASE: Kind = kind!("coordination.k8s.io", "v1", "Lease", "leases");
 
 /// The Deployment of LogScale's operator, whose replicas decide whether a standby sleeps; also what

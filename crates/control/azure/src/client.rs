@@ -139,7 +139,7 @@ impl Client {
         Ok(Self::new(cloud, identity, policy)?)
     }
 
-    /// The same client, which changes something by this leave only.
+    /// The same client, which changes nothing that this guard does not authorize.
     #[must_use]
     pub fn under(&self, guard: WriteGuard) -> Self {
         Self {

@@ -14,7 +14,7 @@ pub enum AzureError {
     Identity {
         /// About what the call was.
         resource: ResourceId,
-        /// What each source of tokens said.
+        /// Why there is none.
         #[source]
         error: IdentityError,
     },
@@ -25,7 +25,7 @@ pub enum AzureError {
     Unauthenticated {
         /// About what the call was.
         resource: ResourceId,
-        /// `error.code` of the answer: `AuthorizationFailed`.
+        /// `error.code` of the answer, such as `ExpiredAuthenticationToken`.
         code: String,
         /// `error.message` of the answer, shortened.
         message: String,
@@ -47,7 +47,7 @@ pub enum AzureError {
     NotFound {
         /// The resource that the request was for.
         resource: ResourceId,
-        /// `error.code` of the answer: `AuthorizationFailed`.
+        /// `error.code` of the answer, such as `ResourceNotFound`.
         code: String,
         /// `error.message` of the answer, shortened.
         message: String,
@@ -73,7 +73,7 @@ pub enum AzureError {
         resource: ResourceId,
         /// The HTTP status.
         status: u16,
-        /// `error.code` of the answer: `AuthorizationFailed`.
+        /// `error.code` of the answer, such as `BadRequest`.
         code: String,
         /// `error.message` of the answer, shortened.
         message: String,

@@ -102,7 +102,7 @@ pub struct Profile {
     pub routing_method: String,
     /// How endpoints are probed.
     pub monitor: ReportedMonitor,
-    /// All external endpoints, in the API's order.
+    /// All of its endpoints, in the API's order.
     pub endpoints: Vec<Endpoint>,
     /// The state that was read.
     pub etag: Option<ETag>,

@@ -82,7 +82,7 @@ pub enum ClusterError {
         object: String,
         /// The HTTP status.
         status: u16,
-        /// `reason` of the answer: `Invalid`.
+        /// `reason` of the answer, such as `Invalid`.
         reason: String,
         /// The server's words.
         message: String,

@@ -1,4 +1,4 @@
-//! By whose leave something is changed: that of a Lease that we hold.
+//! Changes that are authorized by a Lease that we hold.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ struct Held {
 }
 
 impl Region {
-    /// The leave to change something for as long as `me` is written in this Lease as its holder. It is
-    /// read, not renewed: whether it has run out does not matter while nobody else has taken it.
+    /// Authorizes changes for as long as `me` is written in this Lease as its holder. The Lease is read,
+    /// not renewed: whether it has run out does not matter while nobody else has taken it.
     pub fn while_holding(&self, lease: &str, me: &str) -> WriteGuard {
         WriteGuard::authorized_by(Held {
             region: self.under(WriteGuard::unguarded()),

@@ -7,7 +7,7 @@
 /// Where in a stream of metadata a snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochOffset {
-    /// The first part of an offset: it rises when Kafka is set up again.
+    /// The first part of a position: LogScale's rises when Kafka is set up again, ours with each recovery.
     pub epoch: u64,
     /// The offset in it.
     pub offset: u64,

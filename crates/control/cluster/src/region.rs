@@ -122,7 +122,7 @@ impl Region {
         }
     }
 
-    /// The same cluster, in which something is changed by this leave only.
+    /// The same cluster, in which nothing is changed that this guard does not authorize.
     #[must_use]
     pub fn under(&self, guard: WriteGuard) -> Self {
         Self {
@@ -165,7 +165,7 @@ impl Region {
         }
     }
 
-    /// Whether a call of this verb may be made: to read needs nobody's leave.
+    /// Whether a call of this verb may be made: reading needs no authorization.
     async fn may_call(&self, verb: &str) -> Result<(), WriteRefused> {
         match verb {
             "get" | "list" | "watch" => Ok(()),

@@ -1,4 +1,4 @@
-//! What the outer room implements: each trait is one thing that is asked of the world.
+//! What the process around the decision implements: each trait is one thing that is asked of the world.
 //!
 //! No error type: what could not be read is [`Known::Unknown`] with a sentence, and what could not
 //! be written says whether somebody else was faster, because both are inputs of a decision.

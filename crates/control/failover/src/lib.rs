@@ -7,13 +7,13 @@
 //! - [`clock`]: ages that no skewed clock shortens;
 //! - [`marks`]: what all instances share, and its compare-and-set;
 //! - [`lock`]: the run lock;
-//! - [`settings`]: what can be set, [`reason`]: what is told;
+//! - [`settings`]: what can be set, [`reason`]: why a decision is as it is;
 //! - [`verdict`]: the state machine over all that;
 //! - [`takeover`]: the order of the takeover;
 //! - [`timing`]: how long each phase took.
 //!
 //! # What surrounds it
-//! The outer room runs rounds; [`edge`] has the traits that it implements. A round is:
+//! The process around it runs rounds; [`edge`] has the traits that it implements. A round is:
 //! 1. Take our own monotonic time: the look's `began`. Ask the vantage points ([`edge::LookOut`]),
 //!    all at once.
 //! 2. **When they have all reported**, read marks, lock, endpoint and term ([`edge::Marked`],

@@ -9,7 +9,7 @@ use crate::marks::{PAUSED, RUN};
 use crate::observation::{Observation, Ours, Saw};
 use crate::settings::OperatorLocation;
 
-/// What is told.
+/// What kind of reason it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {

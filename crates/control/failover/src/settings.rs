@@ -42,7 +42,7 @@ pub struct Settings {
     pub cooldown: Duration,
     /// A run lock that has not been renewed for so long is free.
     pub lease: Duration,
-    /// Where the marks are, for the commands that are told.
+    /// Where the marks are, for the commands that reasons name.
     pub place: OperatorLocation,
 }
 

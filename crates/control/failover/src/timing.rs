@@ -86,7 +86,7 @@ pub struct TimingError {
     pub run: String,
     /// Its beginning, in milliseconds since 1970.
     pub start: u64,
-    /// When it ended, in milliseconds since 1970.
+    /// Its end, in milliseconds since 1970.
     pub end: u64,
 }
 

@@ -228,7 +228,7 @@ impl Decision {
         mono <= self.valid_until
     }
 
-    /// Whether something of this code is told.
+    /// Whether one of the reasons has this code.
     pub fn says(&self, code: Code) -> bool {
         self.reasons.iter().any(|it| it.code == code)
     }

@@ -1,7 +1,7 @@
 //! A deterministic simulation of two instances of the watch and the world around them.
 //!
 //! One seed gives everything: what goes wrong and when, latencies, clocks. The code under test is
-//! the real decision, the real lock and the real plan; around them is an outer room as the crate's
+//! the real decision, the real lock and the real plan; around them is a process as the crate's
 //! documentation describes it, and a judge who knows what really happened.
 //!
 //! - `BACKSTAY_SIM_SEEDS=100000` tries so many seeds, beginning at `BACKSTAY_SIM_FIRST`;

@@ -249,8 +249,8 @@ fn environment(pair: &Pair, region: &Region, dr: Dr) -> Vec<EnvVar> {
     environment
 }
 
-/// Never `REPLACE_BUCKET`: it would swap the container's name but keep the own endpoint, and the
-/// source would answer 403. The account's name leads to the source's own endpoint instead.
+/// Never `REPLACE_BUCKET`: it would swap the container's name but keep this region's endpoint, and
+/// the source would answer 403. The account's name leads to the source's own endpoint instead.
 fn recover_from_other(pair: &Pair, side: Side) -> Vec<EnvVar> {
     let (own, source) = (pair.region(side), pair.region(side.other()));
     let mut recovery = bucket(&source.storage, "RECOVER_FROM");

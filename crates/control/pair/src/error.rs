@@ -61,7 +61,7 @@ pub enum Origin {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, or the variable that overrides it.
+    /// The line, the variable that overrides the file, or nowhere.
     pub origin: Origin,
     /// The key, dotted; empty where the text is not TOML.
     pub key: String,

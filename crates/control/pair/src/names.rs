@@ -17,8 +17,8 @@ pub(crate) enum RuleError {
     Form(&'static str),
     /// A variable that nobody sets.
     #[error(
-        "is never set: it would swap the container's name and keep the own endpoint, and the source \
-         would answer 403; remove it"
+        "is never set: it would swap the container's name and keep this region's endpoint, and the \
+         source would answer 403; remove it"
     )]
     ReplaceBucket,
     /// A variable that follows from the rest of the file.

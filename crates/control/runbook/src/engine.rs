@@ -66,7 +66,7 @@ pub enum LogError {
     Unwritten(#[source] Cause),
 }
 
-/// Told while it goes on.
+/// What happens in a run, reported while it goes on.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A step acts, or waits.

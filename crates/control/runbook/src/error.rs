@@ -138,7 +138,7 @@ pub enum NodeError {
     Query {
         /// The node's pod.
         pod: String,
-        /// The body of its answer, shortened.
+        /// The first of the errors in its answer, in its own words.
         message: String,
     },
     /// It has not said that it has changed it.

@@ -114,7 +114,7 @@ impl Held {
         }
     }
 
-    /// The leave to change something while it is ours.
+    /// Authorizes changes while the lock is ours.
     pub fn guard(&self) -> WriteGuard {
         self.guard.clone()
     }

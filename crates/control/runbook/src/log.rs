@@ -128,7 +128,7 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// The leave to change something while the run is ours.
+    /// Authorizes changes while the run is ours.
     pub fn guard(&self) -> WriteGuard {
         self.held.guard()
     }

@@ -29,7 +29,7 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
-    /// It has not been come to.
+    /// It has not been reached yet.
     Pending,
     /// It was about to act, or waits.
     Begun,
@@ -42,7 +42,7 @@ pub enum StepState {
 /// A step as it went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// The step's name.
+    /// The step's id.
     pub id: String,
     /// How it is.
     pub state: StepState,

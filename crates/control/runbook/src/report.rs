@@ -10,7 +10,7 @@ use crate::step::{Answer, Step};
 /// A step of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StepReport {
-    /// The step's name.
+    /// The step's id.
     pub id: String,
     /// Its phase in the manual.
     pub phase: u8,
@@ -38,7 +38,7 @@ pub struct StepReport {
     pub undo: &'static str,
 }
 
-/// A run, as it is told.
+/// A run, as it is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Its name; none of a plan or a dry run.

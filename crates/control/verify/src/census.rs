@@ -17,7 +17,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 /// Repositories that are listed at the same time.
 const CONCURRENT_LISTINGS: usize = 4;
 /// So many segments of a repository are asked for one by one. A page of a listing has 5000, and what
-/// is asked for is a handful beside what a repository has.
+/// is asked for is a handful compared with what a repository has.
 const MAX_SINGLE_LOOKUPS: usize = 64;
 /// Segments that are asked for at the same time.
 const CONCURRENT_LOOKUPS: usize = 8;

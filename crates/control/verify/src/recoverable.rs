@@ -183,7 +183,7 @@ async fn given_up(into: Side, own: &Bucket, own_id: Option<&str>, source: &str) 
 /// An own bucket, and the cluster that it belongs to, if any.
 pub(crate) type Owned = (Bucket, Option<String>);
 
-/// The own bucket of the region that recovers, opened to be read, with the cluster that it belongs to.
+/// The bucket of the region that recovers, opened to be read, with the cluster that it belongs to.
 pub(crate) async fn own_bucket(
     pair: &Pair,
     into: Side,
@@ -280,7 +280,7 @@ fn recover_from(
 struct Places<'a> {
     done: &'a Rehearsed,
     own: Option<&'a Bucket>,
-    /// The own bucket's entity. After a failover or a failback, history is there, too.
+    /// The entity of the cluster's own bucket. After a failover or a failback, history is there, too.
     ours: Option<u32>,
 }
 

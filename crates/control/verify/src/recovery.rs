@@ -163,7 +163,7 @@ fn place(error: &LoadError) -> (Check, Outcome) {
         | LoadError::SourceTakenOver { .. }
         | LoadError::TakenBack { .. }
         | LoadError::Record { .. } => (Journal, Fails),
-        // Of the temporary bucket, which nobody else knows; and a rehearsal asks for nobody's leave.
+        // Of the temporary bucket, which nobody else knows; and a rehearsal needs no authorization.
         LoadError::Fenced { .. }
         | LoadError::SnapshotsGone { .. }
         | LoadError::Ahead { .. }
@@ -354,7 +354,7 @@ pub(crate) fn contents(read: &Read, of: u64, seed: Option<u64>) -> Finding {
     )
 }
 
-/// The own container of whoever recovers. A folder is made by the node's first start.
+/// The container of the region that recovers. A folder is made by the node's first start.
 pub(crate) fn own_bucket(pair: &Pair, into: Side, opened: Result<(), OwnBucket<'_>>) -> Finding {
     let check = Check::OwnBucket;
     match opened {
@@ -387,7 +387,7 @@ pub(crate) fn own_bucket(pair: &Pair, into: Side, opened: Result<(), OwnBucket<'
     }
 }
 
-/// The own bucket of a region that is to start over from the other one's: that region must have
+/// The bucket of a region that is to start over from the other one's: that region must have
 /// ended its journal, or what was acknowledged here since would be lost with the snapshots.
 ///
 /// A journal of its own without a snapshot is that of a recovery that is under way.
@@ -421,7 +421,7 @@ pub(crate) fn given_up(into: Side, holder: &Holder, has_snapshots: bool, source:
     }
 }
 
-/// Why the own bucket is not open.
+/// Why the region's own bucket is not open.
 pub(crate) enum OwnBucket<'a> {
     /// Another check says why there is no configuration.
     Behind(Check),

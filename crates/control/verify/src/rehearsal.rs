@@ -1,5 +1,5 @@
 //! A recovery that is only rehearsed: the real loader, with the source's bucket opened to be read
-//! and a folder that is thrown away as the own one.
+//! and, in place of the cluster's own bucket, a folder that is thrown away.
 //!
 //! It is the very code that a starting node runs: find the newest snapshot, decrypt, unpack and
 //! parse it, read the journal to its end, patch, write the patched state down. What makes it safe is
@@ -7,7 +7,7 @@
 //! to seal with [`Bucket::open_to_read`], which refuses every write before anything is sent. So it
 //! runs in our own process; a further one would have to be handed the keys.
 //!
-//! Left out, beside the seals, are only the node's own start and the import of the unread ends of
+//! Left out, besides the seals, are only the node's own start and the import of the unread ends of
 //! partitions, which goes on while the node answers already.
 
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ use uuid::Uuid;
 
 /// Streams that a recovery seals at the same time.
 const CONCURRENT_SEALS: u32 = 8;
-/// Requests that a seal takes: to find the end and to write there, in the source and in the own
-/// bucket.
+/// Requests that a seal takes: to find the end and to write there, in the source and in the cluster's
+/// own bucket.
 const REQUESTS_PER_SEAL: u32 = 4;
 /// Entries that are looked at from the end of a partition for one with events. A seal or two may
 /// come behind it.
@@ -167,7 +167,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
         data_dir: data,
         writer: WriterId(format!("verify-{}", Uuid::new_v4().simple())),
         partitions: 1,
-        // The own bucket is a folder here; the real one is judged by its variables.
+        // The cluster's own bucket is a folder here; the real one is judged by its variables.
         multiple_endpoints: true,
         source_reading: Reading::default(),
     };
@@ -211,7 +211,7 @@ async fn once(from: &RecoverFrom, own: Option<&str>) -> Result<Rehearsed, Unrehe
     })
 }
 
-/// Opens all buckets but the own one and the source's. Each is asked on its own: one that is dark
+/// Opens all buckets but the cluster's own and the source's. Each is asked on its own: one that is dark
 /// keeps no other waiting.
 async fn chain(
     scratch: &Bucket,
@@ -242,7 +242,7 @@ fn expected(took: Duration, round_trip: Duration, partitions: usize) -> Duration
 }
 
 /// The snapshot that the loader says it has found in the source: the last one that it speaks of, for
-/// what it finds in the own bucket comes before, and there is none.
+/// what it finds in the cluster's own bucket comes before, and there is none.
 fn taken(lines: &[String]) -> Option<EpochOffset> {
     let found = lines
         .iter()

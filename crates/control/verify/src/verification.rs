@@ -16,7 +16,7 @@ use crate::recovery;
 use crate::report::{Figures, Report};
 use crate::world::{self, World};
 
-/// The primary's Kubernetes API is waited for this part of the patience.
+/// The primary's Kubernetes API is waited for as long as the patience, divided by this.
 const PRIMARY_TIMEOUT_DIVISOR: u32 = 4;
 
 /// How thorough it is to be.

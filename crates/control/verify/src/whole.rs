@@ -27,7 +27,7 @@ const RESTORE: &str = "restore the objects from a backup; see docs/restore.md";
 pub struct Whole {
     /// Whether nothing is missing or damaged.
     pub ok: bool,
-    /// The findings, one a check.
+    /// One finding for each check that was made.
     pub checks: Vec<Finding>,
 }
 

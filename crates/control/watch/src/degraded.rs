@@ -15,7 +15,7 @@ const STATUS: &str = "/api/v1/status";
 pub struct Degraded {
     /// The kind, as the nodes' metric `backstay_degraded` has it.
     pub reason: String,
-    /// What is wrong, in a sentence.
+    /// The part that is affected, such as `partition 3`.
     pub what: String,
     /// How, and what to do.
     pub detail: String,
@@ -45,7 +45,7 @@ fn degradations(body: &[u8]) -> Vec<Degraded> {
     serde_json::from_slice::<Status>(body).map_or_else(|_| Vec::new(), |it| it.degraded)
 }
 
-/// The same of several nodes is told once.
+/// The same of several nodes is reported once.
 fn together<'a>(said: impl Iterator<Item = (&'a str, Vec<Degraded>)>) -> Vec<Degraded> {
     let mut all: Vec<Degraded> = Vec::new();
     for (node, degraded) in said {

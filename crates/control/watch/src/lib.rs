@@ -2,7 +2,7 @@
 //! decided. Nothing is decided here.
 //!
 //! - [`Sources`]: what describes and reaches the pair, as a person or a pod has it;
-//! - [`World`]: everything that is asked and told, behind the traits of
+//! - [`World`]: everything that is asked and changed, behind the traits of
 //!   [`backstay_failover::edge`]: the primary's status (`lookout`), the marks and the lock
 //!   on the standby's cluster (`shared`), the traffic manager (`endpoint`), the journals
 //!   (`journal`) and the takeover (`takeover`);

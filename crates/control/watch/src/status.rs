@@ -85,7 +85,7 @@ pub struct WatchStatus {
 /// A run of the takeover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunView {
-    /// The run's id, in every line of the log.
+    /// The run's id, as lines of the log about it carry it.
     pub id: String,
     /// When it began, in seconds since 1970.
     pub began: Epoch,

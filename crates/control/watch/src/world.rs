@@ -1,4 +1,4 @@
-//! Everything that is asked and told.
+//! Everything that is asked and changed.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub fn host() -> String {
 pub struct World {
     /// The name by which this process holds the run lock; no other has ever had it.
     pub(crate) me: String,
-    /// The leave that the run lock gives.
+    /// Authorizes changes for as long as this process holds the run lock.
     pub(crate) guard: WriteGuard,
     pub(crate) pair: Pair,
     pub(crate) settings: Settings,

@@ -58,7 +58,7 @@ pub enum Door {
     },
 }
 
-/// What a webhook is told at its start.
+/// What a webhook is configured with at its start.
 #[derive(Debug)]
 pub struct Options {
     /// To whom it is open.

@@ -1,4 +1,4 @@
-//! Commands next to a container's process: for `kubectl exec`, and for probes.
+//! Commands that run beside a container's process: for `kubectl exec`, and for probes.
 
 use std::future::Future;
 use std::io;

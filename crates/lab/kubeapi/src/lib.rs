@@ -17,7 +17,7 @@
 //! - Tokens with roles; refusals in Kubernetes' own words.
 //!
 //! # What is left out
-//! Admission, quotas, YAML bodies other than JSON, protobuf except what `kubectl create` and
+//! Admission, quotas, YAML bodies that are not JSON, protobuf except for what `kubectl create` and
 //! `kubectl auth` send of the simplest kinds, versions to convert between, schemas (so unknown
 //! fields are kept, `fieldValidation` finds nothing, and a pod's spec may be changed), `attach`,
 //! ephemeral containers, `events.k8s.io`, HTTP/2.

@@ -40,7 +40,7 @@ pub struct LogOptions {
     pub limit_bytes: Option<u64>,
 }
 
-/// A command to run next to a container's process.
+/// A command to run beside a container's process.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExecRequest {
     /// Program and arguments.

@@ -114,7 +114,7 @@ pub enum ClusterError {
     /// A folder could not be made.
     #[error("cannot make {path}: {source}")]
     Folder {
-        /// The file or folder that could not be used.
+        /// The folder that could not be made.
         path: PathBuf,
         /// What the operating system answered.
         #[source]

@@ -24,7 +24,7 @@ pub enum RegionError {
     /// The folder cannot be made.
     #[error("cannot make the bucket's folder {path}: {source}")]
     Folder {
-        /// The file or folder that could not be used.
+        /// The folder that could not be made.
         path: PathBuf,
         /// What the operating system answered.
         #[source]

@@ -54,7 +54,7 @@ pub enum SupervisorError {
     Prepare {
         /// The node's name, as in its specification.
         name: String,
-        /// The log file that could not be opened.
+        /// The file or folder that could not be used.
         path: PathBuf,
         /// What the operating system answered.
         #[source]

@@ -7,7 +7,7 @@
 //! - [`strimzi`]: a `Kafka` becomes a pod set and pods, as strimzi-cluster-operator does it.
 //!
 //! # How they work
-//! What to do is a pure function of what is wanted and what is there (`plan` in each room), tried
+//! What to do is a pure function of what is wanted and what is there (`plan` in each module), tried
 //! by tables and property tests. Around it is a kube-rs controller that waits for changes; nothing
 //! polls. A run reads the API again instead of its own cache, does one thing at a time, and reads
 //! again, so it never acts upon a world from before its own last write.

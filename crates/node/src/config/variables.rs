@@ -2,7 +2,7 @@
 
 use backstay_bucket::{BucketConfig, Role};
 
-/// The variables besides those of the buckets.
+/// The variables, except those of the buckets.
 const VARIABLES: [&str; 36] = [
     "BACKSTAY_ACK_TIMEOUT_MS",
     "BACKSTAY_ADMIN_TOKEN_FILE",

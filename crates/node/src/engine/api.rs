@@ -92,7 +92,7 @@ pub enum IngestError {
     /// Another cluster holds the bucket's journal. (HTTP 503)
     #[error("fenced: {by} holds this cluster's journal with term {term}; send the events there")]
     Fenced {
-        /// The cluster or node that holds the journal.
+        /// The cluster that holds the journal, or one of its nodes.
         by: String,
         /// The term under which it does.
         term: u64,
@@ -216,12 +216,12 @@ pub enum Phase {
     Failed(String),
     /// Another cluster holds the journal.
     Fenced {
-        /// The cluster or node that holds the journal.
+        /// The cluster that holds the journal, or one of its nodes.
         by: String,
         /// The term under which it does.
         term: u64,
     },
-    /// Told to end: others take its work over. It serves on for those who do not know yet.
+    /// It is to end: others take its work over. It serves on for those who do not know yet.
     Leaving,
     /// On its way down; takes no more events.
     Draining,

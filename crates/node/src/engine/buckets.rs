@@ -1,6 +1,6 @@
 //! The buckets that the state names, opened when they are first needed.
 //!
-//! The own one is open from the start. Any other is read-only and opened with what the state keeps
+//! The cluster's own is open from the start. Any other is read-only and opened with what the state keeps
 //! for it (`backstay_global::credentials`), or with the variables where they are given for it. They
 //! win: whoever gives them means them. What they have opened is kept, so that they can be removed.
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Uncounted {
     since: Instant,
-    /// Said in a heartbeat whose fate is open.
+    /// Reported in a heartbeat whose fate is open.
     reported: u64,
     /// More at once is taken for a process that was frozen.
     most: Duration,

@@ -60,7 +60,7 @@ pub enum KeysError {
     Index {
         /// Name of the index object.
         object: String,
-        /// The container that it should be in.
+        /// The container that it is in.
         container: String,
         /// Why it cannot be decoded.
         #[source]
@@ -406,8 +406,8 @@ fn of_source(
         .collect()
 }
 
-/// All that a new owner must know: what sources have, the own `index`, and what was `found` in the
-/// own journal from there on.
+/// All that a new owner must know: what sources have, the partition's own `index`, and what was `found`
+/// in the cluster's own journal from there on.
 fn window_of(
     sources: &KeySources,
     foreign: Vec<Generation>,

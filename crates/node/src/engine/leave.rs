@@ -21,9 +21,9 @@ use super::api::Phase;
 use super::running::Running;
 use super::{Engine, view};
 
-/// How often is looked whether others have taken over.
+/// How often it is looked whether others have taken over.
 const TAKEOVER_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// So many times the silence that is waited for, a node retires at the most.
+/// A node retires for at most so many times the silence that it waits for.
 const MAX_SILENCES: u32 = 10;
 
 impl Engine {

@@ -261,7 +261,7 @@ impl Running {
                 "the fields of these events could not be written to a segment; it has their texts"
             );
         }
-        // What is built is small next to its events, and a bucket that hangs holds up no other build.
+        // What is built is small compared with its events, and a bucket that hangs holds up no other build.
         drop(leave);
         let bytes: Bytes = written.bytes;
         // The upload may take long; others can build theirs meanwhile.

@@ -36,7 +36,7 @@ const HOST_FILE: &str = "host-id";
 /// Why a node does not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The own bucket cannot be opened.
+    /// This cluster's own bucket cannot be opened.
     #[error(transparent)]
     Bucket(#[from] backstay_bucket::Error),
     /// The state cannot be loaded.
@@ -213,8 +213,8 @@ async fn assemble(
 }
 
 impl Running {
-    /// Says that this host is up; the first one also makes the default repository, and the own
-    /// bucket's entity follows the environment.
+    /// Says that this host is up; the first one also makes the default repository, and the
+    /// entity of the cluster's own bucket follows the environment.
     async fn join(&self) -> Result<(), GlobalError> {
         let committed = self
             .global
@@ -244,7 +244,7 @@ impl Running {
         Ok(())
     }
 
-    /// The own bucket may be reached in another way than when its entity was written.
+    /// This cluster's own bucket may be reached in another way than when its entity was written.
     fn bucket_changed(&self, state: &State) -> Option<Event> {
         let known = state.bucket(self.buckets.own())?;
         let place = Place::of(self.bucket.config());

@@ -24,7 +24,7 @@ pub(crate) struct Facts {
 /// What a loaded node knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    /// For so long something may be wrong without being told.
+    /// For so long something may be wrong without being reported.
     pub(crate) grace: Duration,
     /// Since something was last shown to be durable.
     pub(crate) silent: Duration,
@@ -46,7 +46,7 @@ pub(crate) struct Loaded {
     pub(crate) searches: Vec<(String, Duration)>,
     /// What lies only in the buckets of recovered clusters.
     pub(crate) not_imported: Vec<NotImported>,
-    /// What people need to know of it besides.
+    /// How the partitions that this node writes are, in words.
     pub(crate) detail: String,
 }
 

@@ -44,11 +44,12 @@ pub(crate) struct Standing {
 /// Who says how far a partition reaches at the least, so that its end can be told from a hole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Witness {
-    /// Whoever writes it: this node knows its own writer, and others tell it with each heartbeat.
+    /// Whoever writes it: this node knows its own writer, and others report theirs with each heartbeat.
+    /// Of a recovered cluster's partition, which nobody writes any more, the recovery knows the end.
     Says {
         /// Everything below is in the journal.
         settled: u64,
-        /// Who reports that: a host, or the writer of this node.
+        /// Who reports that, in words: its writer here or on another host, or a recovery.
         by: String,
     },
     /// Nobody writes it now: only the entries behind an absent slot can say that it was there, and

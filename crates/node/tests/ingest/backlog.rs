@@ -131,7 +131,7 @@ fn bodies_on_their_way_have_a_bounded_room() {
         assert!(begun.elapsed() < HANG_TIMEOUT, "never refused");
     };
     assert_told_to_retry(&answer);
-    // There is room for a small one next to them.
+    // There is room for a small one in addition to them.
     let small = send(
         &server,
         UNSTRUCTURED,

@@ -23,7 +23,7 @@ mod probe;
 mod read;
 mod staging;
 
-/// An object that is replaced while it is read is read so many times before that is an error.
+/// An object that is replaced while it is read is read so many times before it is an error.
 const MAX_READ_ATTEMPTS: usize = 5;
 /// Objects in one batch of deletions: what Azure takes.
 const PARALLEL_DELETES: usize = 256;

@@ -129,7 +129,7 @@ pub enum Event {
     },
     /// Segments are no longer part of the cluster (retention). Their objects may be deleted after.
     SegmentsDeleted {
-        /// The segments that are meant.
+        /// The segments that are deleted.
         segments: Vec<SegmentRef>,
     },
     /// A bucket is reached in another way than before: endpoint, region or credentials. Which one

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::recovery::takeover::is_own;
 use crate::state::{EpochOffset, Reject, State};
 
-/// How often an append with an unclear outcome is looked into before that is an error.
+/// How often an append with an unclear outcome is looked into before it is an error.
 const MAX_UNCLEAR_ATTEMPTS: u32 = 3;
 
 /// How many entries are expected behind a slot that was lost, when it is not the first.
@@ -69,7 +69,7 @@ pub enum CommitError {
     Stale {
         /// Where the state stands.
         at: EpochOffset,
-        /// What the log has instead.
+        /// What has become of the log.
         detail: String,
     },
     /// The bucket is not the one that this state comes from any more.
@@ -93,7 +93,7 @@ pub enum CommitError {
     Entry {
         /// Key of the entry in the bucket.
         object: String,
-        /// Where its JSON is not an event.
+        /// Why its JSON is not an event.
         #[source]
         source: serde_json::Error,
     },

@@ -27,7 +27,7 @@ use crate::segment::SegmentSet;
 pub struct EpochOffset {
     /// Counts recoveries: rises by one with each.
     pub epoch: u64,
-    /// The slot of its own stream `global` that is applied next.
+    /// The slot of the cluster's own stream `global` that is applied next.
     pub offset: u64,
 }
 
@@ -44,9 +44,9 @@ pub struct State {
     pub cluster_id: String,
     /// Counts recoveries in the line of clusters that this one continues.
     pub epoch: u64,
-    /// The slot of its own stream `global` that is applied next.
+    /// The slot of the cluster's own stream `global` that is applied next.
     pub offset: u64,
-    /// The highest term seen in its own stream `global`.
+    /// The highest term seen in the cluster's own stream `global`.
     pub term: u64,
     /// The buckets that hold segments, this cluster's own among them.
     pub buckets: Vec<BucketEntity>,

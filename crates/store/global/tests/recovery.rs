@@ -188,7 +188,7 @@ async fn nothing_to_recover_is_an_error_that_names_the_variable() {
         nothing.to_string().contains("LOCAL_RECOVER_FROM"),
         "{nothing}"
     );
-    // The own bucket as the source, by a slip.
+    // The cluster's own bucket as the source, by a slip.
     west.start(None).await.unwrap();
     let mirrored = Region::new("mirrored");
     let mut options = mirrored.options(None).await;
@@ -249,7 +249,7 @@ async fn two_azure_accounts_need_their_own_endpoints() {
         },
         ..west.config(role)
     };
-    // The own bucket must answer, so only the source is in Azure; then there is nothing to refuse.
+    // The cluster's own bucket must answer, so only the source is in Azure; then there is nothing to refuse.
     let mut options = west.options(None).await;
     options.multiple_endpoints = false;
     let mut source = azure("primaryacct", Role::RecoverFrom);

@@ -35,7 +35,7 @@ impl Kind {
     }
 }
 
-/// Why a line is not what it should be; the client is told.
+/// Why a line is not what it should be; the client gets the text.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
     #[error("the line is empty")]
@@ -174,7 +174,7 @@ impl Items {
 }
 
 impl Action {
-    /// The one of a line that is none.
+    /// Stands for the action of a line that has none.
     fn unknown() -> Self {
         Self {
             verb: "index".to_owned(),

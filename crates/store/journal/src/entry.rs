@@ -100,7 +100,7 @@ impl fmt::Display for StreamId {
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Records of the writer that holds the stream.
+    /// Records of the process that wrote it.
     Data,
     /// The end of all lower terms.
     Seal {

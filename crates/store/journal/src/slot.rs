@@ -10,8 +10,8 @@ use crate::reading::{Ahead, MAX_READ_AHEAD_OBJECT_BYTES, Reading};
 use crate::store::{EntryStore, Small, StoreError};
 use crate::{Journal, MAX_IN_FLIGHT};
 
-/// Attempts of one call before that is an error. With doubling waits that is some 20 seconds, on
-/// top of the retries of the backend itself.
+/// How often one call is repeated before its failure is an error. With doubling waits that takes 10 to
+/// 20 seconds, on top of the retries of the backend itself.
 const MAX_ATTEMPTS: u32 = 10;
 
 /// Waits before a store that calls a slot occupied, where nothing is, is asked again.

@@ -46,7 +46,7 @@ pub trait EntryStore: Send + Sync + 'static {
 pub enum Small {
     /// No object has that key.
     Absent,
-    /// It is larger than the limit, so it was not read.
+    /// It is larger than the limit, so its content is not given.
     Larger,
     /// Its whole content.
     Whole(Bytes),

@@ -15,7 +15,7 @@ use backstay_resource::text::shown;
 /// What is known before the body is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The id of the subscription that holds it.
+    /// The subscription's id in the request.
     pub subscription: &'a str,
     /// The resource group of the request.
     pub resource_group: &'a str,

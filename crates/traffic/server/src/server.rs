@@ -71,12 +71,12 @@ pub enum TrafficError {
     /// A name cannot be answered.
     #[error("a name cannot be answered: {0}; give a shorter zone")]
     Name(#[from] ProtoError),
-    /// A part ended by itself.
+    /// A part ended by itself, or could not be started.
     #[error("{what} ended: {source}")]
     Ended {
-        /// What could not be set up, for the message.
+        /// The part, for the message.
         what: &'static str,
-        /// What the operating system answered.
+        /// Why, as far as it is known.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! An instance of `backstay watch`: the outer room, as the crate's documentation describes it,
+//! An instance of `backstay watch`: the process, as the crate's documentation describes it,
 //! around the real decision and the real plan.
 
 use std::collections::BTreeMap;

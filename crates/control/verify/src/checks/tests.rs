@@ -193,7 +193,7 @@ fn the_environment_is_the_derived_one() {
         other[at] = EnvVar::value(&name, SECRET);
         fails(&judge(&Fact::Is(other)), &format!("{name} is not "));
     }
-    // It would swap the container's name and keep the own endpoint.
+    // It would swap the container's name and keep this region's endpoint.
     let mut trap = all.clone();
     trap.push(EnvVar::value("AZURE_RECOVER_FROM_REPLACE_BUCKET", "a/b"));
     fails(

@@ -124,7 +124,8 @@ fn readable(path: &[String]) -> String {
     text
 }
 
-/// What is at a path. An item that is owned except for its keys is equal to itself.
+/// What is at a path. A path that ends at an item of a list finds only that the item is there: what is
+/// in the item is compared by paths of its own.
 fn find<'a>(kind: &Kind, document: &'a Value, path: &[String]) -> Option<&'a Value> {
     static PRESENT: Value = Value::Bool(true);
     let mut names: Vec<&str> = Vec::new();

@@ -16,7 +16,7 @@ pub enum DrillError {
     /// The working folder cannot be made.
     #[error("cannot make a working folder in {path}: {source}")]
     Folder {
-        /// The file or folder that could not be used.
+        /// The folder that it was to be made in.
         path: PathBuf,
         /// What the operating system answered.
         #[source]
@@ -86,7 +86,7 @@ pub enum DrillError {
     /// A cluster of a pair that is no lab.
     #[error("no way into the {side} region's cluster: {problem}")]
     Cluster {
-        /// The side of the pair whose API did not answer.
+        /// The side of the pair that the region is.
         side: Side,
         /// What is wrong, in words for the message.
         problem: String,

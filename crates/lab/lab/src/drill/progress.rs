@@ -44,8 +44,8 @@ impl Progress {
         }
     }
 
-    /// What it is at, where that changes too often to be steps. Told once as long as it is the
-    /// same.
+    /// What it is at, where that changes too often to be steps. Printed once as long as it is
+    /// the same.
     pub fn note(&self, what: &str) {
         let mut noted = self.noted.lock();
         if *noted == what {

@@ -206,7 +206,7 @@ pub struct Report {
     pub sent: u64,
     /// Sent events that were never acknowledged but found, which is allowed.
     pub unacknowledged_found: u64,
-    /// All requests that clients have sent.
+    /// All requests with events that clients have sent.
     pub requests: u64,
     /// Events acknowledged by the primary.
     pub acknowledged_before_kill: u64,

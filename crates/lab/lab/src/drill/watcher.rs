@@ -1,4 +1,4 @@
-//! A `backstay watch` next to the drill, as it runs next to every pair.
+//! A `backstay watch` beside the drill, as one runs beside every pair.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::hands::Hands;
 use crate::child::log_tail;
 use crate::client::http_client;
 
-/// Longest wait for its picture.
+/// Longest wait for its status.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What it writes when a run begins.

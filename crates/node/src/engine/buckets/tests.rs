@@ -46,7 +46,7 @@ fn the_variables_are_for_the_bucket_at_their_place() {
         (azure("c", "http://127.0.0.1:1", "logs", "p/"), None),
         (azure("a", "http://127.0.0.1:2", "logs", "p/"), None),
         (azure("a", "http://127.0.0.1:1", "other", "p/"), None),
-        // The own one is never opened with the recovery variables.
+        // The cluster's own is never opened with the recovery variables.
         (
             BucketConfig::local("/srv/r0", Secret::new("k"), Role::RecoverFrom),
             None,

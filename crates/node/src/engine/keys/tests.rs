@@ -150,7 +150,7 @@ struct Owner {
     number: u64,
     /// None while the keys are not known.
     window: Option<Window>,
-    /// Said in heartbeats that may not have arrived.
+    /// Reported in heartbeats that may not have arrived.
     behind: u64,
 }
 

@@ -95,7 +95,7 @@ pub(super) enum State {
     Done(Arc<Answer>),
     /// It has no answer.
     Failed(Arc<SearchError>),
-    /// It had an answer that did not fit next to those of others.
+    /// It had an answer that did not fit in addition to those of others.
     TooLarge {
         /// Length of the answer in bytes.
         bytes: usize,

@@ -1,6 +1,6 @@
 //! Which state a node starts from: a decision without I/O.
 //!
-//! A local snapshot, or one in its own bucket, that belongs to this cluster; only when there is
+//! A snapshot that belongs to this cluster, local or in its own bucket; only when there is
 //! none, the recovery source. What our own journal says comes first, though: once another cluster
 //! has sealed it, nothing that we wrote down before may be continued, or data would fork.
 
@@ -20,8 +20,7 @@ pub struct Found {
 pub enum OwnJournal {
     /// Nothing was ever written.
     Empty,
-    /// Nobody else has taken it over. `replayable`: it holds the cluster's history from its
-    /// creation on, so that no snapshot is needed.
+    /// Nobody else has taken it over.
     Ours {
         /// Whether it holds the cluster's history from its creation on, so that no snapshot is needed.
         replayable: bool,
@@ -104,8 +103,8 @@ pub fn choose(findings: &Findings<'_>) -> Choice {
             })
         };
     }
-    // As above. What is in its own bucket is of a recovery that came to its end, or is looked at again
-    // when it is found not to be followed by the journal.
+    // As above. What is in the cluster's own bucket is of a recovery that came to its end, or is looked
+    // at again when it is found not to be followed by the journal.
     let local = local.filter(|_| own.is_some() || findings.journal != OwnJournal::Recovering);
     match (local, own) {
         (Some(local), Some(own)) if local.position < own.position => Choice::Own,

@@ -51,7 +51,7 @@ pub struct LoadOptions {
     pub own: Bucket,
     /// The recovery source, if one is configured.
     pub recover_from: Option<RecoverFrom>,
-    /// The node's data folder, which has a copy of the newest snapshot.
+    /// The node's data folder, in which it keeps a copy of the newest snapshot.
     pub data_dir: PathBuf,
     /// In whose name entries are written: new for every process start.
     pub writer: WriterId,
@@ -379,7 +379,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The state from its own journal alone, if it holds everything since the creation. The
+    /// The state from the cluster's own journal alone, if it holds everything since the creation. The
     /// cluster was found to hold it with the term `held`.
     async fn replay(&self, held: u64) -> Result<Option<GlobalLog>, LoadError> {
         let state = State::before_creation(&self.cluster_id);

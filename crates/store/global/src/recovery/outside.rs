@@ -30,7 +30,7 @@ pub enum Holder {
     Itself,
     /// Another cluster has sealed it.
     Other {
-        /// Id of the cluster that the bucket belongs to.
+        /// Id of the cluster that sealed it.
         cluster_id: String,
         /// The term that it has begun.
         term: u64,

@@ -72,7 +72,7 @@ pub struct Patched {
     pub log: Vec<String>,
 }
 
-/// Turns the source's state into one of our cluster, that goes on from there.
+/// Turns the source's state into one of our cluster, which goes on from there.
 pub fn patch(mut state: State, input: &PatchInput) -> Patched {
     let mut log = Vec::new();
     let source = source_bucket(&mut state.buckets, input);

@@ -11,7 +11,7 @@ use crate::recovery::takeover::{is_own, recovering};
 /// entries behind a seal.
 const NEWEST_ENTRIES: usize = 16;
 
-/// The own stream `global` as found.
+/// The cluster's own stream `global` as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
     /// The slot behind the last one.

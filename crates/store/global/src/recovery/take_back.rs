@@ -8,7 +8,7 @@
 //! Never two writers, wherever this is cut:
 //! 1. It is found first that the cluster can start from what it has; else nothing is ended.
 //! 2. The other's streams are ended. From then on it acknowledges nothing.
-//! 3. The own `global` is sealed in a name that is neither cluster's. A node of the other that was
+//! 3. Its own `global` is sealed in a name that is neither cluster's. A node of the other that was
 //!    in the middle of a recovery looks there before it serves, and finds itself out (step 5 of
 //!    [`super::takeover`]); a recovery that began later ends this cluster's streams again.
 //! 4. The other's `global` is looked at again: it must still be ended. Whoever recovered through

@@ -307,7 +307,7 @@ fn live(
 pub(super) struct Passing {
     /// The columns that it looked at, of the rows that pass.
     pub(super) columns: Columns,
-    /// Indices of the columns that are read.
+    /// Indices of the columns that it looked at.
     pub(super) places: Vec<usize>,
     /// Which rows pass; all, when there is none.
     pub(super) mask: Option<BooleanArray>,

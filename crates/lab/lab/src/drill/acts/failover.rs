@@ -173,7 +173,7 @@ fn detected(disaster_ms: u64, called_down_ms: u64, failover_began_ms: u64) -> Op
     (failover_began_ms >= disaster_ms).then(|| called_down_ms.saturating_sub(disaster_ms))
 }
 
-/// What a picture of the watch says, in words for whoever waits.
+/// What a status of the watch says, in words for whoever waits.
 fn words(picture: &Value) -> Option<String> {
     Some(match picture["state"].as_str()? {
         "holding" => "holdoff".to_owned(),

@@ -1,4 +1,4 @@
-//! Both regions, a repository with a token, the clients, and a watch besides them.
+//! Both regions, a repository with a token, the clients, and a watch beside them.
 
 use std::sync::Arc;
 use std::time::Duration;
