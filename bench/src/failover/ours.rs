@@ -230,12 +230,12 @@ impl Watch {
     /// Waits until it has seen the primary answer, and the standby able.
     async fn healthy(&self) -> Result<(), Failure> {
         until("a watch that sees that all is well", async || {
-            let Some(picture) = super::http::json(&self.listens, "/status").await else {
+            let Some(status) = super::http::json(&self.listens, "/status").await else {
                 return false;
             };
-            let list = |name: &str| picture[name].as_array().map_or(0, Vec::len);
-            let answers = picture["observations"].to_string().contains("\"answers\"");
-            picture["state"] == "healthy" && answers && list("readiness_blockers") == 0
+            let list = |name: &str| status[name].as_array().map_or(0, Vec::len);
+            let answers = status["observations"].to_string().contains("\"answers\"");
+            status["state"] == "healthy" && answers && list("readiness_blockers") == 0
         })
         .await
     }

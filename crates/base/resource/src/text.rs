@@ -1,7 +1,7 @@
 //! Foreign text, before it comes into an error or a log line.
 
 /// So much of it is looked at.
-const MAX_READ_BYTES: usize = 16 << 10;
+const MAX_READ_CHARS: usize = 16 << 10;
 /// No word of a message is as long; tokens and keys are.
 const MAX_WORD_CHARS: usize = 60;
 
@@ -18,7 +18,7 @@ pub fn excerpt(text: &str) -> String {
         });
         word.clear();
     };
-    for letter in text.trim().chars().take(MAX_READ_BYTES) {
+    for letter in text.trim().chars().take(MAX_READ_CHARS) {
         if letter.is_ascii_alphanumeric() || "-_.+=".contains(letter) {
             word.push(letter);
             continue;

@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<Digest, TokenError> {
         "" => Err(TokenError::Empty {
             path: path.to_owned(),
         }),
-        token if token.len() < MIN_TOKEN_CHARS => Err(TokenError::Weak {
+        token if token.chars().count() < MIN_TOKEN_CHARS => Err(TokenError::Weak {
             path: path.to_owned(),
         }),
         token => Ok(digest(&SHA256, token.as_bytes())),

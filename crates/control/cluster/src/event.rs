@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{ClusterError, Operator, Region};
 
-/// The longest message that Kubernetes keeps of an event.
+/// The longest message that Kubernetes takes of an event.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// How serious an event is.
@@ -64,7 +64,7 @@ impl Region {
                 ..ObjectReference::default()
             },
             reason: Some(note.reason.clone()),
-            message: Some(note.message.chars().take(MAX_MESSAGE_BYTES).collect()),
+            message: Some(shortened(&note.message).to_owned()),
             type_: Some(format!("{:?}", note.severity)),
             source: Some(EventSource {
                 component: Some("backstay".to_owned()),
@@ -88,5 +88,29 @@ impl Region {
             Err(ClusterError::Contended { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// As much of a message as an event takes.
+fn shortened(message: &str) -> &str {
+    let ends = message
+        .char_indices()
+        .map(|(at, letter)| at + letter.len_utf8());
+    let end = ends.take_while(|end| *end <= MAX_MESSAGE_BYTES).last();
+    message.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_MESSAGE_BYTES, shortened};
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        assert_eq!(shortened(""), "");
+        assert_eq!(shortened("the primary is down"), "the primary is down");
+        let long = format!("{}é", "x".repeat(MAX_MESSAGE_BYTES - 1));
+        assert_eq!(shortened(&long), "x".repeat(MAX_MESSAGE_BYTES - 1));
+        let fits = format!("{}é", "x".repeat(MAX_MESSAGE_BYTES - 2));
+        assert_eq!(shortened(&fits), fits);
     }
 }

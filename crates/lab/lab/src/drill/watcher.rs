@@ -109,7 +109,7 @@ impl Watch {
     ///
     /// # Errors
     /// When it has ended.
-    pub(super) async fn picture(&mut self) -> Result<Value, DrillError> {
+    pub(super) async fn status(&mut self) -> Result<Value, DrillError> {
         match self.child.try_wait() {
             Ok(None) => {}
             Ok(Some(status)) => return Err(self.broken(&format!("ended ({status})"))),
@@ -131,12 +131,11 @@ impl Watch {
     pub(super) async fn on_guard(&mut self) -> Result<(), DrillError> {
         let wait = Wait::new("the watch's word that all is well");
         loop {
-            let picture = self.picture().await?;
-            if on_guard(&picture) {
+            let status = self.status().await?;
+            if on_guard(&status) {
                 return Ok(());
             }
-            wait.tick(SLOW_POLL_INTERVAL, || picture.to_string())
-                .await?;
+            wait.tick(SLOW_POLL_INTERVAL, || status.to_string()).await?;
         }
     }
 
@@ -164,10 +163,10 @@ impl Watch {
     }
 }
 
-fn on_guard(picture: &Value) -> bool {
-    let none = |name: &str| picture[name].as_array().is_some_and(Vec::is_empty);
-    let sees = picture["observations"].as_array().into_iter().flatten();
-    picture["state"] == "healthy"
+fn on_guard(status: &Value) -> bool {
+    let none = |name: &str| status[name].as_array().is_some_and(Vec::is_empty);
+    let sees = status["observations"].as_array().into_iter().flatten();
+    status["state"] == "healthy"
         && none("readiness_blockers")
         && none("pending_failures")
         && sees.into_iter().any(|it| it["saw"] == "answers")

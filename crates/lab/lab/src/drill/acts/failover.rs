@@ -81,8 +81,8 @@ impl Play<'_> {
             self.clients.senders.finished()?;
             if looked.is_none_or(|at| at.elapsed() > STATUS_INTERVAL) {
                 looked = Some(Instant::now());
-                let picture = self.watch.picture().await?;
-                if let Some(what) = words(&picture) {
+                let status = self.watch.status().await?;
+                if let Some(what) = words(&status) {
                     self.clock.progress.note(&what);
                 }
             }
@@ -118,15 +118,14 @@ impl Play<'_> {
             if let Some(timing) = self.watch.timing() {
                 return Ok(Some(timing));
             }
-            let picture = self.watch.picture().await?;
-            if picture["state"] == "failed-over" {
+            let status = self.watch.status().await?;
+            if status["state"] == "failed-over" {
                 let since = over.get_or_insert_with(Instant::now);
                 if !self.scene.is_lab() && since.elapsed() > REPORT_TIMEOUT {
                     return Ok(None);
                 }
             }
-            wait.tick(SLOW_POLL_INTERVAL, || picture.to_string())
-                .await?;
+            wait.tick(SLOW_POLL_INTERVAL, || status.to_string()).await?;
         }
     }
 
@@ -174,11 +173,11 @@ fn detected(disaster_ms: u64, called_down_ms: u64, failover_began_ms: u64) -> Op
 }
 
 /// What a status of the watch says, in words for whoever waits.
-fn words(picture: &Value) -> Option<String> {
-    Some(match picture["state"].as_str()? {
+fn words(status: &Value) -> Option<String> {
+    Some(match status["state"].as_str()? {
         "holding" => "holdoff".to_owned(),
         "failing-over" => {
-            let steps = picture["steps"].as_array().into_iter().flatten();
+            let steps = status["steps"].as_array().into_iter().flatten();
             let now = steps
                 .filter(|it| it["now"] == true)
                 .filter_map(|it| it["what"].as_str());
