@@ -10,7 +10,11 @@
 //! | `BACKSTAY_SOURCE_ADDRESS` | the system's choice | the local address from which buckets are asked |
 //! | `BUCKET_STORAGE_MULTIPLE_ENDPOINTS` | `false` | every bucket keeps its own endpoint |
 //! | `ENABLE_ALERTS` | `true` | whether alerts run |
-//! | `PUBLIC_URL` | `http://localhost:<port>` | how clients reach the cluster |
+//! | `TLS_KEYSTORE_LOCATION` | none | the node listens by HTTPS, with `tls.crt` and `tls.key` (PEM) of this file's folder; the keystore itself, and its `TLS_…_PASSWORD`, are not read |
+//! | `TLS_TRUSTSTORE_LOCATION` | `TLS_KEYSTORE_LOCATION` | other nodes are trusted by `ca.crt` (PEM) of this file's folder, where there is one; else by the system's authorities |
+//! | `BACKSTAY_TLS_CERT_FILE`, `BACKSTAY_TLS_KEY_FILE` | none | the same files by name, without a keystore: the certificate's chain and its key, PEM |
+//! | `BACKSTAY_TLS_CA_FILE` | none | likewise the authorities that other nodes are trusted by, PEM |
+//! | `PUBLIC_URL` | `http://localhost:<port>`, `https` with TLS | how clients reach the cluster |
 //! | `EXTERNAL_URL` | `PUBLIC_URL` | how other nodes reach this node; the operator sets it for each pod |
 //! | `NODE_ROLES` | `all` | `all`, `ingestonly` or `httponly` |
 //! | `PORT` (`HUMIO_PORT`) | `8080` | where it listens |
@@ -53,7 +57,10 @@ use backstay_bucket::{BucketConfig, Role};
 use backstay_global::recovery::Replace;
 use url::Url;
 
+pub use tls::{Authority, TlsFiles};
 pub use variables::{deciding_variables, variables};
+
+use read::Reader;
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -130,6 +137,10 @@ pub struct NodeConfig {
     pub public_url: Url,
     /// `EXTERNAL_URL`: for the other nodes. The public one may be a name that leads anywhere.
     pub external_url: Url,
+    /// By what it listens with TLS, if it does.
+    pub tls: Option<TlsFiles>,
+    /// By what it trusts other nodes; without one, by the system's authorities.
+    pub authority: Option<Authority>,
     /// What this node does (`NODE_ROLES`).
     pub roles: Roles,
     /// The address that it listens on (`BACKSTAY_BIND`).
@@ -281,9 +292,11 @@ impl NodeConfig {
         let admin_token_file = read
             .text("BACKSTAY_ADMIN_TOKEN_FILE")
             .map_or_else(|| data_dir.join("admin-token.txt"), PathBuf::from);
+        let (tls, authority) = tls::from_env(&read)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let public_url = read
             .text("PUBLIC_URL")
-            .unwrap_or_else(|| format!("http://localhost:{port}"));
+            .unwrap_or_else(|| format!("{scheme}://localhost:{port}"));
         let replace = |what: &str| {
             let Some(from) = &recover_from else {
                 return Ok::<Option<Replace>, ConfigError>(None);
@@ -308,6 +321,8 @@ impl NodeConfig {
                 Some(text) => read.parse("EXTERNAL_URL", &text)?,
                 None => read.parse("PUBLIC_URL", &public_url)?,
             },
+            tls,
+            authority,
             roles: match read.text("NODE_ROLES") {
                 Some(text) => read.parse("NODE_ROLES", &text)?,
                 None => Roles::All,
@@ -409,79 +424,8 @@ impl Tuning {
     }
 }
 
-/// Values by name, with errors that say the name.
-struct Reader<'a> {
-    vars: &'a dyn Fn(&str) -> Option<String>,
-}
-
-impl Reader<'_> {
-    /// An empty value counts as unset: that is what templates leave behind.
-    fn text(&self, name: &str) -> Option<String> {
-        (self.vars)(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-    }
-
-    fn parse<T: FromStr<Err: fmt::Display>>(
-        &self,
-        name: &str,
-        text: &str,
-    ) -> Result<T, ConfigError> {
-        text.parse().map_err(|error: T::Err| ConfigError::Value {
-            variable: name.to_owned(),
-            problem: format!("`{text}`: {error}"),
-        })
-    }
-
-    fn number(
-        &self,
-        name: &str,
-        default: u64,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> Result<u64, ConfigError> {
-        let Some(text) = self.text(name) else {
-            return Ok(default);
-        };
-        let value: u64 = self.parse(name, &text)?;
-        if range.contains(&value) {
-            return Ok(value);
-        }
-        Err(ConfigError::Value {
-            variable: name.to_owned(),
-            problem: format!("{value} is not from {} to {}", range.start(), range.end()),
-        })
-    }
-
-    /// A version of three numbers.
-    fn version(&self, name: &str, default: &str) -> Result<String, ConfigError> {
-        let Some(text) = self.text(name) else {
-            return Ok(default.to_owned());
-        };
-        let numbers: Vec<&str> = text.split('.').collect();
-        if numbers.len() == 3 && numbers.iter().all(|it| it.parse::<u32>().is_ok()) {
-            return Ok(text);
-        }
-        Err(ConfigError::Value {
-            variable: name.to_owned(),
-            problem: format!(
-                "`{text}` is not a valid version: give three numbers, such as {default}"
-            ),
-        })
-    }
-
-    fn flag(&self, name: &str, default: bool) -> Result<bool, ConfigError> {
-        match self.text(name).map(|text| text.to_lowercase()).as_deref() {
-            None => Ok(default),
-            Some("true" | "1" | "yes") => Ok(true),
-            Some("false" | "0" | "no") => Ok(false),
-            Some(other) => Err(ConfigError::Value {
-                variable: name.to_owned(),
-                problem: format!("`{other}` is neither true nor false"),
-            }),
-        }
-    }
-}
-
+mod read;
+mod tls;
 mod variables;
 
 #[cfg(test)]

@@ -16,21 +16,30 @@ mod query;
 mod small;
 mod status;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use axum::{Extension, Router};
 
 use crate::{Engine, Phase};
+pub use peers::AuthorityError;
+pub(crate) use peers::Peers;
 
-/// All routes; they answer 503 for as long as the engine is not ready.
+/// All routes; they answer 503 for as long as the engine is not ready. Other nodes that come by TLS are
+/// trusted by the system's authorities.
 pub fn router(engine: Engine) -> Router {
+    router_with(engine, Peers::default())
+}
+
+/// The same, with the way to other nodes.
+pub(crate) fn router_with(engine: Engine, peers: Peers) -> Router {
     Router::new()
         .merge(ingest::routes())
         .merge(query::routes(&engine))
         .merge(graphql::routes(&engine))
+        .layer(Extension(peers))
         // Only what is before it: a probe is not somebody who still sends.
         .layer(from_fn_with_state(engine.clone(), noted))
         .merge(status::routes())

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Extension;
-use backstay_listen::{Limits, Server, share_of_files};
+use backstay_listen::{CertificateError, Limits, Server, Tls, share_of_files};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, TlsFiles};
 use crate::engine::{Engine, EngineError};
+use crate::http::{AuthorityError, Peers};
 
 /// Connections that a node serves at the same time, where the limit of open files allows them.
 const CONNECTIONS: usize = 4096;
@@ -73,12 +74,38 @@ pub enum NodeError {
     /// The listener ended with an error while the node served.
     #[error("the HTTP server cannot run: {0}")]
     Serve(#[source] std::io::Error),
+    /// The certificate cannot be used.
+    #[error(
+        "{variable}: {source}; a node reads PEM: have the certificate's chain as tls.crt and its key as tls.key beside the keystore (one of Java, or PKCS #12, is not read itself), or name two files with BACKSTAY_TLS_CERT_FILE and BACKSTAY_TLS_KEY_FILE"
+    )]
+    Certificate {
+        /// The variable that names it.
+        variable: &'static str,
+        /// The file, and what is wrong with it.
+        #[source]
+        source: Box<CertificateError>,
+    },
+    /// The authorities that other nodes are trusted by cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signal(#[source] std::io::Error),
     /// The engine could not start or go on.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+fn certificate(files: &TlsFiles) -> Result<Tls, NodeError> {
+    let TlsFiles {
+        certificate,
+        key,
+        named_by,
+    } = files;
+    Tls::of_files(certificate, key).map_err(|source| NodeError::Certificate {
+        variable: named_by,
+        source: Box::new(source),
+    })
 }
 
 impl Node {
@@ -95,6 +122,8 @@ impl Node {
         };
         // Before anybody can know that the node is there: a signal that comes early is not lost.
         let signals = Signals::new().map_err(NodeError::Signal)?;
+        let tls = config.tls.as_ref().map(certificate).transpose()?;
+        let peers = Peers::new(config.authority.clone())?;
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let engine = Engine::new(config)?;
@@ -106,8 +135,9 @@ impl Node {
             end: engine.config().tuning.drain.max(LAST_ANSWERS),
             ..Limits::of(share_of_files(CONNECTIONS, OTHER_FILES))
         };
-        let server = Server::new("api", limits);
-        let router = crate::http::router(engine.clone()).layer(Extension(server.refusals()));
+        let server = Server::new("api", limits).with_tls(tls);
+        let router =
+            crate::http::router_with(engine.clone(), peers).layer(Extension(server.refusals()));
         // Searches may keep all threads of this runtime busy, and probes are to be answered.
         let server = server
             .serve_on_own_thread(listener, router, stop.clone())

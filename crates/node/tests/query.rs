@@ -7,6 +7,8 @@ mod limits;
 mod others;
 #[path = "query/repositories.rs"]
 mod repositories;
+#[path = "query/secure.rs"]
+mod secure;
 #[path = "query/server.rs"]
 mod server;
 

@@ -35,7 +35,8 @@ use crate::seat::UnderWay;
 use crate::{Limits, Tls};
 
 /// What probes ask for; it is answered when nothing else is.
-const PROBE_PATHS: [&str; 5] = [
+const PROBE_PATHS: [&str; 6] = [
+    "/api/v1/is-node-up",
     "/api/v1/status",
     "/metrics",
     "/healthz",

@@ -71,9 +71,7 @@ pub(super) fn routes() -> Router<Engine> {
                 post(unstructured),
             );
     }
-    router
-        .layer(Extension(Arc::new(UnpackLimiter::default())))
-        .layer(Extension(Peers::default()))
+    router.layer(Extension(Arc::new(UnpackLimiter::default())))
 }
 
 /// A request to take events, before its body is read.

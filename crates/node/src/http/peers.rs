@@ -4,8 +4,9 @@
 //! tell whether a batch was stored before, and not every node searches; so a node that gets what is
 //! another's hands it over as it came, once.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+mod clients;
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{
@@ -15,9 +16,13 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, StatusCode};
 use axum::response::{IntoResponse, Response};
+use backstay_report::with_causes;
 use bytes::Bytes;
 
+use crate::config::Authority;
 use crate::http::error::ApiError;
+pub use clients::AuthorityError;
+use clients::Clients;
 
 /// A request that was passed on once is not passed on again: two nodes that disagree about who
 /// answers it must not send it in circles.
@@ -47,15 +52,10 @@ const CONNECTION_HEADERS: [HeaderName; 15] = [
     REFUSED_FOR_GOOD,
 ];
 
-/// Longest time for a connection to another node.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest silence of another node.
-const PEER_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Connections to the other nodes of the cluster. Cheap to clone.
-#[derive(Clone, Default)]
-pub(super) struct Peers {
-    client: Arc<OnceLock<reqwest::Client>>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    clients: Arc<Clients>,
 }
 
 /// Why another node has not answered a request.
@@ -89,17 +89,10 @@ pub(super) fn lasting(error: ApiError) -> Response {
 }
 
 impl Peers {
-    fn client(&self) -> Result<&reqwest::Client, ApiError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(PEER_IDLE_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| ApiError::internal(format!("no HTTP client: {error}")))?;
-        Ok(self.client.get_or_init(|| client))
+    /// They are trusted by this, or by the system's authorities.
+    pub(crate) fn new(authority: Option<Authority>) -> Result<Self, AuthorityError> {
+        let clients = Arc::new(Clients::new(authority)?);
+        Ok(Self { clients })
     }
 
     /// Sends the request to the node at `url`, and answers what it answers, as it comes.
@@ -114,9 +107,10 @@ impl Peers {
             .path_and_query()
             .map_or("/", axum::http::uri::PathAndQuery::as_str);
         let target = format!("{}{path}", url.trim_end_matches('/'));
-        let mut request = self
-            .client()
-            .map_err(NotAnswered::NotStored)?
+        let client = self.clients.get().map_err(|error| {
+            NotAnswered::NotStored(ApiError::internal(format!("no HTTP client: {error}")))
+        })?;
+        let mut request = client
             .request(parts.method.clone(), target)
             .header(FORWARDED, "1");
         for (name, value) in end_to_end(&parts.headers) {
@@ -126,7 +120,7 @@ impl Peers {
             let was_sent = !error.is_connect();
             let error = ApiError::not_ready(format!(
                 "the node at {url} has to do this and does not answer ({}); send it again, a batch with the same idempotency key",
-                error.without_url()
+                with_causes(&error.without_url())
             ));
             if was_sent { NotAnswered::Perhaps(error) } else { NotAnswered::NotStored(error) }
         })?;

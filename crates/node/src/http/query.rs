@@ -73,7 +73,6 @@ pub(super) fn routes(engine: &Engine) -> Router<Engine> {
     router
         .layer(from_fn_with_state(engine.clone(), here_or_elsewhere))
         .layer(Extension(searches))
-        .layer(Extension(Peers::default()))
 }
 
 /// Longest request of a search.

@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/", get(front))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/is-node-up", get(is_node_up))
         .route("/api/v1/config", get(config))
         .route("/metrics", get(metrics))
         .fallback(unknown)
@@ -53,6 +54,12 @@ async fn status(State(engine): State<Engine>, Query(depth): Query<Depth>) -> Res
         body["parts"] = json!(status.parts);
     }
     (code, Json(body)).into_response()
+}
+
+/// 200 as soon as there is an answer at all: humio-operator takes a pod for ready by it, and has one killed
+/// that does not answer. Whether the node should get traffic is what [`status`] says.
+async fn is_node_up() -> &'static str {
+    "true\n"
 }
 
 /// What a client may know of the configuration. No credential, and nothing that names one.

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use backstay_node::{Engine, Node, NodeConfig, Phase, RepositoryName};
+use backstay_node::{Engine, Node, NodeConfig, NodeError, Phase, RepositoryName};
 use backstay_search::Event;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -72,6 +72,18 @@ impl Server {
 
     /// Starts a node without waiting for it.
     pub fn begin(variables: &[(&str, &str)]) -> Self {
+        Self::try_begin(variables).unwrap()
+    }
+
+    /// Why a node does not start.
+    pub fn refused(variables: &[(&str, &str)]) -> String {
+        match Self::try_begin(variables) {
+            Ok(_) => panic!("it starts"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn try_begin(variables: &[(&str, &str)]) -> Result<Self, NodeError> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let bucket = folder.path().join("bucket");
@@ -92,15 +104,15 @@ impl Server {
         let config = NodeConfig::from_env(&find).unwrap();
         let token_file = config.admin_token_file.clone();
         let runtime = Runtime::new().unwrap();
-        let node = runtime.block_on(Node::start(config)).unwrap();
+        let node = runtime.block_on(Node::start(config))?;
         let admin = std::fs::read_to_string(token_file).unwrap();
-        Self {
+        Ok(Self {
             address: node.address(),
             admin: admin.trim().to_owned(),
             runtime,
             node: Some(node),
             folder,
-        }
+        })
     }
 
     pub fn engine(&self) -> &Engine {
