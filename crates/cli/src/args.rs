@@ -112,8 +112,25 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Makes a secret that administers a node, and the hash that the node is given of it
+    TokenHash(TokenHashFlags),
     /// Writes the manual's pages, one for each command, into a folder
     Man(ManFlags),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The hash is the value of BOOTSTRAP_ROOT_TOKEN_HASHED; the secret is sent as \
+    `Authorization: Bearer localroot~SECRET`. humio-operator runs this in the image, as \
+    /app/humio/humio/bin/humio-token-hashing.sh --json. Exit codes: 0 done, 1 failed."
+)]
+pub struct TokenHashFlags {
+    /// As one JSON object, `secret` and `hashedToken`, on lines of its own
+    #[arg(long)]
+    pub json: bool,
+    /// A secret that there is already, of 32 characters at least; others on this machine can read it here
+    #[arg(value_name = "SECRET")]
+    pub secret: Option<String>,
 }
 
 #[derive(Debug, Args)]

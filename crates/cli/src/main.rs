@@ -21,6 +21,7 @@ mod node;
 mod part;
 mod runbook;
 mod status;
+mod token_hash;
 mod traffic;
 mod variables;
 mod verify;
@@ -178,6 +179,7 @@ fn run(arguments: Arguments) -> Exit {
         Command::Runs(flags) => runtime.block_on(runbook::runs(&flags, arguments.output)),
         Command::Status(flags) => runtime.block_on(status::run(&flags, arguments.output)),
         Command::Completions { shell } => completions(shell),
+        Command::TokenHash(flags) => token_hash::run(flags, arguments.output),
         Command::Man(flags) => man::run(&flags, arguments.output),
     };
     drop(traces);

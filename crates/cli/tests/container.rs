@@ -43,12 +43,29 @@ fn lay_out_base(folder: &Path) {
     for path in ["proc", "dev", "tmp", "etc"] {
         fs::create_dir_all(folder.join(path)).unwrap();
     }
-    let binary = env!("CARGO_BIN_EXE_backstay");
+    lay_out_libraries(Path::new(env!("CARGO_BIN_EXE_backstay")), folder);
+}
+
+fn lay_out_libraries(binary: &Path, folder: &Path) {
     let output = Command::new("ldd").arg(binary).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let libraries = said.split_whitespace().filter(|it| it.starts_with('/'));
     for library in libraries.map(Path::new) {
         place(library, &within(folder, library));
+    }
+}
+
+/// What the operator's commands and our scripts need of Debian.
+fn lay_out_shell(folder: &Path) {
+    for program in [
+        "/bin/sh",
+        "/usr/bin/bash",
+        "/usr/bin/env",
+        "/usr/bin/getconf",
+    ] {
+        let program = Path::new(program);
+        place(program, &within(folder, program));
+        lay_out_libraries(program, folder);
     }
 }
 
@@ -62,6 +79,8 @@ fn lay_out(image: &Image, folder: &Path) {
                 place(Path::new(env!("CARGO_BIN_EXE_backstay")), &to);
             }
             Ok(path) => place(&root().join(path), &to),
+            // A file of the build stage's own system.
+            Err(_) if copied.from.is_file() => place(&copied.from, &to),
             // A folder that the build stage has made for a volume.
             Err(_) => fs::create_dir_all(&to).unwrap(),
         }
@@ -112,7 +131,7 @@ fn it_is_built_by_the_projects_own_toolchain() {
 
 /// Runs in namespaces of its own, as root there: `$1` is the image's folder, `$2` the volume, `$3` where
 /// the volume is in the image, `$4` the user, `$5` the binary.
-const SCRIPT: &str = r#"
+const PREPARE: &str = r#"
 set -eu
 fail() { echo "FAILED: $*" >&2; exit 1; }
 ip link set lo up
@@ -124,7 +143,9 @@ mknod -m 666 "$1/dev/null" c 1 3
 mount -o remount,bind,ro "$1"
 chown "$4" "$2"
 if touch "$1/written" 2>/dev/null; then fail "the root can be written to"; fi
+"#;
 
+const SCRIPT: &str = r#"
 setpriv --no-new-privs chroot --userspec="$4" --groups= "$1" "$5" node &
 node=$!
 for _ in $(seq 600); do
@@ -141,17 +162,57 @@ wait "$node" || fail "it ended with $?"
 echo "status: $status"
 "#;
 
-fn run(image: &Image, folder: &Path, volume: &Path) -> Output {
+/// What humio-operator does with the image, by its own command lines; see above.
+const OPERATOR_SCRIPT: &str = r#"
+inside() { setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"; }
+root=$1 user=$4
+token=$(inside env JVM_TMP_DIR=/tmp /app/humio/humio/bin/humio-token-hashing.sh --json)
+field() { sed -n "s/^  \"$1\": \"\(.*\)\",\{0,1\}$/\1/p" <<<"$token"; }
+[ "$(sed -n 1p <<<"$token")$(tail -n 1 <<<"$token")" = "{}" ] || fail "not the lines that are looked for"
+secret=$(field secret) hash=$(field hashedToken)
+[ "$(inside env JVM_TMP_DIR=/tmp /app/humio/humio/bin/humio-token-hashing.sh --json "$secret")" = "$token" ] ||
+  fail "a secret that is given has another hash"
+
+export BOOTSTRAP_ROOT_TOKEN_HASHED="$hash" HUMIO_PORT=8080 ELASTIC_PORT=9200
+setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" \
+  /bin/sh -c "export CORES=\$(getconf _NPROCESSORS_ONLN) && exec bash /app/humio/run.sh" &
+node=$!
+for _ in $(seq 600); do
+  if curl --silent --fail http://127.0.0.1:8080/api/v1/is-node-up >/dev/null &&
+    status=$(curl --silent --fail http://127.0.0.1:8080/api/v1/status); then break; fi
+  kill -0 "$node" 2>/dev/null || fail "the node has ended by itself"
+  sleep 0.2
+done
+[ -n "${status:-}" ] || fail "no status"
+curl --silent --fail http://127.0.0.1:9200/_license -H "Authorization: Bearer none" >/dev/null || fail "no ELASTIC_PORT"
+users=$(curl --silent --fail http://127.0.0.1:8080/graphql -H 'Content-Type: application/json' \
+  -H "Authorization: Bearer localroot~$secret" -d '{"query":"{ viewer { username } }"}')
+[ -s "$2/admin-token.txt" ] || fail "the volume has no data folder of a node: $(ls "$2")"
+kill -TERM "$node"
+wait "$node" || fail "it ended with $?"
+echo "status: $status"
+echo "viewer: $users"
+"#;
+
+fn run(image: &Image, script: &str, folder: &Path, volume: &Path) -> Output {
+    let script = format!("{PREPARE}{script}");
     let mut command = Command::new("timeout");
     command
         .args(["300", "unshare", "--mount", "--net", "--pid", "--fork"])
-        .args(["--mount-proc", "--kill-child", "bash", "-c", SCRIPT, "bash"])
+        .args([
+            "--mount-proc",
+            "--kill-child",
+            "bash",
+            "-c",
+            &script,
+            "bash",
+        ])
         .args([folder, volume])
         .args([&image.volumes[0], &image.user, &image.entrypoint[0]])
         .env_clear()
         .env("PATH", std::env::var("PATH").unwrap())
         .envs(image.environment.iter().map(|(name, value)| (name, value)))
-        .env("LOCAL_STORAGE_PATH", "/data/bucket")
+        .env("LOCAL_STORAGE_PATH", format!("{}/bucket", image.volumes[0]))
         .env("LOCAL_STORAGE_ENCRYPTION_KEY", "a key for this test alone");
     command.output().unwrap()
 }
@@ -171,11 +232,40 @@ fn a_node_runs_from_its_files_on_a_read_only_root_as_a_user_without_rights() {
     let folder = tempfile::tempdir().unwrap();
     let volume = tempfile::tempdir().unwrap();
     lay_out(&image, folder.path());
-    let output = run(&image, folder.path(), volume.path());
+    let output = run(&image, SCRIPT, folder.path(), volume.path());
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");
     let status = said.lines().find_map(|line| line.strip_prefix("status: "));
     let status: serde_json::Value = serde_json::from_str(status.unwrap()).unwrap();
     assert_eq!(status["status"], "OK", "{status}\n{errors}");
+}
+
+#[test]
+fn humio_operator_s_commands_run_in_the_image_that_is_for_it() {
+    let image = file::read_stage(&text("Containerfile"), "operator");
+    // As the operator's pods have it (its `GetPodSecurityContext`), and where it mounts the data.
+    assert_eq!(image.user, "65534:0");
+    assert_eq!(image.volumes, ["/data/humio-data"]);
+    if !can_isolate() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let volume = tempfile::tempdir().unwrap();
+    lay_out(&image, folder.path());
+    lay_out_shell(folder.path());
+    let output = run(&image, OPERATOR_SCRIPT, folder.path(), volume.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    let line = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        serde_json::from_str::<serde_json::Value>(line.unwrap()).unwrap()
+    };
+    // As the operator takes a version apart: what is before the first `-` is compared with LogScale's.
+    let version = line("status: ")["version"].clone();
+    let compared = version.as_str().unwrap().split('-').next().unwrap();
+    let numbers: Vec<u32> = compared.split('.').map(|it| it.parse().unwrap()).collect();
+    assert!(numbers >= vec![1, 130, 0], "{version}");
+    assert_eq!(line("viewer: ")["data"]["viewer"]["username"], "localroot");
 }

@@ -16,12 +16,15 @@
 //! | `BACKSTAY_TLS_CA_FILE` | none | likewise the authorities that other nodes are trusted by, PEM |
 //! | `PUBLIC_URL` | `http://localhost:<port>`, `https` with TLS | how clients reach the cluster |
 //! | `EXTERNAL_URL` | `PUBLIC_URL` | how other nodes reach this node; the operator sets it for each pod |
+//! | `ZONE` | none | where the node is, as the cluster's list of nodes says it |
+//! | `BOOTSTRAP_ROOT_TOKEN_HASHED` | none | the hash of a secret with which `Bearer localroot~<secret>` administers; `backstay token-hash` makes both |
 //! | `NODE_ROLES` | `all` | `all`, `ingestonly` or `httponly` |
 //! | `PORT` (`HUMIO_PORT`) | `8080` | where it listens |
+//! | `ELASTIC_PORT` | none | one more port, where the Elasticsearch endpoint is at the root: `/`, `/_bulk` |
 //! | `DIRECTORY` | `./data` | the data folder |
 //! | `BACKSTAY_BIND` | `0.0.0.0` | the address it listens on |
 //! | `BACKSTAY_ADMIN_TOKEN_FILE` | `<data>/admin-token.txt` | made at first start, mode 0600 |
-//! | `BACKSTAY_INGEST_PARTITIONS` | `4` | partitions of a *new* cluster, 1 to 1024 |
+//! | `BACKSTAY_INGEST_PARTITIONS` (`INGEST_QUEUE_INITIAL_PARTITIONS`) | `4` | partitions of a *new* cluster, 1 to 1024 |
 //! | `BACKSTAY_HEARTBEAT_MS` | `2000` | how often a node says that it lives |
 //! | `BACKSTAY_LEASE_MS` | `10000` | silent for so long is dead, longer where heartbeats are slow; at least twice the heartbeat |
 //! | `BACKSTAY_COMMIT_LINGER_MS` | `100` | longest wait before a batch is cut |
@@ -53,6 +56,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::bootstrap::RootTokenHash;
 use backstay_bucket::{BucketConfig, Role};
 use backstay_global::recovery::Replace;
 use url::Url;
@@ -141,6 +145,12 @@ pub struct NodeConfig {
     pub tls: Option<TlsFiles>,
     /// By what it trusts other nodes; without one, by the system's authorities.
     pub authority: Option<Authority>,
+    /// Where this node is (`ZONE`); for people and the operator.
+    pub zone: Option<String>,
+    /// What the bootstrap token is known by (`BOOTSTRAP_ROOT_TOKEN_HASHED`).
+    pub root_token: Option<RootTokenHash>,
+    /// The port of Elasticsearch's API (`ELASTIC_PORT`).
+    pub elastic_port: Option<u16>,
     /// What this node does (`NODE_ROLES`).
     pub roles: Roles,
     /// The address that it listens on (`BACKSTAY_BIND`).
@@ -323,6 +333,15 @@ impl NodeConfig {
             },
             tls,
             authority,
+            zone: read.text("ZONE"),
+            root_token: match read.text("BOOTSTRAP_ROOT_TOKEN_HASHED") {
+                Some(text) => Some(read.parse("BOOTSTRAP_ROOT_TOKEN_HASHED", &text)?),
+                None => None,
+            },
+            elastic_port: match read.text("ELASTIC_PORT") {
+                Some(_) => Some(read.number("ELASTIC_PORT", 0, 0..=65535)? as u16),
+                None => None,
+            },
             roles: match read.text("NODE_ROLES") {
                 Some(text) => read.parse("NODE_ROLES", &text)?,
                 None => Roles::All,
@@ -374,11 +393,14 @@ impl Tuning {
             crate::memory::MIN_BUDGET_BYTES..=u64::MAX,
         )?;
         Ok(Self {
-            partitions: read.number(
-                "BACKSTAY_INGEST_PARTITIONS",
-                u64::from(default.partitions),
-                1..=1024,
-            )? as u32,
+            partitions: match read.text("BACKSTAY_INGEST_PARTITIONS") {
+                Some(_) => read.number("BACKSTAY_INGEST_PARTITIONS", 0, 1..=1024)?,
+                None => read.number(
+                    "INGEST_QUEUE_INITIAL_PARTITIONS",
+                    u64::from(default.partitions),
+                    1..=1024,
+                )?,
+            } as u32,
             heartbeat,
             lease,
             commit_linger: millis("BACKSTAY_COMMIT_LINGER_MS", default.commit_linger, 0)?,

@@ -50,8 +50,9 @@ mod taking;
 mod tasks;
 mod troubles;
 mod turns;
-mod view;
+pub(crate) mod view;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -366,9 +367,45 @@ impl Engine {
         self.inner.running.get().map(|running| &running.global)
     }
 
-    /// Whether this is the admin token.
-    pub fn admin_token_matches(&self, token: &str) -> bool {
-        self.inner.token.matches(token)
+    /// Whose token this is, if it is that of somebody who may do everything: the administrator's, the
+    /// bootstrap token, or the API token of a user who is root. One that was made on another node is
+    /// known here within a heartbeat.
+    pub fn administrator(&self, token: &str) -> Option<String> {
+        if self.inner.token.matches(token) {
+            return Some("admin-token".to_owned());
+        }
+        let root = self.inner.config.root_token.as_ref();
+        if root.is_some_and(|hash| hash.matches(token)) {
+            return Some("localroot".to_owned());
+        }
+        self.global()?.read(|state| view::root_user(state, token))
+    }
+
+    /// The same, and reads `global` to its end when the token looks like a user's and is unknown.
+    pub async fn look_up_administrator(&self, token: &str) -> Option<String> {
+        let known = || self.administrator(token);
+        if let Some(name) = known() {
+            return Some(name);
+        }
+        if token.contains(view::API_TOKEN_MARK)
+            && let Some(running) = self.inner.running.get()
+        {
+            running.look_for_token(|| known().is_some()).await;
+        }
+        known()
+    }
+
+    /// Ids of the hosts that live, as this node sees it.
+    pub fn living_hosts(&self) -> BTreeSet<String> {
+        let running = self.inner.running.get();
+        running.map(|it| it.living()).unwrap_or_default()
+    }
+
+    /// Has the keeper look at who should own what, without waiting for its next round.
+    pub(crate) fn look_soon(&self) {
+        if let Some(running) = self.inner.running.get() {
+            running.look.notify_one();
+        }
     }
 
     /// What an ingest token allows; `None` when it is unknown or revoked. A token added on another

@@ -46,6 +46,15 @@ pub(crate) fn router_with(engine: Engine, peers: Peers) -> Router {
         .with_state(engine)
 }
 
+/// What the port of Elasticsearch's API answers.
+pub(crate) fn elastic(engine: Engine, peers: Peers) -> Router {
+    ingest::elastic_at_root()
+        .layer(Extension(peers))
+        .layer(from_fn_with_state(engine.clone(), noted))
+        .fallback(status::unknown)
+        .with_state(engine)
+}
+
 /// Notes that a client asks something. One that asks a node that ends is told to connect again, and
 /// so finds another one.
 async fn noted(State(engine): State<Engine>, request: Request, next: Next) -> Response {

@@ -5,6 +5,7 @@
 //! the [`Engine`]. [`Node`] puts the two together: it listens (and answers 503) before recovery
 //! ends, so that a probe sees a node that works on it instead of a refused connection.
 
+mod bootstrap;
 pub mod config;
 pub mod engine;
 pub mod http;
@@ -12,6 +13,7 @@ pub mod memory;
 pub mod metrics;
 mod node;
 
+pub use bootstrap::{NotAHash, RootToken, RootTokenError, RootTokenHash};
 pub use config::{ConfigError, NodeConfig, Roles};
 pub use engine::{
     Accepted, Engine, EngineError, IdempotencyKey, IngestError, IngestTokenInfo, Phase,
@@ -20,3 +22,7 @@ pub use engine::{
 pub use memory::MemoryBudget;
 pub use metrics::Metrics;
 pub use node::{Node, NodeError};
+
+/// What a node says that it is, wherever it is asked: the version of LogScale whose contract with its
+/// operator it keeps, since programs compare that, and then its own.
+pub const VERSION: &str = concat!("1.224.0--backstay-", env!("CARGO_PKG_VERSION"));

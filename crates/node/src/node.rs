@@ -1,10 +1,11 @@
 //! The listener and the engine as one process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::Extension;
 use backstay_listen::{CertificateError, Limits, Server, Tls, share_of_files};
+use futures::future::try_join_all;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -17,6 +18,8 @@ use crate::http::{AuthorityError, Peers};
 
 /// Connections that a node serves at the same time, where the limit of open files allows them.
 const CONNECTIONS: usize = 4096;
+/// Likewise on the port of Elasticsearch's API.
+const ELASTIC_CONNECTIONS: usize = 1024;
 /// Files that are not connections of clients: those to the bucket and to other nodes, segments, what
 /// the node keeps in its folder.
 const OTHER_FILES: u64 = 256 + Server::MORE_FILES;
@@ -31,8 +34,9 @@ pub struct Node {
     engine: Engine,
     signals: Signals,
     address: SocketAddr,
+    elastic_address: Option<SocketAddr>,
     stop: CancellationToken,
-    server: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
 }
 
 /// SIGTERM and SIGINT.
@@ -62,7 +66,7 @@ impl Signals {
 pub enum NodeError {
     /// The port cannot be had.
     #[error(
-        "cannot listen on {address}: {source}; is another process there? (PORT, BACKSTAY_BIND)"
+        "cannot listen on {address}: {source}; is another process there? (PORT, ELASTIC_PORT, BACKSTAY_BIND)"
     )]
     Listen {
         /// The address that it was to listen on.
@@ -96,6 +100,18 @@ pub enum NodeError {
     Engine(#[from] EngineError),
 }
 
+async fn listen(bind: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let address = SocketAddr::new(bind, port);
+    let listening = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    listening
+        .await
+        .map_err(|source| NodeError::Listen { address, source })
+}
+
 fn certificate(files: &TlsFiles) -> Result<Tls, NodeError> {
     let TlsFiles {
         certificate,
@@ -115,40 +131,52 @@ impl Node {
     /// # Errors
     /// When the port or the data folder cannot be had.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let wanted = SocketAddr::new(config.bind, config.port);
-        let listen = |source| NodeError::Listen {
-            address: wanted,
-            source,
-        };
         // Before anybody can know that the node is there: a signal that comes early is not lost.
         let signals = Signals::new().map_err(NodeError::Signal)?;
         let tls = config.tls.as_ref().map(certificate).transpose()?;
         let peers = Peers::new(config.authority.clone())?;
-        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let (listener, address) = listen(config.bind, config.port).await?;
+        let elastic = match config.elastic_port {
+            Some(port) => Some(listen(config.bind, port).await?),
+            None => None,
+        };
+        let elastic_address = elastic.as_ref().map(|(_, address)| *address);
         let engine = Engine::new(config)?;
         engine.start();
         let stop = CancellationToken::new();
-        let limits = Limits {
+        let of_elastic = elastic.as_ref().map_or(0, |_| ELASTIC_CONNECTIONS);
+        let connections = share_of_files(CONNECTIONS + of_elastic, OTHER_FILES);
+        let of_elastic = connections * of_elastic / (CONNECTIONS + of_elastic);
+        let limits = |connections| Limits {
             stalled: Some(STALLED),
             // Until `shut_down` cuts it.
             end: engine.config().tuning.drain.max(LAST_ANSWERS),
-            ..Limits::of(share_of_files(CONNECTIONS, OTHER_FILES))
+            ..Limits::of(connections)
         };
-        let server = Server::new("api", limits).with_tls(tls);
-        let router =
-            crate::http::router_with(engine.clone(), peers).layer(Extension(server.refusals()));
+        let server = Server::new("api", limits(connections - of_elastic)).with_tls(tls.clone());
+        let router = crate::http::router_with(engine.clone(), peers.clone())
+            .layer(Extension(server.refusals()));
         // Searches may keep all threads of this runtime busy, and probes are to be answered.
-        let server = server
-            .serve_on_own_thread(listener, router, stop.clone())
-            .map_err(NodeError::Serve)?;
-        tracing::info!(%address, connections = limits.connections, "listening");
+        let mut servers = vec![
+            server
+                .serve_on_own_thread(listener, router, stop.clone())
+                .map_err(NodeError::Serve)?,
+        ];
+        if let Some((listener, address)) = elastic {
+            let server = Server::new("elastic", limits(of_elastic.max(1))).with_tls(tls);
+            let router = crate::http::elastic(engine.clone(), peers);
+            let serving = server.serve_on_own_thread(listener, router, stop.clone());
+            servers.push(serving.map_err(NodeError::Serve)?);
+            tracing::info!(%address, "listening for Elasticsearch's clients");
+        }
+        tracing::info!(%address, connections, "listening");
         Ok(Self {
             engine,
             signals,
             address,
+            elastic_address,
             stop,
-            server,
+            servers,
         })
     }
 
@@ -160,6 +188,11 @@ impl Node {
     /// Where it listens (of interest when the port was given as 0).
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for Elasticsearch's clients, if it does (`ELASTIC_PORT`).
+    pub fn elastic_address(&self) -> Option<SocketAddr> {
+        self.elastic_address
     }
 
     /// Runs until SIGTERM or SIGINT, drains, and ends.
@@ -194,12 +227,12 @@ impl Node {
         } else {
             LAST_ANSWERS
         };
-        match timeout(limit, &mut self.server).await {
-            Ok(Ok(())) => Ok(()),
+        match timeout(limit, try_join_all(&mut self.servers)).await {
+            Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(NodeError::Serve(std::io::Error::other(error))),
             Err(_) => {
                 tracing::warn!("connections are still open; they are cut");
-                self.server.abort();
+                self.servers.iter().for_each(JoinHandle::abort);
                 Ok(())
             }
         }

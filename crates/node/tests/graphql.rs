@@ -1,6 +1,8 @@
 //! Administration over a real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "graphql/operator.rs"]
+mod operator;
 #[path = "query/server.rs"]
 mod server;
 
@@ -181,7 +183,7 @@ fn the_node_tells_what_it_is() {
         "{ meta { version } cluster { id nodes { id uri roles } ingestPartitions { id nodeIds } } }",
         &Value::Null,
     );
-    assert_eq!(data["meta"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(data["meta"]["version"], backstay_node::VERSION);
     let cluster = &data["cluster"];
     assert_eq!(cluster["nodes"][0]["roles"], json!(["all"]));
     assert_eq!(cluster["ingestPartitions"].as_array().unwrap().len(), 4);

@@ -42,7 +42,14 @@ fn instructions(text: &str) -> Vec<Instruction> {
         .collect()
 }
 
-/// Reads a Containerfile. An instruction that this does not know fails: the test would not do it.
+/// Reads the stage of that name, and those before it.
+pub fn read_stage(text: &str, name: &str) -> Image {
+    let begins = text.find(&format!(" AS {name}\n")).unwrap();
+    let ends = text[begins..].find("\nFROM ").unwrap();
+    read(&text[..begins + ends])
+}
+
+/// Reads a Containerfile to its last stage. An instruction that this does not know fails: the test would not do it.
 pub fn read(text: &str) -> Image {
     let mut image = Image::default();
     for (name, rest) in instructions(text) {

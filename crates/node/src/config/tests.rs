@@ -44,6 +44,9 @@ fn values_that_mean_nothing_name_their_variable() {
         ("EXTERNAL_URL", "not a url"),
         ("BACKSTAY_BIND", "here"),
         ("BACKSTAY_INGEST_PARTITIONS", "0"),
+        ("INGEST_QUEUE_INITIAL_PARTITIONS", "0"),
+        ("ELASTIC_PORT", "many"),
+        ("BOOTSTRAP_ROOT_TOKEN_HASHED", "P2HS9.20.abc"),
         ("BACKSTAY_TRIM_SECONDS", "0"),
         ("BACKSTAY_SNAPSHOTS_KEPT", "1"),
         ("BACKSTAY_LEASE_MS", "3000"),
@@ -65,6 +68,24 @@ fn other_nodes_are_told_the_external_url_and_clients_the_public_one() {
         "http://pod-1.logs-headless:8080/"
     );
     assert_eq!(both.public_url.as_str(), "https://logs.example.com/");
+}
+
+#[test]
+fn what_the_operator_sets_is_understood() {
+    let operator = config(&[
+        ("INGEST_QUEUE_INITIAL_PARTITIONS", "24"),
+        ("ZONE", "eastus-1"),
+        ("ELASTIC_PORT", "9200"),
+    ])
+    .unwrap();
+    assert_eq!(operator.tuning.partitions, 24);
+    assert_eq!(operator.zone.as_deref(), Some("eastus-1"));
+    assert_eq!(operator.elastic_port, Some(9200));
+    let both = [
+        ("INGEST_QUEUE_INITIAL_PARTITIONS", "24"),
+        ("BACKSTAY_INGEST_PARTITIONS", "3"),
+    ];
+    assert_eq!(config(&both).unwrap().tuning.partitions, 3);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use backstay_bucket::{BucketConfig, Role};
 
 /// The variables, except those of the buckets.
-const VARIABLES: [&str; 41] = [
+const VARIABLES: [&str; 45] = [
     "BACKSTAY_ACK_TIMEOUT_MS",
     "BACKSTAY_ADMIN_TOKEN_FILE",
     "BACKSTAY_BACKLOG_BYTES",
@@ -32,11 +32,14 @@ const VARIABLES: [&str; 41] = [
     "BACKSTAY_TLS_CERT_FILE",
     "BACKSTAY_TLS_KEY_FILE",
     "BACKSTAY_TRIM_SECONDS",
+    "BOOTSTRAP_ROOT_TOKEN_HASHED",
     "BUCKET_STORAGE_MULTIPLE_ENDPOINTS",
     "DIRECTORY",
+    "ELASTIC_PORT",
     "ENABLE_ALERTS",
     "EXTERNAL_URL",
     "HUMIO_PORT",
+    "INGEST_QUEUE_INITIAL_PARTITIONS",
     "MAX_EVENT_FIELD_COUNT",
     "NODE_ROLES",
     "PORT",
@@ -45,6 +48,7 @@ const VARIABLES: [&str; 41] = [
     RECOVER_WITHOUT_SEAL,
     "TLS_KEYSTORE_LOCATION",
     "TLS_TRUSTSTORE_LOCATION",
+    "ZONE",
 ];
 
 const RECOVER_WITHOUT_SEAL: &str = "BACKSTAY_RECOVER_WITHOUT_SEAL";

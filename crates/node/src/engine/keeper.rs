@@ -1,17 +1,16 @@
 //! The round that keeps a node in its cluster: say that it lives, see who else does, give up what
 //! is lost, take what is due.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstay_failpoint::hit;
-use backstay_global::{Event, Host, Reject};
+use backstay_global::{Event, Host, Reject, State};
 use backstay_journal::WriterId;
 use futures::future::{Either, select};
 
-use super::plan::{Leases, Pace, Seen, assign, rest};
+use super::plan::{Leases, Pace, Seen, assign, rest, takers};
 use super::running::{GlobalError, Peer, Running, signature};
 use super::taking::Taking;
 use super::view;
@@ -99,6 +98,7 @@ impl Keeper {
                 let peer = Peer {
                     url: host.url,
                     ingests: host.ingests,
+                    stays: host.stays,
                     searches: host.searches,
                 };
                 (host.id, peer)
@@ -152,7 +152,7 @@ impl Keeper {
         let beaten = running.commit(|state| {
             let known = match state.host(&running.host) {
                 Some(known) => known,
-                None => return Ok(vec![running.host_up(counter)]),
+                None => return Ok(vec![running.host_up(state, counter)]),
             };
             if known.incarnation != running.incarnation {
                 return Err(Reject::new("another process is this host"));
@@ -225,7 +225,8 @@ impl Running {
     }
 
     /// Says that this node is up.
-    pub(crate) fn host_up(&self, heartbeat: u64) -> Event {
+    pub(crate) fn host_up(&self, state: &State, heartbeat: u64) -> Event {
+        let known = state.host(&self.host);
         Event::HostUp {
             host: Host {
                 id: self.host.clone(),
@@ -236,6 +237,9 @@ impl Running {
                 pace_ms: 0,
                 settled: Vec::new(),
                 started_ms: self.started_ms,
+                vhost: view::vhost(state, &self.host),
+                zone: self.config.zone.clone(),
+                is_being_evicted: known.is_some_and(|host| host.is_being_evicted),
                 extra: Default::default(),
             },
         }
@@ -276,11 +280,8 @@ impl Running {
         let partitions = self.global.read(view::ownership);
         {
             let alive = self.alive.read();
-            let hosts: BTreeSet<&str> = alive
-                .iter()
-                .filter(|(_, peer)| peer.ingests)
-                .map(|(host, _)| host.as_str())
-                .collect();
+            let ingesting = alive.iter().filter(|(_, peer)| peer.ingests);
+            let hosts = takers(ingesting.map(|(host, peer)| (host.as_str(), peer.stays)));
             let owners: Vec<(u32, Option<&str>)> = partitions
                 .iter()
                 .map(|(id, owner, _)| (*id, owner.as_deref()))

@@ -46,8 +46,8 @@ impl Engine {
             running.note("host_down", &result);
             loop {
                 let asked = self.inner.asked.lock().map_or(began, |at| at.max(began));
-                let handed_over =
-                    running.all_owned().is_empty() || running.peers(|peer| peer.ingests).is_empty();
+                let handed_over = running.all_owned().is_empty()
+                    || running.peers(|peer| peer.ingests && peer.stays).is_empty();
                 if !others() || (handed_over && asked.elapsed() >= silence) {
                     return;
                 }

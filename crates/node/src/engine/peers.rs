@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::api::IngestError;
-use super::plan::assign;
+use super::plan::{assign, takers};
 use super::running::{Peer, Running};
 use super::view;
 
@@ -28,6 +28,13 @@ impl Running {
                 .filter(|(host, _)| state.host(host).is_some())
                 .collect()
         })
+    }
+
+    /// Ids of the hosts that live, as this node sees it; itself is one of them.
+    pub(crate) fn living(&self) -> BTreeSet<String> {
+        let mut living: BTreeSet<String> = self.alive.read().keys().cloned().collect();
+        living.insert(self.host.clone());
+        living
     }
 
     /// URLs of the other nodes that search, in the order in which to ask them.
@@ -82,19 +89,25 @@ impl Running {
     /// The owner of a partition, or who takes it next if that one is gone.
     fn due_owner(&self, partition: u32, others: &[(String, Peer)]) -> Option<String> {
         let ownership = self.global.read(view::ownership);
-        let mut hosts: BTreeSet<&str> = others.iter().map(|(host, _)| host.as_str()).collect();
+        let mut hosts: Vec<(&str, bool)> = others
+            .iter()
+            .map(|(host, peer)| (host.as_str(), peer.stays))
+            .collect();
         let owner = ownership.iter().find(|(id, ..)| *id == partition);
         let owner = owner.and_then(|(_, owner, _)| owner.as_deref());
         let here = self.host.as_str();
         // Who has said that it ends takes nothing, and what it has goes to others.
-        let stays = self.global.read(|state| state.host(here).is_some());
-        let lives = |owner: &&str| hosts.contains(owner) || (stays && *owner == here);
+        let own = self.global.read(|state| state.host(here).cloned());
+        let stays = own.is_some();
+        let lives =
+            |owner: &&str| hosts.iter().any(|(host, _)| host == owner) || (stays && *owner == here);
         if let Some(owner) = owner.filter(lives) {
             return Some(owner.to_owned());
         }
-        if stays && self.config.roles.ingests() {
-            hosts.insert(here);
+        if let Some(own) = own.filter(|_| self.config.roles.ingests()) {
+            hosts.push((here, !own.is_being_evicted));
         }
+        let hosts = takers(hosts.into_iter());
         let owners: Vec<(u32, Option<&str>)> = ownership
             .iter()
             .map(|(id, owner, _)| (*id, owner.as_deref()))

@@ -7,6 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+/// Who takes partitions of those that could: each with whether it stays. Where all are to go, somebody
+/// must take them all the same.
+pub(crate) fn takers<'a>(hosts: impl Iterator<Item = (&'a str, bool)>) -> BTreeSet<&'a str> {
+    let (staying, going): (Vec<_>, Vec<_>) = hosts.partition(|(_, stays)| *stays);
+    let takers = if staying.is_empty() { going } else { staying };
+    takers.into_iter().map(|(host, _)| host).collect()
+}
+
 /// The owner that each partition should have: orphans go to the hosts with the fewest, then
 /// partitions move from the fullest to the emptiest host until they differ by one at most.
 ///

@@ -104,6 +104,8 @@ pub(crate) fn signature(host: &str, incarnation: &str) -> String {
 pub(crate) struct Peer {
     pub(crate) url: String,
     pub(crate) ingests: bool,
+    /// It is not to go, so it takes partitions if it ingests.
+    pub(crate) stays: bool,
     pub(crate) searches: bool,
 }
 

@@ -219,7 +219,7 @@ impl Running {
         let committed = self
             .global
             .commit(|state| {
-                let mut events = vec![self.host_up(0)];
+                let mut events = vec![self.host_up(state, 0)];
                 events.extend(self.bucket_changed(state));
                 if state.repository_named(DEFAULT_REPOSITORY).is_none()
                     && state.view_named(DEFAULT_REPOSITORY).is_none()

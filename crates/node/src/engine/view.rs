@@ -27,6 +27,8 @@ pub(crate) struct HostView {
     pub(crate) pace: Duration,
     pub(crate) url: String,
     pub(crate) ingests: bool,
+    /// It is not to go.
+    pub(crate) stays: bool,
     pub(crate) searches: bool,
 }
 
@@ -41,9 +43,38 @@ impl From<&Host> for HostView {
             pace: Duration::from_millis(host.pace_ms),
             url: host.url.clone(),
             ingests: !host.roles.iter().any(|role| role == "httponly"),
+            stays: !host.is_being_evicted,
             searches: !host.roles.iter().any(|role| role == "ingestonly"),
         }
     }
+}
+
+/// The number of a host: the one that it has, or the lowest that is free.
+pub(crate) fn vhost(state: &State, host: &str) -> u32 {
+    if let Some(known) = state.host(host).filter(|known| known.vhost > 0) {
+        return known.vhost;
+    }
+    let taken: BTreeSet<u32> = state.hosts.iter().map(|known| known.vhost).collect();
+    (1..=u32::MAX)
+        .find(|number| !taken.contains(number))
+        .unwrap_or_default()
+}
+
+/// In API tokens of users, between what is found by them and the secret; in no other token of ours.
+pub(crate) const API_TOKEN_MARK: char = '~';
+
+/// SHA-256 of a token, as the state keeps it.
+pub(crate) fn token_hash(token: &str) -> String {
+    let hash = digest(&SHA256, token.as_bytes());
+    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The name of the user who is root and whose API token this is.
+pub(crate) fn root_user(state: &State, token: &str) -> Option<String> {
+    let hash = token_hash(token);
+    let mut users = state.users.iter();
+    let user = users.find(|user| user.api_token_hash.as_ref() == Some(&hash))?;
+    user.is_root.then(|| user.username.clone())
 }
 
 /// Where every partition is covered.
@@ -180,9 +211,7 @@ pub(crate) fn foreign_buckets(state: &State) -> Vec<(BucketEntity, bool)> {
 
 /// What an ingest token allows.
 pub(crate) fn ingest_token(state: &State, token: &str) -> Option<IngestTokenInfo> {
-    let hash = digest(&SHA256, token.as_bytes());
-    let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    let token = state.ingest_token(&hex)?;
+    let token = state.ingest_token(&token_hash(token))?;
     let repository = state.repository(&token.repository)?;
     Some(IngestTokenInfo {
         repository: RepositoryName::new(repository.name.as_str()),

@@ -49,19 +49,6 @@ pub(super) fn routes() -> Router<Engine> {
         .route("/services/collector/health/1.0", get(hec::health))
         .route("/api/v1/ingest/elastic-bulk", get(elastic::about))
         .route("/api/v1/ingest/elastic-bulk/", get(elastic::about))
-        .route(
-            "/api/v1/ingest/elastic-bulk/_license",
-            get(elastic::license),
-        )
-        // Elasticsearch takes both methods, and its clients use either.
-        .route(
-            "/api/v1/ingest/elastic-bulk/_bulk",
-            post(elastic_bulk).put(elastic_bulk),
-        )
-        .route(
-            "/api/v1/ingest/elastic-bulk/{index}/_bulk",
-            post(elastic_bulk).put(elastic_bulk),
-        )
         .route("/api/v1/ingest/otlp/v1/logs", post(otlp));
     for root in ["/api/v1/dataspaces", "/api/v1/repositories"] {
         router = router
@@ -71,6 +58,30 @@ pub(super) fn routes() -> Router<Engine> {
                 post(unstructured),
             );
     }
+    let elastic = elastic_routes("/api/v1/ingest/elastic-bulk");
+    bounded(router.merge(elastic))
+}
+
+/// The Elasticsearch endpoint alone, at the root, for clients that know no path: `ELASTIC_PORT`.
+pub(super) fn elastic_at_root() -> Router<Engine> {
+    bounded(elastic_routes("").route("/", get(elastic::about)))
+}
+
+fn elastic_routes(root: &str) -> Router<Engine> {
+    Router::new()
+        .route(&format!("{root}/_license"), get(elastic::license))
+        // Elasticsearch takes both methods, and its clients use either.
+        .route(
+            &format!("{root}/_bulk"),
+            post(elastic_bulk).put(elastic_bulk),
+        )
+        .route(
+            &format!("{root}/{{index}}/_bulk"),
+            post(elastic_bulk).put(elastic_bulk),
+        )
+}
+
+fn bounded(router: Router<Engine>) -> Router<Engine> {
     router.layer(Extension(Arc::new(UnpackLimiter::default())))
 }
 

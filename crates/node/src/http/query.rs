@@ -99,7 +99,7 @@ async fn here_or_elsewhere(
     // Another node knows its own administrator. Whoever has no token at all is refused anywhere, and
     // nobody has to read what such a one sends.
     if is_answered_here || auth::token(&parts.headers).is_none() {
-        access::require_admin(&engine, &parts.headers)?;
+        access::require_admin(&engine, &parts.headers).await?;
     }
     let (body, _held) = small::read(&engine, MemoryUse::Searches, MAX_REQUEST_BYTES, body).await?;
     if is_answered_here {
@@ -169,7 +169,7 @@ async fn stream_query(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    access::require_admin(&engine, &headers)?;
+    access::require_admin(&engine, &headers).await?;
     let format = Format::accepted(&headers)?;
     let (request, held) = understood(&engine, &searches, body, now_ms()).await?;
     let rows = engine
@@ -191,7 +191,7 @@ async fn create_job(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    access::require_admin(&engine, &headers)?;
+    access::require_admin(&engine, &headers).await?;
     let now_ms = now_ms();
     let (request, held) = understood(&engine, &searches, body, now_ms).await?;
     let repository = RepositoryName::new(repository);
@@ -227,7 +227,7 @@ async fn poll_job(
     Path((repository, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    access::require_admin(&engine, &headers)?;
+    access::require_admin(&engine, &headers).await?;
     let repository = RepositoryName::new(repository);
     let ticket = Ticket::read(&id).ok_or_else(no_job)?;
     let poll = || searches.jobs.poll(&repository, &ticket.job, Instant::now());
@@ -270,7 +270,7 @@ async fn cancel_job(
     Path((repository, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    access::require_admin(&engine, &headers)?;
+    access::require_admin(&engine, &headers).await?;
     let ticket = Ticket::read(&id).ok_or_else(no_job)?;
     let repository = RepositoryName::new(repository);
     let was_here = searches.jobs.remove(&repository, &ticket.job);

@@ -10,10 +10,8 @@ use backstay_listen::{Refusals, exposition};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Engine;
 use crate::http::error::ApiError;
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use crate::{Engine, VERSION};
 
 /// The routes of this part.
 pub(super) fn routes() -> Router<Engine> {
@@ -95,11 +93,12 @@ async fn metrics(
 
 async fn front(State(engine): State<Engine>) -> String {
     format!(
-        "backstay {VERSION}: {}\n\n/api/v1/status  /metrics  /graphql\n",
+        "backstay {}: {}\n\n/api/v1/status  /metrics  /graphql\n",
+        env!("CARGO_PKG_VERSION"),
         engine.phase()
     )
 }
 
-async fn unknown(uri: Uri) -> ApiError {
+pub(super) async fn unknown(uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is nothing at {}", uri.path()))
 }

@@ -214,6 +214,11 @@ impl Server {
         start.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
+    /// The port of Elasticsearch's API.
+    pub fn elastic_address(&self) -> SocketAddr {
+        self.node.as_ref().unwrap().elastic_address().unwrap()
+    }
+
     /// A request of the administrator.
     pub fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() {

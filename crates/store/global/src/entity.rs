@@ -125,6 +125,8 @@ entity! {
             full_name: Option<String> = "fullName",
             /// Whether the user may do everything.
             is_root: bool = "isRoot",
+            /// SHA-256 of the user's API token, in hexadecimal, if one was made.
+            api_token_hash: Option<String> = "apiTokenHash",
         }
     }
 }
@@ -275,6 +277,13 @@ entity! {
             settled: Vec<(u32, u64)> = "settled",
             /// When it started, by its own clock; for people.
             started_ms: i64 = "startedAt",
+            /// What the operator calls it: a number above 0, unique among the hosts that are up. 0 of
+            /// one that an earlier version has started.
+            vhost: u32 = "vhost",
+            /// Where it is, as `ZONE` says.
+            zone: Option<String> = "zone",
+            /// Whether it is to own no partition any more, since it is to go.
+            is_being_evicted: bool = "isBeingEvicted",
         }
     }
 }

@@ -59,6 +59,13 @@ pub enum Event {
         /// Id of the host.
         host: HostId,
     },
+    /// A host is to hand over its partitions, as it is to go; or is not to go after all.
+    HostEvicted {
+        /// Id of the host.
+        host: HostId,
+        /// Whether it is to go.
+        evicted: bool,
+    },
     /// A host takes a partition; it seals the stream with this term next.
     PartitionTaken {
         /// The partition's number.

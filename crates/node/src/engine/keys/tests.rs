@@ -481,6 +481,9 @@ impl World {
             pace_ms: 0,
             settled: Vec::new(),
             started_ms: 0,
+            vhost: 1,
+            zone: None,
+            is_being_evicted: false,
             extra: Extra::default(),
         };
         assert!(self.commit(Event::HostUp { host }));

@@ -241,3 +241,17 @@ fn through_a_slow_bucket_the_living_live_and_the_dead_are_found_out() {
     }
     assert_eq!(found_out, Some(Duration::from_secs(20)));
 }
+
+#[test]
+fn who_is_to_go_takes_nothing_unless_all_are() {
+    let takers = |hosts: &[(&'static str, bool)]| takers(hosts.iter().copied());
+    assert_eq!(takers(&[("a", true), ("b", false)]), hosts(&["a"]));
+    assert_eq!(takers(&[("a", false), ("b", false)]), hosts(&["a", "b"]));
+    assert_eq!(takers(&[]), hosts(&[]));
+    // What it holds goes to who stays.
+    let plan = assign(
+        &[(0, Some("b")), (1, Some("a"))],
+        &takers(&[("a", true), ("b", false)]),
+    );
+    assert_eq!(plan[&0], "a");
+}

@@ -6,7 +6,6 @@ use backstay_global::{Event, GlobalLog, Reject, State};
 use backstay_ingest::parse;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
@@ -18,12 +17,13 @@ use super::types::{
     BUILT_IN_PARSERS, BooleanResultType, CreateRepositoryMutation, IngestToken, Parser,
     RemoveUserMutation, Repository, User, UserOrPendingUser,
 };
+use crate::engine::view::token_hash;
 
-/// The root of mutations.
-pub(super) struct Mutation;
+/// What is changed of repositories, tokens, users and settings.
+pub(super) struct Basics;
 
-#[Object]
-impl Mutation {
+#[Object(name = "BasicMutations")]
+impl Basics {
     /// Makes a repository.
     async fn create_repository(
         &self,
@@ -233,6 +233,7 @@ pub(super) async fn add_user(
         username: input.username,
         full_name: input.full_name,
         is_root: input.is_root.unwrap_or(false),
+        api_token_hash: None,
         extra: state::Extra::default(),
     };
     change(global, |_| Ok(vec![Event::UserSet { user: user.clone() }])).await?;
@@ -283,16 +284,10 @@ fn new_id() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-fn new_token() -> Result<String, ChangeError> {
+pub(super) fn new_token() -> Result<String, ChangeError> {
     let mut bytes = [0; 32];
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| ChangeError::NoRandom)?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// What is kept of a token.
-fn token_hash(token: &str) -> String {
-    let hash = digest(&SHA256, token.as_bytes());
-    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -4,19 +4,17 @@ use async_graphql::{Context, Error, ErrorExtensions, Object, Result};
 
 use super::change::{ChangeError, global};
 use super::input::DynamicConfig;
-use super::types::{
-    Cluster, DynamicConfigValue, IngestToken, Meta, Repository, SearchDomain, User,
-};
+use super::types::{DynamicConfigValue, IngestToken, Meta, Repository, SearchDomain, User};
 
-/// The root of queries.
-pub(super) struct Query;
+/// What is asked of repositories, users and settings.
+pub(super) struct Basics;
 
-#[Object]
-impl Query {
+#[Object(name = "BasicQueries")]
+impl Basics {
     /// About this program.
     async fn meta(&self) -> Meta {
         Meta {
-            version: env!("CARGO_PKG_VERSION"),
+            version: crate::VERSION,
         }
     }
 
@@ -101,11 +99,6 @@ impl Query {
             let set = state.dynamic(dynamic_config.name());
             set.unwrap_or(dynamic_config.default_value()).to_owned()
         }))
-    }
-
-    /// The cluster that this node is part of.
-    async fn cluster(&self, context: &Context<'_>) -> Result<Cluster> {
-        Ok(global(context)?.read(Cluster::of))
     }
 }
 

@@ -197,56 +197,6 @@ pub(super) struct DynamicConfigValue {
     pub(super) dynamic_config_value: String,
 }
 
-/// A host that is up, or was when last heard of.
-#[derive(SimpleObject)]
-pub(super) struct ClusterNode {
-    /// Its lasting name.
-    id: String,
-    /// Where it is reached.
-    uri: String,
-    /// What it does, as in `NODE_ROLES`.
-    roles: Vec<String>,
-}
-
-/// An ingest partition.
-#[derive(SimpleObject)]
-pub(super) struct IngestPartition {
-    /// Its number, from 0.
-    id: u32,
-    /// Who writes it: one host or, for a moment, none.
-    node_ids: Vec<String>,
-}
-
-/// The cluster.
-#[derive(SimpleObject)]
-pub(super) struct Cluster {
-    /// Its id.
-    id: String,
-    /// Its hosts.
-    nodes: Vec<ClusterNode>,
-    /// Its partitions, and who writes them.
-    ingest_partitions: Vec<IngestPartition>,
-}
-
-impl Cluster {
-    pub(super) fn of(state: &global::State) -> Self {
-        let nodes = state.hosts.iter().map(|host| ClusterNode {
-            id: host.id.clone(),
-            uri: host.url.clone(),
-            roles: host.roles.clone(),
-        });
-        let partitions = state.partitions.iter().map(|partition| IngestPartition {
-            id: partition.id,
-            node_ids: partition.owner.iter().cloned().collect(),
-        });
-        Self {
-            id: state.cluster_id.clone(),
-            nodes: nodes.collect(),
-            ingest_partitions: partitions.collect(),
-        }
-    }
-}
-
 /// A repository was made.
 #[derive(SimpleObject)]
 pub(super) struct CreateRepositoryMutation {

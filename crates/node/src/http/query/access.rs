@@ -12,15 +12,23 @@ use crate::{Engine, Phase, RepositoryName};
 /// Longest wait for the newest metadata when a repository is not known yet.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Lets the administrator pass: no token is 401, another one 403.
-pub(in crate::http) fn require_admin(engine: &Engine, headers: &HeaderMap) -> Result<(), ApiError> {
+/// The answer to who has no token.
+pub(in crate::http) fn no_token() -> ApiError {
+    ApiError::unauthorized(
+        "this needs the admin token; send `Authorization: Bearer <token>` (the node keeps the token in the file BACKSTAY_ADMIN_TOKEN_FILE, by default admin-token.txt in its data folder)",
+    )
+}
+
+/// Lets the administrator pass: no token is 401, another one 403. Answers with whose token it is.
+pub(in crate::http) async fn require_admin(
+    engine: &Engine,
+    headers: &HeaderMap,
+) -> Result<String, ApiError> {
     let Some(token) = auth::token(headers) else {
-        return Err(ApiError::unauthorized(
-            "this needs the admin token; send `Authorization: Bearer <token>` (the node keeps the token in the file BACKSTAY_ADMIN_TOKEN_FILE, by default admin-token.txt in its data folder)",
-        ));
+        return Err(no_token());
     };
-    if engine.admin_token_matches(&token) {
-        return Ok(());
+    if let Some(name) = engine.look_up_administrator(&token).await {
+        return Ok(name);
     }
     let problem = if engine.resolve_ingest_token(&token).is_some() {
         "an ingest token only sends events"

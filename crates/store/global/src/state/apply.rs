@@ -66,6 +66,11 @@ impl State {
                     }
                 }
             }
+            Event::HostEvicted { host, evicted } => {
+                if let Some(known) = self.hosts.iter_mut().find(|known| known.id == host) {
+                    known.is_being_evicted = evicted;
+                }
+            }
             Event::PartitionTaken {
                 partition,
                 host,

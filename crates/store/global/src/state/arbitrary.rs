@@ -195,6 +195,7 @@ fn things() -> impl Strategy<Value = State> {
                 username: text.clone(),
                 full_name: some.clone(),
                 is_root: flag,
+                api_token_hash: flag.then(|| "00".to_owned()),
                 extra: extra(),
             }],
             repositories: vec![Repository {
@@ -286,6 +287,9 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
                     pace_ms: 0,
                     settled: Vec::new(),
                     started_ms: 1,
+                    vhost: 1,
+                    zone: Some("z1".to_owned()),
+                    is_being_evicted: true,
                     extra,
                 })
                 .collect(),

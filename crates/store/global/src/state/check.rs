@@ -49,9 +49,11 @@ impl State {
                     )
                 })
             }
-            Event::HostDown { host } => ensure(self.host(host).is_some(), || {
-                format!("host {host} is not up")
-            }),
+            Event::HostDown { host } | Event::HostEvicted { host, .. } => {
+                ensure(self.host(host).is_some(), || {
+                    format!("host {host} is not up")
+                })
+            }
             Event::PartitionTaken {
                 partition,
                 host,

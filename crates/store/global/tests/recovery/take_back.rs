@@ -376,6 +376,9 @@ async fn take_in(region: &Region, log: &GlobalLog, records: &[&'static str]) {
         pace_ms: 0,
         settled: Vec::new(),
         started_ms: 0,
+        vhost: 1,
+        zone: None,
+        is_being_evicted: false,
         extra: Default::default(),
     };
     let state = log.state();
