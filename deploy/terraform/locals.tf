@@ -18,15 +18,33 @@ locals {
         region.storage.endpoint_base,
         "https://${coalesce(region.storage.account, "none")}.blob.core.windows.net",
       )
-      account_key = coalesce(region.storage.account_key, {
-        secret = "${var.cluster_name}-${side}-storage"
-        key    = "account-key"
-      })
+      cluster     = coalesce(region.cluster_name, var.cluster_name)
+      account_key = coalesce(region.storage.account_key, { secret = "azure-storage-key", key = "storage-access-key" })
       encryption_key = coalesce(region.storage.encryption_key, {
-        secret = "${var.cluster_name}-${side}-storage"
-        key    = "encryption-key"
+        secret = "${coalesce(region.cluster_name, var.cluster_name)}-storage-encryption"
+        key    = "storage-encryption-key"
       })
     })
+  }
+
+  others = { primary = "secondary", secondary = "primary" }
+
+  # Where each storage's keys are: in its own region's cluster (STORAGE) and, as copies, in the other
+  # one's (RECOVER_FROM). A copy has the same name, unless that is the name of the other region's own.
+  held_keys = {
+    for side, storage in local.storage : side => {
+      for name in ["account_key", "encryption_key"] : name => {
+        STORAGE = storage[name]
+        RECOVER_FROM = {
+          secret = coalesce(
+            storage["${name}_copy"],
+            local.storage[local.others[side]][name].secret == storage[name].secret
+            ? "${storage[name].secret}-${side}" : storage[name].secret,
+          )
+          key = storage[name].key
+        }
+      }
+    }
   }
 
   # The variables of each bucket, as the own one and as the one to recover from.
@@ -40,18 +58,22 @@ locals {
             in = ["azure"]
             var = {
               name      = "${storage.family}_${role}_ACCOUNTKEY"
-              valueFrom = { secretKeyRef = { name = storage.account_key.secret, key = storage.account_key.key } }
+              valueFrom = { secretKeyRef = { name = local.held_keys[side].account_key[role].secret, key = storage.account_key.key } }
             }
           },
           { in = ["azure"], var = { name = "${storage.family}_${role}_ENDPOINT_BASE", value = storage.endpoint_base } },
           { in = ["folder"], var = { name = "${storage.family}_${role}_PATH", value = storage.path } },
           { in = ["azure", "folder"], var = { name = "${storage.family}_${role}_OBJECT_KEY_PREFIX", value = storage.object_key_prefix } },
           {
-            in = ["azure", "folder"]
+            in = storage.encryption_off ? [] : ["azure", "folder"]
             var = {
               name      = "${storage.family}_${role}_ENCRYPTION_KEY"
-              valueFrom = { secretKeyRef = { name = storage.encryption_key.secret, key = storage.encryption_key.key } }
+              valueFrom = { secretKeyRef = { name = local.held_keys[side].encryption_key[role].secret, key = storage.encryption_key.key } }
             }
+          },
+          {
+            in  = storage.encryption_off ? ["azure", "folder"] : []
+            var = { name = "${storage.family}_${role}_ENCRYPTION_KEY", value = "off" }
           },
         ] : each.var if contains(each.in, storage.provider)
       ]
@@ -94,27 +116,51 @@ locals {
     for it in local.recovery_envvars["primary"] : it if var.side == "primary" && var.dr == "active"
   ]
 
+  own_cluster = local.storage[var.side].cluster
+
   node_pools = [
     for pool in [
-      { name = "ui", node_count = local.own.ui_node_count, node_roles = "httponly", agent_pool = "lsuinode" },
-      { name = "ingest", node_count = local.own.ingest_node_count, node_roles = "ingestonly", agent_pool = "lsingestnode" },
-    ] : pool if !local.standby && pool.node_count > 0
+      {
+        name           = local.own.ui_pool
+        node_count     = local.own.ui_node_count
+        node_roles     = "httponly"
+        disabled_tasks = "digest,storage"
+        node_label     = local.own.ui_node_label
+      },
+      {
+        name           = local.own.ingest_pool
+        node_count     = local.own.ingest_node_count
+        node_roles     = "ingestonly"
+        disabled_tasks = "digest,query,storage"
+        node_label     = local.own.ingest_node_label
+      },
+    ] : merge(pool, { node_count = local.standby ? 0 : pool.node_count }) if pool.node_count > 0
   ]
 
-  # A selector for a pool that is not there would answer 503 for ever.
+  # A selector for a pool that has no nodes would answer 503 for ever.
   dedicated = var.dr_use_dedicated_routing || !local.in_pair
   selectors = {
-    for pool in ["ui", "ingest"] : pool => (
+    for service, pool in { ui = local.own.ui_pool, ingest = local.own.ingest_pool } : service => (
       !local.dedicated
       ? { "app.kubernetes.io/name" = "humio" }
-      : { "humio.com/node-pool" = contains(local.node_pools[*].name, pool) ? "${var.cluster_name}-${pool}" : var.cluster_name }
+      : {
+        "humio.com/node-pool" = (
+          contains([for it in local.node_pools : it.name if it.node_count > 0], pool)
+          ? "${local.own_cluster}-${pool}" : local.own_cluster
+        )
+      }
     )
   }
 
   secret_keys = concat(
-    [for side, storage in local.storage : storage.encryption_key if side == var.side || local.in_pair],
     [
-      for side, storage in local.storage : storage.account_key
+      for side, storage in local.storage :
+      local.held_keys[side].encryption_key[side == var.side ? "STORAGE" : "RECOVER_FROM"]
+      if !storage.encryption_off && (side == var.side || local.in_pair)
+    ],
+    [
+      for side, storage in local.storage :
+      local.held_keys[side].account_key[side == var.side ? "STORAGE" : "RECOVER_FROM"]
       if storage.provider == "azure" && (side == var.side || local.in_pair)
     ],
     [for key in ["tls.crt", "tls.key"] : { secret = var.tls_secret, key = key } if var.tls_secret != null],
@@ -130,7 +176,8 @@ locals {
     node_count                = local.standby ? 1 : local.own.digest_node_count
     target_replication_factor = local.standby ? 1 : local.own.replication_factor
     auto_rebalance_partitions = !local.standby
-    agent_pool                = "lsdigestnode"
+    environment_field         = local.own.environment_field
+    node_label                = local.own.digest_node_label
     node_pools                = local.node_pools
     selectors                 = local.selectors
     operator_replicas         = local.standby ? 0 : 1

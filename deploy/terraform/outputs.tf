@@ -28,7 +28,7 @@ output "azure-load-balancer-resource-group" {
 # What a configuration that makes the cluster takes.
 
 output "environment_variables" {
-  description = "HumioCluster spec.environmentVariables, but for NODE_ROLES of each pool."
+  description = "What the HumioCluster list environment_field has; each pool has NODE_ROLES and INITIAL_DISABLED_NODE_TASK besides."
   value       = concat(local.environment_envvars, local.dr_recovery_envvars)
 }
 
@@ -48,7 +48,7 @@ output "node_count" {
 }
 
 output "node_pools" {
-  description = "The pools beside the cluster's own; none in a standby."
+  description = "The pools beside the cluster's own; without nodes in a standby."
   value       = local.node_pools
 }
 

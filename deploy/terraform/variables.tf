@@ -35,7 +35,7 @@ variable "dr_keep_recovery_envvars" {
 }
 
 variable "cluster_name" {
-  description = "The HumioCluster's name, the same in both regions."
+  description = "The HumioCluster's name, in each region that has no cluster_name of its own."
   type        = string
   default     = "logscale"
 
@@ -59,7 +59,7 @@ variable "environment" {
   validation {
     condition = alltrue([
       for name in keys(var.environment) :
-      !contains(["BUCKET_STORAGE_MULTIPLE_ENDPOINTS", "ENABLE_ALERTS", "NODE_ROLES"], name) &&
+      !contains(["BUCKET_STORAGE_MULTIPLE_ENDPOINTS", "ENABLE_ALERTS", "INITIAL_DISABLED_NODE_TASK", "NODE_ROLES"], name) &&
       !can(regex("^(AZURE|S3|GCP|LOCAL)_(STORAGE|RECOVER_FROM)_", name))
     ])
     error_message = "environment has a variable that is derived; the operator refuses a name that is there twice. Remove it."
@@ -69,10 +69,17 @@ variable "environment" {
 variable "regions" {
   description = "The two regions, `primary` (active in peace) and `secondary`; the same in both workspaces."
   type = map(object({
-    region          = string
-    resource_group  = string
-    endpoint_name   = optional(string) # by default the side
-    endpoint_target = string
+    cluster_name      = optional(string) # by default var.cluster_name
+    environment_field = optional(string, "commonEnvironmentVariables")
+    digest_node_label = optional(object({ key = string, value = string }), { key = "k8s-app", value = "logscale-digest" })
+    ui_pool           = optional(string, "ui")
+    ui_node_label     = optional(object({ key = string, value = string }), { key = "k8s-app", value = "logscale-ui" })
+    ingest_pool       = optional(string, "ingest-only")
+    ingest_node_label = optional(object({ key = string, value = string }), { key = "k8s-app", value = "logscale-ingest" })
+    region            = string
+    resource_group    = string
+    endpoint_name     = optional(string) # by default the side
+    endpoint_target   = string
     storage = object({
       provider          = optional(string, "azure")
       account           = optional(string)
@@ -80,9 +87,13 @@ variable "regions" {
       endpoint_base     = optional(string) # by default the account's public one
       path              = optional(string) # of a folder
       object_key_prefix = optional(string, "")
-      # By default the keys account-key and encryption-key of <cluster_name>-<side>-storage.
+      # By default the vendor's: azure-storage-key and <cluster_name>-storage-encryption.
       account_key    = optional(object({ secret = string, key = string }))
       encryption_key = optional(object({ secret = string, key = string }))
+      # Secrets with the same keys in the other region's cluster, which reads this storage.
+      account_key_copy    = optional(string)
+      encryption_key_copy = optional(string)
+      encryption_off      = optional(bool, false) # for a real LogScale only
     })
     digest_node_count  = number
     ui_node_count      = number
@@ -98,6 +109,13 @@ variable "regions" {
   validation {
     condition     = length(distinct([for it in var.regions : it.region])) == length(var.regions)
     error_message = "Both regions have the same region; a pair has two."
+  }
+  validation {
+    condition = alltrue([
+      for it in var.regions :
+      contains(["commonEnvironmentVariables", "environmentVariables"], it.environment_field)
+    ])
+    error_message = "environment_field must be commonEnvironmentVariables or environmentVariables."
   }
   validation {
     condition     = alltrue([for it in var.regions : contains(["azure", "folder"], it.storage.provider)])

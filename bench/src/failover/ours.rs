@@ -164,8 +164,8 @@ impl Lab {
     }
 
     /// The admin token of a region's cluster, out of the secret that its operator makes.
-    async fn admin_token(&self, region: &Region) -> Result<String, Failure> {
-        let name = format!("{}-admin-token", self.pair.cluster);
+    async fn admin_token(&self, side: Side, region: &Region) -> Result<String, Failure> {
+        let name = format!("{}-admin-token", self.pair.region(side).cluster);
         let secret = region
             .secret(&name, Deadline::after(REQUEST_TIMEOUT))
             .await?;
@@ -286,7 +286,9 @@ impl Clients {
         let base = format!("http://{}:{port}/", lab.pair.global_host);
         let ingresses: [(Side, IpAddr); 2] = Side::BOTH.map(|side| (side, lab.ingress(side).ip()));
         let (lookup, name) = Lookup::start(&names, &base, ingresses)?;
-        let admin = lab.admin_token(&lab.region(Side::Primary).await?).await?;
+        let admin = lab
+            .admin_token(Side::Primary, &lab.region(Side::Primary).await?)
+            .await?;
         let primary = name.borrow().node.clone();
         primary.create_repository(&admin, REPOSITORY).await?;
         let token = primary
@@ -321,7 +323,7 @@ impl Clients {
         let (mut admin, mut searched) = (None, None);
         until("service by the secondary", async || {
             if admin.is_none() {
-                admin = lab.admin_token(&secondary).await.ok();
+                admin = lab.admin_token(Side::Secondary, &secondary).await.ok();
             }
             let address = self.name.borrow().clone();
             if let (None, Some(admin), Side::Secondary) = (searched, &admin, address.side) {
@@ -343,7 +345,9 @@ impl Clients {
         self.senders.finished()?;
         self.pacing.abort();
         drop(self.senders);
-        let admin = lab.admin_token(&lab.region(Side::Secondary).await?).await?;
+        let admin = lab
+            .admin_token(Side::Secondary, &lab.region(Side::Secondary).await?)
+            .await?;
         let node = self.name.borrow().node.clone();
         let mut tally = Tally::new(&self.ledger);
         let rows = node.query(&admin, REPOSITORY, "*").await?;

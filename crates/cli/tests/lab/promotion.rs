@@ -175,6 +175,6 @@ fn select(world: &World, service: &str, selector: &Value) {
     // As `kubectl patch --type=json` of the manual: the whole selector at once.
     let change = json!([{ "op": "replace", "path": "/spec/selector", "value": selector }]);
     world.shell(&format!(
-        "{KUBECTL} patch svc logscale-{service} --type=json -p '{change}'"
+        "{KUBECTL} patch svc logscale-{service}-cip --type=json -p '{change}'"
     ));
 }

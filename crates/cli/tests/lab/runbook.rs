@@ -214,13 +214,13 @@ fn promoted(world: &World) {
     world.shell(&world.ask(Secondary, "/api/v1/status", "--fail"));
     for pool in ["ui", "ingest"] {
         world.shell(&format!(
-            r#"kubectl --context aks-secondary -n logging patch svc logscale-{pool} --type=json -p '[{{"op":"replace","path":"/spec/selector","value":{{"humio.com/node-pool":"logscale-{pool}"}}}}]'"#
+            r#"kubectl --context aks-secondary -n logging patch svc logscale-{pool}-cip --type=json -p '[{{"op":"replace","path":"/spec/selector","value":{{"humio.com/node-pool":"logscale-{pool}"}}}}]'"#
         ));
     }
     world.shell(&world.ask(Secondary, "/api/v1/status", "--fail"));
     // A wrong selector is a real 503.
     world.shell(
-        r#"kubectl --context aks-secondary -n logging patch svc logscale-ui --type=merge -p '{"spec":{"selector":{"humio.com/node-pool":"nobody"}}}'"#,
+        r#"kubectl --context aks-secondary -n logging patch svc logscale-ui-cip --type=merge -p '{"spec":{"selector":{"humio.com/node-pool":"nobody"}}}'"#,
     );
     let status = world.ask(
         Secondary,
@@ -229,7 +229,7 @@ fn promoted(world: &World) {
     );
     world.until(&status, |text| text == "503");
     world.shell(
-        r#"kubectl --context aks-secondary -n logging patch svc logscale-ui --type=merge -p '{"spec":{"selector":{"humio.com/node-pool":"logscale-ui"}}}'"#,
+        r#"kubectl --context aks-secondary -n logging patch svc logscale-ui-cip --type=merge -p '{"spec":{"selector":{"humio.com/node-pool":"logscale-ui"}}}'"#,
     );
     world.until(&status, |text| text == "200");
     ingest(world, Secondary, "while the primary was away");

@@ -48,7 +48,7 @@ pub fn state(world: &World) -> Value {
             .cloned()
             .collect();
         let selectors = ["ui", "ingest"].map(|service| {
-            let service = format!("-n logging get svc logscale-{service}");
+            let service = format!("-n logging get svc logscale-{service}-cip");
             kubectl(world, context, &service)["spec"]["selector"].clone()
         });
         let snapshots = world.place().bucket(side).join("globalsnapshots");

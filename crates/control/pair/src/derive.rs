@@ -9,7 +9,11 @@ use serde::Serialize;
 
 use crate::environment::EnvVar;
 use crate::error::PairError;
-use crate::pair::{BucketLocation, Pair, Region, Storage};
+use crate::manifests::NODE_ROLES;
+use crate::pair::{
+    BucketLocation, EncryptionKey, EnvironmentField, NodeLabel, Pair, PoolPlace, Region, SecretKey,
+    Storage, StorageKey,
+};
 use crate::role::{Dr, Side};
 
 /// Everything that a region is told in its role.
@@ -34,9 +38,11 @@ pub struct Derived {
     pub target_replication_factor: u32,
     /// Whether the cluster moves segments between nodes by itself.
     pub auto_rebalance_partitions: bool,
-    /// The pool of cluster nodes (`agentpool`) for the cluster's own pool.
-    pub agent_pool: &'static str,
-    /// The further pools.
+    /// Which list of the HumioCluster has the environment.
+    pub environment_field: EnvironmentField,
+    /// The label of the nodes for the cluster's own pool.
+    pub node_label: NodeLabel,
+    /// The further pools; a standby keeps them, with no nodes.
     pub node_pools: Vec<NodePool>,
     /// Which pods the services select.
     pub selectors: Selectors,
@@ -77,7 +83,7 @@ impl Derived {
         self
     }
 
-    /// The environment with what it recovers from: `spec.environmentVariables`.
+    /// The environment with what it recovers from: what `environment_field` has.
     pub fn cluster_environment(&self) -> Vec<EnvVar> {
         self.environment
             .iter()
@@ -90,17 +96,29 @@ impl Derived {
 /// A pool beside the cluster's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodePool {
-    /// `ui` or `ingest`; the operator puts the cluster's name in front of it.
-    pub name: &'static str,
-    /// Nodes of the pool.
+    /// Its name in the pair's file; the operator puts the cluster's name in front of it.
+    pub name: String,
+    /// Nodes of the pool; 0 in a standby.
     pub node_count: u32,
     /// `NODE_ROLES` of its nodes.
     pub node_roles: &'static str,
-    /// The pool of cluster nodes (`agentpool`) that it runs on.
-    pub agent_pool: &'static str,
+    /// `INITIAL_DISABLED_NODE_TASK` of its nodes: what they do not do before somebody says so.
+    pub disabled_tasks: &'static str,
+    /// The label of the nodes that it runs on.
+    pub node_label: NodeLabel,
 }
 
-/// Which pods the services `<cluster>-ui` and `<cluster>-ingest` select.
+impl NodePool {
+    /// The variables that only this pool's nodes have.
+    pub fn environment(&self) -> Vec<EnvVar> {
+        vec![
+            EnvVar::value(NODE_ROLES, self.node_roles),
+            EnvVar::value("INITIAL_DISABLED_NODE_TASK", self.disabled_tasks),
+        ]
+    }
+}
+
+/// Which pods the services behind the ingress select.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Selectors {
     /// Those for searches and HTTP.
@@ -148,6 +166,17 @@ pub struct NeededSecret {
     pub keys: Vec<String>,
 }
 
+impl Region {
+    /// What the operator calls a pool, in its pods' label `humio.com/node-pool` and in its own
+    /// service: the cluster's name, with the pool's behind it unless that is empty.
+    pub fn pool_label(&self, pool: &str) -> String {
+        match pool {
+            "" => self.cluster.clone(),
+            pool => format!("{}-{pool}", self.cluster),
+        }
+    }
+}
+
 impl Pair {
     /// One of the two regions.
     pub fn region(&self, side: Side) -> &Region {
@@ -165,7 +194,7 @@ impl Pair {
 pub fn derive(pair: &Pair, side: Side, dr: Dr, dedicated_routing: bool) -> Derived {
     let region = pair.region(side);
     let standby = dr == Dr::Standby;
-    let node_pools = if standby { Vec::new() } else { pools(region) };
+    let node_pools = pools(region, standby);
     let endpoint_name = match side {
         Side::Primary => &pair.traffic_manager.primary_endpoint,
         Side::Secondary => &pair.traffic_manager.secondary_endpoint,
@@ -174,7 +203,7 @@ pub fn derive(pair: &Pair, side: Side, dr: Dr, dedicated_routing: bool) -> Deriv
         side,
         dr,
         dedicated_routing,
-        environment: environment(pair, region, dr),
+        environment: environment(pair, side, dr),
         recovery: if standby {
             recover_from_other(pair, side)
         } else {
@@ -192,9 +221,10 @@ pub fn derive(pair: &Pair, side: Side, dr: Dr, dedicated_routing: bool) -> Deriv
             region.replication_factor
         },
         auto_rebalance_partitions: !standby,
-        agent_pool: "lsdigestnode",
+        environment_field: region.environment_field,
+        node_label: region.pools.digest.clone(),
         // A single cluster has always routed by pool; only a pair may share.
-        selectors: selectors(pair, &node_pools, dedicated_routing || dr == Dr::None),
+        selectors: selectors(region, &node_pools, dedicated_routing || dr == Dr::None),
         node_pools,
         operator_replicas: u32::from(!standby),
         kafka_replicas: region.sizes.kafka,
@@ -237,8 +267,8 @@ pub fn reverse_recovery(pair: &Pair) -> Vec<EnvVar> {
     recover_from_other(pair, Side::Primary)
 }
 
-fn environment(pair: &Pair, region: &Region, dr: Dr) -> Vec<EnvVar> {
-    let mut environment = bucket(&region.storage, "STORAGE");
+fn environment(pair: &Pair, side: Side, dr: Dr) -> Vec<EnvVar> {
+    let mut environment = bucket(&pair.region(side).storage, "STORAGE", |key| &key.own);
     if dr != Dr::None {
         environment.push(EnvVar::value("BUCKET_STORAGE_MULTIPLE_ENDPOINTS", "true"));
         let alerts = if dr == Dr::Active { "true" } else { "false" };
@@ -253,7 +283,7 @@ fn environment(pair: &Pair, region: &Region, dr: Dr) -> Vec<EnvVar> {
 /// the source would answer 403. The account's name leads to the source's own endpoint instead.
 fn recover_from_other(pair: &Pair, side: Side) -> Vec<EnvVar> {
     let (own, source) = (pair.region(side), pair.region(side.other()));
-    let mut recovery = bucket(&source.storage, "RECOVER_FROM");
+    let mut recovery = bucket(&source.storage, "RECOVER_FROM", |key| &key.copy);
     recovery.push(EnvVar::value(
         format!("{}_RECOVER_FROM_REPLACE_REGION", family(&source.storage)),
         format!("{}/{}", source.region, own.region),
@@ -269,8 +299,9 @@ fn family(storage: &Storage) -> &'static str {
     }
 }
 
-/// The variables of a bucket, in the order of the source's table.
-fn bucket(storage: &Storage, role: &str) -> Vec<EnvVar> {
+/// The variables of a bucket, in the order of the source's table; `held` is where whoever reads them
+/// has a key.
+fn bucket(storage: &Storage, role: &str, held: impl Fn(&StorageKey) -> &SecretKey) -> Vec<EnvVar> {
     let family = family(storage);
     let name = |name: &str| format!("{family}_{role}_{name}");
     let mut variables = match &storage.place {
@@ -282,7 +313,7 @@ fn bucket(storage: &Storage, role: &str) -> Vec<EnvVar> {
         } => vec![
             EnvVar::value(name("BUCKET"), container),
             EnvVar::value(name("ACCOUNTNAME"), account),
-            EnvVar::secret(name("ACCOUNTKEY"), account_key),
+            EnvVar::secret(name("ACCOUNTKEY"), held(account_key)),
             EnvVar::value(name("ENDPOINT_BASE"), endpoint_base),
         ],
         BucketLocation::Folder { path, container } => vec![
@@ -294,46 +325,53 @@ fn bucket(storage: &Storage, role: &str) -> Vec<EnvVar> {
         name("OBJECT_KEY_PREFIX"),
         &storage.object_key_prefix,
     ));
-    variables.push(EnvVar::secret(
-        name("ENCRYPTION_KEY"),
-        &storage.encryption_key,
-    ));
+    let key = name("ENCRYPTION_KEY");
+    variables.push(match &storage.encryption_key {
+        EncryptionKey::Secret(secret) => EnvVar::secret(key, held(secret)),
+        EncryptionKey::Off => EnvVar::value(key, "off"),
+    });
     variables
 }
 
-fn pools(region: &Region) -> Vec<NodePool> {
+fn pools(region: &Region, standby: bool) -> Vec<NodePool> {
+    let (places, sizes) = (&region.pools, &region.sizes);
+    let pool = |place: &PoolPlace, size: u32, node_roles, disabled_tasks| {
+        (size > 0).then(|| NodePool {
+            name: place.name.clone(),
+            node_count: if standby { 0 } else { size },
+            node_roles,
+            disabled_tasks,
+            node_label: place.node_label.clone(),
+        })
+    };
     let all = [
-        NodePool {
-            name: "ui",
-            node_count: region.sizes.ui,
-            node_roles: "httponly",
-            agent_pool: "lsuinode",
-        },
-        NodePool {
-            name: "ingest",
-            node_count: region.sizes.ingest,
-            node_roles: "ingestonly",
-            agent_pool: "lsingestnode",
-        },
+        pool(&places.ui, sizes.ui, "httponly", "digest,storage"),
+        pool(
+            &places.ingest,
+            sizes.ingest,
+            "ingestonly",
+            "digest,query,storage",
+        ),
     ];
-    all.into_iter().filter(|pool| pool.node_count > 0).collect()
+    all.into_iter().flatten().collect()
 }
 
-fn selectors(pair: &Pair, pools: &[NodePool], dedicated: bool) -> Selectors {
-    let selector = |name: &str| {
+fn selectors(region: &Region, pools: &[NodePool], dedicated: bool) -> Selectors {
+    let selector = |place: &PoolPlace| {
+        let has_nodes = |pool: &NodePool| pool.name == place.name && pool.node_count > 0;
         let (label, value) = if !dedicated {
             (label::HUMIO.0, label::HUMIO.1.to_owned())
-        } else if pools.iter().any(|pool| pool.name == name) {
-            (label::NODE_POOL, format!("{}-{name}", pair.cluster))
+        } else if pools.iter().any(has_nodes) {
+            (label::NODE_POOL, region.pool_label(&place.name))
         } else {
-            // A selector for a pool that is not there would answer 503 for ever.
-            (label::NODE_POOL, pair.cluster.clone())
+            // A selector for a pool that has no nodes would answer 503 for ever.
+            (label::NODE_POOL, region.cluster.clone())
         };
         BTreeMap::from([(label.to_owned(), value)])
     };
     Selectors {
-        ui: selector("ui"),
-        ingest: selector("ingest"),
+        ui: selector(&region.pools.ui),
+        ingest: selector(&region.pools.ingest),
     }
 }
 
@@ -356,13 +394,14 @@ fn secrets(pair: &Pair, side: Side, dr: Dr) -> Vec<NeededSecret> {
     if dr != Dr::None {
         sides.push(side.other());
     }
-    for side in sides {
-        let storage = &pair.region(side).storage;
-        let mut keys = vec![&storage.encryption_key];
+    for of in sides {
+        let storage = &pair.region(of).storage;
+        let mut keys = Vec::from_iter(storage.encryption_key.secret());
         if let BucketLocation::Azure { account_key, .. } = &storage.place {
             keys.push(account_key);
         }
         for key in keys {
+            let key = key.seen_from(side, of);
             needed.entry(&key.secret).or_default().insert(&key.key);
         }
     }

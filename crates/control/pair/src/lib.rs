@@ -36,8 +36,9 @@ pub use manifests::{
     HTTP, HUMIO_OPERATOR, INGRESS_CONTROLLER, Manifest, STRIMZI_OPERATOR, manifests,
 };
 pub use pair::{
-    BucketLocation, Failover, IngressAddress, MonitorLimits, Pair, Protocol, Region, SecretKey,
-    Sizes, Storage, TrafficManager,
+    BucketLocation, EncryptionKey, EnvironmentField, Failover, IngressAddress, MonitorLimits,
+    NodeLabel, Pair, PoolPlace, Pools, Protocol, Region, SecretKey, Services, Sizes, Storage,
+    StorageKey, TrafficManager,
 };
 pub use reader::OVERRIDE_PREFIX;
 pub use role::{Dr, NotARole, Side};

@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::derive::{Derived, NodePool};
 use crate::environment::EnvVar;
-use crate::pair::{Pair, Region};
-use crate::role::Side;
+use crate::pair::{EnvironmentField, NodeLabel, Pair, Region};
 
 pub use backstay_kinds::{HUMIO_OPERATOR, STRIMZI_OPERATOR};
 
@@ -31,6 +30,9 @@ const INGEST_PATHS: [&str; 2] = ["/api/v1/ingest", "/services/collector"];
 /// The operator's default is all at once.
 const UPDATE_STRATEGY: &str = "RollingUpdate";
 
+/// The variable that says what a pool's nodes do.
+pub(crate) const NODE_ROLES: &str = "NODE_ROLES";
+
 /// A Kubernetes document.
 pub type Manifest = Value;
 
@@ -49,7 +51,7 @@ pub fn manifests(pair: &Pair, derived: &Derived) -> Vec<Manifest> {
             "strimzi-operator",
             1,
         ));
-        all.push(kafka(pair, derived));
+        all.push(kafka(pair, region, derived));
     }
     all.push(operator(
         pair,
@@ -59,9 +61,10 @@ pub fn manifests(pair: &Pair, derived: &Derived) -> Vec<Manifest> {
         derived.operator_replicas,
     ));
     all.push(humio_cluster(pair, region, derived));
-    all.push(service(pair, "ui", &derived.selectors.ui));
-    all.push(service(pair, "ingest", &derived.selectors.ingest));
-    all.push(ingress(pair, derived.side));
+    let (services, selectors) = (&region.services, &derived.selectors);
+    all.push(service(pair, &services.ui, &selectors.ui));
+    all.push(service(pair, &services.ingest, &selectors.ingest));
+    all.push(ingress(pair, region));
     all.push(ingress_controller(pair, region));
     all
 }
@@ -131,11 +134,11 @@ fn deployment(namespace: &str, name: &str, replicas: u32, container: Value) -> V
     })
 }
 
-fn kafka(pair: &Pair, derived: &Derived) -> Value {
+fn kafka(pair: &Pair, region: &Region, derived: &Derived) -> Value {
     json!({
         "apiVersion": KAFKA.api_version,
         "kind": KAFKA.kind,
-        "metadata": { "name": pair.cluster, "namespace": pair.namespace },
+        "metadata": { "name": region.kafka, "namespace": pair.namespace },
         "spec": {
             "kafka": {
                 "replicas": derived.kafka_replicas,
@@ -148,10 +151,11 @@ fn kafka(pair: &Pair, derived: &Derived) -> Value {
 
 fn humio_cluster(pair: &Pair, region: &Region, derived: &Derived) -> Value {
     let environment = derived.cluster_environment();
-    let with_role = |role: &str| {
-        let mut all = environment.clone();
-        all.push(EnvVar::value("NODE_ROLES", role));
-        all
+    // A list that all pools share, or all of it in each pool's own.
+    let common = derived.environment_field == EnvironmentField::Common;
+    let own = |roles: Vec<EnvVar>| match common {
+        true => roles,
+        false => environment.iter().cloned().chain(roles).collect(),
     };
     let image = format!("backstay/node:{}", region.version);
     let pool = |pool: &NodePool| {
@@ -162,37 +166,45 @@ fn humio_cluster(pair: &Pair, region: &Region, derived: &Derived) -> Value {
                 "nodeCount": pool.node_count,
                 // The real operator's pools do not take it over from the cluster.
                 "updateStrategy": { "type": UPDATE_STRATEGY },
-                "nodeSelector": { "agentpool": pool.agent_pool },
-                "environmentVariables": with_role(pool.node_roles),
+                "nodeSelector": selector(&pool.node_label),
+                "environmentVariables": own(pool.environment()),
             },
         })
     };
-    json!({
+    let mut cluster = json!({
         "apiVersion": HUMIO_CLUSTER.api_version,
         "kind": HUMIO_CLUSTER.kind,
-        "metadata": { "name": pair.cluster, "namespace": pair.namespace },
+        "metadata": { "name": region.cluster, "namespace": pair.namespace },
         "spec": {
             "image": image,
             "nodeCount": derived.node_count,
             "updateStrategy": { "type": UPDATE_STRATEGY },
-            "nodeSelector": { "agentpool": derived.agent_pool },
+            "nodeSelector": selector(&derived.node_label),
             "targetReplicationFactor": derived.target_replication_factor,
             "autoRebalancePartitions": derived.auto_rebalance_partitions,
-            "environmentVariables": with_role("all"),
             "nodePools": derived.node_pools.iter().map(pool).collect::<Vec<_>>(),
         },
-    })
+    });
+    cluster["spec"][derived.environment_field.as_str()] = match common {
+        true => json!(environment),
+        false => json!(own(vec![EnvVar::value(NODE_ROLES, "all")])),
+    };
+    cluster
+}
+
+fn selector(label: &NodeLabel) -> Value {
+    Value::Object(Map::from_iter([(label.key.clone(), json!(label.value))]))
 }
 
 fn service(
     pair: &Pair,
-    what: &str,
+    name: &str,
     selector: &std::collections::BTreeMap<String, String>,
 ) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": { "name": format!("{}-{what}", pair.cluster), "namespace": pair.namespace },
+        "metadata": { "name": name, "namespace": pair.namespace },
         "spec": {
             "selector": selector,
             "ports": [{ "name": "http", "port": HTTP, "targetPort": HTTP }],
@@ -200,22 +212,25 @@ fn service(
     })
 }
 
-fn ingress(pair: &Pair, side: Side) -> Value {
-    let hosts = [&pair.global_host, &pair.region(side).fqdn];
+fn ingress(pair: &Pair, region: &Region) -> Value {
+    let (hosts, services) = ([&pair.global_host, &region.fqdn], &region.services);
     let path = |path: &str, service: &str| {
         json!({
             "path": path,
             "pathType": "Prefix",
             "backend": {
                 "service": {
-                    "name": format!("{}-{service}", pair.cluster),
+                    "name": service,
                     "port": { "name": "http" },
                 },
             },
         })
     };
-    let mut paths: Vec<Value> = INGEST_PATHS.iter().map(|it| path(it, "ingest")).collect();
-    paths.push(path("/", "ui"));
+    let mut paths: Vec<Value> = INGEST_PATHS
+        .iter()
+        .map(|it| path(it, &services.ingest))
+        .collect();
+    paths.push(path("/", &services.ui));
     let mut spec = Map::new();
     spec.insert("ingressClassName".to_owned(), json!("nginx"));
     if let Some(secret) = &pair.tls_secret {
@@ -229,7 +244,7 @@ fn ingress(pair: &Pair, side: Side) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": { "name": pair.cluster, "namespace": pair.namespace },
+        "metadata": { "name": region.ingress.name, "namespace": pair.namespace },
         "spec": spec,
     })
 }

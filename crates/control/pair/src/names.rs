@@ -70,6 +70,53 @@ pub(crate) fn short_label(text: &str) -> Result<(), RuleError> {
     )
 }
 
+/// RFC 1035: a Kubernetes service.
+pub(crate) fn service(text: &str) -> Result<(), RuleError> {
+    must(
+        is_label(text, 63) && text.starts_with(|c: char| c.is_ascii_lowercase()),
+        "the name of a Kubernetes service: at most 63 lower-case letters, digits and hyphens, \
+         beginning with a letter and ending with a letter or digit",
+    )
+}
+
+/// A pool of a HumioCluster. With the cluster's name in front of it and `-core-abcdef` behind it, it
+/// is the name of a pod.
+pub(crate) fn pool(text: &str) -> Result<(), RuleError> {
+    must(
+        is_label(text, 20),
+        "a pool's name: at most 20 lower-case letters, digits and hyphens, beginning and ending \
+         with a letter or digit",
+    )
+}
+
+/// A label with its value, by which nodes are chosen.
+pub(crate) fn node_label(text: &str) -> Result<(), RuleError> {
+    let word = |word: &str| {
+        let edge = |c: char| c.is_ascii_alphanumeric();
+        (1..=63).contains(&word.len())
+            && word.starts_with(edge)
+            && word.ends_with(edge)
+            && word.chars().all(|c| edge(c) || "-_.".contains(c))
+    };
+    let key = |key: &str| match key.split_once('/') {
+        Some((domain, name)) => is_dns_name(domain) && word(name),
+        None => word(key),
+    };
+    must(
+        text.split_once('=')
+            .is_some_and(|(name, value)| key(name) && word(value)),
+        "a label of nodes with its value, like k8s-app=logscale-ui",
+    )
+}
+
+/// The one word that may stand in the place of a secret's name and key.
+pub(crate) fn off(text: &str) -> Result<(), RuleError> {
+    must(
+        text == "off",
+        "\"off\", where nothing is encrypted, or a table with secret and key",
+    )
+}
+
 fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(|label| is_label(label, 63))
 }
@@ -252,7 +299,7 @@ pub(crate) fn endpoint_base(text: &str) -> Result<(), RuleError> {
     )
 }
 
-/// Put in front of every key as it is, so its slash belongs to it; Azure's names have at most 1024
+/// Put in front of every key as it is, so a slash belongs to it, and the vendor's has none. Azure's names have at most 1024
 /// characters and ours come after it.
 pub(crate) fn object_key_prefix(text: &str) -> Result<(), RuleError> {
     let legal = |part: &str| {
@@ -264,14 +311,11 @@ pub(crate) fn object_key_prefix(text: &str) -> Result<(), RuleError> {
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
     let holds = text.is_empty()
-        || (text.len() <= 256
-            && text
-                .strip_suffix('/')
-                .is_some_and(|rest| rest.split('/').all(legal)));
+        || (text.len() <= 256 && text.strip_suffix('/').unwrap_or(text).split('/').all(legal));
     must(
         holds,
-        "empty, or letters, digits, hyphens, underscores and dots with a slash at the end, like \
-         z072ef-drpri/",
+        "empty, or letters, digits, hyphens, underscores and dots, with or without a slash at the \
+         end, like z072ef-drpri/",
     )
 }
 
@@ -297,9 +341,10 @@ pub(crate) fn probe_path(text: &str) -> Result<(), RuleError> {
 }
 
 /// What comes from the pair itself; a second value would be a duplicate, which the operator refuses.
-const DERIVED: [&str; 3] = [
+const DERIVED: [&str; 4] = [
     "BUCKET_STORAGE_MULTIPLE_ENDPOINTS",
     "ENABLE_ALERTS",
+    "INITIAL_DISABLED_NODE_TASK",
     "NODE_ROLES",
 ];
 

@@ -1,12 +1,16 @@
 //! What `backstay.toml` says, checked.
 
 mod check;
+mod objects;
 mod read;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub use backstay_resource::MonitorLimits;
+pub use objects::{
+    EncryptionKey, EnvironmentField, NodeLabel, PoolPlace, Pools, Services, StorageKey,
+};
 
 /// Two regions of which one can go on for the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +23,6 @@ pub struct Pair {
     pub namespace: String,
     /// Where the ingress controller is.
     pub ingress_namespace: String,
-    /// The HumioCluster's name, in both regions.
-    pub cluster: String,
     /// The certificate for the global name, in both regions; without one, HTTPS is not served.
     pub tls_secret: Option<String>,
     /// Variables for every node, besides the derived ones.
@@ -42,6 +44,20 @@ pub struct Region {
     pub region: String,
     /// The context of the kubeconfig.
     pub context: String,
+    /// The HumioCluster's name.
+    pub cluster: String,
+    /// The Kafka resource's name; `strimzi.io/cluster` of its pods and claims.
+    pub kafka: String,
+    /// The services behind the ingress.
+    pub services: Services,
+    /// Where pools run, and what they are called.
+    pub pools: Pools,
+    /// Which list has the nodes' variables.
+    pub environment_field: EnvironmentField,
+    /// Where the license is, which a HumioCluster must name.
+    pub license: SecretKey,
+    /// Whether the operator gives its pods certificates, so that they answer HTTPS only.
+    pub tls: bool,
     /// The resource group of its cluster and load balancer.
     pub resource_group: String,
     /// Its own name, which never fails over.
@@ -63,6 +79,8 @@ pub struct Region {
 /// Where an ingress listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressAddress {
+    /// The Ingress resource's name.
+    pub name: String,
     /// The address that clients connect to.
     pub address: IpAddr,
     /// The port for HTTP.
@@ -78,8 +96,8 @@ pub struct Storage {
     pub place: BucketLocation,
     /// Put in front of every key, as it is.
     pub object_key_prefix: String,
-    /// Where the encryption key is.
-    pub encryption_key: SecretKey,
+    /// What the objects are encrypted with.
+    pub encryption_key: EncryptionKey,
 }
 
 /// What kind of bucket.
@@ -94,7 +112,7 @@ pub enum BucketLocation {
         /// The blob service's URL.
         endpoint_base: String,
         /// Where the account's key is.
-        account_key: SecretKey,
+        account_key: StorageKey,
     },
     /// A folder, for a lab.
     Folder {

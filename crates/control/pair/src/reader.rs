@@ -184,6 +184,29 @@ impl Reader {
         *range.start()
     }
 
+    /// Whether a key has text of its own, where a table may stand as well.
+    pub(crate) fn is_text(&self, key: &str) -> bool {
+        let entry = self.document.entries.get(key).map(|entry| &entry.value);
+        self.overrides.contains_key(key) || entry.is_some_and(|it| *it != Value::Table)
+    }
+
+    /// Yes or no.
+    pub(crate) fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.asked.insert(key.to_owned());
+        let found = match self.overrides.get(key) {
+            Some(over) => over.value.parse().map_err(|_| "text"),
+            None => match self.document.entries.get(key).map(|entry| &entry.value) {
+                None => return default,
+                Some(Value::Flag(flag)) => Ok(*flag),
+                Some(other) => Err(other.type_name()),
+            },
+        };
+        found.unwrap_or_else(|type_name| {
+            self.problem(key, format!("must be true or false, not {type_name}"));
+            default
+        })
+    }
+
     /// One word of several.
     pub(crate) fn choice<T: Copy>(
         &mut self,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::pair::{BucketLocation, Pair, Region, SecretKey, Storage};
+use crate::pair::{BucketLocation, EncryptionKey, Pair, Region, SecretKey, Storage, StorageKey};
 use crate::role::{Dr, Side};
 
 impl Pair {
@@ -14,7 +14,6 @@ impl Pair {
             "side": side,
             "dr": dr,
             "dr_use_dedicated_routing": dedicated_routing,
-            "cluster_name": self.cluster,
             "tls_secret": self.tls_secret,
             "environment": self.environment,
             "regions": {
@@ -34,6 +33,13 @@ impl Pair {
 
 fn region(region: &Region, endpoint: &str) -> Value {
     json!({
+        "cluster_name": region.cluster,
+        "environment_field": region.environment_field,
+        "digest_node_label": region.pools.digest,
+        "ui_pool": region.pools.ui.name,
+        "ui_node_label": region.pools.ui.node_label,
+        "ingest_pool": region.pools.ingest.name,
+        "ingest_node_label": region.pools.ingest.node_label,
         "region": region.region,
         "resource_group": region.resource_group,
         "endpoint_name": endpoint,
@@ -63,7 +69,7 @@ fn storage(storage: &Storage) -> Value {
             set("account", json!(account));
             set("container", json!(container));
             set("endpoint_base", json!(endpoint_base));
-            set("account_key", key(account_key));
+            secret(&mut set, "account_key", account_key);
         }
         BucketLocation::Folder { path, container } => {
             set("provider", json!("folder"));
@@ -72,8 +78,16 @@ fn storage(storage: &Storage) -> Value {
         }
     }
     set("object_key_prefix", json!(storage.object_key_prefix));
-    set("encryption_key", key(&storage.encryption_key));
+    match &storage.encryption_key {
+        EncryptionKey::Secret(key) => secret(&mut set, "encryption_key", key),
+        EncryptionKey::Off => set("encryption_off", json!(true)),
+    }
     Value::Object(fields)
+}
+
+fn secret(set: &mut impl FnMut(&str, Value), name: &str, secret: &StorageKey) {
+    set(name, key(&secret.own));
+    set(&format!("{name}_copy"), json!(secret.copy.secret));
 }
 
 fn key(key: &SecretKey) -> Value {

@@ -2,7 +2,9 @@
 //!
 //! Whatever is not ours to say stays as it is. Applied twice, each changes nothing more.
 
-use backstay_pair::{Derived, EnvVar, NodePool, merge_environment};
+use std::collections::BTreeSet;
+
+use backstay_pair::{Derived, EnvVar, EnvironmentField, NodePool, merge_environment};
 use serde_json::{Map, Value, json};
 
 /// What of a HumioCluster's specification does not have the form that it has to have. It names places only:
@@ -18,8 +20,25 @@ pub enum SpecError {
     )]
     Pools,
     /// Variables, of the cluster or of a pool.
-    #[error("{0}.environmentVariables is not a valid list of variables; correct the HumioCluster")]
+    #[error("{0} is not a valid list of variables; correct the HumioCluster")]
     Variables(String),
+    /// A variable that two lists have, with two values.
+    #[error(
+        "{name} is in spec.commonEnvironmentVariables and, with another value, in {place}, which \
+         wins; take it out of one of them"
+    )]
+    Twice {
+        /// The variable.
+        name: String,
+        /// The list that wins.
+        place: String,
+    },
+    /// A pool that whoever manages the cluster must declare.
+    #[error(
+        "the HumioCluster declares no pool {0:?}; declare it with nodeCount 0, as Terraform does \
+         for a standby, or name another in the pair's file (pools)"
+    )]
+    NoPool(String),
     /// A pool.
     #[error("pool {0:?} has no spec; correct the HumioCluster")]
     Pool(String),
@@ -62,8 +81,8 @@ const NODE: &[&str] = &[
     "updateStrategy",
 ];
 
-/// The variable that says what a pool's nodes do.
-const ROLES: &str = "NODE_ROLES";
+const COMMON: &str = EnvironmentField::Common.as_str();
+const OWN: &str = EnvironmentField::Own.as_str();
 
 fn object(spec: &Value) -> Result<Map<String, Value>, SpecError> {
     match spec {
@@ -85,12 +104,15 @@ fn pool_name(pool: &Value) -> &str {
 }
 
 /// A list of variables. What serde says of a wrong one could quote it.
-fn variables(fields: &Map<String, Value>, place: &str) -> Result<Vec<EnvVar>, SpecError> {
-    match fields.get("environmentVariables") {
+fn variables(
+    fields: &Map<String, Value>,
+    field: &str,
+    place: &str,
+) -> Result<Vec<EnvVar>, SpecError> {
+    match fields.get(field) {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => {
-            serde_json::from_value(list.clone()).map_err(|_| SpecError::Variables(place.to_owned()))
-        }
+        Some(list) => serde_json::from_value(list.clone())
+            .map_err(|_| SpecError::Variables(format!("{place}.{field}"))),
     }
 }
 
@@ -139,21 +161,62 @@ fn each_pool(
     Ok(())
 }
 
-/// The variables of every pool, merged with what is wanted: no name twice, what is there stays in
-/// its place.
+/// The variables of every node, merged with what is wanted: each is changed where it is, what is there
+/// stays in its place, and no list is made beside one that is there. What is nowhere goes to the list
+/// that the pair's file names (`field`), or to the one that there is.
 ///
 /// # Errors
-/// When a list is none.
-pub fn with_environment(spec: &Value, wanted: &[EnvVar]) -> Result<Value, SpecError> {
+/// When a list is none; when two lists have a variable of which only one would be changed.
+pub fn with_environment(
+    spec: &Value,
+    wanted: &[EnvVar],
+    field: EnvironmentField,
+) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
-    let own = merge_environment(&variables(&spec, "spec")?, wanted);
-    spec.insert("environmentVariables".to_owned(), written(&own)?);
-    each_pool(&mut spec, |name, fields| {
-        let there = variables(fields, &format!("pool {name:?}"))?;
-        let merged = merge_environment(&there, wanted);
-        fields.insert("environmentVariables".to_owned(), written(&merged)?);
+    let is_there = |name: &str| spec.get(name).is_some_and(|it| !it.is_null());
+    let home = match (field, is_there(COMMON), is_there(OWN)) {
+        (EnvironmentField::Common, false, true) => EnvironmentField::Own,
+        (EnvironmentField::Own, true, false) => EnvironmentField::Common,
+        (field, _, _) => field,
+    };
+    let common = variables(&spec, COMMON, "spec")?;
+    let in_common: BTreeSet<&str> = common.iter().map(|it| it.name.as_str()).collect();
+    let (shared, rest): (Vec<EnvVar>, Vec<EnvVar>) = wanted
+        .iter()
+        .cloned()
+        .partition(|it| in_common.contains(it.name.as_str()));
+    let mut elsewhere = BTreeSet::new();
+    let mut change = |place: &str, fields: &mut Map<String, Value>| {
+        let own = variables(fields, OWN, place)?;
+        let has = |wanted: &&EnvVar| own.iter().any(|it| it.name == wanted.name);
+        let hides = |wanted: &EnvVar| own.iter().any(|it| it.name == wanted.name && it != wanted);
+        if let Some(twice) = shared.iter().find(|it| hides(it)) {
+            return Err(SpecError::Twice {
+                name: twice.name.clone(),
+                place: format!("{place}.{OWN}"),
+            });
+        }
+        let ours: Vec<EnvVar> = match home {
+            EnvironmentField::Own => rest.clone(),
+            EnvironmentField::Common => rest.iter().filter(has).cloned().collect(),
+        };
+        elsewhere.extend(ours.iter().map(|it| it.name.clone()));
+        if !ours.is_empty() {
+            let merged = merge_environment(&own, &ours);
+            fields.insert(OWN.to_owned(), written(&merged)?);
+        }
         Ok(())
+    };
+    change("spec", &mut spec)?;
+    each_pool(&mut spec, |name, fields| {
+        change(&format!("pool {name:?}"), fields)
     })?;
+    let new = rest.into_iter().filter(|it| !elsewhere.contains(&it.name));
+    let all: Vec<EnvVar> = shared.into_iter().chain(new).collect();
+    if !all.is_empty() {
+        let merged = merge_environment(&common, &all);
+        spec.insert(COMMON.to_owned(), written(&merged)?);
+    }
     Ok(Value::Object(spec))
 }
 
@@ -179,9 +242,12 @@ pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, SpecEr
         match there {
             Some(pool) => {
                 let fields = pool.get_mut("spec").and_then(Value::as_object_mut);
-                let name = wanted.name;
-                let fields = fields.ok_or_else(|| SpecError::Pool(name.to_owned()))?;
+                let fields = fields.ok_or_else(|| SpecError::Pool(wanted.name.clone()))?;
                 fields.insert("nodeCount".to_owned(), json!(wanted.node_count));
+            }
+            // Its disks, its resources and its nodes are Terraform's to say.
+            None if active.environment_field == EnvironmentField::Common => {
+                return Err(SpecError::NoPool(wanted.name.clone()));
             }
             None => all.push(new_pool(&spec, wanted, active)?),
         }
@@ -206,27 +272,29 @@ fn new_pool(
     fields.insert("nodeCount".to_owned(), json!(pool.node_count));
     fields.insert(
         "nodeSelector".to_owned(),
-        json!({ "agentpool": pool.agent_pool }),
+        json!({ pool.node_label.key.clone(): pool.node_label.value }),
     );
     // It has what an active region's nodes have from the beginning, so it is made once.
     let mut wanted = active.cluster_environment();
-    wanted.push(EnvVar::value(ROLES, pool.node_roles));
-    let environment = merge_environment(&variables(spec, "spec")?, &wanted);
-    fields.insert("environmentVariables".to_owned(), written(&environment)?);
+    wanted.extend(pool.environment());
+    let environment = merge_environment(&variables(spec, OWN, "spec")?, &wanted);
+    fields.insert(OWN.to_owned(), written(&environment)?);
     Ok(json!({ "name": pool.name, "spec": fields }))
 }
 
-/// As few nodes and pools as a standby declares, with its environment.
+/// As few nodes as a standby declares, with its environment. Pools stay, with no nodes.
 ///
 /// # Errors
-/// When it is no specification.
+/// When it is no specification; see [`with_environment`].
 pub fn asleep(spec: &Value, standby: &Derived) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
-    if spec.contains_key("nodePools") {
-        spec.insert("nodePools".to_owned(), json!([]));
-    }
+    each_pool(&mut spec, |_, fields| {
+        fields.insert("nodeCount".to_owned(), json!(0));
+        Ok(())
+    })?;
     size(&mut spec, standby, standby.node_count);
-    with_environment(&Value::Object(spec), &standby.cluster_environment())
+    let wanted = standby.cluster_environment();
+    with_environment(&Value::Object(spec), &wanted, standby.environment_field)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub async fn recoverable(
     let deadline = Deadline::after(options.patience);
     let at = Utc::now();
     let (declared, secrets) = futures::join!(
-        world::variables(region, pair, deadline),
+        world::variables(region, &pair.region(into).cluster, deadline),
         world::secrets(region, &derived, deadline),
     );
     let declared = match declared {

@@ -13,7 +13,7 @@ use backstay_global::{Event, Host, Repository, Segment, SegmentId, snapshot};
 use backstay_journal::{CommitOptions, Reading, StreamId, WriterId};
 use backstay_kinds::{HUMIO_CLUSTER, KAFKA};
 use backstay_kubeapi::{Kubeconfig, NoPods, Server, ServerOptions};
-use backstay_pair::{BucketLocation, EnvVar, Manifest, Pair, Side, derive, manifests};
+use backstay_pair::{BucketLocation, EnvVar, Manifest, Pair, SecretKey, Side, derive, manifests};
 use bytes::Bytes;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -49,6 +49,7 @@ pub(crate) fn repository(name: &str) -> Event {
 /// The Kubernetes of one region, as it is provisioned.
 pub(crate) struct Cluster {
     pub(crate) region: Region,
+    side: Side,
     client: kube::Client,
     _server: Server,
     _folder: TempDir,
@@ -73,6 +74,7 @@ impl Cluster {
         let config = kube::Config::from_custom_kubeconfig(config, &options);
         let cluster = Self {
             region: region.unwrap(),
+            side,
             client: kube::Client::try_from(config.await.unwrap()).unwrap(),
             _server: server,
             _folder: folder,
@@ -82,7 +84,7 @@ impl Cluster {
             cluster.make(document).await;
         }
         for secret in &derived.secrets {
-            let of = |side: Side| pair.region(side).storage.encryption_key.secret == secret.name;
+            let of = |of: Side| held(pair, side, of).secret == secret.name;
             let value = Side::BOTH.into_iter().find(|it| of(*it)).map_or("x", key);
             let data = secret.keys.iter().map(|it| (it.clone(), json!(value)));
             let data: serde_json::Map<String, Value> = data.collect();
@@ -122,7 +124,7 @@ impl Cluster {
         });
         let api = self.api(&document);
         api.patch_status(
-            &pair.cluster,
+            &pair.region(self.side).kafka,
             &PatchParams::default(),
             &Patch::Merge(status),
         )
@@ -143,16 +145,23 @@ impl Cluster {
 
     /// The HumioCluster's own variables.
     pub(crate) async fn declare(&self, pair: &Pair, variables: &[EnvVar]) {
-        let patch = json!({ "spec": { "environmentVariables": variables } });
+        let region = pair.region(self.side);
+        let patch = json!({ "spec": { region.environment_field.as_str(): variables } });
         let kind = (HUMIO_CLUSTER.api_version, HUMIO_CLUSTER.kind);
-        self.patch(kind, &pair.cluster, patch).await;
+        self.patch(kind, &region.cluster, patch).await;
     }
 
     pub(crate) async fn set_key(&self, pair: &Pair, of: Side, value: &str) {
-        let at = &pair.region(of).storage.encryption_key;
+        let at = held(pair, self.side, of);
         let patch = json!({ "stringData": { at.key.clone(): value } });
         self.patch(("v1", "Secret"), &at.secret, patch).await;
     }
+}
+
+/// Where the cluster of `side` has what the objects of the region `of` are encrypted with.
+fn held(pair: &Pair, side: Side, of: Side) -> &SecretKey {
+    let key = &pair.region(of).storage.encryption_key;
+    key.secret().unwrap().seen_from(side, of)
 }
 
 /// What a region's objects are encrypted with.

@@ -90,7 +90,7 @@ fn of_regions(
     let mut findings = vec![
         checks::operator(pair, derived, &ours.operator),
         checks::nodes(derived, &ours.pools),
-        checks::secrets_equal(derived, tls, &theirs.secrets, &ours.secrets),
+        checks::secrets_equal(pair, &theirs.secrets, &ours.secrets),
         checks::versions(&theirs.pools, &ours.pools),
     ];
     findings.extend(ours.kafka.as_ref().map(checks::kafka));

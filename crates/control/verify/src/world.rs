@@ -113,10 +113,11 @@ pub(crate) async fn region(
             };
         }
     };
-    let kafka = (derived.kafka_replicas > 0).then(|| region.kafka(&pair.cluster, deadline));
+    let names = pair.region(derived.side);
+    let kafka = (derived.kafka_replicas > 0).then(|| region.kafka(&names.kafka, deadline));
     let (operator, cluster, secrets, kafka) = futures::join!(
         region.operator(HUMIO_OPERATOR, deadline),
-        region.humio_cluster(&pair.cluster, deadline),
+        region.humio_cluster(&names.cluster, deadline),
         secrets(region, derived, deadline),
         OptionFuture::from(kafka),
     );
@@ -151,10 +152,10 @@ pub(crate) async fn services(
 /// Reads the variables that a region's HumioCluster declares.
 pub(crate) async fn variables(
     region: &Region,
-    pair: &Pair,
+    name: &str,
     deadline: Deadline,
 ) -> Fact<Vec<EnvVar>> {
-    let cluster = region.humio_cluster(&pair.cluster, deadline).await;
+    let cluster = region.humio_cluster(name, deadline).await;
     Fact::of_cluster(cluster.and_then(|cluster| declared(region, &cluster)))
 }
 
@@ -227,11 +228,12 @@ fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, St
     const LEASES: &str = LEASE.resource;
     let operator = || HUMIO_OPERATOR.to_owned();
     let any = String::new;
+    let names = &pair.secondary;
     let mut needed = vec![
         ("get", DEPLOYMENTS, operator()),
         ("patch", DEPLOYMENTS, operator()),
         ("patch", "deployments.apps/scale", operator()),
-        ("get", HUMIO_CLUSTER.resource, pair.cluster.clone()),
+        ("get", HUMIO_CLUSTER.resource, names.cluster.clone()),
         ("get", LEASES, any()),
         ("create", LEASES, any()),
         ("patch", LEASES, any()),
@@ -245,7 +247,7 @@ fn needed(pair: &Pair, derived: &Derived) -> Vec<(&'static str, &'static str, St
     let secrets = derived.secrets.iter();
     needed.extend(secrets.map(|it| ("get", "secrets", it.name.clone())));
     if derived.kafka_replicas > 0 {
-        needed.push(("get", KAFKA.resource, pair.cluster.clone()));
+        needed.push(("get", KAFKA.resource, names.kafka.clone()));
     }
     needed
 }

@@ -117,13 +117,14 @@ impl Journals {
     /// should declare: it is what its nodes will meet.
     async fn open(&self, role: Role) -> Result<Bucket, JournalError> {
         let (standby, deadline) = (&self.standby, Deadline::after(REQUEST_TIMEOUT));
-        let cluster = standby.humio_cluster(&self.pair.cluster, deadline).await;
+        let name = &self.pair.secondary.cluster;
+        let cluster = standby.humio_cluster(name, deadline).await;
         let declared = declared(standby, &cluster?)?;
         let derived = derive(&self.pair, Side::Secondary, Dr::Standby, false);
         let variables = effective(&derived, &declared);
         let environment = Environment::read(standby, &variables, deadline).await;
         let undeclared = || JournalError::Undeclared {
-            cluster: self.pair.cluster.clone(),
+            cluster: name.clone(),
             region: standby.name().to_owned(),
         };
         let config = environment.bucket(role)?.ok_or_else(undeclared)?;

@@ -92,7 +92,7 @@ impl World {
     }
 
     async fn clean(&self, standby: &Region, deadline: Deadline) -> Result<(), ClusterError> {
-        let cluster = &self.pair.cluster;
+        let cluster = &self.pair.secondary.cluster;
         for (secret, fate) in standby.stale_tls_secrets(cluster, deadline).await? {
             tracing::info!(secret = secret.name, ?fate, "a stale TLS secret is deleted");
             standby.delete_stale(&secret, deadline).await?;
@@ -105,8 +105,8 @@ impl Takeover for World {
     /// The lock, the end and what has failed before are the round's to know.
     async fn facts(&self) -> Facts {
         let deadline = Deadline::after(FACTS_TIMEOUT);
-        let (endpoint, cluster) = (&self.primary_endpoint, &self.pair.cluster);
-        let (name, nodes) = (&self.settings.place.deployment, self.nodes());
+        let (endpoint, cluster) = (&self.primary_endpoint, &self.pair.secondary.cluster);
+        let (name, nodes) = (&self.settings.place.deployment, self.nodes(Side::Secondary));
         let (disabled, stale, operator, pods, status, global, secondary, term) = tokio::join!(
             self.azure.endpoint_at(endpoint, deadline),
             self.standby.stale_tls_secrets(cluster, deadline),

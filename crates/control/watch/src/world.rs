@@ -193,7 +193,7 @@ impl World {
                 Some(region) => region,
                 None => return ("no context in the kubeconfig".to_owned(), Vec::new()),
             };
-            let (operator, nodes) = (&self.settings.place.deployment, self.nodes());
+            let (operator, nodes) = (&self.settings.place.deployment, self.nodes(side));
             let read = tokio::try_join!(
                 region.operator(operator, deadline),
                 region.pods(&nodes, deadline)
@@ -238,12 +238,12 @@ impl World {
     }
 
     /// The label selector of a region's nodes.
-    pub fn nodes(&self) -> String {
+    pub fn nodes(&self, side: Side) -> String {
         format!(
             "{},{}={}",
             label::HUMIO_SELECTOR,
             label::INSTANCE,
-            self.pair.cluster
+            self.pair.region(side).cluster
         )
     }
 }

@@ -288,7 +288,7 @@ impl Inner {
         // A region that is cut off does not answer at all.
         timeout(
             REGION_TIMEOUT,
-            view::look(client, &self.http, &self.pair, ingress),
+            view::look(client, &self.http, &self.pair, side, ingress),
         )
         .await
         .unwrap_or_default()

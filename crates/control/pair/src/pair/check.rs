@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 
-use super::{BucketLocation, MonitorLimits, Pair, Protocol, Region};
+use super::{BucketLocation, MonitorLimits, Pair, Protocol, Region, SecretKey};
 use crate::reader::Reader;
 use crate::role::Side;
 
 pub(super) fn whole(pair: &Pair, read: &mut Reader) {
     apart(pair, read);
     storage(pair, read);
+    objects(pair, read);
     secrets(pair, read);
     times(pair, read);
     for side in [Side::Primary, Side::Secondary] {
@@ -168,27 +169,80 @@ fn within(inner: &str, outer: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Each region's cluster holds the secrets of both, so that it can recover from the other one.
-fn secrets(pair: &Pair, read: &mut Reader) {
-    let keys = |side: Side| {
-        let storage = &pair.region(side).storage;
-        let mut keys = vec![("encryption_key", storage.encryption_key.clone())];
-        if let BucketLocation::Azure { account_key, .. } = &storage.place {
-            keys.push(("account_key", account_key.clone()));
-        }
-        keys.into_iter()
-            .map(move |(name, key)| (format!("{side}.storage.{name}"), key))
-    };
-    let all: Vec<_> = keys(Side::Primary).chain(keys(Side::Secondary)).collect();
-    for (index, (name, key)) in all.iter().enumerate() {
-        if let Some((other, _)) = all[..index].iter().find(|(_, other)| other == key) {
+/// The operator makes services of its own, and puts back what is changed in them: a routing service
+/// of such a name would lose its selector at each of its rounds.
+fn objects(pair: &Pair, read: &mut Reader) {
+    for side in Side::BOTH {
+        let region = pair.region(side);
+        let (cluster, pools) = (&region.cluster, &region.pools);
+        if pools.ui.name == pools.ingest.name {
             read.problem(
-                &format!("{name}.key"),
+                &format!("{side}.pools.ingest.name"),
+                format!("is that of {side}.pools.ui too; give each pool its own"),
+            );
+        }
+        let operators = [
+            cluster.clone(),
+            region.pool_label(&pools.ui.name),
+            region.pool_label(&pools.ingest.name),
+            format!("{cluster}-headless"),
+            format!("{cluster}-internal"),
+        ];
+        let services = [
+            ("ui", &region.services.ui),
+            ("ingest", &region.services.ingest),
+        ];
+        for (which, service) in services {
+            if operators.contains(service) {
+                read.problem(
+                    &format!("{side}.services.{which}"),
+                    "is the name of a service that humio-operator makes for the cluster or a pool, \
+                     whose selector it puts back each time; give ours another name, as \
+                     <cluster>-ui-cip",
+                );
+            }
+        }
+        if region.services.ui == region.services.ingest {
+            read.problem(
+                &format!("{side}.services.ingest"),
                 format!(
-                    "is the same key of the same secret as {other}, and one secret has one value \
-                     there; give each its own"
+                    "is that of {side}.services.ui too; each selects a pool, give each its own"
                 ),
             );
+        }
+    }
+}
+
+/// Each region's cluster holds the secrets of both, so that it can recover from the other one.
+fn secrets(pair: &Pair, read: &mut Reader) {
+    for cluster in Side::BOTH {
+        let mut held: Vec<(String, &SecretKey)> = Vec::new();
+        // The own ones first: it is the copy's name that is free to choose.
+        for of in [cluster, cluster.other()] {
+            let storage = &pair.region(of).storage;
+            let mut keys = Vec::from_iter(
+                storage
+                    .encryption_key
+                    .secret()
+                    .map(|it| ("encryption_key", it)),
+            );
+            if let BucketLocation::Azure { account_key, .. } = &storage.place {
+                keys.push(("account_key", account_key));
+            }
+            for (name, key) in keys {
+                let word = if of == cluster { "secret" } else { "copy" };
+                let (name, key) = (format!("{of}.storage.{name}"), key.seen_from(cluster, of));
+                if let Some((other, _)) = held.iter().find(|(_, other)| *other == key) {
+                    read.problem(
+                        &format!("{name}.{word}"),
+                        format!(
+                            "is, in the {cluster}'s cluster, the same key of the same secret as \
+                             {other}, and one secret has one value there; give each its own"
+                        ),
+                    );
+                }
+                held.push((name, key));
+            }
         }
     }
 }

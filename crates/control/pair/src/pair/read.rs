@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use super::objects::{self, EncryptionKey, KeyRead, StorageKey};
 use super::{
     BucketLocation, Failover, IngressAddress, MonitorLimits, Pair, Protocol, Region, SecretKey,
     Sizes, Storage, TrafficManager, check,
@@ -93,22 +94,73 @@ pub(super) fn pair(read: &mut Reader) -> Pair {
             read.problem(&format!("environment.{name}"), problem.to_string());
         }
     }
+    let [primary, secondary] = Side::BOTH.map(|side| RegionRead::of(read, side, &cluster));
+    let (primarys, secondarys) = (primary.own(), secondary.own());
     Pair {
         namespace: read.text_or("namespace", "logging", names::label),
         ingress_namespace: read.text_or("ingress_namespace", "logging-ingress", names::label),
         tls_secret: read.optional("tls_secret", names::secret),
         environment,
-        primary: region(read, Side::Primary, &cluster),
-        secondary: region(read, Side::Secondary, &cluster),
+        primary: primary.with_copies(Side::Primary, &secondarys),
+        secondary: secondary.with_copies(Side::Secondary, &primarys),
         traffic_manager: traffic_manager(read, &name, &global_host),
         failover: failover(read),
         name,
         global_host,
-        cluster,
     }
 }
 
-fn region(read: &mut Reader, side: Side, cluster: &str) -> Region {
+/// A region as far as its own keys say what it is.
+struct RegionRead {
+    region: Region,
+    account_key: Option<KeyRead>,
+    encryption_key: Option<KeyRead>,
+}
+
+/// Where a region's own cluster has the keys of its storage.
+struct OwnKeys {
+    account: Option<SecretKey>,
+    encryption: Option<SecretKey>,
+}
+
+impl RegionRead {
+    fn of(read: &mut Reader, side: Side, pairs: &str) -> Self {
+        let key = format!("{side}.cluster");
+        let cluster = read.text_or(&key, pairs, names::short_label);
+        let encryption_key = objects::encryption_key(read, side, &cluster);
+        let (storage, account_key) = storage(read, side);
+        Self {
+            region: region(read, side, cluster, storage),
+            account_key,
+            encryption_key,
+        }
+    }
+
+    fn own(&self) -> OwnKeys {
+        let own = |key: &Option<KeyRead>| key.as_ref().map(|it| it.own().clone());
+        OwnKeys {
+            account: own(&self.account_key),
+            encryption: own(&self.encryption_key),
+        }
+    }
+
+    fn with_copies(self, side: Side, others: &OwnKeys) -> Region {
+        let mut region = self.region;
+        let storage = &mut region.storage;
+        if let Some(read) = self.encryption_key {
+            let key = read.of(side, others.encryption.as_ref());
+            storage.encryption_key = EncryptionKey::Secret(key);
+        }
+        if let (Some(read), BucketLocation::Azure { account_key, .. }) =
+            (self.account_key, &mut storage.place)
+        {
+            *account_key = read.of(side, others.account.as_ref());
+        }
+        region
+    }
+}
+
+fn region(read: &mut Reader, side: Side, cluster: String, storage: Storage) -> Region {
     let key = |name: &str| format!("{side}.{name}");
     let fqdn = read.text(&key("fqdn"), "the region's own host name", names::host);
     Region {
@@ -124,7 +176,14 @@ fn region(read: &mut Reader, side: Side, cluster: &str) -> Region {
             names::resource_group,
         ),
         endpoint_target: read.text_or(&key("endpoint_target"), &fqdn, names::host_or_address),
+        kafka: objects::kafka(read, side, &cluster),
+        services: objects::services(read, side, &cluster),
+        pools: objects::pools(read, side),
+        environment_field: objects::environment_field(read, side),
+        license: objects::license(read, side, &cluster),
+        tls: read.flag(&key("tls"), true),
         ingress: IngressAddress {
+            name: objects::ingress(read, side, &cluster),
             address: read
                 .text(
                     &key("ingress.address"),
@@ -137,7 +196,7 @@ fn region(read: &mut Reader, side: Side, cluster: &str) -> Region {
             https_port: port(read, &key("ingress.https_port"), 443),
         },
         version: read.text(&key("version"), "the tag of its images", names::version),
-        storage: storage(read, side, cluster),
+        storage,
         sizes: Sizes {
             digest: read.number(&key("sizes.digest"), None, 1..=1000),
             ui: read.number(&key("sizes.ui"), None, 0..=1000),
@@ -146,6 +205,7 @@ fn region(read: &mut Reader, side: Side, cluster: &str) -> Region {
         },
         replication_factor: read.number(&key("replication_factor"), None, 1..=10),
         fqdn,
+        cluster,
     }
 }
 
@@ -159,15 +219,11 @@ enum Provider {
     Folder,
 }
 
-fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
+/// The keys of the answer are not known yet: the other region has a word in it.
+fn storage(read: &mut Reader, side: Side) -> (Storage, Option<KeyRead>) {
     let key = |name: &str| format!("{side}.storage.{name}");
     let words = [("azure", Provider::Azure), ("folder", Provider::Folder)];
     let provider = read.choice(&key("provider"), None, &words, Provider::Azure);
-    let secret = format!("{cluster}-{side}-storage");
-    let secret_key = |read: &mut Reader, name: &str, default: &str| SecretKey {
-        secret: read.text_or(&key(&format!("{name}.secret")), &secret, names::secret),
-        key: read.text_or(&key(&format!("{name}.key")), default, names::secret_key),
-    };
     let other = match provider {
         Provider::Azure => ["path"].as_slice(),
         Provider::Folder => &[
@@ -175,6 +231,7 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
             "endpoint_base",
             "account_key.secret",
             "account_key.key",
+            "account_key.copy",
         ],
     };
     for name in other {
@@ -185,6 +242,7 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
             read.problem(&key, "goes with another provider; remove it");
         }
     }
+    let mut keys = None;
     let place = match provider {
         Provider::Azure => {
             let account = read.text(
@@ -192,6 +250,7 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
                 "the storage account",
                 names::storage_account,
             );
+            keys = Some(objects::account_key(read, side));
             BucketLocation::Azure {
                 container: read.text(&key("container"), "the container", names::container),
                 endpoint_base: read.text_or(
@@ -199,7 +258,7 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
                     &format!("https://{account}.blob.core.windows.net"),
                     names::endpoint_base,
                 ),
-                account_key: secret_key(read, "account_key", "account-key"),
+                account_key: StorageKey::unread(),
                 account,
             }
         }
@@ -212,11 +271,13 @@ fn storage(read: &mut Reader, side: Side, cluster: &str) -> Storage {
             }
         }
     };
-    Storage {
+    let object_key_prefix = read.text_or(&key("object_key_prefix"), "", names::object_key_prefix);
+    let storage = Storage {
         place,
-        object_key_prefix: read.text_or(&key("object_key_prefix"), "", names::object_key_prefix),
-        encryption_key: secret_key(read, "encryption_key", "encryption-key"),
-    }
+        object_key_prefix,
+        encryption_key: EncryptionKey::Off,
+    };
+    (storage, keys)
 }
 
 fn traffic_manager(read: &mut Reader, pair: &str, global_host: &str) -> TrafficManager {

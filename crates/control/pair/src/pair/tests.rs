@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::{BucketLocation, MonitorLimits, Pair, Protocol, read};
+use super::{BucketLocation, EncryptionKey, EnvironmentField, MonitorLimits, Pair, Protocol, read};
 use crate::document::{Document, Value};
 use crate::error::{Origin, PairError, Problem};
 use crate::reader::Reader;
@@ -121,7 +121,23 @@ fn the_documentation_has_every_key() {
 #[test]
 fn a_lab_leaves_to_defaults_what_has_them() {
     let pair = parse(FOLDER).unwrap();
-    assert_eq!(pair.cluster, "logscale");
+    for (side, region) in [("primary", &pair.primary), ("secondary", &pair.secondary)] {
+        assert_eq!(region.cluster, "logscale");
+        assert_eq!(region.kafka, "logscale-strimzi-kafka");
+        assert_eq!(region.services.ui, "logscale-ui-cip");
+        assert_eq!(region.services.ingest, "logscale-ingest-cip");
+        assert_eq!(region.ingress.name, "logscale-ui");
+        assert_eq!(region.pools.ingest.name, "ingest-only");
+        assert_eq!(region.pools.ui.node_label.value, "logscale-ui");
+        assert_eq!(region.license.secret, "logscale-license");
+        assert_eq!(region.environment_field, EnvironmentField::Common);
+        assert!(region.tls);
+        // Both clusters are called the same, so the other region's key needs another secret.
+        let key = region.storage.encryption_key.secret().unwrap();
+        assert_eq!(key.own.secret, "logscale-storage-encryption");
+        let copy = format!("logscale-storage-encryption-{side}");
+        assert_eq!((&key.copy.secret, &key.copy.key), (&copy, &key.own.key));
+    }
     assert_eq!(pair.primary.endpoint_target, "primary.lab.test");
     assert_eq!(pair.traffic_manager.relative_name, "logs");
     assert_eq!(pair.traffic_manager.alert_name, "lab-dr-failover-alert");
@@ -129,10 +145,6 @@ fn a_lab_leaves_to_defaults_what_has_them() {
         panic!("no folder");
     };
     assert_eq!(container, "secondary");
-    assert_eq!(
-        pair.primary.storage.encryption_key.secret,
-        "logscale-primary-storage"
-    );
 }
 
 #[test]
@@ -166,7 +178,8 @@ fn variables_override_keys_of_every_type() {
         panic!("not Azure");
     };
     *account = "otheraccount".to_owned();
-    account_key.secret = "other".to_owned();
+    account_key.own.secret = "other".to_owned();
+    account_key.copy.secret = "other".to_owned();
     expected.traffic_manager.interval = 30;
     for (name, value) in [
         ("BACKSTAY_HEARTBEAT_MS", "500"),
@@ -177,6 +190,26 @@ fn variables_override_keys_of_every_type() {
             .insert(name.to_owned(), value.to_owned());
     }
     assert_eq!(changed, expected);
+}
+
+/// A real LogScale may encrypt nothing; then there is no secret, and the word is the variable's value.
+#[test]
+fn a_region_may_encrypt_nothing() {
+    let from = "encryption_key = { secret = \"pri-encryption\", key = \"key\" }";
+    assert!(AZURE.contains(from));
+    let pair = parse(&AZURE.replace(from, "encryption_key = \"off\"")).unwrap();
+    assert_eq!(pair.primary.storage.encryption_key, EncryptionKey::Off);
+    assert_ne!(pair.secondary.storage.encryption_key, EncryptionKey::Off);
+    let variable = [("BACKSTAY_PAIR__PRIMARY__STORAGE__ENCRYPTION_KEY", "off")];
+    // The variable stands in front of the file's table, and for none.
+    for text in [AZURE, &AZURE.replace(from, "")] {
+        assert_eq!(with(text, &variable).unwrap(), pair);
+    }
+    let problems = parse(&AZURE.replace(from, "encryption_key = \"on\"")).unwrap_err();
+    assert!(
+        problems[0].message.starts_with("must be \"off\""),
+        "{problems:?}"
+    );
 }
 
 /// Each key of the fixture can be overridden by the variable that the documentation promises.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backstay_bucket::{BucketConfig, Role};
 use backstay_pair::{
-    BucketLocation, EnvSource, EnvVar, Pair, SecretKey, Side, Storage, derive,
+    BucketLocation, EnvSource, EnvVar, Pair, SecretKey, Side, Storage, StorageKey, derive,
     traffic_manager_profile,
 };
 use backstay_traffic_profile::{Context, Profile, parse_profile};
@@ -35,7 +35,7 @@ fn bucket(role: Role, variables: &[EnvVar]) -> Option<BucketConfig> {
     BucketConfig::from_env(role, &|name| environment.get(name).cloned()).unwrap()
 }
 
-fn is(config: &BucketConfig, storage: &Storage) {
+fn is(config: &BucketConfig, storage: &Storage, held: impl Fn(&StorageKey) -> &SecretKey) {
     let (container, endpoint, provider) = match &storage.place {
         BucketLocation::Azure {
             container,
@@ -50,7 +50,7 @@ fn is(config: &BucketConfig, storage: &Storage) {
     assert_eq!(config.prefix, storage.object_key_prefix);
     assert_eq!(
         config.encryption_key.expose(),
-        content(&storage.encryption_key)
+        content(held(storage.encryption_key.secret().unwrap()))
     );
     if let (
         BucketLocation::Azure {
@@ -65,7 +65,7 @@ fn is(config: &BucketConfig, storage: &Storage) {
     {
         assert_eq!(
             (read, key.expose()),
-            (account, content(account_key).as_str())
+            (account, content(held(account_key)).as_str())
         );
     }
 }
@@ -78,16 +78,17 @@ fn a_node_finds_its_own_bucket_and_the_one_to_recover_from() {
         for derived in [derived.clone(), derived.keep_recovery(&case.pair)] {
             let list = derived.cluster_environment();
             let own = bucket(Role::Own, &list).unwrap();
-            is(&own, &case.pair.region(case.side).storage);
+            is(&own, &case.pair.region(case.side).storage, |it| &it.own);
             let source = bucket(Role::RecoverFrom, &list);
             assert_eq!(source.is_some(), !derived.recovery.is_empty());
             if let Some(source) = source {
-                is(&source, other);
+                is(&source, other, |it| &it.copy);
             }
             if !derived.reverse_recovery.is_empty() {
                 is(
                     &bucket(Role::RecoverFrom, &derived.reverse_recovery).unwrap(),
                     other,
+                    |it| &it.copy,
                 );
             }
         }
@@ -147,7 +148,7 @@ proptest! {
         if let Some(pair) = pair {
             let derived = derive(&pair, Side::Secondary, Side::Secondary.usual(), false);
             let source = bucket(Role::RecoverFrom, &derived.recovery).unwrap();
-            is(&source, &pair.primary.storage);
+            is(&source, &pair.primary.storage, |it| &it.copy);
         }
     }
 

@@ -205,7 +205,6 @@ fn what_the_file_leaves_to_defaults_the_module_does_too() {
     let object = variables.as_object_mut().unwrap();
     for name in [
         "dr_use_dedicated_routing",
-        "cluster_name",
         "traffic_manager_health_check_interval",
         "traffic_manager_tolerated_failures",
         "traffic_manager_ttl",
@@ -215,14 +214,30 @@ fn what_the_file_leaves_to_defaults_the_module_does_too() {
         assert!(object.remove(name).is_some(), "{name}");
     }
     for region in ["primary", "secondary"] {
-        object["regions"][region]
-            .as_object_mut()
-            .unwrap()
-            .remove("endpoint_name");
+        let names = object["regions"][region].as_object_mut().unwrap();
+        for name in [
+            "endpoint_name",
+            "cluster_name",
+            "environment_field",
+            "digest_node_label",
+            "ui_pool",
+            "ui_node_label",
+            "ingest_pool",
+            "ingest_node_label",
+        ] {
+            assert!(names.remove(name).is_some(), "{name}");
+        }
         let storage = object["regions"][region]["storage"]
             .as_object_mut()
             .unwrap();
-        for name in ["provider", "endpoint_base", "account_key", "encryption_key"] {
+        for name in [
+            "provider",
+            "endpoint_base",
+            "account_key",
+            "account_key_copy",
+            "encryption_key",
+            "encryption_key_copy",
+        ] {
             assert!(storage.remove(name).is_some(), "{name}");
         }
     }

@@ -12,7 +12,7 @@ use crate::step::Answer;
 impl Site {
     /// The label selector of everything of Kafka's.
     fn kafka(&self) -> String {
-        format!("strimzi.io/cluster={}", self.pair().cluster)
+        format!("strimzi.io/cluster={}", self.pair().secondary.kafka)
     }
 
     fn brokers(&self) -> u32 {
@@ -148,7 +148,7 @@ impl Site {
 
     pub(super) async fn is_a_standby(&self) -> Result<Answer, StepError> {
         let standby = self.standby();
-        let name = &self.pair().cluster;
+        let name = &self.pair().secondary.cluster;
         let there = self.secondary.spec(name, Self::soon()).await;
         let there = there?;
         if asleep(&there, &standby)? != there {
@@ -160,7 +160,7 @@ impl Site {
 
     pub(super) async fn make_a_standby(&self) -> Result<(), StepError> {
         let standby = self.standby();
-        let name = &self.pair().cluster;
+        let name = &self.pair().secondary.cluster;
         let changed =
             self.secondary
                 .change_spec(name, |spec| Ok(asleep(spec, &standby)?), Self::soon());

@@ -90,23 +90,23 @@ impl Site {
 
     pub(super) async fn is_reversed(&self) -> Result<Answer, StepError> {
         let region = self.region(Side::Primary)?;
-        let there = region.spec(&self.pair().cluster, Self::soon()).await;
+        let name = &self.pair().primary.cluster;
+        let there = region.spec(name, Self::soon()).await;
         let there = there?;
-        let wanted = with_environment(&there, &reverse_recovery(self.pair()))?;
+        let field = self.pair().primary.environment_field;
+        let wanted = with_environment(&there, &reverse_recovery(self.pair()), field)?;
         Ok(Answer::of(
             there == wanted,
-            format!(
-                "HumioCluster {} of the primary and the secondary's bucket",
-                self.pair().cluster
-            ),
+            format!("HumioCluster {name} of the primary and the secondary's bucket"),
         ))
     }
 
     pub(super) async fn reverse(&self) -> Result<(), StepError> {
         let wanted = reverse_recovery(self.pair());
+        let field = self.pair().primary.environment_field;
         let changed = self.region(Side::Primary)?.change_spec(
-            &self.pair().cluster,
-            |spec| Ok(with_environment(spec, &wanted)?),
+            &self.pair().primary.cluster,
+            |spec| Ok(with_environment(spec, &wanted, field)?),
             Self::soon(),
         );
         Ok(changed.await.map(drop)?)
@@ -115,11 +115,13 @@ impl Site {
     /// Asks a node of the secondary's over GraphQL.
     async fn graphql(&self, query: &str) -> Result<Value, StepError> {
         let standby = &self.secondary;
-        let pods = standby.pods(&self.world.nodes(), Self::soon()).await;
+        let pods = standby
+            .pods(&self.world.nodes(Side::Secondary), Self::soon())
+            .await;
         let pods = pods?;
         let pod = pods.iter().find(|pod| pod.ready);
         let pod = pod.ok_or(NodeError::NoneReady)?;
-        let token = standby.admin_token(&self.pair().cluster, Self::soon());
+        let token = standby.admin_token(&self.pair().secondary.cluster, Self::soon());
         let token = token.await?;
         let body = serde_json::json!({ "query": query }).to_string();
         let request = Request::post("/graphql")
@@ -167,7 +169,8 @@ impl Site {
     /// How far the primary is: its own nodes, its own answer, the term.
     pub(super) async fn primary_recovered(&self) -> Result<Answer, StepError> {
         let region = self.region(Side::Primary)?;
-        let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
+        let cluster = &self.pair().primary.cluster;
+        let nodes = self.world.nodes(Side::Primary);
         let (declared, pods, answers, term) = tokio::join!(
             region.humio_cluster(cluster, Self::soon()),
             region.pods(&nodes, Self::soon()),

@@ -42,7 +42,7 @@ impl Site {
     }
 
     async fn spec(&self) -> Result<Value, StepError> {
-        let name = &self.pair().cluster;
+        let name = &self.pair().secondary.cluster;
         let spec = self.secondary.spec(name, Self::soon()).await;
         Ok(spec?)
     }
@@ -51,7 +51,7 @@ impl Site {
         &self,
         mut change: impl FnMut(&Value) -> Result<Value, SpecError>,
     ) -> Result<(), StepError> {
-        let name = &self.pair().cluster;
+        let name = &self.pair().secondary.cluster;
         let change = |spec: &Value| Ok(change(spec)?);
         let changed = self.secondary.change_spec(name, change, Self::soon());
         Ok(changed.await.map(drop)?)
@@ -101,13 +101,17 @@ impl Site {
 
     pub(super) async fn has_environment(&self) -> Result<Answer, StepError> {
         let there = self.spec().await?;
-        let wanted = with_environment(&there, &self.promoted().cluster_environment())?;
+        let active = self.promoted();
+        let wanted = active.cluster_environment();
+        let wanted = with_environment(&there, &wanted, active.environment_field)?;
         Ok(Answer::of(there == wanted, "variables of the HumioCluster"))
     }
 
     pub(super) async fn tell_environment(&self) -> Result<(), StepError> {
-        let wanted = self.promoted().cluster_environment();
-        self.change(|spec| with_environment(spec, &wanted)).await
+        let active = self.promoted();
+        let wanted = active.cluster_environment();
+        self.change(|spec| with_environment(spec, &wanted, active.environment_field))
+            .await
     }
 
     pub(super) async fn has_sizes(&self) -> Result<Answer, StepError> {
@@ -130,19 +134,16 @@ impl Site {
     /// active region.
     pub(super) async fn pods_ready(&self, new: bool) -> Result<Answer, StepError> {
         let standby = &self.secondary;
-        let (cluster, nodes) = (&self.pair().cluster, self.world.nodes());
+        let (region, nodes) = (&self.pair().secondary, self.world.nodes(Side::Secondary));
         let (declared, pods) = tokio::join!(
-            standby.humio_cluster(cluster, Self::soon()),
+            standby.humio_cluster(&region.cluster, Self::soon()),
             standby.pods(&nodes, Self::soon())
         );
         let (declared, pods) = (declared?, pods?);
         let mut said = Vec::new();
         let mut all = true;
         for pool in &declared.pools {
-            let name = match pool.name.as_str() {
-                "" => cluster.clone(),
-                name => format!("{cluster}-{name}"),
-            };
+            let name = region.pool_label(&pool.name);
             let ours: Vec<&Pod> = pods.iter().filter(|it| it.node_pool == name).collect();
             let good = ours
                 .iter()
@@ -170,13 +171,10 @@ impl Site {
         &self,
         derived: &backstay_pair::Derived,
     ) -> [(String, BTreeMap<String, String>); 2] {
-        let cluster = &self.pair().cluster;
+        let services = &self.pair().secondary.services;
         [
-            (format!("{cluster}-ui"), derived.selectors.ui.clone()),
-            (
-                format!("{cluster}-ingest"),
-                derived.selectors.ingest.clone(),
-            ),
+            (services.ui.clone(), derived.selectors.ui.clone()),
+            (services.ingest.clone(), derived.selectors.ingest.clone()),
         ]
     }
 

@@ -16,7 +16,7 @@ impl Site {
     /// Whether operator and nodes are gone.
     pub(super) async fn is_stopped(&self, side: Side) -> Result<Answer, StepError> {
         let region = self.region(side)?;
-        let nodes = self.world.nodes();
+        let nodes = self.world.nodes(side);
         let (operator, pods) = tokio::join!(
             region.operator(HUMIO_OPERATOR, Self::soon()),
             region.pods(&nodes, Self::soon())
@@ -44,7 +44,7 @@ impl Site {
         scaled?;
         let gone = region.wait_gone(&selector, deadline).await;
         gone?;
-        let nodes = self.world.nodes();
+        let nodes = self.world.nodes(side);
         let deleted = region.delete_pods(&nodes, None, Self::soon());
         Ok(deleted.await.map(drop)?)
     }

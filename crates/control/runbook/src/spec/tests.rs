@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use backstay_pair::{Derived, Dr, Pair, Side, derive};
+use backstay_pair::{Derived, Dr, EnvVar, EnvironmentField, Pair, Side, derive};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -11,7 +11,10 @@ fn pair() -> Pair {
         env!("CARGO_MANIFEST_DIR"),
         "/../../../deploy/backstay.example.toml"
     );
-    Pair::read(path.as_ref(), []).unwrap()
+    let mut pair = Pair::read(path.as_ref(), []).unwrap();
+    // As the manual types it; the vendor's list has tests of its own below.
+    pair.secondary.environment_field = EnvironmentField::Own;
+    pair
 }
 
 fn active() -> Derived {
@@ -51,7 +54,8 @@ fn there() -> Value {
 fn promoted() -> Value {
     let spec = rolling(&there()).unwrap();
     let spec = grown(&spec, &active(), 3).unwrap();
-    with_environment(&spec, &active().cluster_environment()).unwrap()
+    let wanted = active().cluster_environment();
+    with_environment(&spec, &wanted, EnvironmentField::Own).unwrap()
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -96,21 +100,113 @@ fn a_promoted_cluster_has_pools_like_its_own_and_keeps_what_it_recovered_from() 
     let pools = spec["nodePools"].as_array().unwrap();
     assert_eq!(pools.len(), 2);
     for (pool, name, roles, node) in [
-        (&pools[0], "ui", "httponly", "lsuinode"),
-        (&pools[1], "ingest", "ingestonly", "lsingestnode"),
+        (&pools[0], "ui", "httponly", "logscale-ui"),
+        (&pools[1], "ingest-only", "ingestonly", "logscale-ingest"),
     ] {
         assert_eq!(pool["name"], name);
         let own = &pool["spec"];
         assert_eq!(own["nodeCount"], 2);
         assert_eq!(own["image"], "humio/humio-core:1.2.3");
         assert_eq!(own["resources"], there()["resources"]);
-        assert_eq!(own["nodeSelector"], json!({ "agentpool": node }));
+        assert_eq!(own["nodeSelector"], json!({ "k8s-app": node }));
         assert_eq!(own["updateStrategy"]["type"], "RollingUpdate");
         assert!(own.get("license").is_none() && own.get("targetReplicationFactor").is_none());
         assert_eq!(value(&own["environmentVariables"], "NODE_ROLES"), roles);
         assert_eq!(value(&own["environmentVariables"], "ENABLE_ALERTS"), "true");
         assert_eq!(value(&own["environmentVariables"], "HUMIO_OPTS"), "-Xmx2g");
     }
+}
+
+/// A standby as the vendor's Terraform makes it.
+fn vendors() -> (Value, Derived) {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../deploy/backstay.example.toml"
+    );
+    let pair = Pair::read(path.as_ref(), []).unwrap();
+    let derived = derive(&pair, Side::Secondary, Dr::Standby, false);
+    let pool = |pool: &backstay_pair::NodePool| json!({ "name": pool.name, "spec": { "nodeCount": 0, "environmentVariables": pool.environment() } });
+    let spec = json!({
+        "nodeCount": 1,
+        "targetReplicationFactor": 1,
+        "autoRebalancePartitions": false,
+        "commonEnvironmentVariables": derived.cluster_environment(),
+        "nodePools": derived.node_pools.iter().map(pool).collect::<Vec<_>>(),
+    });
+    let active = derive(&pair, Side::Secondary, Dr::Active, true).keep_recovery(&pair);
+    (spec, active)
+}
+
+#[test]
+fn the_vendors_list_is_edited_where_it_is_and_no_second_one_is_made() {
+    let (there, active) = vendors();
+    let wanted = active.cluster_environment();
+    // Whatever the pair's file says: the list that is there.
+    for field in [EnvironmentField::Common, EnvironmentField::Own] {
+        let spec = with_environment(&there, &wanted, field).unwrap();
+        let mut expected = there.clone();
+        for variable in expected["commonEnvironmentVariables"]
+            .as_array_mut()
+            .unwrap()
+        {
+            if variable["name"] == "ENABLE_ALERTS" {
+                variable["value"] = json!("true");
+            }
+        }
+        // Order and all else stay.
+        assert_eq!(spec, expected);
+        let more = [EnvVar::value("NEW", "1")];
+        let spec = with_environment(&there, &more, field).unwrap();
+        assert_eq!(
+            names(&spec["commonEnvironmentVariables"]).last(),
+            Some(&"NEW")
+        );
+        assert!(spec.get("environmentVariables").is_none());
+        assert_eq!(spec["nodePools"], there["nodePools"]);
+    }
+    // Where somebody has put a variable into a pool's own list, it is changed there.
+    let mut moved = there.clone();
+    moved["environmentVariables"] = json!([{ "name": "BY_HAND", "value": "0" }]);
+    let more = [EnvVar::value("BY_HAND", "1")];
+    let spec = with_environment(&moved, &more, EnvironmentField::Common).unwrap();
+    assert_eq!(value(&spec["environmentVariables"], "BY_HAND"), "1");
+    assert_eq!(
+        spec["commonEnvironmentVariables"],
+        there["commonEnvironmentVariables"]
+    );
+}
+
+#[test]
+fn a_variable_that_two_lists_have_is_told_unless_they_agree() {
+    let (mut there, active) = vendors();
+    let wanted = active.cluster_environment();
+    there["environmentVariables"] = json!([{ "name": "ENABLE_ALERTS", "value": "false" }]);
+    let error = with_environment(&there, &wanted, EnvironmentField::Common).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "ENABLE_ALERTS is in spec.commonEnvironmentVariables and, with another value, in \
+         spec.environmentVariables, which wins; take it out of one of them"
+    );
+    there["environmentVariables"][0]["value"] = json!("true");
+    with_environment(&there, &wanted, EnvironmentField::Common).unwrap();
+}
+
+#[test]
+fn a_pool_of_the_vendors_grows_and_is_never_made() {
+    let (there, active) = vendors();
+    let spec = grown(&there, &active, 3).unwrap();
+    for pool in spec["nodePools"].as_array().unwrap() {
+        assert_eq!(pool["spec"]["nodeCount"], 2);
+    }
+    let mut without = there;
+    without["nodePools"].as_array_mut().unwrap().pop();
+    let error = grown(&without, &active, 3).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the HumioCluster declares no pool \"ingest-only\"; declare"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -127,7 +223,17 @@ fn a_standby_is_what_it_was_but_for_what_is_nobodys() {
     let spec = asleep(&promoted(), &standby()).unwrap();
     let mut expected = there();
     expected["updateStrategy"]["type"] = json!("RollingUpdate");
-    expected["nodePools"] = json!([]);
+    // Pools stay, without nodes.
+    let mut pools = promoted()["nodePools"].clone();
+    for pool in pools.as_array_mut().unwrap() {
+        pool["spec"]["nodeCount"] = json!(0);
+        for variable in pool["spec"]["environmentVariables"].as_array_mut().unwrap() {
+            if variable["name"] == "ENABLE_ALERTS" {
+                variable["value"] = json!("false");
+            }
+        }
+    }
+    expected["nodePools"] = pools;
     assert_eq!(spec, expected);
 }
 
@@ -149,8 +255,9 @@ fn no_name_is_there_twice_in_any_list() {
 #[test]
 fn what_is_no_specification_is_said_without_a_value() {
     let wrong = json!({ "environmentVariables": "hunter2" });
+    let wanted = [EnvVar::value("A", "1")];
     for error in [
-        with_environment(&wrong, &[]).unwrap_err(),
+        with_environment(&wrong, &wanted, EnvironmentField::Own).unwrap_err(),
         grown(&json!({ "nodePools": 3 }), &active(), 1).unwrap_err(),
         rolling(&json!("hunter2")).unwrap_err(),
         rolling(&json!({ "nodePools": [{ "name": "ui" }] })).unwrap_err(),
@@ -193,10 +300,11 @@ proptest! {
     fn whatever_is_there_each_is_the_same_when_done_again(spec in any_json()) {
         let (active, standby) = (active(), standby());
         let environment = active.cluster_environment();
-        let all: [Change<'_>; 4] = [
+        let all: [Change<'_>; 5] = [
             &rolling,
             &|spec| grown(spec, &active, 2),
-            &|spec| with_environment(spec, &environment),
+            &|spec| with_environment(spec, &environment, EnvironmentField::Own),
+            &|spec| with_environment(spec, &environment, EnvironmentField::Common),
             &|spec| asleep(spec, &standby),
         ];
         for change in all {
@@ -214,7 +322,8 @@ proptest! {
         let mut first = None;
         for _ in 0..rounds {
             spec = grown(&rolling(&spec).unwrap(), &active, 3).unwrap();
-            spec = with_environment(&spec, &active.cluster_environment()).unwrap();
+            spec = with_environment(&spec, &active.cluster_environment(), EnvironmentField::Own)
+                .unwrap();
             spec = asleep(&spec, &standby).unwrap();
             let first = first.get_or_insert_with(|| spec.clone());
             prop_assert_eq!(&spec, first);

@@ -58,11 +58,11 @@ pub(crate) fn nodes(derived: &Derived, found: &Fact<Vec<Pool>>) -> Finding {
                 next,
             );
         }
-        if !further.is_empty() && derived.node_pools.is_empty() {
+        if !further.is_empty() {
             return Finding::fails(
                 check,
                 format!(
-                    "there are further pools ({}), a standby has none",
+                    "further pools have nodes ({}), a standby's have none",
                     further.join(", ")
                 ),
                 next,
@@ -153,9 +153,9 @@ pub(crate) fn services(
     let judge = |pools: &Vec<Pool>, services: &Vec<Service>| {
         let derived = derive(pair, Side::Secondary, Dr::Standby, false).selectors;
         let (mut wrong, mut next) = (Vec::new(), None);
-        for (what, wanted) in [("ui", derived.ui), ("ingest", derived.ingest)] {
-            let name = format!("{}-{what}", pair.cluster);
-            let Some(service) = services.iter().find(|it| it.name == name) else {
+        let names = &pair.secondary.services;
+        for (name, wanted) in [(&names.ui, derived.ui), (&names.ingest, derived.ingest)] {
+            let Some(service) = services.iter().find(|it| it.name == *name) else {
                 wrong.push(format!("there is no service {name}"));
                 next.get_or_insert_with(|| PROVISION.to_owned());
                 continue;
@@ -188,8 +188,8 @@ fn selects_nothing(pair: &Pair, pools: &[Pool], service: &Service) -> Option<Str
     let value = service.selector.get(label::NODE_POOL)?;
     let there = pools.iter().any(|pool| match pool.name.as_str() {
         // How many nodes that is, is another check's.
-        "" => *value == pair.cluster,
-        name => pool.node_count > 0 && *value == format!("{}-{name}", pair.cluster),
+        "" => *value == pair.secondary.cluster,
+        name => pool.node_count > 0 && *value == pair.secondary.pool_label(name),
     });
     (!there).then(|| format!("selects the pool {value}, which there is not"))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backstay_pair::Derived;
+use backstay_pair::{BucketLocation, Derived, Pair, SecretKey, Side};
 use secrecy::ExposeSecret as _;
 
 use crate::fact::{Fact, Held};
@@ -56,32 +56,24 @@ pub(crate) fn secrets(derived: &Derived, found: &Secrets) -> Finding {
 
 /// Each region holds both regions' keys, and they must be the same ones. The certificate may
 /// differ. What the standby lacks is another check's.
-pub(crate) fn secrets_equal(
-    derived: &Derived,
-    tls_secret: Option<&str>,
-    primary: &Secrets,
-    standby: &Secrets,
-) -> Finding {
+pub(crate) fn secrets_equal(pair: &Pair, primary: &Secrets, standby: &Secrets) -> Finding {
     let check = Check::SecretsEqual;
     let (mut differ, mut unknown, mut equal) = (Vec::new(), Vec::new(), 0_usize);
-    for needed in &derived.secrets {
-        if tls_secret == Some(needed.name.as_str()) {
-            continue;
-        }
-        match (primary.get(&needed.name), standby.get(&needed.name)) {
-            (Some(Fact::Is(theirs)), Some(Fact::Is(ours))) => {
-                for key in &needed.keys {
-                    let value = |held: &Held| held.get(key).map(|it| it.expose_secret().to_vec());
-                    match (value(theirs), value(ours)) {
-                        (Some(theirs), Some(ours)) if theirs == ours => equal += 1,
-                        // Missing or empty here: told by another check.
-                        (_, None) => {}
-                        (_, Some(ours)) if ours.is_empty() => {}
-                        _ => differ.push(format!("{}, key {key}", needed.name)),
-                    }
+    for [theirs, ours] in both(pair) {
+        match (primary.get(&theirs.secret), standby.get(&ours.secret)) {
+            (Some(Fact::Is(there)), Some(Fact::Is(here))) => {
+                let value = |held: &Held, at: &SecretKey| {
+                    held.get(&at.key).map(|it| it.expose_secret().to_vec())
+                };
+                match (value(there, theirs), value(here, ours)) {
+                    (Some(theirs), Some(ours)) if theirs == ours => equal += 1,
+                    // Missing or empty here: told by another check.
+                    (_, None) => {}
+                    (_, Some(ours)) if ours.is_empty() => {}
+                    _ => differ.push(described(theirs, ours)),
                 }
             }
-            (Some(Fact::Absent(_)), Some(Fact::Is(_))) => differ.push(needed.name.clone()),
+            (Some(Fact::Absent(_)), Some(Fact::Is(_))) => differ.push(described(theirs, ours)),
             (Some(Fact::Unknown(why)), _) => unknown.push(why.clone()),
             (_, Some(Fact::Unknown(why))) => unknown.push(why.clone()),
             (_, Some(Fact::Absent(_)) | None) | (None, _) => {}
@@ -100,5 +92,27 @@ pub(crate) fn secrets_equal(
     match unknown.first() {
         Some(why) => Finding::unknown(check, why),
         None => Finding::ok(check, format!("{equal} keys are the same in both regions")),
+    }
+}
+
+/// Where each key of either region's storage is, in the primary's cluster and in the secondary's.
+pub(super) fn both(pair: &Pair) -> impl Iterator<Item = [&SecretKey; 2]> {
+    Side::BOTH.into_iter().flat_map(move |of| {
+        let storage = &pair.region(of).storage;
+        let account = match &storage.place {
+            BucketLocation::Azure { account_key, .. } => Some(account_key),
+            BucketLocation::Folder { .. } => None,
+        };
+        let keys = [storage.encryption_key.secret(), account];
+        let keys = keys.into_iter().flatten();
+        keys.map(move |key| Side::BOTH.map(|side| key.seen_from(side, of)))
+    })
+}
+
+fn described(theirs: &SecretKey, ours: &SecretKey) -> String {
+    let of = |at: &SecretKey| format!("{}, key {}", at.secret, at.key);
+    match theirs == ours {
+        true => of(ours),
+        false => format!("{} (in the primary's cluster {})", of(ours), of(theirs)),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use backstay_cluster::{Kafka, Operator, Pool, Service};
-use backstay_pair::{Derived, Dr, EnvSource, EnvVar, Pair, Side, derive};
+use backstay_pair::{Derived, Dr, EnvSource, EnvVar, Pair, SecretKey, Side, derive};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use proptest::prelude::*;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -288,40 +288,43 @@ fn secrets_are_there_with_something_in_them() {
 
 #[test]
 fn secrets_are_equal_in_both_regions() {
-    let pair = pair();
-    let derived = standby(&pair);
-    let tls = pair.tls_secret.as_deref();
-    let whole = all_secrets(&derived);
     type All = BTreeMap<String, Fact<Held>>;
-    let judge = |primary: &All, standby: &All| secrets_equal(&derived, tls, primary, standby);
-    is_ok(&judge(&whole, &whole));
-    for needed in &derived.secrets {
-        for key in &needed.keys {
-            let mut other = whole.clone();
-            let Some(Fact::Is(held)) = other.get_mut(&needed.name) else {
-                panic!()
-            };
-            held.insert(key.clone(), SecretSlice::from(b"another".to_vec()));
-            for finding in [judge(&whole, &other), judge(&other, &whole)] {
-                if tls == Some(needed.name.as_str()) {
-                    is_ok(&finding);
-                } else {
-                    fails(&finding, &format!("secret {}, key {key}", needed.name));
-                }
-            }
-            // Empty in the standby: `secrets` tells it.
-            let Some(Fact::Is(held)) = other.get_mut(&needed.name) else {
-                panic!()
-            };
-            held.insert(key.clone(), SecretSlice::from(Vec::new()));
-            is_ok(&judge(&whole, &other));
-        }
-        if tls == Some(needed.name.as_str()) {
-            continue;
-        }
-        let mut other = whole.clone();
-        other.insert(needed.name.clone(), Fact::Unknown("no answer".to_owned()));
-        for finding in [judge(&whole, &other), judge(&other, &whole)] {
+    let pair = pair();
+    let tls = pair.tls_secret.as_deref().unwrap();
+    let put = |all: &mut All, at: &SecretKey, value: &str| {
+        let held = all.entry(at.secret.clone());
+        let Fact::Is(held) = held.or_insert_with(|| Fact::Is(Held::new())) else {
+            panic!()
+        };
+        held.insert(at.key.clone(), SecretSlice::from(value.as_bytes().to_vec()));
+    };
+    // Each key with a value of its own, and certificates that differ.
+    let [mut primary, mut standby] = [All::new(), All::new()];
+    for (at, [theirs, ours]) in secrets::both(&pair).enumerate() {
+        put(&mut primary, theirs, &format!("{SECRET} {at}"));
+        put(&mut standby, ours, &format!("{SECRET} {at}"));
+    }
+    primary.insert(tls.to_owned(), held(&[("tls.crt", "one")]));
+    standby.insert(tls.to_owned(), held(&[("tls.crt", "another")]));
+    let judge = |primary: &All, standby: &All| secrets_equal(&pair, primary, standby);
+    is_ok(&judge(&primary, &standby));
+    assert_eq!(secrets::both(&pair).count(), 4);
+    for [theirs, ours] in secrets::both(&pair) {
+        let says = format!("secret {}, key {}", ours.secret, ours.key);
+        let mut other = primary.clone();
+        put(&mut other, theirs, "another");
+        fails(&judge(&other, &standby), &says);
+        let mut other = standby.clone();
+        put(&mut other, ours, "another");
+        fails(&judge(&primary, &other), &says);
+        // Empty in the standby: `secrets` tells it.
+        put(&mut other, ours, "");
+        is_ok(&judge(&primary, &other));
+        let unread = || Fact::Unknown("no answer".to_owned());
+        let [mut one, mut two] = [primary.clone(), standby.clone()];
+        one.insert(theirs.secret.clone(), unread());
+        two.insert(ours.secret.clone(), unread());
+        for finding in [judge(&one, &standby), judge(&primary, &two)] {
             assert_eq!(
                 (finding.outcome, finding.sentence.as_str()),
                 (Outcome::Unknown, "no answer")
@@ -339,7 +342,7 @@ fn services_select_pods_that_there_are() {
         image: String::new(),
     };
     let service = |what: &str, selector: &[(&str, &str)]| Service {
-        name: format!("logscale-{what}"),
+        name: format!("logscale-{what}-cip"),
         selector: selector
             .iter()
             .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))
@@ -355,7 +358,7 @@ fn services_select_pods_that_there_are() {
         )
     };
     let alone = [pool("", 1)];
-    let grown = [pool("", 1), pool("ui", 2), pool("ingest", 0)];
+    let grown = [pool("", 1), pool("ui", 2), pool("ingest-only", 0)];
     is_ok(&judge(
         &alone,
         &[service("ui", &any), service("ingest", &any)],
@@ -371,19 +374,19 @@ fn services_select_pods_that_there_are() {
     is_ok(&judge(&grown, &pools));
     fails(
         &judge(&alone, &pools),
-        "service logscale-ui selects the pool logscale-ui",
+        "service logscale-ui-cip selects the pool logscale-ui",
     );
     let empty = [
         service("ui", &any),
-        service("ingest", &of("logscale-ingest")),
+        service("ingest", &of("logscale-ingest-only")),
     ];
     fails(
         &judge(&grown, &empty),
-        "service logscale-ingest selects the pool logscale-ingest",
+        "service logscale-ingest-cip selects the pool logscale-ingest-only",
     );
     fails(
         &judge(&alone, &[service("ui", &any)]),
-        "there is no service logscale-ingest",
+        "there is no service logscale-ingest-cip",
     );
     fails(
         &judge(&alone, &[service("ui", &[]), service("ingest", &any)]),

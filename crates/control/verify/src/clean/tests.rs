@@ -139,7 +139,7 @@ async fn services_that_select_no_pods_are_found() {
     let pair = &standby.stage.pair;
     let selector = json!({ "humio.com/node-pool": "logscale-ui", "app.kubernetes.io/name": null });
     let patch = json!({ "spec": { "selector": selector } });
-    let (kind, name) = (("v1", "Service"), format!("{}-ui", pair.cluster));
+    let (kind, name) = (("v1", "Service"), pair.secondary.services.ui.clone());
     standby.cluster.patch(kind, &name, patch).await;
     assert_eq!(standby.kept().await, [Check::Services]);
     let finding = standby.verified(Check::Services).await;

@@ -130,8 +130,8 @@ impl Clusters {
 
     pub(super) async fn admin_token(&self, side: Side) -> Result<String, DrillError> {
         // Both were made at the start.
-        let token =
-            self.regions[&side].admin_token(&self.pair().cluster, Deadline::after(REQUEST_TIMEOUT));
+        let cluster = &self.pair().region(side).cluster;
+        let token = self.regions[&side].admin_token(cluster, Deadline::after(REQUEST_TIMEOUT));
         let token = token.await.map_err(failed(side))?;
         Ok(token.expose_secret().to_owned())
     }

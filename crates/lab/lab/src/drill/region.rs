@@ -25,7 +25,7 @@ fn api(side: Side) -> impl Fn(kube::Error) -> DrillError {
 pub(super) async fn admin_token(lab: &Lab, side: Side) -> Result<String, DrillError> {
     let pair = lab.pair();
     let secrets: Api<Secret> = Api::namespaced(lab.client(side).clone(), &pair.namespace);
-    let name = format!("{}-admin-token", pair.cluster);
+    let name = format!("{}-admin-token", pair.region(side).cluster);
     let secret = secrets.get(&name).await.map_err(api(side))?;
     let token = secret.data.unwrap_or_default().remove("token");
     let token = token.map(|token| token.0).unwrap_or_default();

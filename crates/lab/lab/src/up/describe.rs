@@ -116,7 +116,8 @@ fn region(place: &Place, store: &Store, pools: bool, side: Side) -> String {
         ),
         Store::Azurite(blobs) => format!(
             "provider = \"azure\"\naccount = \"{account}\"\ncontainer = \"{container}\"\n\
-             endpoint_base = \"http://{proxy}/{account}\"\nobject_key_prefix = \"{side}/\"\n",
+             endpoint_base = \"http://{proxy}/{account}\"\nobject_key_prefix = \"{side}/\"\n\
+             account_key = {{ secret = \"logscale-{side}-storage\", key = \"account-key\" }}\n",
             account = blobs.account(side),
             container = blobs.container(side),
             proxy = place.bucket_proxy(side),
@@ -135,6 +136,14 @@ fqdn = "{side}.lab.internal"
 endpoint_target = "{target}"
 version = "lab"
 replication_factor = 1
+# As the manual types it: one list of variables, pods that speak HTTP, the nodes' AKS label.
+environment_field = "environmentVariables"
+tls = false
+
+[{side}.pools]
+digest.node_label = "agentpool=lsdigestnode"
+ui.node_label = "agentpool=lsuinode"
+ingest = {{ name = "ingest", node_label = "agentpool=lsingestnode" }}
 
 [{side}.ingress]
 address = "{address}"
@@ -148,6 +157,7 @@ ingest = {pool}
 kafka = 1
 
 [{side}.storage]
+encryption_key = {{ secret = "logscale-{side}-storage", key = "encryption-key" }}
 {storage}"#,
         pool = u8::from(pools),
         context = context(side),

@@ -41,7 +41,9 @@ pub async fn region(
         .iter()
         .find(|document| document["kind"] == HUMIO_CLUSTER.kind);
     if let Some(cluster) = cluster {
-        let found = api(client, cluster)?.get_opt(&pair.cluster).await;
+        let found = api(client, cluster)?
+            .get_opt(&pair.region(side).cluster)
+            .await;
         if found.map_err(|error| LabError::api(side, error))?.is_some() {
             return Ok(());
         }
@@ -53,7 +55,7 @@ pub async fn region(
     let (last, rest): (Vec<Value>, Vec<Value>) = rest
         .into_iter()
         .partition(|document| document["kind"] == HUMIO_CLUSTER.kind);
-    let secrets = secrets(pair, store, keys)?;
+    let secrets = secrets(pair, store, keys, side)?;
     for document in namespaces
         .into_iter()
         .chain(secrets)
@@ -88,7 +90,7 @@ fn api(client: &kube::Client, document: &Value) -> Result<Api<DynamicObject>, La
     })
 }
 
-/// What the secrets of both regions' buckets are.
+/// What the secrets of both regions' buckets are, as the cluster of `held` has them.
 ///
 /// # Errors
 /// When there is no account: a fault of this crate.
@@ -96,24 +98,28 @@ pub fn bucket_secrets(
     pair: &Pair,
     store: &Store,
     keys: &Keys,
+    held: Side,
 ) -> Result<BTreeMap<SecretKey, String>, LabError> {
     let mut all = BTreeMap::new();
     for side in Side::BOTH {
         let storage = &pair.region(side).storage;
         let encryption = keys.encryption(side).to_owned();
-        all.insert(storage.encryption_key.clone(), encryption);
+        if let Some(key) = storage.encryption_key.secret() {
+            all.insert(key.seen_from(held, side).clone(), encryption);
+        }
         if let (Bucket::Azure { account_key, .. }, Store::Azurite(blobs)) = (&storage.place, store)
         {
-            all.insert(account_key.clone(), blobs.account_key(keys, side)?);
+            let key = account_key.seen_from(held, side).clone();
+            all.insert(key, blobs.account_key(keys, side)?);
         }
     }
     Ok(all)
 }
 
 /// Both regions' secrets, which each of them needs, since either may recover from the other.
-fn secrets(pair: &Pair, store: &Store, keys: &Keys) -> Result<Vec<Value>, LabError> {
+fn secrets(pair: &Pair, store: &Store, keys: &Keys, held: Side) -> Result<Vec<Value>, LabError> {
     let mut all: Map<String, Value> = Map::new();
-    for (name, value) in bucket_secrets(pair, store, keys)? {
+    for (name, value) in bucket_secrets(pair, store, keys, held)? {
         let secret = all.entry(name.secret).or_insert_with(|| json!({}));
         secret[&name.key] = json!(value);
     }

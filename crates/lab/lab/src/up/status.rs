@@ -109,7 +109,7 @@ impl Inner {
     /// The variables by which a region's bucket is opened to look into it: those by which the other
     /// region would recover from it.
     pub(super) fn bucket(&self, side: Side) -> Result<BTreeMap<String, String>, LabError> {
-        let secrets = bucket_secrets(&self.pair, &self.store, &self.keys)?;
+        let secrets = bucket_secrets(&self.pair, &self.store, &self.keys, side.other())?;
         let derived = derive(&self.pair, side.other(), Dr::Standby, false).recovery;
         let known = derived.into_iter().filter_map(|variable| {
             let value = match variable.source {

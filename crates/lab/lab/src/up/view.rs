@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use backstay_kinds::{HUMIO_CLUSTER, label};
-use backstay_pair::{HUMIO_OPERATOR, Pair};
+use backstay_pair::{HUMIO_OPERATOR, Pair, Side};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -84,16 +84,17 @@ pub async fn look(
     client: &kube::Client,
     http: &reqwest::Client,
     pair: &Pair,
+    side: Side,
     ingress: SocketAddr,
 ) -> View {
-    let (seen, status) = tokio::join!(seen(client, pair), status(http, pair, ingress));
+    let (seen, status) = tokio::join!(seen(client, pair, side), status(http, pair, ingress));
     View {
         status,
         ..seen.unwrap_or_default()
     }
 }
 
-async fn seen(client: &kube::Client, pair: &Pair) -> Result<View, kube::Error> {
+async fn seen(client: &kube::Client, pair: &Pair, side: Side) -> Result<View, kube::Error> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &pair.namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pair.namespace);
     let ingress: Api<Pod> = Api::namespaced(client.clone(), &pair.ingress_namespace);
@@ -107,7 +108,7 @@ async fn seen(client: &kube::Client, pair: &Pair) -> Result<View, kube::Error> {
     let everything = ListParams::default();
     let (operator, cluster, pods, ingress) = tokio::try_join!(
         deployments.get_opt(HUMIO_OPERATOR),
-        clusters.get_opt(&pair.cluster),
+        clusters.get_opt(&pair.region(side).cluster),
         pods.list(&everything),
         ingress.list(&everything),
     )?;

@@ -52,10 +52,10 @@ fn two_regions_must_stay_apart() {
             "traffic_manager.secondary_endpoint: is the primary's too",
         ),
         (
-            "encryption_key = { secret = \"sec-encryption\"",
-            "encryption_key = { secret = \"pri-encryption\"",
-            "secondary.storage.encryption_key.key: is the same key of the same secret as \
-             primary.storage.encryption_key",
+            "encryption_key = { secret = \"sec-encryption\", key = \"key\" }",
+            "encryption_key = { secret = \"sec-encryption\", key = \"key\", copy = \"pri-encryption\" }",
+            "secondary.storage.encryption_key.copy: is, in the primary's cluster, the same key of \
+             the same secret as primary.storage.encryption_key",
         ),
         (
             "provider = \"azure\"\naccount = \"secondaryacct\"\ncontainer = \
@@ -64,6 +64,31 @@ fn two_regions_must_stay_apart() {
              \"k41b9c-drsec/\"\naccount_key = { secret = \"sec-storage\", key = \"account\" }",
             "provider = \"folder\"\npath = \"/a\"",
             "secondary.storage.provider: is not that of the primary",
+        ),
+        (
+            "services.ui = \"logs-ui\"",
+            "services.ui = \"humio-ui\"",
+            "primary.services.ui: is the name of a service that humio-operator makes",
+        ),
+        (
+            "services.ui = \"logs-ui\"",
+            "services.ui = \"humio-ingest-cip\"",
+            "primary.services.ingest: is that of primary.services.ui too",
+        ),
+        (
+            "pools.ingest.name = \"ingest\"",
+            "pools.ingest.name = \"ui\"",
+            "primary.pools.ingest.name: is that of primary.pools.ui too",
+        ),
+        (
+            "node_label = \"agentpool=lsuinode\"",
+            "node_label = \"agentpool\"",
+            "primary.pools.ui.node_label: must be a label of nodes with its value",
+        ),
+        (
+            "tls = false",
+            "tls = \"no\"",
+            "primary.tls: must be true or false, not text in quotes",
         ),
     ] {
         let complaints = changed(AZURE, from, to);

@@ -172,13 +172,13 @@ fn values_of_another_type_or_out_of_range() {
 fn names_that_somebody_will_refuse() {
     for (from, to, complaint) in [
         (
-            "cluster = \"humio\"",
-            "cluster = \"Humio\"",
+            "\ncluster = \"humio\"",
+            "\ncluster = \"Humio\"",
             "cluster: must be at most 40",
         ),
         (
-            "cluster = \"humio\"",
-            "cluster = \"1humio\"",
+            "\ncluster = \"humio\"",
+            "\ncluster = \"1humio\"",
             "cluster: must be at most 40",
         ),
         (
@@ -234,7 +234,7 @@ fn names_that_somebody_will_refuse() {
         ),
         (
             "\"z072ef-drpri/\"",
-            "\"z072ef-drpri\"",
+            "\"z072ef//drpri\"",
             "object_key_prefix: must be empty, or",
         ),
         (
@@ -334,7 +334,7 @@ fn names_that_somebody_will_refuse() {
 fn every_problem_is_listed_in_the_order_of_the_file() {
     let text = AZURE
         .replace("ttl = 1", "ttl = \"x\"")
-        .replace("cluster = \"humio\"", "cluster = \"Humio\"")
+        .replace("\ncluster = \"humio\"", "\ncluster = \"Humio\"")
         .replace("region = \"eastus2\"\n", "");
     let problems = with(&text, &[("BACKSTAY_PAIR__NAME", "A")]).unwrap_err();
     let keys: Vec<&str> = problems.iter().map(|it| it.key.as_str()).collect();
