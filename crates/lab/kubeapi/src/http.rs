@@ -36,7 +36,7 @@ use crate::access::{Access, Act};
 use crate::document::text;
 use crate::kind::{self, KINDS};
 use crate::managed::Manager;
-use crate::rules::{self, Deletion, Preconditions, Propagation, Writer};
+use crate::rules::{self, Deletion, Preconditions, Propagation, Validation, Warnings, Writer};
 use crate::runtime::PodRuntime;
 use crate::selector::Selector;
 use crate::status::{ApiError, ApiResult};
@@ -46,7 +46,8 @@ use request::{Call, Route, Target};
 /// The largest body that is read, as kube-apiserver's.
 pub(crate) const MAX_BODY_BYTES: usize = 3 << 20;
 
-const JSON: &[&str] = &["application/json", protobuf::CONTENT_TYPE];
+const BODIES: &[&str] = &["application/json", YAML, protobuf::CONTENT_TYPE];
+const YAML: &str = "application/yaml";
 
 /// What all requests share.
 #[derive(Clone)]
@@ -102,6 +103,8 @@ fn own_writer() -> Writer {
             subresource: "",
         },
         now: Utc::now(),
+        validation: Validation::Strict,
+        warnings: Warnings::default(),
     }
 }
 
@@ -176,7 +179,8 @@ async fn handle(State(api): State<Api>, request: Request<Body>) -> Response {
 
 async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
-    let call = Call::parse(&parts)?;
+    let kinds = api.store.kinds();
+    let call = Call::parse(&parts, &kinds)?;
     if call.route == Route::Health {
         return Ok("ok".into_response());
     }
@@ -187,9 +191,9 @@ async fn answer(api: &Api, request: Request<Body>) -> ApiResult<Response> {
     match &call.route {
         Route::Health => Ok("ok".into_response()),
         Route::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
-        Route::Discovery(path) => discovery::answer(path, &call),
-        Route::OpenApi(path) => openapi::answer(path),
-        Route::Review(kind) => review::answer(&user, kind, &call, body).await,
+        Route::Discovery(path) => discovery::answer(path, &call, &kinds),
+        Route::OpenApi(path) => openapi::answer(path, &kinds),
+        Route::Review(kind) => review::answer(&user, kind, &call, body, &kinds).await,
         Route::Unknown => {
             let mut response = (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
             response.headers_mut().insert(
@@ -294,6 +298,12 @@ pub(crate) async fn bytes_of(body: Body) -> ApiResult<bytes::Bytes> {
         .map_err(|_| ApiError::too_large(MAX_BODY_BYTES))
 }
 
+/// One document of YAML. JSON, which is a part of YAML, is read as such where it is well-formed.
+pub(crate) fn yaml_of(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes)
+        .or_else(|_| serde_saphyr::from_slice(bytes).map_err(|error| error.to_string()))
+}
+
 /// The body as JSON; an empty one is null.
 pub(crate) async fn json_of(call: &Call, body: Body) -> ApiResult<Value> {
     let bytes = bytes_of(body).await?;
@@ -309,7 +319,12 @@ pub(crate) async fn json_of(call: &Call, body: Body) -> ApiResult<Value> {
                 ))
             })
         }
+        YAML => yaml_of(&bytes).map_err(|why| {
+            ApiError::bad_request(format!(
+                "the object provided is unrecognized: couldn't get version/kind; yaml parse error: {why}"
+            ))
+        }),
         protobuf::CONTENT_TYPE => protobuf::document(&bytes),
-        other => Err(ApiError::unsupported_media_type(other, JSON)),
+        other => Err(ApiError::unsupported_media_type(other, BODIES)),
     }
 }

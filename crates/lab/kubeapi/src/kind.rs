@@ -3,15 +3,22 @@
 mod columns;
 mod lists;
 mod rows;
+mod served;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
+
+use crate::definition::{Defined, JsonPath};
+use crate::schema::{Schema, built_in};
 
 pub use lists::ListRule;
 pub(crate) use lists::default_key;
-pub(crate) use rows::KINDS;
+pub(crate) use rows::{KINDS, NO_KIND};
+pub(crate) use served::{Group, Served};
 
 /// One kind of resource.
 #[derive(Debug)]
@@ -54,6 +61,8 @@ pub struct Kind {
     pub columns: &'static [Column],
     /// Removed when not written for so long.
     pub time_to_live: Option<Duration>,
+    /// What a definition says of it, where one made it.
+    pub(crate) defined: Option<&'static Defined>,
 }
 
 /// A column of `kubectl get`.
@@ -80,6 +89,8 @@ pub enum Cell {
     Condition(&'static str),
     /// How long ago the moment at a JSON pointer was.
     Age(&'static str),
+    /// What a path of a definition leads to; whether that is a moment.
+    Path(&'static JsonPath, bool),
     /// Anything else.
     Of(fn(&Value) -> Value),
 }
@@ -108,8 +119,39 @@ impl Kind {
         group_path(self.group, self.version)
     }
 
-    /// Where it stands in the table.
+    /// `com.humio.core.v1alpha1.HumioCluster`, `io.k8s.api.apps.v1.Deployment`.
+    pub(crate) fn schema_name(&self) -> String {
+        let (version, kind) = (self.version, self.kind);
+        if self.custom {
+            let mut parts: Vec<&str> = self.group.split('.').collect();
+            parts.reverse();
+            return format!("{}.{version}.{kind}", parts.join("."));
+        }
+        let group = match self.group.split('.').next() {
+            Some("apiextensions") => {
+                return format!(
+                    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{version}.{kind}"
+                );
+            }
+            None | Some("") => "core",
+            Some(group) => group,
+        };
+        format!("io.k8s.api.{group}.{version}.{kind}")
+    }
+
+    /// What a document may contain.
+    pub(crate) fn schema(&self) -> Option<&'static Schema> {
+        match self.defined {
+            Some(defined) => Some(&defined.schema),
+            None => built_in(&self.schema_name()),
+        }
+    }
+
+    /// Where its documents stand among those of all kinds: the versions of a kind have one place.
     pub(crate) fn index(&self) -> usize {
+        if let Some(defined) = self.defined {
+            return defined.index;
+        }
         KINDS
             .iter()
             .position(|kind| std::ptr::eq(kind, self))
@@ -154,22 +196,23 @@ impl Kind {
     }
 }
 
-/// The kind that a path names.
+/// A built-in kind.
 pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
     KINDS
         .iter()
         .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
 }
 
-/// The groups and their versions, `core` first.
-pub(crate) fn groups() -> Vec<(&'static str, &'static str)> {
-    let mut groups = Vec::new();
-    for kind in &KINDS {
-        if !groups.contains(&(kind.group, kind.version)) {
-            groups.push((kind.group, kind.version));
-        }
+/// `text` for as long as the process lives, each once: kinds are data that lives so long.
+pub(crate) fn keep(text: &str) -> &'static str {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock();
+    if let Some(text) = kept.get(text) {
+        return text;
     }
-    groups
+    let text: &'static str = Box::leak(text.into());
+    kept.insert(text);
+    text
 }
 
 /// `api/v1` or `apis/<group>/<version>`.

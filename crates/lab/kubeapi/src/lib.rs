@@ -2,8 +2,8 @@
 //! run a log platform's runbook, on a socket, so that whatever drives a real region drives one of
 //! the lab by the same code.
 //!
-//! Resources are JSON documents under shared rules, and kinds are rows of a table (`kind`):
-//! adding one is adding data. The server holds no opinion about what a Deployment *does*; that
+//! Resources are JSON documents under shared rules. Built-in kinds are rows of a table (`kind`), with
+//! Kubernetes' own schemas; all others come from CustomResourceDefinitions (`definition`). The server holds no opinion about what a Deployment *does*; that
 //! belongs to controllers, which are clients of it like any other.
 //!
 //! # What is kept as Kubernetes keeps it
@@ -17,13 +17,15 @@
 //! - Tokens with roles; refusals in Kubernetes' own words.
 //!
 //! # What is left out
-//! Admission, quotas, YAML bodies that are not JSON, protobuf except for what `kubectl create` and
-//! `kubectl auth` send of the simplest kinds, versions to convert between, schemas (so unknown
-//! fields are kept, `fieldValidation` finds nothing, and a pod's spec may be changed), `attach`,
-//! ephemeral containers, `events.k8s.io`, HTTP/2.
+//! Admission, quotas, protobuf except for what `kubectl create` and `kubectl auth` send of the simplest
+//! kinds, webhooks that convert between versions, CEL (the rules of the shipped definitions are checked
+//! by hand), most of what Kubernetes checks of built-in kinds beyond types and unknown fields (so a
+//! pod's spec may be changed), fields given twice, `attach`, ephemeral containers, `events.k8s.io`,
+//! HTTP/2.
 //!
 //! # Layout
-//! - `kind`: the table of kinds and their columns; `selector`, `patch`, `managed`: pure functions
+//! - `kind`: the table of kinds and their columns; `definition`: kinds from definitions; `schema`: what
+//!   their documents may contain; `selector`, `patch`, `managed`: pure functions
 //!   over documents;
 //! - `store`: one writer, batches of operations made durable together in an embedded database, and
 //!   the bounded history that watches read;
@@ -33,6 +35,7 @@
 //!   whoever runs the processes.
 
 mod access;
+mod definition;
 mod document;
 mod http;
 mod kind;
@@ -41,6 +44,7 @@ mod managed;
 mod patch;
 mod rules;
 mod runtime;
+mod schema;
 mod selector;
 mod server;
 mod status;

@@ -4,16 +4,20 @@
 mod cascade;
 mod check;
 mod delete;
+mod fields;
 mod scale;
 
 use chrono::{DateTime, Utc};
 use rand::RngExt as _;
 use serde_json::{Map, Value, json};
 
+pub(crate) use fields::{Validation, Warnings};
+
 pub(crate) use delete::{Deleted, Deletion, Preconditions, Propagation, delete};
 use scale::rescaled;
 pub(crate) use scale::scale_of;
 
+use crate::definition;
 use crate::document::{self, as_object, fill, metadata_mut, text, timestamp};
 use crate::kind::Kind;
 use crate::managed::{self, Manager};
@@ -47,6 +51,10 @@ impl Part {
 pub(crate) struct Writer {
     pub manager: Manager,
     pub now: DateTime<Utc>,
+    /// What becomes of fields that the kind does not have.
+    pub validation: Validation,
+    /// Where to put what the sender should know and is no error.
+    pub warnings: Warnings,
 }
 
 impl Writer {
@@ -90,6 +98,7 @@ fn prepare(
     writer: &Writer,
 ) -> ApiResult<(Key, Value)> {
     adopt(kind, namespace, &mut body)?;
+    fields::of_body(kind, &mut body, writer)?;
     if !text(&body, "/metadata/resourceVersion").is_empty() {
         return Err(ApiError::bad_request(
             "resourceVersion should not be set on objects to be created",
@@ -117,6 +126,9 @@ fn prepare(
     }
     normalise(kind, &mut body);
     check::document(kind, &key.name, &body, None)?;
+    if kind.defines() {
+        definition::settle(transaction, &mut body, writer.now);
+    }
     Ok((key, body))
 }
 
@@ -133,6 +145,7 @@ pub(crate) fn update(
         body = rescaled(key, &old, &body)?;
     } else {
         adopt(key.kind, &key.namespace, &mut body)?;
+        fields::of_body(key.kind, &mut body, writer)?;
     }
     let name = document::name(&body);
     if name != key.name {
@@ -161,8 +174,10 @@ pub(crate) fn patch(
         let scale = patch.apply(key.kind, &scale_of(&old))?;
         rescaled(key, &old, &scale)?
     } else {
+        let old = fields::as_known(key.kind, &old);
         let mut body = patch.apply(key.kind, &old)?;
         adopt(key.kind, &key.namespace, &mut body)?;
+        fields::of_patched(key.kind, &mut body, writer)?;
         body
     };
     if document::name(&body) != key.name {
@@ -186,6 +201,7 @@ pub(crate) fn apply(
         ));
     }
     adopt(key.kind, &key.namespace, &mut wanted.document)?;
+    fields::of_applied(key, &mut wanted.document, writer)?;
     // Before it is merged: what is only for writing is no part of a document, and has no owner.
     keep_texts(key.kind, &mut wanted.document);
     let metadata = metadata_mut(&mut wanted.document);
@@ -329,6 +345,9 @@ fn suffix() -> String {
 
 /// Nothing is made in a namespace that is not there or is ending.
 fn admit(transaction: &Transaction, key: &Key) -> ApiResult<()> {
+    if key.kind.defined.is_some() {
+        defined(transaction, key.kind)?;
+    }
     if !key.kind.namespaced {
         return Ok(());
     }
@@ -349,10 +368,32 @@ fn admit(transaction: &Transaction, key: &Key) -> ApiResult<()> {
     }
 }
 
+/// Nothing is made of a kind whose definition is gone or ending.
+fn defined(transaction: &Transaction, kind: &Kind) -> ApiResult<()> {
+    let definition = definition::definitions()
+        .and_then(|definitions| transaction.get(&Key::new(definitions, "", &kind.resource())));
+    match definition {
+        None => Err(ApiError::no_such_resource()),
+        Some(definition) if document::is_deleting(&definition) => {
+            let mut refused = ApiError::method_not_allowed("create");
+            "create not allowed while custom resource definition is terminating"
+                .clone_into(&mut refused.message);
+            Err(refused)
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Fills in what the kind says by default, and turns what is only for writing into what is kept.
 fn normalise(kind: &Kind, body: &mut Value) {
     keep_texts(kind, body);
     fill(as_object(body), kind.default_fields());
+    if let Some(defined) = kind.defined {
+        defined.schema.fill(body);
+    }
+    if kind.defines() {
+        definition::complete(body);
+    }
 }
 
 /// A secret's `stringData` becomes `data`.
@@ -440,6 +481,9 @@ fn replace(
     }
     normalise(kind, &mut body);
     check::document(kind, &key.name, &body, Some(old))?;
+    if kind.defines() && part == Part::Main {
+        definition::settle(transaction, &mut body, now);
+    }
     if let Some(writer) = writer {
         let mut manager = writer.manager.clone();
         manager.subresource = part.subresource();

@@ -49,6 +49,60 @@ impl Cause {
         }
     }
 
+    /// `value` is none of the `supported` ones.
+    pub(crate) fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
+        let supported: Vec<Value> = supported.iter().map(|value| json!(value)).collect();
+        Self::unsupported_value(field, &json!(value), &supported)
+    }
+
+    /// As [`unsupported`](Self::unsupported), of any type.
+    pub(crate) fn unsupported_value(
+        field: impl Into<String>,
+        value: &Value,
+        supported: &[Value],
+    ) -> Self {
+        let supported: Vec<String> = supported
+            .iter()
+            .map(|value| match value {
+                Value::String(text) => format!("{text:?}"),
+                // What is no text is written as JSON, in quotes all the same.
+                other => format!("{:?}", other.to_string()),
+            })
+            .collect();
+        Self {
+            reason: "FieldValueNotSupported",
+            field: field.into(),
+            message: format!(
+                "Unsupported value: {value}: supported values: {}",
+                supported.join(", ")
+            ),
+        }
+    }
+
+    pub(crate) fn too_long(field: impl Into<String>, most: u64) -> Self {
+        Self {
+            reason: "FieldValueTooLong",
+            field: field.into(),
+            message: format!("Too long: may not be more than {most} bytes"),
+        }
+    }
+
+    pub(crate) fn too_many(field: impl Into<String>, count: u64, most: u64) -> Self {
+        Self {
+            reason: "FieldValueTooMany",
+            field: field.into(),
+            message: format!("Too many: {count}: must have at most {most} items"),
+        }
+    }
+
+    pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueDuplicate",
+            field: field.into(),
+            message: format!("Duplicate value: {value}"),
+        }
+    }
+
     pub(crate) fn forbidden(field: impl Into<String>, why: &str) -> Self {
         Self {
             reason: "FieldValueForbidden",
@@ -229,6 +283,25 @@ impl ApiError {
                 .collect();
         }
         error
+    }
+
+    /// A patch whose outcome is no document of its kind.
+    pub(crate) fn invalid_patch(cause: &Cause) -> Self {
+        let (field, message) = (&cause.field, &cause.message);
+        let mut error = Self::new(
+            422,
+            "Invalid",
+            format!(" \"\" is invalid: {field}: {message}"),
+        );
+        error.details = Some(json!({
+            "causes": [{ "reason": cause.reason, "message": message, "field": field }],
+        }));
+        error
+    }
+
+    /// An error that kube-apiserver has no reason for.
+    pub(crate) fn untyped(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
     }
 
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {

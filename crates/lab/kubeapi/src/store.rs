@@ -13,6 +13,7 @@ mod disk;
 mod history;
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ pub(crate) use history::{Change, ChangeKind};
 use world::Documents;
 pub(crate) use world::{Document, Key, Transaction};
 
-use crate::kind::{KINDS, Kind};
+use crate::definition::definitions;
+use crate::kind::{Kind, Served};
 use crate::selector::Selector;
 use crate::status::{ApiError, ApiResult};
 
@@ -49,8 +51,23 @@ type Operation = Box<dyn FnOnce(&mut Transaction) -> Answer + Send>;
 
 struct Published {
     documents: Documents,
-    histories: Vec<History>,
+    histories: BTreeMap<usize, History>,
+    /// Of what has not changed since the database was opened.
+    unchanged: History,
+    kinds: Served,
     version: u64,
+}
+
+impl Published {
+    fn history(&self, kind: &Kind) -> &History {
+        self.histories.get(&kind.index()).unwrap_or(&self.unchanged)
+    }
+}
+
+/// The kinds that the definitions among these documents make, and the built-in ones.
+fn served(documents: &Documents) -> Served {
+    let index = definitions().map_or(usize::MAX, Kind::index);
+    Served::with(documents.of(index).values().map(AsRef::as_ref))
 }
 
 /// A list, and the version that it is of.
@@ -87,14 +104,12 @@ impl Store {
     /// Opens the database in `folder`, or makes one.
     pub(crate) fn open(folder: &Path, limits: Limits) -> Result<Self, StoreError> {
         let (disk, documents, version) = Disk::open(folder)?;
-        let histories = KINDS
-            .iter()
-            .map(|_| History::new(version, limits.changes))
-            .collect();
         let transaction = Transaction::new(documents.clone(), version, limits.bytes);
         let published = Arc::new(RwLock::new(Published {
+            kinds: served(&documents),
             documents,
-            histories,
+            histories: BTreeMap::new(),
+            unchanged: History::new(version, limits.changes),
             version,
         }));
         let (operations, waiting) = tokio::sync::mpsc::channel(MAX_QUEUED);
@@ -104,6 +119,8 @@ impl Store {
             transaction,
             published: published.clone(),
             announce,
+            opened_at: version,
+            max_changes: limits.changes,
         };
         std::thread::Builder::new()
             .name("kubeapi-store".to_owned())
@@ -150,6 +167,11 @@ impl Store {
         self.published.read().documents.get(key).cloned()
     }
 
+    /// The kinds that there are now.
+    pub(crate) fn kinds(&self) -> Served {
+        self.published.read().kinds.clone()
+    }
+
     /// The newest version.
     pub(crate) fn version(&self) -> u64 {
         self.published.read().version
@@ -173,10 +195,7 @@ impl Store {
         let documents = if version == published.version {
             current
         } else {
-            let Some(history) = published.histories.get(index) else {
-                return Err(ApiError::no_such_resource());
-            };
-            undone = history.back_to(version, current).ok_or_else(|| {
+            undone = published.history(query.kind).back_to(version, current).ok_or_else(|| {
                 ApiError::expired(
                     "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
                 )
@@ -220,9 +239,7 @@ impl Store {
         limit: usize,
     ) -> ApiResult<(Vec<Arc<Change>>, u64)> {
         let published = self.published.read();
-        let Some(history) = published.histories.get(kind.index()) else {
-            return Ok((Vec::new(), published.version));
-        };
+        let history = published.history(kind);
         let changes = history.after(version, limit).ok_or_else(|| {
             ApiError::expired(format!(
                 "too old resource version: {version} ({})",
@@ -242,6 +259,9 @@ struct Writer {
     transaction: Transaction,
     published: Arc<RwLock<Published>>,
     announce: watch::Sender<u64>,
+    /// The version that was opened: nothing has changed before it, as far as watches go.
+    opened_at: u64,
+    max_changes: usize,
 }
 
 impl Writer {
@@ -273,12 +293,19 @@ impl Writer {
             )));
         }
         let mut published = self.published.write();
+        let mut defines = false;
         for change in self.transaction.take_changes() {
+            defines |= change.key.kind.defines();
             published.documents.set(&change);
-            let index = change.key.kind.index();
-            if let Some(history) = published.histories.get_mut(index) {
-                history.push(change);
-            }
+            let (opened_at, limit) = (self.opened_at, self.max_changes);
+            published
+                .histories
+                .entry(change.key.kind.index())
+                .or_insert_with(|| History::new(opened_at, limit))
+                .push(change);
+        }
+        if defines {
+            published.kinds = served(&published.documents);
         }
         published.version = version;
         drop(published);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::json_response;
 use super::request::Call;
-use crate::kind::{self, KINDS, Kind};
+use crate::kind::{Group, Kind, Served};
 use crate::status::{ApiError, ApiResult};
 
 /// The Kubernetes whose behaviour is served. Clients warn when they are far from it.
@@ -29,12 +29,13 @@ pub(super) fn version() -> Value {
     })
 }
 
-pub(super) fn answer(path: &[String], call: &Call) -> ApiResult<Response> {
+pub(super) fn answer(path: &[String], call: &Call, kinds: &Served) -> ApiResult<Response> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let groups = kind::groups();
+    let groups = kinds.groups();
+    let serves = |group: &str, version: &str| kinds.of(group, version).next().is_some();
     let body = match path.as_slice() {
-        ["api"] if wants_aggregated(call) => return Ok(aggregated(true)),
-        ["apis"] if wants_aggregated(call) => return Ok(aggregated(false)),
+        ["api"] if wants_aggregated(call) => return Ok(aggregated(kinds, true)),
+        ["apis"] if wants_aggregated(call) => return Ok(aggregated(kinds, false)),
         ["api"] => json!({
             "kind": "APIVersions",
             "versions": ["v1"],
@@ -44,32 +45,35 @@ pub(super) fn answer(path: &[String], call: &Call) -> ApiResult<Response> {
             let groups: Vec<Value> = groups
                 .iter()
                 .filter(|(group, _)| !group.is_empty())
-                .map(|(group, version)| group_of(group, version))
+                .map(group_of)
                 .collect();
             json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
         }
-        ["api", version] if groups.contains(&("", version)) => resources("", version),
+        ["api", version] if serves("", version) => resources(kinds, "", version),
         ["apis", group] => {
-            let (group, version) = groups
+            let group = groups
                 .iter()
                 .find(|(known, _)| known == group && !known.is_empty())
                 .ok_or_else(ApiError::no_such_resource)?;
-            let mut body = group_of(group, version);
+            let mut body = group_of(group);
             body["kind"] = json!("APIGroup");
             body["apiVersion"] = json!("v1");
             body
         }
-        ["apis", group, version] if !group.is_empty() && groups.contains(&(group, version)) => {
-            resources(group, version)
+        ["apis", group, version] if !group.is_empty() && serves(group, version) => {
+            resources(kinds, group, version)
         }
         _ => return Err(ApiError::no_such_resource()),
     };
     Ok(json_response(StatusCode::OK, &body))
 }
 
-fn group_of(group: &str, version: &str) -> Value {
-    let version = json!({ "groupVersion": format!("{group}/{version}"), "version": version });
-    json!({ "name": group, "versions": [version], "preferredVersion": version })
+fn group_of((group, versions): &Group) -> Value {
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({ "groupVersion": format!("{group}/{version}"), "version": version }))
+        .collect();
+    json!({ "name": group, "versions": versions, "preferredVersion": versions.first() })
 }
 
 fn verbs() -> Value {
@@ -121,10 +125,9 @@ fn subresources(kind: &Kind) -> Vec<Sub> {
     subs
 }
 
-fn resources(group: &str, version: &str) -> Value {
+fn resources(kinds: &Served, group: &str, version: &str) -> Value {
     let mut all = Vec::new();
-    let here = |kind: &&Kind| kind.group == group && kind.version == version;
-    for kind in KINDS.iter().filter(here) {
+    for kind in kinds.of(group, version) {
         let mut resource = json!({
             "name": kind.plural,
             "singularName": kind.singular,
@@ -174,23 +177,23 @@ fn wants_aggregated(call: &Call) -> bool {
     })
 }
 
-fn aggregated(core: bool) -> Response {
-    let items: Vec<Value> = kind::groups()
+fn aggregated(kinds: &Served, core: bool) -> Response {
+    let in_version = |group: &str, version: &str| {
+        let resources: Vec<Value> = kinds.of(group, version).map(aggregated_resource).collect();
+        json!({ "version": version, "freshness": "Current", "resources": resources })
+    };
+    let items: Vec<Value> = kinds
+        .groups()
         .into_iter()
         .filter(|(group, _)| group.is_empty() == core)
-        .map(|(group, version)| {
-            let resources: Vec<Value> = KINDS
+        .map(|(group, versions)| {
+            let versions: Vec<Value> = versions
                 .iter()
-                .filter(|kind| kind.group == group && kind.version == version)
-                .map(aggregated_resource)
+                .map(|version| in_version(group, version))
                 .collect();
             json!({
                 "metadata": { "name": group, "creationTimestamp": null },
-                "versions": [{
-                    "version": version,
-                    "freshness": "Current",
-                    "resources": resources,
-                }],
+                "versions": versions,
             })
         })
         .collect();

@@ -6,18 +6,21 @@
 
 mod v2;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::json_response;
-use crate::kind::{self, KINDS, Kind, group_path};
+use crate::definition::free_schema;
+use crate::kind::{Kind, Served, group_path};
 use crate::status::{ApiError, ApiResult};
 
-pub(super) fn answer(path: &[String]) -> ApiResult<Response> {
+pub(super) fn answer(path: &[String], kinds: &Served) -> ApiResult<Response> {
     let (form, path) = path.split_first().ok_or_else(ApiError::no_such_resource)?;
     if form == "v2" {
-        let mut response = (StatusCode::OK, v2::document()).into_response();
+        let mut response = (StatusCode::OK, v2::document(kinds)).into_response();
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static(v2::CONTENT_TYPE),
@@ -26,24 +29,44 @@ pub(super) fn answer(path: &[String]) -> ApiResult<Response> {
     }
     if path.is_empty() {
         let mut paths = Map::new();
-        for (group, version) in kind::groups() {
+        for (group, version) in versions(kinds) {
             let path = group_path(group, version);
             // Clients keep a document for as long as its address is the same.
-            let hash = env!("CARGO_PKG_VERSION");
+            let hash = hash(kinds, group, version);
             let url = format!("/openapi/v3/{path}?hash={hash}");
             paths.insert(path, json!({ "serverRelativeURL": url }));
         }
         return Ok(json_response(StatusCode::OK, &json!({ "paths": paths })));
     }
     let wanted = path.join("/");
-    let (group, version) = kind::groups()
-        .into_iter()
+    let (group, version) = versions(kinds)
         .find(|(group, version)| group_path(group, version) == wanted)
         .ok_or_else(ApiError::no_such_resource)?;
-    Ok(json_response(StatusCode::OK, &document(group, version)))
+    Ok(json_response(
+        StatusCode::OK,
+        &document(kinds, group, version),
+    ))
 }
 
-fn document(group: &str, version: &str) -> Value {
+fn versions(kinds: &Served) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let groups = kinds.groups().into_iter();
+    groups.flat_map(|(group, versions)| versions.into_iter().map(move |version| (group, version)))
+}
+
+/// Differs when the document does.
+fn hash(kinds: &Served, group: &str, version: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    for kind in kinds.of(group, version) {
+        kind.kind.hash(&mut hasher);
+        if let Some(defined) = kind.defined {
+            defined.json.hash(&mut hasher);
+        }
+    }
+    format!("{:016X}", hasher.finish())
+}
+
+fn document(kinds: &Served, group: &str, version: &str) -> Value {
     let mut schemas = Map::new();
     let mut paths = Map::new();
     schemas.insert(
@@ -60,12 +83,9 @@ fn document(group: &str, version: &str) -> Value {
             "x-kubernetes-preserve-unknown-fields": true,
         }),
     );
-    for kind in KINDS
-        .iter()
-        .filter(|kind| kind.group == group && kind.version == version)
-    {
+    for kind in kinds.of(group, version) {
         let named = json!({ "group": group, "version": version, "kind": kind.kind });
-        schemas.insert(schema_name(kind), schema(kind, &named));
+        schemas.insert(kind.schema_name(), schema(kind, &named));
         let collection = collection(kind);
         paths.insert(
             collection.clone(),
@@ -112,49 +132,41 @@ fn collection(kind: &Kind) -> String {
     }
 }
 
-/// `com.humio.core.v1alpha1.HumioCluster`, `io.k8s.api.apps.v1.Deployment`.
-fn schema_name(kind: &Kind) -> String {
-    if kind.custom {
-        let mut parts: Vec<&str> = kind.group.split('.').collect();
-        parts.reverse();
-        format!("{}.{}.{}", parts.join("."), kind.version, kind.kind)
-    } else {
-        let group = kind.group.split('.').next().unwrap_or_default();
-        let group = if group.is_empty() { "core" } else { group };
-        format!("io.k8s.api.{group}.{}.{}", kind.version, kind.kind)
-    }
-}
-
+/// What a definition says of its kind. Of a built-in kind only that it has a spec and a status: its
+/// fields are checked, but `kubectl explain` finds them in Kubernetes' own reference.
 fn schema(kind: &Kind, named: &Value) -> Value {
-    let free = |description: &str| {
-        json!({
-            "type": "object",
-            "description": description,
-            "x-kubernetes-preserve-unknown-fields": true,
-        })
+    let mut schema = match kind.defined {
+        Some(defined) => defined
+            .json
+            .as_object()
+            .cloned()
+            .unwrap_or_else(free_schema),
+        None => {
+            let mut free = free_schema();
+            free.insert(
+                "description".into(),
+                json!(format!(
+                    "{} of {}; see the reference of Kubernetes for its fields.",
+                    kind.kind,
+                    kind.api_version(),
+                )),
+            );
+            let part = Value::Object(free_schema());
+            free.insert("properties".into(), json!({ "spec": part, "status": part }));
+            free
+        }
     };
-    json!({
-        "type": "object",
-        "description": format!(
-            "{} of {}. This server keeps every field and checks few; see the reference of Kubernetes or of the operator for all of them.",
-            kind.kind,
-            kind.api_version(),
-        ),
-        "properties": {
-            "apiVersion": { "type": "string", "description": "Group and version." },
-            "kind": { "type": "string", "description": "What this is." },
-            "metadata": {
-                "description": "What every object has.",
-                "allOf": [{
-                    "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
-                }],
-            },
-            "spec": free("What is wanted."),
-            "status": free("What is."),
-        },
-        "x-kubernetes-preserve-unknown-fields": true,
-        "x-kubernetes-group-version-kind": [named],
-    })
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    properties["apiVersion"] = json!({ "type": "string", "description": "Group and version." });
+    properties["kind"] = json!({ "type": "string", "description": "What this is." });
+    properties["metadata"] = json!({
+        "description": "What every object has.",
+        "allOf": [{
+            "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+        }],
+    });
+    schema.insert("x-kubernetes-group-version-kind".into(), json!([named]));
+    Value::Object(schema)
 }
 
 fn operation(action: &str, named: &Value, kind: &Kind, parameters: &[&str]) -> Value {

@@ -3,7 +3,7 @@
 use axum::http::{Method, header, request::Parts};
 use url::form_urlencoded;
 
-use crate::kind::{self, Kind};
+use crate::kind::{Kind, Served};
 use crate::managed::Manager;
 use crate::status::{ApiError, ApiResult};
 
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Token {
 }
 
 impl Call {
-    pub(crate) fn parse(parts: &Parts) -> ApiResult<Self> {
+    pub(crate) fn parse(parts: &Parts, kinds: &Served) -> ApiResult<Self> {
         let header = |name| {
             parts
                 .headers
@@ -106,7 +106,7 @@ impl Call {
             .trim();
         Ok(Self {
             method: parts.method.clone(),
-            route: route(parts.uri.path())?,
+            route: route(parts.uri.path(), kinds)?,
             accept: header(header::ACCEPT).to_owned(),
             content_type: content_type.to_owned(),
             user_agent: header(header::USER_AGENT).to_owned(),
@@ -200,7 +200,7 @@ fn decoded(segment: &str) -> ApiResult<String> {
     Ok(name)
 }
 
-fn route(path: &str) -> ApiResult<Route> {
+fn route(path: &str, kinds: &Served) -> ApiResult<Route> {
     let path = path.trim_start_matches('/');
     let raw: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     match raw.as_slice() {
@@ -247,7 +247,9 @@ fn route(path: &str) -> ApiResult<Route> {
         [plural, below @ ..] => (*plural, below),
         [] => return Ok(Route::Unknown),
     };
-    let kind = kind::find(group, version, plural).ok_or_else(ApiError::no_such_resource)?;
+    let kind = kinds
+        .find(group, version, plural)
+        .ok_or_else(ApiError::no_such_resource)?;
     if !kind.namespaced && !namespace.is_empty() {
         return Err(ApiError::no_such_resource());
     }

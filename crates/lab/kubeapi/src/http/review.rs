@@ -9,7 +9,7 @@ use super::request::Call;
 use super::{json_of, json_response};
 use crate::access::{Act, User};
 use crate::document::text;
-use crate::kind::KINDS;
+use crate::kind::Served;
 use crate::status::ApiResult;
 
 pub(super) async fn answer(
@@ -17,12 +17,13 @@ pub(super) async fn answer(
     kind: &str,
     call: &Call,
     body: Body,
+    kinds: &Served,
 ) -> ApiResult<Response> {
     let asked = json_of(call, body).await?;
     let status = if kind == "SelfSubjectReview" {
         json!({ "userInfo": { "username": user.name(), "groups": ["system:authenticated"] } })
     } else {
-        json!({ "allowed": allowed(user, &asked) })
+        json!({ "allowed": allowed(user, &asked, kinds) })
     };
     let group = if kind == "SelfSubjectReview" {
         "authentication.k8s.io/v1"
@@ -39,11 +40,11 @@ pub(super) async fn answer(
     Ok(json_response(StatusCode::CREATED, &body))
 }
 
-fn allowed(user: &User, asked: &Value) -> bool {
+fn allowed(user: &User, asked: &Value, kinds: &Served) -> bool {
     let of = |field: &str| text(asked, &format!("/spec/resourceAttributes/{field}"));
     let (group, resource, namespace) = (of("group"), of("resource"), of("namespace"));
-    let kind = KINDS
-        .iter()
+    let kind = kinds
+        .all()
         .find(|kind| kind.plural == resource && (group == "*" || kind.group == group));
     kind.is_some_and(|kind| {
         user.may(&Act {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::request::Call;
+use crate::definition::in_version;
 use crate::kind::Kind;
 use crate::status::{ApiError, ApiResult};
 
@@ -87,7 +88,7 @@ impl View {
     /// One document.
     pub(crate) fn document(self, kind: &Kind, document: &Value) -> Value {
         match self {
-            Self::Plain => document.clone(),
+            Self::Plain => in_version(kind, document),
             Self::Metadata => partial(document),
             Self::Table(include) => {
                 let version = document.pointer("/metadata/resourceVersion");
@@ -142,7 +143,7 @@ impl View {
                 "kind": format!("{}List", kind.kind),
                 "apiVersion": kind.api_version(),
                 "metadata": page.metadata(),
-                "items": documents,
+                "items": documents.iter().map(|d| in_version(kind, d)).collect::<Vec<_>>(),
             }),
             Self::Metadata => json!({
                 "kind": "PartialObjectMetadataList",

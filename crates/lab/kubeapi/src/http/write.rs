@@ -1,7 +1,7 @@
 //! Create, update, patch and delete.
 
 use axum::body::Body;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::Utc;
 use serde_json::Value;
@@ -9,25 +9,27 @@ use serde_json::Value;
 use super::read::selector;
 use super::request::{Call, Target};
 use super::view::{Page, View};
-use super::{Api, bytes_of, json_of, json_response};
+use super::{Api, bytes_of, json_of, json_response, yaml_of};
 use crate::document::text;
 use crate::patch::Patch;
 use crate::rules::{
-    self, Deleted, Deletion, Part, Preconditions, Propagation, Wanted, Writer, scale_of,
+    self, Deleted, Deletion, Part, Preconditions, Propagation, Validation, Wanted, Warnings,
+    Writer, scale_of,
 };
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Document, Key};
 
+const APPLY: &str = "application/apply-patch+yaml";
 const PATCHES: &[&str] = &[
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
+    APPLY,
 ];
 const CUSTOM_PATCHES: &[&str] = &[
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/apply-patch+yaml",
+    APPLY,
 ];
 
 pub(super) async fn write(
@@ -44,7 +46,10 @@ pub(super) async fn write(
     let writer = Writer {
         manager: call.manager(part.subresource()),
         now: Utc::now(),
+        validation: Validation::parse(call.parameter("fieldValidation"))?,
+        warnings: Warnings::default(),
     };
+    let warnings = writer.warnings.clone();
     let one = !target.name.is_empty();
     let (status, document) = match call.method {
         Method::POST if !one => {
@@ -66,7 +71,14 @@ pub(super) async fn write(
     } else {
         View::of(call)?.document(target.kind, &document)
     };
-    Ok(json_response(status, &shown))
+    let mut response = json_response(status, &shown);
+    for warning in warnings.take() {
+        // As RFC 7234 writes it: the code of all else, no agent, the text in quotes.
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    Ok(response)
 }
 
 async fn create(
@@ -128,9 +140,15 @@ async fn patch(
         ));
     }
     let bytes = bytes_of(body).await?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-        ApiError::bad_request(format!("error decoding patch: it is not JSON: {error}"))
-    })?;
+    // Only server-side apply takes YAML, of which JSON is a part.
+    let value: Value = if call.content_type == APPLY {
+        yaml_of(&bytes)
+            .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?
+    } else {
+        serde_json::from_slice(&bytes).map_err(|error| {
+            ApiError::bad_request(format!("error decoding patch: it is not JSON: {error}"))
+        })?
+    };
     let dry_run = call.dry_run()?;
     let patch = match call.content_type.as_str() {
         "application/json-patch+json" => Patch::Json(value),

@@ -19,6 +19,11 @@ impl Cell {
             },
             Self::Condition(kind) => condition(document, kind).map_or(Value::Null, |c| json!(c)),
             Self::Age(pointer) => json!(age(text(document, pointer), now)),
+            Self::Path(path, moment) => match path.first(document) {
+                Some(Value::String(text)) if *moment => json!(age(text, now)),
+                Some(value) => value.clone(),
+                None => Value::Null,
+            },
             Self::Of(show) => show(document),
         }
     }

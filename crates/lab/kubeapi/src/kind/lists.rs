@@ -54,12 +54,12 @@ const RULES: &[(&str, Option<&str>, ListRule)] = {
 
 impl Kind {
     /// The rule of the list at this path of field names (items of lists add nothing to it).
-    /// Custom resources have no such lists but those in their metadata.
+    /// Those of custom resources are as their definition says.
     pub(crate) fn list_rule(&self, path: &[&str]) -> Option<ListRule> {
         let (field, above) = path.split_last()?;
         let within = above.last().copied();
         if self.custom && above != ["metadata"] {
-            return None;
+            return self.schema()?.at(path)?.list;
         }
         RULES
             .iter()

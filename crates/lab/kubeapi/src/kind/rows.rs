@@ -8,7 +8,7 @@ use super::Cell::{At, AtOr, Condition, Of};
 use super::{Column, Kind, columns};
 
 /// What a row says unless it says otherwise.
-const ROW: Kind = Kind {
+pub(crate) const NO_KIND: Kind = Kind {
     group: "",
     version: "v1",
     kind: "",
@@ -28,7 +28,9 @@ const ROW: Kind = Kind {
     selectable: &[],
     columns: &[],
     time_to_live: None,
+    defined: None,
 };
+const ROW: Kind = NO_KIND;
 
 /// A controller that runs pods.
 const WORKLOAD: Kind = Kind {
@@ -78,7 +80,7 @@ const fn wide(name: &'static str, cell: super::Cell) -> Column {
 }
 
 /// Every kind that is served. The order is that of discovery.
-pub(crate) static KINDS: [Kind; 20] = [
+pub(crate) static KINDS: [Kind; 21] = [
     Kind {
         kind: "Namespace",
         plural: "namespaces",
@@ -355,6 +357,19 @@ pub(crate) static KINDS: [Kind; 20] = [
             text("Address", Of(columns::ingress_address)),
             text("Ports", Of(columns::ingress_ports)),
         ],
+        ..ROW
+    },
+    Kind {
+        group: "apiextensions.k8s.io",
+        kind: "CustomResourceDefinition",
+        plural: "customresourcedefinitions",
+        singular: "customresourcedefinition",
+        short_names: &["crd", "crds"],
+        categories: &["api-extensions"],
+        namespaced: false,
+        status: true,
+        generation: true,
+        columns: &[text("Created At", At("/metadata/creationTimestamp"))],
         ..ROW
     },
     Kind {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::delete::{Deleted, Deletion, FOREGROUND, Preconditions, Propagation, delete, mark};
+use crate::definition::{self, CLEANUP};
 use crate::document::{self, array, finalizers, is_deleting, metadata_mut, text};
 use crate::kind;
 use crate::store::{Document, Key, Transaction};
@@ -38,6 +39,7 @@ pub(super) fn remove(
         if let Some(last) = finish_namespace(transaction, document::namespace(&gone)) {
             removed.push_back(last);
         }
+        finish_definitions(transaction);
     }
     Some(last)
 }
@@ -245,6 +247,48 @@ pub(super) fn end_namespace(
         Some(document) => Deleted::Marked(document),
         // kube-apiserver never removes a namespace within the request; `kubectl` expects it back.
         None => Deleted::Marked(marked),
+    }
+}
+
+/// Deletes a definition with all documents of its kind. It stays until the last one is gone.
+pub(super) fn end_definition(
+    transaction: &mut Transaction,
+    key: &Key,
+    old: &Document,
+    now: DateTime<Utc>,
+) -> Deleted {
+    let mut marked = mark(transaction, key, old, 0, false, now);
+    if !finalizers(&marked).contains(&CLEANUP) {
+        let mut ending = Value::clone(&marked);
+        definition::ending(&mut ending, now);
+        marked = transaction.put(key, ending);
+    }
+    if let Some(kind) = definition::kinds_of(&marked).first() {
+        for (instance, _) in transaction.list(kind, "") {
+            let _ = delete(transaction, &instance, &in_background(now));
+        }
+    }
+    finish_definitions(transaction);
+    match transaction.get(key) {
+        Some(document) => Deleted::Marked(document),
+        None => Deleted::Gone(marked),
+    }
+}
+
+/// Removes the definitions that are ending and have no documents any more.
+fn finish_definitions(transaction: &mut Transaction) {
+    let Some(definitions) = definition::definitions() else {
+        return;
+    };
+    for (key, document) in transaction.list(definitions, "") {
+        let over = is_deleting(&document)
+            && finalizers(&document) == [CLEANUP]
+            && definition::kinds_of(&document)
+                .first()
+                .is_none_or(|kind| transaction.list(kind, "").is_empty());
+        if over {
+            transaction.remove(&key);
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::definition;
 use crate::document::{self, MAX_DEPTH, finalizers, text};
 use crate::kind::Kind;
+use crate::schema::Schema;
 use crate::selector::{SUBDOMAIN_RULE, check_label_key, check_label_value, is_subdomain};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::Key;
@@ -88,11 +90,25 @@ pub(super) fn document(
         }
     }
     metadata(document, &mut causes);
+    if let Some(defined) = kind.defined {
+        custom(&defined.schema, document, old, &mut causes);
+    }
+    if kind.defines() {
+        definition::check(document, old, &mut causes);
+    }
+    if kind.group == "apps" {
+        template_labels(document, &mut causes);
+    }
     if kind.scale
         && let Some(replicas) = document.pointer("/spec/replicas")
-        && replicas.as_i64().is_none_or(|count| count < 0)
+        // Whether it is a number at all is said by the schema.
+        && replicas.as_i64().is_some_and(|count| count < 0)
     {
-        let why = "must be greater than or equal to 0";
+        let why = if kind.custom {
+            "should be a non-negative integer"
+        } else {
+            "must be greater than or equal to 0"
+        };
         causes.push(Cause::invalid("spec.replicas", replicas, why));
     }
     if causes.is_empty() {
@@ -100,6 +116,44 @@ pub(super) fn document(
     } else {
         Err(ApiError::invalid(kind, name, &causes))
     }
+}
+
+/// What the schema of a custom kind says. What was wrong before and is as it was may stay so, as
+/// since Kubernetes 1.30 (`CRDValidationRatcheting`).
+fn custom(schema: &Schema, document: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let mut found = Vec::new();
+    schema.check(document, "", &mut found);
+    if let Some(old) = old.filter(|_| !found.is_empty()) {
+        let mut before = Vec::new();
+        schema.check(old, "", &mut before);
+        found.retain(|cause| !before.contains(cause));
+    }
+    causes.append(&mut found);
+}
+
+/// A workload makes pods that it selects itself.
+fn template_labels(document: &Value, causes: &mut Vec<Cause>) {
+    let Some(Value::Object(wanted)) = document.pointer("/spec/selector/matchLabels") else {
+        return;
+    };
+    let labels = document.pointer("/spec/template/metadata/labels");
+    let has = |(key, value): (&String, &Value)| labels.and_then(|l| l.get(key)) == Some(value);
+    if wanted.iter().all(has) {
+        return;
+    }
+    let labels: Vec<String> = labels
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key:?}:{value}"))
+        .collect();
+    causes.push(Cause {
+        message: format!(
+            "Invalid value: map[string]string{{{}}}: `selector` does not match template `labels`",
+            labels.join(", ")
+        ),
+        ..Cause::invalid("spec.template.metadata.labels", &Value::Null, "")
+    });
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -73,6 +73,15 @@ pub(crate) fn delete(
         return Ok(cascade::end_namespace(transaction, key, &old, deletion.now));
     }
 
+    if key.kind.defines() {
+        return Ok(cascade::end_definition(
+            transaction,
+            key,
+            &old,
+            deletion.now,
+        ));
+    }
+
     let uid = document::uid(&old).to_owned();
     match deletion.propagation {
         Propagation::Orphan => cascade::release(transaction, &uid),

@@ -27,6 +27,8 @@ fn writer() -> Writer {
             subresource: "",
         },
         now: Utc::now(),
+        validation: Validation::Strict,
+        warnings: Warnings::default(),
     }
 }
 
@@ -444,7 +446,7 @@ async fn names_are_generated_or_checked() {
         ),
         (
             json!({ "metadata": { "name": "a", "labels": { "a": 1 } } }),
-            422,
+            400,
         ),
         (
             json!({ "metadata": { "name": "a", "ownerReferences": [{}] } }),

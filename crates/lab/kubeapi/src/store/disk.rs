@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::history::{Change, ChangeKind};
 use super::world::{Documents, Key};
-use crate::kind::{self, Kind};
+use crate::kind::{Kind, Served};
 
 /// `<group>/<plural>/<namespace>/<name>` → JSON.
 const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
@@ -93,18 +93,15 @@ impl Disk {
             .map_err(|error| broken(error.into()))?;
         prepare(&database).map_err(broken)?;
         let (written, version) = read(&database).map_err(broken)?;
+        let built_in = Served::default();
+        let defines = |key: &str| parse_key(&built_in, key).is_some_and(|key| key.kind.defines());
+        // Definitions first: they say which kinds the others are of.
+        let (definitions, others): (Written, Written) =
+            written.into_iter().partition(|(key, _)| defines(key));
         let mut documents = Documents::new();
-        for (key, bytes) in written {
-            let wrong = |problem: String| StoreError::Document {
-                path: path.clone(),
-                key: key.clone(),
-                problem,
-            };
-            let place = parse_key(&key).ok_or_else(|| wrong("no such kind".to_owned()))?;
-            let document: Value =
-                serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-            documents.insert(&place, Arc::new(document));
-        }
+        place(&mut documents, &built_in, definitions, &path)?;
+        let kinds = super::served(&documents);
+        place(&mut documents, &kinds, others, &path)?;
         Ok((Self { database }, documents, version))
     }
 
@@ -158,12 +155,33 @@ fn written_key(key: &Key) -> String {
     format!("{group}/{plural}/{}/{}", key.namespace, key.name)
 }
 
-fn parse_key(written: &str) -> Option<Key> {
+/// Puts what was written among the documents.
+fn place(
+    documents: &mut Documents,
+    kinds: &Served,
+    written: Written,
+    path: &Path,
+) -> Result<(), StoreError> {
+    for (key, bytes) in written {
+        let wrong = |problem: String| StoreError::Document {
+            path: path.to_owned(),
+            key: key.clone(),
+            problem,
+        };
+        let place = parse_key(kinds, &key).ok_or_else(|| wrong("no such kind".to_owned()))?;
+        let document: Value =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        documents.insert(&place, Arc::new(document));
+    }
+    Ok(())
+}
+
+fn parse_key(kinds: &Served, written: &str) -> Option<Key> {
     let mut parts = written.splitn(4, '/');
     let (group, plural) = (parts.next()?, parts.next()?);
     let (namespace, name) = (parts.next()?, parts.next()?);
-    let kind = kind::KINDS
-        .iter()
+    let kind = kinds
+        .all()
         .find(|kind| kind.group == group && kind.plural == plural)?;
     Some(Key::new(kind, namespace, name))
 }

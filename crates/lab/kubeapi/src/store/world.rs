@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::history::{Change, ChangeKind};
 use crate::document::{self, MAX_DOCUMENT_BYTES, array, metadata_mut, size, text};
-use crate::kind::{KINDS, Kind};
+use crate::kind::Kind;
 use crate::status::{ApiError, ApiResult};
 
 /// A document that nobody changes any more.
@@ -42,18 +42,37 @@ impl Key {
 
 type OfKind = BTreeMap<(String, String), Document>;
 
-/// All documents by kind, namespace and name.
+/// The documents of one kind.
+#[derive(Debug, Clone, Default)]
+struct Shelf {
+    /// The kind as the last document was written in it; none before the first one.
+    kind: Option<&'static Kind>,
+    documents: OfKind,
+}
+
+/// All documents by kind, namespace and name. Kinds are added as documents of them come.
 #[derive(Debug, Clone)]
-pub(super) struct Documents(Vec<OfKind>);
+pub(super) struct Documents(Vec<Shelf>);
 
 impl Documents {
     pub(super) fn new() -> Self {
-        Self(KINDS.iter().map(|_| OfKind::new()).collect())
+        Self(Vec::new())
     }
 
     pub(super) fn of(&self, kind: usize) -> &OfKind {
         static NONE: OfKind = OfKind::new();
-        self.0.get(kind).unwrap_or(&NONE)
+        self.0.get(kind).map_or(&NONE, |shelf| &shelf.documents)
+    }
+
+    fn shelves(&self) -> impl Iterator<Item = (&'static Kind, &OfKind)> {
+        self.0
+            .iter()
+            .filter_map(|shelf| Some((shelf.kind?, &shelf.documents)))
+    }
+
+    fn key_of(&self, place: &(usize, String, String)) -> Option<Key> {
+        let (kind, namespace, name) = place;
+        Some(Key::new(self.0.get(*kind)?.kind?, namespace, name))
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Document> {
@@ -63,15 +82,19 @@ impl Documents {
 
     pub(super) fn insert(&mut self, key: &Key, document: Document) {
         let (kind, place) = key.place();
-        if let Some(documents) = self.0.get_mut(kind) {
-            documents.insert(place, document);
+        if self.0.len() <= kind {
+            self.0.resize_with(kind + 1, Shelf::default);
+        }
+        if let Some(shelf) = self.0.get_mut(kind) {
+            shelf.kind = Some(key.kind);
+            shelf.documents.insert(place, document);
         }
     }
 
     fn remove(&mut self, key: &Key) {
         let (kind, place) = key.place();
-        if let Some(documents) = self.0.get_mut(kind) {
-            documents.remove(&place);
+        if let Some(shelf) = self.0.get_mut(kind) {
+            shelf.documents.remove(&place);
         }
     }
 
@@ -110,8 +133,8 @@ impl Transaction {
             bytes: 0,
             limit,
         };
-        for (index, kind) in KINDS.iter().enumerate() {
-            for ((namespace, name), document) in documents.of(index) {
+        for (kind, documents) in documents.shelves() {
+            for ((namespace, name), document) in documents {
                 let key = Key::new(kind, namespace, name);
                 let bytes = size(document);
                 transaction.enter(&key, document.clone(), bytes);
@@ -167,10 +190,10 @@ impl Transaction {
 
     /// Everything in a namespace.
     pub(crate) fn contents(&self, namespace: &str) -> Vec<Key> {
-        KINDS
-            .iter()
-            .filter(|kind| kind.namespaced)
-            .flat_map(|kind| self.list(kind, namespace))
+        self.documents
+            .shelves()
+            .filter(|(kind, _)| kind.namespaced)
+            .flat_map(|(kind, _)| self.list(kind, namespace))
             .map(|(key, _)| key)
             .collect()
     }
@@ -178,9 +201,12 @@ impl Transaction {
     /// Whether nothing is in a namespace.
     pub(crate) fn is_empty(&self, namespace: &str) -> bool {
         let from = (namespace.to_owned(), String::new());
-        let kinds = KINDS.iter().enumerate().filter(|(_, kind)| kind.namespaced);
-        kinds.into_iter().all(|(index, _)| {
-            let next = self.documents.of(index).range(from.clone()..).next();
+        let mut shelves = self.documents.shelves();
+        shelves.all(|(kind, documents)| {
+            if !kind.namespaced {
+                return true;
+            }
+            let next = documents.range(from.clone()..).next();
             next.is_none_or(|((place, _), _)| place != namespace)
         })
     }
@@ -191,13 +217,13 @@ impl Transaction {
             .get(uid)
             .into_iter()
             .flatten()
-            .filter_map(key_of)
+            .filter_map(|place| self.documents.key_of(place))
             .collect()
     }
 
     /// What has this uid.
     pub(crate) fn by_uid(&self, uid: &str) -> Option<Key> {
-        self.uids.get(uid).and_then(key_of)
+        self.documents.key_of(self.uids.get(uid)?)
     }
 
     /// Writes a document under a new version.
@@ -299,9 +325,4 @@ impl Transaction {
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
-}
-
-fn key_of(place: &(usize, String, String)) -> Option<Key> {
-    let (kind, namespace, name) = place;
-    Some(Key::new(KINDS.get(*kind)?, namespace, name))
 }

@@ -8,6 +8,7 @@
 
 mod agent;
 mod churn;
+mod definitions;
 mod durable;
 mod kubectl;
 mod pod;

@@ -15,14 +15,14 @@ use crate::Region;
 use backstay_testkit::kubernetes::HANG_TIMEOUT;
 
 /// Requests as they are, without a client's care.
-struct Raw {
-    http: reqwest::Client,
-    url: String,
-    token: String,
+pub struct Raw {
+    pub http: reqwest::Client,
+    pub url: String,
+    pub token: String,
 }
 
 impl Raw {
-    fn new(region: &Region, role: &str) -> Self {
+    pub fn new(region: &Region, role: &str) -> Self {
         let context = region.server.context("raw", role, "default").unwrap();
         let authority = reqwest::Certificate::from_pem(context.authority_pem.as_bytes()).unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -36,7 +36,7 @@ impl Raw {
         }
     }
 
-    async fn send(
+    pub async fn send(
         &self,
         method: Method,
         path: &str,
@@ -58,7 +58,7 @@ impl Raw {
         (status, body)
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
         self.send(Method::GET, path, "", "").await
     }
 }
@@ -119,7 +119,7 @@ async fn refusals_are_worded_as_kubernetes_words_them() {
         (
             Method::POST,
             MAPS,
-            "application/yaml",
+            "text/plain",
             "a: b",
             415,
             "UnsupportedMediaType",

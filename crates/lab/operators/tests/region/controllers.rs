@@ -103,7 +103,7 @@ async fn a_deployment_is_rolled_out_scaled_and_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_deployment_cannot_be_is_told_and_others_go_on() {
+async fn what_a_deployment_cannot_be_is_refused_and_others_go_on() {
     if no_kubectl() {
         return;
     }
@@ -113,14 +113,21 @@ async fn what_a_deployment_cannot_be_is_told_and_others_go_on() {
     let mut odd = deployment("logging", "odd", "a:1", 1);
     odd["spec"]["template"]["spec"]["containers"][0]["ports"] = json!("all");
     let right = deployment("logging", "right", "a:1", 1);
-    lab.apply(&[wrong, odd, right]).await;
+    let all = lab.region.folder().join("all.json");
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": [wrong, odd, right] });
+    std::fs::write(&all, list.to_string()).unwrap();
+    let refused = lab
+        .region
+        .refused(&format!("apply -f {}", all.display()))
+        .await;
+    for why in [
+        "`selector` does not match template `labels`",
+        "containers.ports of type []v1.ContainerPort",
+    ] {
+        assert!(refused.contains(why), "{refused}");
+    }
     lab.kubectl("-n logging rollout status deploy right --timeout=120s")
         .await;
-    let message = "-n logging get deploy wrong -o jsonpath='{.status.conditions[0].message}'";
-    lab.until_it(message, |out| {
-        out.contains("spec.selector does not select them")
-    })
-    .await;
     assert_eq!(lab.names("-n logging pods -l app=other").await, [""; 0]);
     lab.stop().await;
 }

@@ -6,7 +6,7 @@
 use prost::Message;
 
 use super::WRITING;
-use crate::kind::{KINDS, Kind};
+use crate::kind::{Kind, Served};
 
 /// Clients ask for `…v2@v1.0+protobuf`, which is no media type; servers answer with this one.
 pub(super) const CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -99,7 +99,7 @@ struct Any {
     yaml: String,
 }
 
-pub(super) fn document() -> Vec<u8> {
+pub(super) fn document(kinds: &Served) -> Vec<u8> {
     Document {
         swagger: "2.0".to_owned(),
         info: Some(Info {
@@ -107,7 +107,7 @@ pub(super) fn document() -> Vec<u8> {
             version: "v1.32.0".to_owned(),
         }),
         paths: Some(Paths {
-            path: KINDS.iter().map(path).collect(),
+            path: kinds.all().map(path).collect(),
         }),
     }
     .encode_to_vec()

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn resource(path: &str) -> String {
-    match route(path) {
+    match route(path, &Served::default()) {
         Ok(Route::Resource(target)) => format!(
             "{} {:?} {:?} {:?} {:?}",
             target.kind.resource(),
@@ -67,10 +67,14 @@ fn paths_that_name_nothing_are_refused() {
         "/api/v1/namespaces/n/configmaps/a/status",
         "/api/v1/namespaces/n/pods/a/log/more",
     ] {
-        assert_eq!(route(path).unwrap_err().code, 404, "{path}");
+        assert_eq!(
+            route(path, &Served::default()).unwrap_err().code,
+            404,
+            "{path}"
+        );
     }
-    assert_eq!(route("/metrics"), Ok(Route::Unknown));
-    assert_eq!(route("/readyz/ping"), Ok(Route::Health));
+    assert_eq!(route("/metrics", &Served::default()), Ok(Route::Unknown));
+    assert_eq!(route("/readyz/ping", &Served::default()), Ok(Route::Health));
 }
 
 #[test]
@@ -80,7 +84,7 @@ fn a_token_is_not_shown() {
         .body(())
         .unwrap()
         .into_parts();
-    let call = Call::parse(&parts).unwrap();
+    let call = Call::parse(&parts, &Served::default()).unwrap();
     assert_eq!(call.token.as_deref(), Some("s3cret"));
     assert!(!format!("{call:?}").contains("s3cret"));
 }
@@ -88,6 +92,6 @@ fn a_token_is_not_shown() {
 proptest! {
     #[test]
     fn any_path_is_a_route_or_an_error(path in "/(api|apis|openapi|[a-z%+=&]{0,4})?(/[a-z0-9%:~.]{0,9}){0,8}") {
-        let _ = route(&path);
+        let _ = route(&path, &Served::default());
     }
 }
