@@ -7,6 +7,7 @@
 
 mod check;
 mod path;
+mod shipped;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use check::check;
 pub(crate) use path::JsonPath;
+pub use shipped::crds;
 
 use crate::document::{array, as_object, metadata_mut, name, object_mut, text, timestamp};
 use crate::kind::{Cell, Column, Kind, NO_KIND, find, keep};
@@ -213,7 +215,13 @@ fn known(name: &str, spec: &Value) -> Vec<&'static Kind> {
         return kinds.clone();
     }
     // A resource keeps its place whatever becomes of its definition.
-    let index = match of_name.first().and_then(|(_, kinds)| kinds.first()) {
+    let built_in = crate::kind::KINDS
+        .iter()
+        .find(|kind| kind.resource() == name);
+    let before = of_name
+        .first()
+        .and_then(|(_, kinds)| kinds.first().copied());
+    let index = match built_in.or(before) {
         Some(kind) => kind.index(),
         None if fresh => crate::kind::KINDS.len() + place,
         None => return Vec::new(),

@@ -33,14 +33,18 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Act};
-use crate::document::text;
+use crate::definition;
+use crate::document::{self, text};
 use crate::kind::{self, KINDS};
 use crate::managed::Manager;
-use crate::rules::{self, Deletion, Preconditions, Propagation, Validation, Warnings, Writer};
+use crate::rules::{
+    self, Deletion, Part, Preconditions, Propagation, Validation, Warnings, Writer,
+};
 use crate::runtime::PodRuntime;
 use crate::selector::Selector;
+use crate::server::StartError;
 use crate::status::{ApiError, ApiResult};
-use crate::store::{ListQuery, Store};
+use crate::store::{Key, ListQuery, Store};
 use request::{Call, Route, Target};
 
 /// The largest body that is read, as kube-apiserver's.
@@ -93,6 +97,33 @@ impl Api {
                 tracing::error!(%error, namespace = name, "cannot make the namespace");
             }
         }
+    }
+}
+
+impl Api {
+    /// Makes a definition, or changes the one of its name to it.
+    pub(crate) async fn define(&self, definition: Value) -> Result<(), StartError> {
+        let name = document::name(&definition).to_owned();
+        let Some(kind) = definition::definitions() else {
+            return Ok(());
+        };
+        let key = Key::new(kind, "", &name);
+        let writer = own_writer();
+        let defined = self
+            .store
+            .write(false, move |transaction| match transaction.get(&key) {
+                None => rules::create(transaction, kind, "", definition, &writer),
+                Some(old) => {
+                    let mut changed = Value::clone(&old);
+                    changed["spec"] = definition["spec"].clone();
+                    rules::update(transaction, &key, Part::Main, changed, &writer)
+                }
+            })
+            .await;
+        defined.map(|_| ()).map_err(|error| StartError::Definition {
+            name,
+            problem: error.message,
+        })
     }
 }
 

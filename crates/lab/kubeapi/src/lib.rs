@@ -52,6 +52,7 @@ mod store;
 mod tls;
 
 pub use access::{Access, Role, Rule};
+pub use definition::crds;
 pub use kubeconfig::{Context, Kubeconfig, KubeconfigError};
 pub use runtime::{
     Attachment, ByteStream, ExecRequest, Input, LogOptions, NoPods, Output, PodName, PodRuntime,

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-pub(crate) use built_in::built_in;
+pub(crate) use built_in::{built_in, built_in_json};
 pub(crate) use parse::parse;
 
 use crate::kind::ListRule;

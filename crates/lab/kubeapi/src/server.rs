@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_listen::{Limits as Connections, Server as Listener, Tls, share_of_files};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,14 @@ pub enum StartError {
     /// The certificates or tokens.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A definition of a kind is refused.
+    #[error("the definition {name:?} cannot be installed: {problem}")]
+    Definition {
+        /// Its name, `humioclusters.core.humio.com`.
+        name: String,
+        /// What is wrong with it, in Kubernetes' words.
+        problem: String,
+    },
     /// The address could not be bound.
     #[error("cannot listen on {address}: {source}; stop what listens there, or choose another")]
     Listen {
@@ -61,6 +70,9 @@ pub struct ServerOptions {
     pub history: usize,
     /// The most bytes of JSON that all objects together may take.
     pub max_bytes: u64,
+    /// CustomResourceDefinitions that are there from the start, as [`crds`](crate::crds) has them.
+    /// One that is there already is changed to what it is here.
+    pub definitions: Vec<Value>,
 }
 
 impl ServerOptions {
@@ -83,6 +95,7 @@ impl ServerOptions {
             runtime,
             history: 8192,
             max_bytes: 256 << 20,
+            definitions: Vec::new(),
         }
     }
 }
@@ -137,6 +150,9 @@ impl Server {
         let stopping = CancellationToken::new();
         let api = Api::new(store, access.clone(), options.runtime, stopping.clone());
         api.make_namespaces(&["default", "kube-system"]).await;
+        for definition in options.definitions {
+            api.define(definition).await?;
+        }
         tokio::spawn(http::expire(api.clone()));
         // All of a region may come from one address.
         let connections = share_of_files(MAX_CONNECTIONS, OTHER_FILES);

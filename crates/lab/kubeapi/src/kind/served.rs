@@ -15,7 +15,11 @@ pub(crate) type Group = (&'static str, Vec<&'static str>);
 impl Served {
     /// The built-in kinds and those of these definitions.
     pub(crate) fn with<'a>(definitions: impl Iterator<Item = &'a serde_json::Value>) -> Self {
-        Self(KINDS.iter().chain(definitions.flat_map(kinds_of)).collect())
+        let defined: Vec<&'static Kind> = definitions.flat_map(kinds_of).collect();
+        // What a definition says goes before what is built in.
+        let replaced = |kind: &&Kind| defined.iter().any(|other| other.index() == kind.index());
+        let built_in = KINDS.iter().filter(|kind| !replaced(kind));
+        Self(built_in.chain(defined.iter().copied()).collect())
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static Kind> {

@@ -17,6 +17,11 @@ pub(crate) fn built_in(name: &str) -> Option<&'static Schema> {
     ALL.get(name)
 }
 
+/// The schema of this name as JSON, with the names of those that it holds.
+pub(crate) fn built_in_json(name: &str) -> Option<&'static Value> {
+    JSON.get(name)
+}
+
 /// The names of all, for those that refer to one.
 pub(super) fn name_of(name: &str) -> Option<&'static str> {
     NAMES.get(name).map(String::as_str)

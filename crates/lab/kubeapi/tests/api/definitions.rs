@@ -441,3 +441,74 @@ async fn kubectl_uses_a_kind_as_soon_as_it_is_defined() {
     );
     region.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_definitions_can_be_there_from_the_start() {
+    let region = Region::with(|options| options.definitions = backstay_kubeapi::crds()).await;
+    let raw = Raw::new(&region, "admin");
+    let clusters = "/apis/core.humio.com/v1alpha1/namespaces/default/humioclusters";
+    let cluster = |spec: Value| {
+        json!({
+            "apiVersion": "core.humio.com/v1alpha1", "kind": "HumioCluster",
+            "metadata": { "name": "c" }, "spec": spec,
+        })
+        .to_string()
+    };
+    let (status, refused) = post(&raw, clusters, &cluster(json!({ "nodeCount": 1 }))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        refused["message"],
+        "HumioCluster.core.humio.com \"c\" is invalid: spec.license: Required value"
+    );
+    let (status, refused) = post(
+        &raw,
+        clusters,
+        &cluster(
+            json!({ "license": {}, "environmentVariables": [{ "name": "A", "value": true }] }),
+        ),
+    )
+    .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let field = &refused["details"]["causes"][0]["field"];
+    assert_eq!(field, "spec.environmentVariables[0].value");
+    let (status, made) = post(
+        &raw,
+        clusters,
+        &cluster(json!({
+            "license": { "secretKeyRef": { "key": "k" } },
+            "nodeSelector": { "agentpool": "a" },
+            "nodePools": [{ "name": "ui", "spec": { "updateStrategy": { "type": "RollingUpdate" } } }],
+        })),
+    )
+    .await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    assert_eq!(
+        made["spec"],
+        json!({
+            "disableInitContainer": false,
+            "license": { "secretKeyRef": { "key": "k", "name": "" } },
+            "nodeCount": 0,
+            "nodePools": [{ "name": "ui", "spec": {
+                "disableInitContainer": false,
+                "nodeCount": 0,
+                "priorityClassName": "",
+                "updateStrategy": { "type": "RollingUpdate", "maxUnavailable": 1 },
+            }}],
+            "priorityClassName": "",
+        })
+    );
+    // Strimzi's kinds, in both versions of its API.
+    let sets = |version: &str| {
+        format!("/apis/core.strimzi.io/{version}/namespaces/default/strimzipodsets")
+    };
+    let set = json!({
+        "metadata": { "name": "s" },
+        "spec": { "selector": { "matchLabels": { "a": "b" } }, "pods": [{ "any": 1 }] },
+    });
+    let (status, made) = post(&raw, &sets("v1beta2"), &set.to_string()).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let (_, newer) = raw.get(&format!("{}/s", sets("v1"))).await;
+    assert_eq!(newer["apiVersion"], "core.strimzi.io/v1");
+    assert_eq!(newer["spec"]["pods"], json!([{ "any": 1 }]));
+    region.stop().await;
+}
