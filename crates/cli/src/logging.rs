@@ -2,17 +2,19 @@
 
 use std::io::{self, IsTerminal};
 
+use backstay_node::OwnLog;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::LogFormat;
+use crate::own_log::OwnLogLayer;
 
 /// The variables that name a collector (OpenTelemetry Protocol Exporter, "Configuration Options":
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>). Without either, nothing is sent.
@@ -46,11 +48,16 @@ impl Drop for Traces {
     }
 }
 
-/// Starts them. `BACKSTAY_LOG` says which logs; without it warnings, or more if not `quiet`.
+/// Starts them. `BACKSTAY_LOG` says which logs; without it warnings, or more if not `quiet`. A node keeps its
+/// log itself, too.
 ///
 /// # Errors
 /// When `BACKSTAY_LOG` or the collector's address cannot be understood.
-pub fn start(format: LogFormat, quiet: bool) -> Result<Traces, LoggingError> {
+pub fn start(
+    format: LogFormat,
+    quiet: bool,
+    own_log: Option<OwnLog>,
+) -> Result<Traces, LoggingError> {
     // What a Kubernetes client cannot do is told by whoever asked it to; it need not shout as well.
     let default = if quiet {
         "warn,kube_client::client::builder=off"
@@ -68,7 +75,9 @@ pub fn start(format: LogFormat, quiet: bool) -> Result<Traces, LoggingError> {
             .with_tracer(provider.tracer("backstay"))
             .with_filter(EnvFilter::new("off,backstay=info"))
     });
-    let registry = tracing_subscriber::registry().with(traces);
+    // What a cluster keeps of its own log does not depend on what is shown here.
+    let own_log = own_log.map(|log| OwnLogLayer(log).with_filter(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(traces).with(own_log);
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match format {
         LogFormat::Text => {

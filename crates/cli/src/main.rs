@@ -17,6 +17,7 @@ mod lab;
 mod logging;
 mod man;
 mod node;
+mod own_log;
 #[cfg(feature = "lab")]
 mod part;
 mod runbook;
@@ -109,7 +110,15 @@ fn run(arguments: Arguments) -> Exit {
     if arguments.exit_with_parent {
         exit_with_parent();
     }
-    let traces = match logging::start(arguments.log_format, arguments.command.quiet()) {
+    let (own_log, own_lines) = match &arguments.command {
+        Command::Node(_) => {
+            let (log, lines) = backstay_node::own_log();
+            (Some(log), Some(lines))
+        }
+        _ => (None, None),
+    };
+    let quiet = arguments.command.quiet();
+    let traces = match logging::start(arguments.log_format, quiet, own_log) {
         Ok(traces) => traces,
         Err(error) => {
             print_error(&error.to_string());
@@ -145,7 +154,7 @@ fn run(arguments: Arguments) -> Exit {
         return Exit::Failed;
     }
     let exit = match arguments.command {
-        Command::Node(flags) => runtime.block_on(node::run(&flags)),
+        Command::Node(flags) => runtime.block_on(node::run(&flags, own_lines)),
         Command::Traffic(flags) => runtime.block_on(traffic::run(&flags, arguments.output)),
         Command::Derive(flags) => derive::run(&flags, arguments.output),
         Command::Verify(flags) => runtime.block_on(verify::run(&flags, arguments.output)),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use backstay_node::{Node, NodeConfig};
+use backstay_node::{Node, NodeConfig, OwnLogLines};
 
 use crate::args::NodeFlags;
 use crate::{Exit, print_error};
 
 /// Runs a node until it is told to stop.
-pub async fn run(flags: &NodeFlags) -> Exit {
+pub async fn run(flags: &NodeFlags, own_log: Option<OwnLogLines>) -> Exit {
     let given = variables(flags);
     let read = |name: &str| {
         given
@@ -23,7 +23,7 @@ pub async fn run(flags: &NodeFlags) -> Exit {
             return Exit::Usage;
         }
     };
-    let node = match Node::start(config).await {
+    let node = match Node::start_with(config, own_log).await {
         Ok(node) => node,
         Err(error) => {
             print_error(&error.to_string());

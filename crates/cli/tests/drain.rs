@@ -9,6 +9,8 @@ mod budget;
 mod crowd;
 #[path = "drain/floods.rs"]
 mod floods;
+#[path = "drain/own_log.rs"]
+mod own_log;
 #[path = "drain/process.rs"]
 mod process;
 

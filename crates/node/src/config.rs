@@ -39,6 +39,8 @@
 //! | `BACKSTAY_CACHE_BYTES` | `10737418240` | local cache of segments; 0 turns it off |
 //! | `MAX_EVENT_FIELD_COUNT` | `8000` | most fields of an event; what is beyond is found in its text only |
 //! | `BACKSTAY_ELASTIC_VERSION` | `8.19.0` | the version that the Elasticsearch endpoint says it has; Beats refuse one that is older than they are |
+//! | `BACKSTAY_OWN_LOG` | `true` | whether the node's own log (from `INFO` on) becomes events of the repository `humio` |
+//! | `BACKSTAY_REGION` | on Azure what `ZONE` begins with (`eastus` of `eastus-1`) | the region of the own bucket, where the provider's variables name none: what `REPLACE_REGION` replaces |
 //! | `BACKSTAY_MEMORY_BYTES` | three quarters of the control group's limit, else of the machine's memory | what the process may take: batches beyond it are refused (429), searches too, and segments are made early; at least 67108864 |
 //! | `BACKSTAY_SEARCHES` | one for each 256 MiB of `BACKSTAY_MEMORY_BYTES`, 2 to 8 | searches that run at once, half of them streamed |
 //! | `BACKSTAY_SEARCH_SECONDS` | `600` | longest time of a search; the time that the client of a stream takes is not counted |
@@ -57,7 +59,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::bootstrap::RootTokenHash;
-use backstay_bucket::{BucketConfig, Role};
+use backstay_bucket::{BucketConfig, Provider, Role};
 use backstay_global::recovery::Replace;
 use url::Url;
 
@@ -151,6 +153,10 @@ pub struct NodeConfig {
     pub root_token: Option<RootTokenHash>,
     /// The port of Elasticsearch's API (`ELASTIC_PORT`).
     pub elastic_port: Option<u16>,
+    /// Whether its own log becomes events (`BACKSTAY_OWN_LOG`).
+    pub own_log: bool,
+    /// The region of the own bucket, where that does not say one (`BACKSTAY_REGION`).
+    pub region: Option<String>,
     /// What this node does (`NODE_ROLES`).
     pub roles: Roles,
     /// The address that it listens on (`BACKSTAY_BIND`).
@@ -321,7 +327,6 @@ impl NodeConfig {
         Ok(Self {
             replace_region: replace("REGION")?,
             replace_bucket: replace("BUCKET")?,
-            bucket,
             multiple_endpoints: read.flag("BUCKET_STORAGE_MULTIPLE_ENDPOINTS", false)?,
             recover_without_seal: read.flag("BACKSTAY_RECOVER_WITHOUT_SEAL", false)?,
             forget_lost_keys: read.flag("BACKSTAY_FORGET_LOST_KEYS", false)?,
@@ -333,6 +338,12 @@ impl NodeConfig {
             },
             tls,
             authority,
+            own_log: read.flag("BACKSTAY_OWN_LOG", true)?,
+            region: read.text("BACKSTAY_REGION").or_else(|| {
+                let zone = read.text("ZONE")?;
+                let azure = matches!(bucket.provider, Provider::Azure { .. });
+                azure.then(|| region_of(&zone)).flatten()
+            }),
             zone: read.text("ZONE"),
             root_token: match read.text("BOOTSTRAP_ROOT_TOKEN_HASHED") {
                 Some(text) => Some(read.parse("BOOTSTRAP_ROOT_TOKEN_HASHED", &text)?),
@@ -356,8 +367,17 @@ impl NodeConfig {
             elastic_version: read.version("BACKSTAY_ELASTIC_VERSION", "8.19.0")?,
             tuning: Tuning::from_env(&read)?,
             recover_from,
+            bucket,
         })
     }
+}
+
+/// The region of a zone as Azure Kubernetes Service labels nodes: `<region>-<number>`; a node in no zone has a
+/// number alone.
+fn region_of(zone: &str) -> Option<String> {
+    let (region, number) = zone.rsplit_once('-')?;
+    let is_zone = !region.is_empty() && number.parse::<u8>().is_ok();
+    is_zone.then(|| region.to_owned())
 }
 
 impl Tuning {

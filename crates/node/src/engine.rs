@@ -85,6 +85,7 @@ pub use takeover::TakeoverError;
 use crate::config::NodeConfig;
 use crate::memory::{MemoryBudget, MemoryUse};
 use crate::metrics::Metrics;
+use crate::own_log::OwnLogLines;
 use api::NotServing;
 use folder_lock::FolderLock;
 use parcel::Parcel;
@@ -173,6 +174,20 @@ impl Engine {
             self.inner.metrics.refused(error.reason());
         }
         answer
+    }
+
+    /// Stores what this node has logged.
+    pub(crate) async fn keep_own(&self, events: Vec<Event>) -> Result<(), IngestError> {
+        let running = self.serving().map_err(|why| IngestError::NotReady {
+            reason: why.to_string(),
+        })?;
+        running.keep_own(events).await
+    }
+
+    /// Has the log of this process stored, until the node ends.
+    pub(crate) fn store_own_log(&self, lines: OwnLogLines) {
+        let engine = self.clone();
+        self.spawn(async move { lines.store(engine).await });
     }
 
     /// Why no events are taken here now. Who drains knows who takes them.

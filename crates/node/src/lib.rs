@@ -12,6 +12,7 @@ pub mod http;
 pub mod memory;
 pub mod metrics;
 mod node;
+mod own_log;
 
 pub use bootstrap::{NotAHash, RootToken, RootTokenError, RootTokenHash};
 pub use config::{ConfigError, NodeConfig, Roles};
@@ -22,6 +23,7 @@ pub use engine::{
 pub use memory::MemoryBudget;
 pub use metrics::Metrics;
 pub use node::{Node, NodeError};
+pub use own_log::{Line as OwnLogLine, OwnLog, OwnLogLines, own_log};
 
 /// What a node says that it is, wherever it is asked: the version of LogScale whose contract with its
 /// operator it keeps, since programs compare that, and then its own.

@@ -44,6 +44,10 @@ pub struct Metrics {
     pub ingest_batches: Counter,
     /// Batches that had been stored before under the same key.
     pub ingest_duplicates: Counter,
+    /// Lines of the node's own log that are in the repository `humio`.
+    pub own_log_events: Counter,
+    /// Lines of it that are not: there were too many, or nowhere to put them.
+    pub own_log_dropped: Counter,
     /// Batches refused, by reason.
     pub ingest_refused: Family<ReasonLabel, Counter>,
     /// Seconds from a batch's arrival to its acknowledgement.
@@ -137,6 +141,14 @@ impl Metrics {
         let ingest_events: Counter = register!(ingest_events, "Events acknowledged");
         let ingest_bytes: Counter = register!(ingest_bytes, "Raw bytes acknowledged");
         let ingest_batches: Counter = register!(ingest_batches, "Batches acknowledged");
+        let own_log_events: Counter = register!(
+            own_log_events,
+            "Lines of the node's own log in the repository humio"
+        );
+        let own_log_dropped: Counter = register!(
+            own_log_dropped,
+            "Lines of the node's own log that are not in the repository humio"
+        );
         let ingest_duplicates: Counter =
             register!(ingest_duplicates, "Batches that had been stored before");
         let ingest_refused: Family<ReasonLabel, Counter> =
@@ -203,6 +215,8 @@ impl Metrics {
             ingest_events,
             ingest_bytes,
             ingest_batches,
+            own_log_events,
+            own_log_dropped,
             ingest_duplicates,
             ingest_refused,
             ingest_seconds,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{NodeConfig, TlsFiles};
 use crate::engine::{Engine, EngineError};
 use crate::http::{AuthorityError, Peers};
+use crate::own_log::OwnLogLines;
 
 /// Connections that a node serves at the same time, where the limit of open files allows them.
 const CONNECTIONS: usize = 4096;
@@ -131,6 +132,18 @@ impl Node {
     /// # Errors
     /// When the port or the data folder cannot be had.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        Self::start_with(config, None).await
+    }
+
+    /// The same, with the log of this process, which becomes events of the repository `humio` unless the
+    /// configuration says that it does not.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn start_with(
+        config: NodeConfig,
+        own_log: Option<OwnLogLines>,
+    ) -> Result<Self, NodeError> {
         // Before anybody can know that the node is there: a signal that comes early is not lost.
         let signals = Signals::new().map_err(NodeError::Signal)?;
         let tls = config.tls.as_ref().map(certificate).transpose()?;
@@ -143,6 +156,9 @@ impl Node {
         let elastic_address = elastic.as_ref().map(|(_, address)| *address);
         let engine = Engine::new(config)?;
         engine.start();
+        if let Some(lines) = own_log.filter(|_| engine.config().own_log) {
+            engine.store_own_log(lines);
+        }
         let stop = CancellationToken::new();
         let of_elastic = elastic.as_ref().map_or(0, |_| ELASTIC_CONNECTIONS);
         let connections = share_of_files(CONNECTIONS + of_elastic, OTHER_FILES);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Only to end a test that hangs; no test measures time.
-const HANGS: Duration = Duration::from_secs(120);
+pub const HANGS: Duration = Duration::from_secs(120);
 
 /// The bucket's encryption key.
 pub const KEY: &str = "the key of this test alone";
@@ -96,6 +96,8 @@ impl Process {
             .env("PORT", port.to_string())
             .env("BACKSTAY_BIND", "127.0.0.1")
             .env("BACKSTAY_COMMIT_LINGER_MS", "5")
+            // What is counted is what the tests send.
+            .env("BACKSTAY_OWN_LOG", "false")
             .envs(more.iter().copied())
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())

@@ -34,6 +34,8 @@ fn spec(work: &Path, name: &str, env: Env) -> NodeSpec {
         ("BACKSTAY_SNAPSHOTS_KEPT", "2"),
         ("BACKSTAY_TRIM_SECONDS", "2"),
         ("BACKSTAY_LOG", "info"),
+        // What is counted is what the tests send.
+        ("BACKSTAY_OWN_LOG", "false"),
         ("NO_COLOR", "1"),
     ];
     let tuned = tuned.map(|(name, value)| (name.to_owned(), value.to_owned()));

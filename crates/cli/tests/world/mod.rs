@@ -95,6 +95,8 @@ impl World {
             ("BACKSTAY_SEGMENT_BYTES", "100000"),
             ("BACKSTAY_SNAPSHOT_SECONDS", "1"),
             ("BACKSTAY_LOG", "info"),
+            // What is counted is what the tests send.
+            ("BACKSTAY_OWN_LOG", "false"),
             ("NO_COLOR", "1"),
         ];
         let tuned = tuned.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -114,3 +114,15 @@ fn the_recovery_source_brings_its_replacements() {
 fn empty_values_count_as_unset() {
     assert_eq!(config(&[("PORT", " ")]).unwrap().port, 8080);
 }
+
+#[test]
+fn a_zone_of_azure_says_its_region() {
+    assert_eq!(region_of("eastus2-1").as_deref(), Some("eastus2"));
+    for none in ["0", "", "-1", "eastus"] {
+        assert_eq!(region_of(none), None, "{none}");
+    }
+    let said = [("ZONE", "eastus2-1"), ("BACKSTAY_REGION", "westus")];
+    assert_eq!(config(&said).unwrap().region.as_deref(), Some("westus"));
+    // Elsewhere a zone is called otherwise, and the bucket's variables say its region.
+    assert_eq!(config(&[("ZONE", "eastus2-1")]).unwrap().region, None);
+}

@@ -3,7 +3,7 @@
 use backstay_bucket::{BucketConfig, Role};
 
 /// The variables, except those of the buckets.
-const VARIABLES: [&str; 45] = [
+const VARIABLES: [&str; 47] = [
     "BACKSTAY_ACK_TIMEOUT_MS",
     "BACKSTAY_ADMIN_TOKEN_FILE",
     "BACKSTAY_BACKLOG_BYTES",
@@ -19,6 +19,8 @@ const VARIABLES: [&str; 45] = [
     "BACKSTAY_LAME_DUCK_MS",
     "BACKSTAY_LEASE_MS",
     "BACKSTAY_MEMORY_BYTES",
+    "BACKSTAY_OWN_LOG",
+    "BACKSTAY_REGION",
     "BACKSTAY_SEARCHES",
     "BACKSTAY_SEARCH_SECONDS",
     "BACKSTAY_SEARCH_WAIT_MS",

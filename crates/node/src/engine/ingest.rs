@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use backstay_search::Event;
 use bytes::Bytes;
 
 use super::api::{Accepted, IdempotencyKey, IngestError, RepositoryName};
@@ -64,6 +65,18 @@ impl Running {
             metrics.ingest_bytes.inc_by(batch.raw_bytes);
         }
         Ok(Accepted { duplicate })
+    }
+
+    /// Stores what this node has logged. It is nobody's batch: what clients send is counted without it.
+    pub(crate) async fn keep_own(&self, events: Vec<Event>) -> Result<(), IngestError> {
+        let name = crate::own_log::REPOSITORY;
+        let id = self.global.read(|state| view::repository_id(state, name));
+        let id = id.ok_or_else(|| IngestError::NoRepository {
+            name: name.to_owned(),
+        })?;
+        let batch = Parcel::new(events, None, 0).encode(id.as_str(), None, &self.memory)?;
+        self.admit(batch.bytes.len())?;
+        self.ingest_anywhere(batch.bytes).await
     }
 
     /// Whether the tails have room for a record of so many bytes besides what they hold and what is

@@ -26,9 +26,7 @@ use super::troubles::Troubles;
 use crate::config::NodeConfig;
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
-
-/// The repository that every cluster has, for its own events.
-const DEFAULT_REPOSITORY: &str = "humio";
+use crate::own_log::REPOSITORY as DEFAULT_REPOSITORY;
 
 /// Where a host's lasting name is kept in the data folder.
 const HOST_FILE: &str = "host-id";
@@ -250,7 +248,9 @@ impl Running {
         let place = Place::of(self.bucket.config());
         let mut now = place.entity(known.id, &state.cluster_id, false);
         if now.region.is_empty() {
-            now.region.clone_from(&known.region);
+            // Azure's variables name none.
+            let region = self.config.region.as_ref().unwrap_or(&known.region);
+            now.region.clone_from(region);
         }
         now.extra = known.extra.clone();
         (now != *known).then_some(Event::BucketChanged { bucket: now })

@@ -77,6 +77,7 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
     let mut log = Vec::new();
     let source = source_bucket(&mut state.buckets, input);
     let own = own_bucket(&mut state.buckets, input, source);
+    let moved = moved(&state.buckets, source, own, &input.own);
     for (at, bucket) in state.buckets.iter_mut().enumerate() {
         if at == own {
             take_over(bucket, input);
@@ -84,6 +85,7 @@ pub fn patch(mut state: State, input: &PatchInput) -> Patched {
             leave(bucket, at == source, input, &mut log);
         }
     }
+    log.push(moved);
     let source_id = state.buckets.get(source).map_or(NO_BUCKET, |it| it.id);
     state.hosts.clear();
     for partition in &mut state.partitions {
@@ -205,12 +207,28 @@ fn take_over(bucket: &mut BucketEntity, input: &PatchInput) {
     };
 }
 
+/// Which bucket was written to, by the name that it has there, and which one is from now on.
+fn moved(buckets: &[BucketEntity], source: usize, own: usize, place: &Place) -> String {
+    let id = |at: usize| buckets.get(at).map_or(NO_BUCKET, |it| it.id);
+    let from = buckets.get(source).map_or("", |it| &it.container);
+    format!(
+        "{LOG_PREFIX} the bucket that is written to changes from bucketId={} bucket={from} to bucketId={} bucket={}",
+        id(source),
+        id(own),
+        place.container
+    )
+}
+
+/// What the lines begin with.
+const LOG_PREFIX: &str = "updateSnapshotForDisasterRecovery:";
+
 /// A bucket that is not ours.
 fn leave(bucket: &mut BucketEntity, is_source: bool, input: &PatchInput, log: &mut Vec<String>) {
-    const LOG_PREFIX: &str = "updateSnapshotForDisasterRecovery:";
     let id = bucket.id;
+    // One that has never said its region (Azure's variables name none) is where the variable says.
+    let is_unsaid = is_source && bucket.region.is_empty();
     if let Some(Replace { from, to }) = &input.replace_region
-        && bucket.region == *from
+        && (bucket.region == *from || is_unsaid)
     {
         bucket.region.clone_from(to);
         log.push(format!(

@@ -219,21 +219,24 @@ proptest! {
             if !now.read_only {
                 continue;
             }
-            prop_assert_eq!(&now.region, &swapped(&was.region, &input.replace_region));
+            let mut region = swapped(&was.region, &input.replace_region);
+            let source = after.recoveries.last().map(|it| it.bucket);
+            if let Some(replace) = &input.replace_region
+                && region.is_empty()
+                && source == Some(now.id)
+            {
+                // The source's own, which has never said where it is.
+                region = replace.to.clone();
+            }
+            prop_assert_eq!(&now.region, &region);
             prop_assert_eq!(&now.container, &swapped(&was.container, &input.replace_bucket));
         }
     }
 }
 
-/// The example of the manual, with the bucket's container replaced as other clouds do it.
-#[test]
-fn the_log_says_what_was_done_in_the_words_that_operators_look_for() {
-    let mut before = State::before_creation("theirs");
-    before.buckets.push(BucketEntity {
-        region: "eastus".to_owned(),
-        ..place("primarylogscalecontainer", "STORAGE").entity(1, "theirs", false)
-    });
-    let input = PatchInput {
+/// The recovery of the manual's example.
+fn example() -> PatchInput {
+    PatchInput {
         cluster_id: "ours".to_owned(),
         position: EpochOffset {
             epoch: 1,
@@ -254,7 +257,18 @@ fn the_log_says_what_was_done_in_the_words_that_operators_look_for() {
         from: EpochOffset::default(),
         at_ms: 0,
         tails: Vec::new(),
-    };
+    }
+}
+
+/// The example of the manual, with the bucket's container replaced as other clouds do it.
+#[test]
+fn the_log_says_what_was_done_in_the_words_that_operators_look_for() {
+    let mut before = State::before_creation("theirs");
+    before.buckets.push(BucketEntity {
+        region: "eastus".to_owned(),
+        ..place("primarylogscalecontainer", "STORAGE").entity(1, "theirs", false)
+    });
+    let input = example();
     let once = patch(before, &input);
     assert_eq!(
         once.log,
@@ -263,8 +277,32 @@ fn the_log_says_what_was_done_in_the_words_that_operators_look_for() {
             "updateSnapshotForDisasterRecovery: Patching bucket using from=primarylogscalecontainer to=secondarylogscalecontainer on bucketId=1",
             "updateSnapshotForDisasterRecovery: Patching access configs from RECOVER_FROM on bucketId=1",
             "updateSnapshotForDisasterRecovery: setting readOnly=true on bucketId=1 keyPrefix= new value for bucket=secondarylogscalecontainer",
+            "updateSnapshotForDisasterRecovery: the bucket that is written to changes from bucketId=1 bucket=primarylogscalecontainer to bucketId=2 bucket=secondarylogscalecontainer",
         ]
     );
+}
+
+/// Azure's variables name no region, so a source of an earlier version has none.
+#[test]
+fn a_source_that_never_said_its_region_is_where_the_replacement_says() {
+    let mut before = State::before_creation("theirs");
+    let silent = place("primary", "STORAGE").entity(1, "theirs", false);
+    assert_eq!(silent.region, "");
+    before.buckets.push(silent);
+    let mut input = example();
+    input.replace_bucket = None;
+    let once = patch(before.clone(), &input);
+    let regions: Vec<&str> = once
+        .state
+        .buckets
+        .iter()
+        .map(|it| it.region.as_str())
+        .collect();
+    assert_eq!(regions, ["westus", "westus"]);
+    assert!(once.log[0].ends_with("Patching region using from=eastus to=westus on bucketId=1"));
+    assert_eq!(patch(once.state.clone(), &input).state, once.state);
+    input.replace_region = None;
+    assert_eq!(patch(before, &input).state.buckets[0].region, "");
 }
 
 #[test]
