@@ -39,6 +39,7 @@ const NORUN: &[(&str, &str)] = &[
     ("docs/benchmarks.md", "benchmarks"),
     ("docs/benchmarks.md", "benchmarks"),
     ("docs/benchmarks.md", "benchmarks"),
+    ("docs/benchmarks.md", "benchmarks"),
     ("docs/drill.md", "builds a release binary"),
     ("docs/drill.md", "needs a pair in Azure"),
     ("docs/failback.md", "needs a LogScale on Kafka"),

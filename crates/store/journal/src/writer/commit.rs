@@ -1,4 +1,7 @@
-//! The task behind a writer: cuts batches, keeps slots on their way, settles and acknowledges.
+//! The task behind a writer: cuts batches and keeps slots on their way, until they are
+//! [acknowledged](acknowledge).
+
+mod acknowledge;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +10,11 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{MAX_IN_FLIGHT, Pending, Position, Shared, answer_fenced};
+use super::{MAX_IN_FLIGHT, Pending, Shared};
 use crate::Journal;
 use crate::backoff::Backoff;
 use crate::entry::{EntryKind, Header, StreamId, frame, pack};
-use crate::fence::{Fence, Occupied, judge};
+use crate::fence::{Occupied, judge};
 use crate::seal::Sealed;
 use crate::slot;
 use crate::store::{EntryStore, StoreError};
@@ -190,77 +193,6 @@ impl Committer {
         self.note_lowest();
         self.puts
             .spawn(async move { (seq, put.run(data, bytes).await) });
-    }
-
-    fn settle(&mut self, seq: u64, outcome: Occupied) {
-        match outcome {
-            Occupied::Own => {
-                if let Some(slot) = self.slots.get_mut(&seq) {
-                    slot.settled = true;
-                }
-                self.acknowledge();
-            }
-            Occupied::Dead => {
-                let fenced = self.shared.queue.lock().fenced.clone();
-                if let Some(fence) = fenced {
-                    // The slot was ours, was read and trimmed, and a straggler wrote into the void.
-                    // What lies above the fence is void too: nothing may be put there.
-                    self.fence(seq, fence);
-                } else if let Some(slot) = self.slots.remove(&seq) {
-                    // Near the seal only, where this was the one slot on its way: order is kept.
-                    self.put(slot.records);
-                }
-            }
-            Occupied::Rival => {
-                let by = "another writer of our own term".to_owned();
-                let term = self.term;
-                self.fence(seq, Fence { by, term });
-            }
-            Occupied::Fenced(fence) => self.fence(seq, fence),
-        }
-    }
-
-    /// Nothing from `seq` on will ever be acknowledged; what is below may still be settled.
-    fn fence(&mut self, seq: u64, fence: Fence) {
-        tracing::warn!(stream = %self.stream, seq, %fence, "fenced");
-        let mut bytes = 0;
-        for slot in self.slots.split_off(&seq).into_values() {
-            bytes += slot.bytes;
-            answer_fenced(slot.records, &fence);
-        }
-        self.shared.queue.lock().backlog_bytes -= bytes;
-        self.shared.fence(&fence);
-        self.note_lowest();
-    }
-
-    /// Answers for all slots up to the first that is not settled.
-    fn acknowledge(&mut self) {
-        while let Some(first) = self.slots.first_entry() {
-            if !first.get().settled {
-                break;
-            }
-            backstay_failpoint::hit("journal.commit.before_ack");
-            let (seq, slot) = first.remove_entry();
-            // Before the answer: who has it may ask for `settled_below` at once.
-            self.note_lowest();
-            let mut queue = self.shared.queue.lock();
-            queue.backlog_bytes -= slot.bytes;
-            queue.last_ack = Instant::now();
-            drop(queue);
-            for (index, pending) in slot.records.into_iter().enumerate() {
-                let index = index as u32;
-                let _ = pending.done.send(Ok(Position { seq, index }));
-            }
-            backstay_failpoint::hit("journal.commit.after_ack");
-        }
-    }
-
-    fn note_lowest(&self) {
-        let first = self.slots.first_key_value();
-        let oldest = first.and_then(|(_, slot)| slot.records.first());
-        let mut queue = self.shared.queue.lock();
-        queue.oldest_in_slot = oldest.map(|pending| pending.since);
-        queue.settled_below = first.map_or(self.next, |(seq, _)| *seq);
     }
 }
 
