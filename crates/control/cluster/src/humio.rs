@@ -8,13 +8,12 @@ use std::fmt;
 use backstay_kinds::HUMIO_CLUSTER;
 use backstay_report::Cause;
 use backstay_retry::Deadline;
-use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::merge;
+use crate::change;
 use crate::{ClusterError, Region};
 
 const CLUSTERS: &str = HUMIO_CLUSTER.resource;
@@ -32,6 +31,9 @@ enum Malformed {
     /// What a change has made.
     #[error("what is to be its spec is not an object")]
     Spec,
+    /// Its name.
+    #[error("its name makes no address")]
+    Address(#[source] http::Error),
 }
 
 /// A pool of nodes.
@@ -43,6 +45,15 @@ pub struct Pool {
     pub node_count: i64,
     /// The image of its nodes; empty where it is left to the operator.
     pub image: String,
+}
+
+/// How the operator says that a pool is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// The pool, with the cluster's name in front of it.
+    pub name: String,
+    /// `Running`, `Restarting`, `Upgrading`, `ConfigError`, `Pending`.
+    pub state: String,
 }
 
 /// A HumioCluster as a failover sees it.
@@ -58,6 +69,8 @@ pub struct HumioCluster {
     pub state: String,
     /// What the operator says of the state (`status.message`).
     pub message: String,
+    /// What the operator says of each pool (`status.nodePoolStatus`).
+    pub pool_states: Vec<PoolState>,
     /// Nodes that run (`status.nodeCount`).
     pub nodes: i64,
     environment: Vec<Value>,
@@ -79,6 +92,21 @@ impl fmt::Debug for HumioCluster {
 }
 
 impl HumioCluster {
+    /// One of which nothing but its operator's words is known.
+    pub fn reported(state: &str, message: &str, pool_states: Vec<PoolState>) -> Self {
+        Self {
+            name: String::new(),
+            version: String::new(),
+            pools: Vec::new(),
+            state: state.to_owned(),
+            message: message.to_owned(),
+            pool_states,
+            nodes: 0,
+            environment: Vec::new(),
+            common_environment: Vec::new(),
+        }
+    }
+
     /// How many nodes the cluster's own pool is to have (`spec.nodeCount`).
     pub fn node_count(&self) -> i64 {
         self.pools.first().map_or(0, |it| it.node_count)
@@ -118,9 +146,24 @@ impl HumioCluster {
             pools,
             state: text("/status/state"),
             message: text("/status/message"),
+            pool_states: pool_states(at("/status/nodePoolStatus")),
             nodes: at("/status/nodeCount").as_i64().unwrap_or(0),
         })
     }
+}
+
+fn pool_states(status: &Value) -> Vec<PoolState> {
+    let text = |pool: &Value, field: &str| {
+        let text = pool.get(field).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let pools = status.as_array().into_iter().flatten();
+    pools
+        .map(|pool| PoolState {
+            name: text(pool, "name"),
+            state: text(pool, "state"),
+        })
+        .collect()
 }
 
 /// Variables as the caller has them. What serde says of a wrong one could quote it.
@@ -200,7 +243,8 @@ impl Region {
 
     /// Changes what a cluster declares: `change` makes the new whole `spec` of the one that is there,
     /// and is asked again when someone else has changed the cluster in between. What it leaves as it
-    /// was is not written, and where that is all, nothing is: a write replaces pods.
+    /// was is not written, and where that is all, nothing is: a write replaces pods. What is written is
+    /// a JSON patch that tests each value before it replaces it.
     ///
     /// # Errors
     /// See [`ClusterError`]; what `change` finds wrong is [`ClusterError::Answer`].
@@ -210,8 +254,7 @@ impl Region {
         mut change: impl FnMut(&Value) -> Result<Value, Cause>,
         deadline: Deadline,
     ) -> Result<HumioCluster, ClusterError> {
-        let api = self.humio();
-        let parameters = PatchParams::default();
+        let address = format!("{}/{name}", self.humio().resource_url());
         let wrong = |problem: Cause| self.answer(&format!("{CLUSTERS} {name}"), problem);
         let mut attempts: u32 = 0;
         loop {
@@ -222,23 +265,82 @@ impl Region {
             if !new.is_object() {
                 return Err(wrong(Malformed::Spec.into()));
             }
-            let Some(fields) = merge::patch(&there, &new) else {
+            let operations = change::operations("/spec", &there, &new);
+            if operations.is_empty() {
                 return Ok(old);
-            };
-            let patch = Patch::Merge(json!({
-                "metadata": { "resourceVersion": old.version },
-                "spec": fields,
-            }));
+            }
+            let patch = json_patch(&address, &old.version, operations)
+                .map_err(|problem| wrong(Malformed::Address(problem).into()))?;
             let patched = self
                 .call("patch", CLUSTERS, name, deadline, || {
-                    api.patch(name, &parameters, &patch)
+                    let (client, patch) = (self.client(), patch.clone());
+                    async move { client.request::<DynamicObject>(patch).await }
                 })
                 .await;
+            let patched = self.tested(name, &old.version, patched, deadline).await?;
             if let Some(patched) = self.written(patched, &mut attempts, deadline).await? {
                 return self.cluster_of(&patched);
             }
         }
     }
+}
+
+impl Region {
+    /// What has become of a patch that tests what it was made from: where a test has failed because
+    /// somebody was quicker, that is as any other conflict.
+    async fn tested(
+        &self,
+        name: &str,
+        version: &str,
+        patched: Result<DynamicObject, ClusterError>,
+        deadline: Deadline,
+    ) -> Result<Result<DynamicObject, ClusterError>, ClusterError> {
+        let Err(ClusterError::Refused {
+            region,
+            object,
+            status: FAILED_TEST,
+            reason,
+            message,
+        }) = patched
+        else {
+            return Ok(patched);
+        };
+        let now = self.declared(name, deadline).await?;
+        Ok(Err(
+            match now.resource_version().as_deref() == Some(version) {
+                true => ClusterError::Refused {
+                    region,
+                    object,
+                    status: FAILED_TEST,
+                    reason,
+                    message,
+                },
+                false => ClusterError::Contended {
+                    region,
+                    object,
+                    message,
+                },
+            },
+        ))
+    }
+}
+
+/// What an API server answers when a test of a JSON patch fails.
+const FAILED_TEST: u16 = 422;
+
+/// The request that carries a JSON patch, of this version of the object and of no other.
+fn json_patch(
+    address: &str,
+    version: &str,
+    mut operations: Vec<Value>,
+) -> Result<http::Request<Vec<u8>>, http::Error> {
+    let path = "/metadata/resourceVersion";
+    let read = json!({ "op": "test", "path": path, "value": version });
+    operations.insert(0, read);
+    http::Request::patch(address)
+        .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+        .header(http::header::ACCEPT, "application/json")
+        .body(Value::from(operations).to_string().into_bytes())
 }
 
 fn spec_of(object: &mut DynamicObject) -> Value {

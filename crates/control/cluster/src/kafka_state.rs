@@ -1,8 +1,8 @@
-//! What a Kafka leaves behind in a region: the claims of its volumes, and the sets from which
+//! What is left behind in a region: the claims of volumes, a Kafka's and nodes', and the sets from which
 //! strimzi-cluster-operator makes its pods. A standby that is cleaned loses both, so that its Kafka
 //! starts over.
 
-use backstay_kinds::{STRIMZI_POD_SET, STRIMZI_VERSIONS};
+use backstay_kinds::{STRIMZI_POD_SET, STRIMZI_VERSIONS, label};
 use backstay_retry::Deadline;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
@@ -15,7 +15,41 @@ use crate::{ClusterError, Region};
 const CLAIMS: &str = "persistentvolumeclaims";
 const POD_SETS: &str = STRIMZI_POD_SET.resource;
 
+/// A claim of a node's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeClaim {
+    /// `metadata.name`.
+    pub name: String,
+    /// The pool of the node (`humio.com/node-pool`); empty where it does not say.
+    pub node_pool: String,
+}
+
 impl Region {
+    /// The claims of nodes with these labels, each with the pool that it is of.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn node_claims(
+        &self,
+        selector: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<NodeClaim>, ClusterError> {
+        let api = self.api::<PersistentVolumeClaim>();
+        let parameters = ListParams::default().labels(selector);
+        let listed = self
+            .call("list", CLAIMS, selector, deadline, || api.list(&parameters))
+            .await?;
+        let claims = listed.items.iter().map(|it| NodeClaim {
+            name: it.name_any(),
+            node_pool: it
+                .labels()
+                .get(label::NODE_POOL)
+                .cloned()
+                .unwrap_or_default(),
+        });
+        Ok(claims.collect())
+    }
+
     /// The names of the PersistentVolumeClaims with these labels (`strimzi.io/cluster`), also of those
     /// that are being deleted.
     ///

@@ -17,6 +17,7 @@
 //! Values of secrets are in no log line, error or `Debug` output.
 
 mod annotations;
+mod change;
 pub mod election;
 mod error;
 mod event;
@@ -32,6 +33,7 @@ mod merge;
 mod operator;
 mod permission;
 mod pod_http;
+mod pod_tls;
 mod pods;
 mod records;
 mod region;
@@ -44,8 +46,9 @@ pub mod stale;
 pub use annotations::WriteOutcome;
 pub use error::ClusterError;
 pub use event::{Note, Severity};
-pub use humio::{HumioCluster, Pool};
+pub use humio::{HumioCluster, Pool, PoolState};
 pub use kafka::Kafka;
+pub use kafka_state::NodeClaim;
 pub use lease::Holding;
 pub use lock::{Lock, Standing};
 pub use log::LogFollower;

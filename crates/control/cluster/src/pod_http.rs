@@ -16,11 +16,12 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1;
 use kube::api::Portforwarder;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{ClusterError, Region};
+use crate::pod_tls::Trust;
+use crate::{ClusterError, Pod, Region};
 
 const PORT_FORWARD: &str = "pods/portforward";
 /// What is too long to be an answer.
@@ -38,6 +39,9 @@ enum PodError {
     /// The connection.
     #[error("{}", excerpt(&with_causes(.0)))]
     Http(#[from] hyper::Error),
+    /// TLS.
+    #[error("it speaks HTTPS, and {}", excerpt(&with_causes(.0)))]
+    Tls(#[source] std::io::Error),
     /// The answer.
     #[error("its answer is longer than {MAX_ANSWER_BYTES} bytes")]
     Long,
@@ -65,10 +69,41 @@ impl Region {
         request: Request<String>,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, ClusterError> {
+        self.ask(pod, port, request, None, deadline).await
+    }
+
+    /// Makes one request of a node of a cluster, as [`ask_pod`](Self::ask_pod) does: by HTTPS where
+    /// the pod is probed so, trusting what the operator signs for the cluster.
+    ///
+    /// # Errors
+    /// As for [`ask_pod`](Self::ask_pod); when secret `<cluster>` has no authority.
+    pub async fn ask_node(
+        &self,
+        cluster: &str,
+        pod: &Pod,
+        port: u16,
+        request: Request<String>,
+        deadline: Deadline,
+    ) -> Result<Response<Bytes>, ClusterError> {
+        let trust = match pod.https {
+            true => Some(self.trust(cluster, &pod.name, deadline).await?),
+            false => None,
+        };
+        self.ask(&pod.name, port, request, trust, deadline).await
+    }
+
+    async fn ask(
+        &self,
+        pod: &str,
+        port: u16,
+        request: Request<String>,
+        trust: Option<Trust>,
+        deadline: Deadline,
+    ) -> Result<Response<Bytes>, ClusterError> {
         let what = format!("{} {}", request.method(), request.uri().path());
         let object = format!("pods {pod}, port {port}, {what}");
         let request = for_pod(request, pod).map_err(|problem| self.answer(&object, problem))?;
-        let api = self.api::<Pod>();
+        let api = self.api::<v1::Pod>();
         let ports = [port];
         let forward = self
             .call("get", PORT_FORWARD, pod, deadline, || {
@@ -81,7 +116,7 @@ impl Region {
         let (Some(stream), Some(refusal)) = (stream, refusal) else {
             return Err(self.answer(&object, "the port is not forwarded"));
         };
-        let answered = answered(exchange(stream, request), refusal);
+        let answered = answered(asked(stream, request, trust), refusal);
         match tokio::time::timeout_at(deadline.instant(), answered).await {
             Ok(answered) => answered.map_err(|problem| self.answer(&object, problem)),
             Err(_) => Err(self.not_yet(
@@ -137,6 +172,18 @@ fn for_pod(request: Request<String>, pod: &str) -> Result<Request<String>, PodEr
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("close"));
     Ok(Request::from_parts(head, body))
+}
+
+async fn asked(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<String>,
+    trust: Option<Trust>,
+) -> Result<Response<Bytes>, PodError> {
+    let Some(Trust { connector, name }) = trust else {
+        return exchange(stream, request).await;
+    };
+    let stream = connector.connect(name, stream).await;
+    exchange(stream.map_err(PodError::Tls)?, request).await
 }
 
 async fn exchange(

@@ -46,6 +46,8 @@ pub struct Pod {
     pub secrets: Vec<String>,
     /// The pool that it is of (`humio.com/node-pool`); empty where it is of none.
     pub node_pool: String,
+    /// Whether its container `humio` is probed by HTTPS, which is what it answers then.
+    pub https: bool,
     /// The variables of its container `humio` that have a plain value, and not one from elsewhere.
     pub environment: BTreeMap<String, String>,
 }
@@ -63,6 +65,7 @@ impl fmt::Debug for Pod {
             .field("waiting", &self.waiting)
             .field("secrets", &self.secrets)
             .field("node_pool", &self.node_pool)
+            .field("https", &self.https)
             .finish_non_exhaustive()
     }
 }
@@ -107,6 +110,11 @@ impl From<&v1::Pod> for Pod {
         // One that says neither value nor source is empty, as for the process in the container.
         let plain = variables.iter().filter(|it| it.value_from.is_none());
         let environment = plain.map(|it| (it.name.clone(), it.value.clone().unwrap_or_default()));
+        let probes = humio.map(|it| [&it.readiness_probe, &it.liveness_probe, &it.startup_probe]);
+        let https = probes.into_iter().flatten().flatten().any(|it| {
+            let scheme = it.http_get.as_ref().and_then(|it| it.scheme.as_deref());
+            scheme == Some("HTTPS")
+        });
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
@@ -120,6 +128,7 @@ impl From<&v1::Pod> for Pod {
             waiting,
             secrets: secrets.collect(),
             node_pool: pod.labels().get(NODE_POOL).cloned().unwrap_or_default(),
+            https,
             environment: environment.collect(),
         }
     }

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod lock;
 pub mod log;
+mod operator_state;
 pub mod plan;
 pub mod record;
 pub mod report;

@@ -3,6 +3,7 @@
 //! A check reads the world and changes nothing; an act may be repeated. What destroys looks once more
 //! at what it must be sure of in the moment before.
 
+mod claims;
 mod clean;
 mod failback;
 mod marks;
@@ -132,6 +133,7 @@ impl Works for Site {
             StepId::EndpointKept => self.endpoint_is(Side::Secondary, Enabled).await,
             StepId::PrimaryDisabled => self.endpoint_is(Side::Primary, Disabled).await,
             StepId::SharedRouting => self.routes_to_any().await,
+            StepId::OwnSnapshot => self.own_snapshot().await,
             StepId::RollingUpdates => self.rolls().await,
             StepId::Pools => self.has_pools().await,
             StepId::PoolsReady => self.pods_ready(false).await,
@@ -149,6 +151,7 @@ impl Works for Site {
             StepId::PrimaryReachable => self.is_reachable().await,
             StepId::PrimaryIngress => self.ingress_runs().await,
             StepId::PrimaryStopped => self.is_stopped(Side::Primary).await,
+            StepId::PrimaryClaims => self.claims_gone(Side::Primary).await,
             StepId::ReverseEnvironment => self.is_reversed().await,
             StepId::SecondaryRehearsed => self.can_recover(Side::Primary, None).await,
             StepId::SecondarySnapshot => self.can_recover(Side::Primary, Some(record)).await,
@@ -171,6 +174,7 @@ impl Works for Site {
             // Of a clean-up.
             StepId::PrimaryHealthy => self.primary_healthy().await,
             StepId::PrimaryRehearsed => self.can_recover(Side::Secondary, None).await,
+            StepId::SecondaryClaims => self.claims_gone(Side::Secondary).await,
             StepId::StrimziStopped => self.strimzi_is(false).await,
             StepId::KafkaGone => self.kafka_gone().await,
             StepId::KafkaStateDeleted => self.kafka_state_gone().await,
@@ -199,6 +203,7 @@ impl Works for Site {
             StepId::Unpaused => self.unpause().await,
             StepId::PrimaryIngress => self.start_ingress().await,
             StepId::PrimaryStopped => self.stop(Side::Primary).await,
+            StepId::PrimaryClaims => self.delete_claims(Side::Primary).await,
             StepId::ReverseEnvironment => self.reverse().await,
             StepId::FlushOnShutdown => self.set_flush().await,
             StepId::SecondaryStopped | StepId::SecondaryAsleep => self.stop(Side::Secondary).await,
@@ -208,6 +213,7 @@ impl Works for Site {
             StepId::FailoverClosed => self.close().await,
             StepId::EndpointOn => self.open_primary().await,
             StepId::AlertsClosed => self.close_alerts().await,
+            StepId::SecondaryClaims => self.delete_claims(Side::Secondary).await,
             StepId::StrimziStopped => self.scale_strimzi(0).await,
             StepId::KafkaGone => self.delete_kafka_pods().await,
             StepId::KafkaStateDeleted => self.delete_kafka_state().await,
@@ -216,6 +222,7 @@ impl Works for Site {
             StepId::SnapshotsDeleted => self.delete_secondarys_snapshots().await,
             // These only look and wait.
             StepId::SecondaryServes
+            | StepId::OwnSnapshot
             | StepId::PoolsReady
             | StepId::EnvironmentReady
             | StepId::Serves

@@ -25,11 +25,16 @@ pub struct Degraded {
 }
 
 /// Asks all nodes that can be asked. One that does not answer is what readiness is about.
-pub(crate) async fn of(region: &Region, pods: &[Pod], deadline: Deadline) -> Vec<Degraded> {
+pub(crate) async fn of(
+    region: &Region,
+    cluster: &str,
+    pods: &[Pod],
+    deadline: Deadline,
+) -> Vec<Degraded> {
     let asked = pods.iter().map(|pod| async move {
         let request = Request::get(STATUS).body(String::new()).ok()?;
-        let answer = region.ask_pod(&pod.name, HTTP, request, deadline).await;
-        let answer = answer.ok()?;
+        let answer = region.ask_node(cluster, pod, HTTP, request, deadline);
+        let answer = answer.await.ok()?;
         Some((pod.name.as_str(), degradations(answer.body())))
     });
     together(join_all(asked).await.into_iter().flatten())

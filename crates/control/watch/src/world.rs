@@ -194,6 +194,7 @@ impl World {
                 None => return ("no context in the kubeconfig".to_owned(), Vec::new()),
             };
             let (operator, nodes) = (&self.settings.place.deployment, self.nodes(side));
+            let name = &self.pair.region(side).cluster;
             let read = tokio::try_join!(
                 region.operator(operator, deadline),
                 region.pods(&nodes, deadline)
@@ -206,7 +207,7 @@ impl World {
                         operator.replicas,
                         pods.len()
                     );
-                    (nodes, degraded::of(region, &pods, deadline).await)
+                    (nodes, degraded::of(region, name, &pods, deadline).await)
                 }
                 Err(error) => (error.to_string(), Vec::new()),
             }

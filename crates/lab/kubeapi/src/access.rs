@@ -156,6 +156,7 @@ impl Role {
             ),
             rule(&["get"], &[KAFKA.group], &[KAFKA.plural]),
             rule(&["list", "watch", "delete"], &[""], &["pods"]),
+            rule(&["list", "delete"], &[""], &["persistentvolumeclaims"]),
             rule(&["get"], &[""], &["pods/log"]),
             rule(&["get", "create"], &[""], &["pods/portforward"]),
             rule(&["get"], &[""], &["secrets"]),

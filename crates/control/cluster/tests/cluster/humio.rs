@@ -55,7 +55,7 @@ async fn it_is_read() {
     let lab = Lab::start().await;
     cluster(&lab).await;
     let api = lab.api(KIND.0, KIND.1).await;
-    let status = json!({ "status": { "state": "Running", "message": "well", "nodeCount": 1 } });
+    let status = json!({ "status": { "state": "Running", "message": "well", "nodeCount": 1, "nodePoolStatus": [{ "name": "logscale-ui", "state": "Pending" }] } });
     let parameters = kube::api::PatchParams::default();
     api.patch_status("logscale", &parameters, &kube::api::Patch::Merge(status))
         .await
@@ -67,6 +67,13 @@ async fn it_is_read() {
         ("Running", "well", 1)
     );
     assert_eq!(read.node_count(), 1);
+    assert_eq!(
+        (
+            read.pool_states[0].name.as_str(),
+            read.pool_states[0].state.as_str()
+        ),
+        ("logscale-ui", "Pending")
+    );
     assert_eq!(
         read.pools[1],
         Pool {

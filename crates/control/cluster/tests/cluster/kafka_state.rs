@@ -42,6 +42,44 @@ async fn claims_go_when_nothing_uses_them() {
 }
 
 #[tokio::test]
+async fn claims_of_nodes_say_their_pool() {
+    let lab = Lab::start().await;
+    for (name, pool) in [
+        ("logscale-core-a", "logscale"),
+        ("logscale-ui-core-b", "logscale-ui"),
+    ] {
+        let labels = json!({
+            "app.kubernetes.io/name": "humio", "app.kubernetes.io/instance": "logscale",
+            "humio.com/node-pool": pool,
+        });
+        let claim = json!({
+            "metadata": { "name": name, "labels": labels },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+        });
+        lab.make("v1", "PersistentVolumeClaim", claim).await;
+    }
+    claim(&lab, "data-0", "logs", &[]).await;
+    let region = lab.region("operator").await;
+    let nodes = "app.kubernetes.io/name=humio,app.kubernetes.io/instance=logscale";
+    let claims = region.node_claims(nodes, deadline()).await.unwrap();
+    let found: Vec<(&str, &str)> = claims
+        .iter()
+        .map(|it| (it.name.as_str(), it.node_pool.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("logscale-core-a", "logscale"),
+            ("logscale-ui-core-b", "logscale-ui")
+        ]
+    );
+    let one = format!("{nodes},humio.com/node-pool=logscale-ui");
+    assert_eq!(region.delete_claims(&one, deadline()).await.unwrap(), 1);
+    let left = region.node_claims(nodes, deadline()).await.unwrap();
+    assert_eq!(left.len(), 1);
+}
+
+#[tokio::test]
 async fn pod_sets_are_listed_and_deleted() {
     let lab = Lab::start().await;
     for (name, cluster) in [("logs-kafka", "logs"), ("other-kafka", "other")] {

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use backstay_cluster::{ClusterError, Region};
 use http::Request;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -262,4 +263,112 @@ async fn the_token_is_in_no_log_line() {
     let logged = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("portforward"), "{logged}");
     assert!(!logged.contains("hunter2"));
+}
+
+/// An authority and its own certificate, PEM.
+fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).unwrap().pem();
+    (rcgen::Issuer::new(params, key), pem)
+}
+
+/// A node that is probed by HTTPS, with a certificate for its name as the operator makes one. What it
+/// read over TLS is told.
+async fn tls_node(lab: &Lab, signed_by: &rcgen::Issuer<'static, rcgen::KeyPair>) -> (u16, Heard) {
+    use rustls::pki_types::PrivateKeyDer;
+    lab.pod("node").await;
+    let probe = json!({ "httpGet": { "path": "/", "port": 8080, "scheme": "HTTPS" } });
+    let pods = lab.api("v1", "Pod").await;
+    pods.delete("node", &kube::api::DeleteParams::default().grace_period(0))
+        .await
+        .unwrap();
+    let pod = json!({
+        "metadata": { "name": "node", "labels": { "app.kubernetes.io/name": "humio" } },
+        "spec": {
+            "nodeName": "node-1",
+            "containers": [{ "name": "humio", "image": "humio", "readinessProbe": probe }],
+        },
+    });
+    lab.make("v1", "Pod", pod).await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["node".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, signed_by).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(backstay_tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = Heard::default();
+    let told = heard.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut read = [0; 4096];
+            let length = stream.read(&mut read).await.unwrap_or(0);
+            told.lock()
+                .unwrap()
+                .push(String::from_utf8_lossy(&read[..length]).into_owned());
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nwell";
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (port, heard)
+}
+
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// As a vendor's cluster has it: the pod's certificate is of the cluster's own authority, which the
+/// secret of the cluster's name has as `ca.crt`.
+#[tokio::test]
+async fn a_node_that_speaks_https_is_trusted_by_the_clusters_authority_and_by_no_other() {
+    let lab = Lab::start().await;
+    let (issuer, trusted) = authority();
+    let (port, heard) = tls_node(&lab, &issuer).await;
+    let region = lab.region("admin").await;
+    let pods = region
+        .pods("app.kubernetes.io/name=humio", deadline())
+        .await;
+    let [node] = &pods.unwrap()[..] else { panic!() };
+    assert!(node.https);
+    let ask = || region.ask_node("logscale", node, port, get("/"), deadline());
+    let error = ask().await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+
+    let secret = |authority: &str| json!({ "metadata": { "name": "logscale" }, "stringData": { "ca.crt": authority } });
+    lab.make("v1", "Secret", secret(&authority().1)).await;
+    let error = ask().await.unwrap_err();
+    assert!(matches!(error, ClusterError::Answer { .. }), "{error}");
+    assert!(
+        error.to_string().contains("it speaks HTTPS, and"),
+        "{error}"
+    );
+    // Whoever it is has not been told the token.
+    assert_eq!(heard.lock().unwrap().len(), 0);
+
+    for (authority, says) in [("", "has no ca.crt"), ("x", "has no ca.crt")] {
+        lab.patch("v1", "Secret", "logscale", secret(authority))
+            .await;
+        let error = ask().await.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    lab.patch("v1", "Secret", "logscale", secret(&trusted))
+        .await;
+    let answer = ask().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.body()[..]),
+        (200, &b"well"[..])
+    );
+    assert!(heard.lock().unwrap()[0].contains(TOKEN));
 }

@@ -39,6 +39,9 @@ const SECONDARY_STOPPED: Step = step!(SecondaryStopped, phase 3, manual "5b-2",
 
 const PREPARE: &[Step] = &[
     PRIMARY_STOPPED,
+    step!(PrimaryClaims, phase 3, manual "",
+        "the claims of the primary's pools for searches and events are gone: a snapshot on such a disk would be taken before any recovery source",
+        undo "none: the operator makes new ones", waits "disks to be detached", seconds 600, destroys true),
     step!(ReverseEnvironment, phase 3, manual "5f",
         "the primary's nodes are told to recover from the secondary's bucket",
         undo "kubectl patch humiocluster … spec.environmentVariables", waits "", seconds 120,

@@ -90,6 +90,11 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
             "taken-back",
             &["left-behind", "primary-stopped", "secondary-stopped"],
         ),
+        ("primary-claims", &["primary-stopped"]),
+        (
+            "secondary-claims",
+            &["primary-healthy", "primary-rehearsed", "secondary-asleep"],
+        ),
         (
             "kafka-gone",
             &["primary-healthy", "primary-rehearsed", "secondary-asleep"],
@@ -120,6 +125,8 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
         "primary-snapshots-deleted",
         "left-behind",
         "taken-back",
+        "primary-claims",
+        "secondary-claims",
         "kafka-gone",
         "kafka-state-deleted",
         "snapshots-deleted",
@@ -132,6 +139,17 @@ fn nothing_is_destroyed_before_what_replaces_it_is_proven() {
                 step.id
             );
         }
+    }
+}
+
+/// A pod that starts without the region's own snapshot, on an empty disk, has nothing but the recovery
+/// variables to start from.
+#[test]
+fn no_pod_is_replaced_before_the_regions_own_snapshot_is_in_its_bucket() {
+    let plan = steps(Command::Promote, Choices::default());
+    let proof = place(&plan, "own-snapshot");
+    for later in ["rolling-updates", "pools", "environment", "sizes"] {
+        assert!(proof < place(&plan, later), "{later}");
     }
 }
 

@@ -12,7 +12,15 @@ use crate::step::Answer;
 impl Site {
     /// The label selector of everything of Kafka's.
     fn kafka(&self) -> String {
-        format!("strimzi.io/cluster={}", self.pair().secondary.kafka)
+        format!(
+            "strimzi.io/cluster={},strimzi.io/kind=Kafka",
+            self.pair().secondary.kafka
+        )
+    }
+
+    /// That of its brokers and controllers, which hold its state; an entity operator is no part of it.
+    fn broker_pods(&self) -> String {
+        format!("{},strimzi.io/component-type=kafka", self.kafka())
     }
 
     fn brokers(&self) -> u32 {
@@ -57,8 +65,7 @@ impl Site {
     }
 
     pub(super) async fn kafka_gone(&self) -> Result<Answer, StepError> {
-        let selector = self.kafka();
-        let pods = self.secondary.pods(&selector, Self::soon()).await;
+        let pods = self.secondary.pods(&self.broker_pods(), Self::soon()).await;
         let left = pods?.len();
         Ok(Answer::of(
             left == 0,
@@ -112,8 +119,7 @@ impl Site {
         if wanted == 0 {
             return Ok(Answer::Holds("no Kafka".to_owned()));
         }
-        let selector = format!("{},strimzi.io/component-type=kafka", self.kafka());
-        let pods = self.secondary.pods(&selector, Self::soon()).await;
+        let pods = self.secondary.pods(&self.broker_pods(), Self::soon()).await;
         let ready = pods?.iter().filter(|it| it.ready).count();
         Ok(Answer::of(
             ready >= wanted as usize,

@@ -121,7 +121,8 @@ impl Site {
         let pods = pods?;
         let pod = pods.iter().find(|pod| pod.ready);
         let pod = pod.ok_or(NodeError::NoneReady)?;
-        let token = standby.admin_token(&self.pair().secondary.cluster, Self::soon());
+        let cluster = &self.pair().secondary.cluster;
+        let token = standby.admin_token(cluster, Self::soon());
         let token = token.await?;
         let body = serde_json::json!({ "query": query }).to_string();
         let request = Request::post("/graphql")
@@ -131,7 +132,7 @@ impl Site {
             // What it says could quote the token.
             .map_err(|_| NodeError::Token)?;
         let answer = standby
-            .ask_pod(&pod.name, HTTP, request, Self::soon())
+            .ask_node(cluster, pod, HTTP, request, Self::soon())
             .await;
         Ok(data(&pod.name, &answer?)?)
     }
@@ -184,7 +185,12 @@ impl Site {
         };
         let wanted: i64 = declared.pools.iter().map(|it| it.node_count).sum();
         let ready = pods.iter().filter(|it| it.ready).count();
-        let how = format!("{ready} of {wanted} nodes are ready, recovery: {stage:?}");
+        let mut how = format!("{ready} of {wanted} nodes are ready, recovery: {stage:?}");
+        if let Some(operators) = crate::operator_state::said(&declared)
+            && i64::try_from(ready).is_ok_and(|it| it < wanted)
+        {
+            how = format!("{how}; {operators}");
+        }
         if let Some(why) = pods.iter().find_map(|it| it.waiting.as_ref())
             && ready == 0
         {

@@ -153,7 +153,11 @@ impl Site {
             all &= i64::try_from(ours.len()).is_ok_and(|it| it == wanted);
             said.push(format!("{name} {good} of {wanted}"));
         }
-        Ok(Answer::of(all, format!("ready nodes: {}", said.join(", "))))
+        let mut said = format!("ready nodes: {}", said.join(", "));
+        if let Some(operators) = crate::operator_state::said(&declared).filter(|_| !all) {
+            said = format!("{said}; {operators}");
+        }
+        Ok(Answer::of(all, said))
     }
 
     /// Whether a pod was made with an active region's variables.

@@ -1,7 +1,7 @@
 //! Global snapshots: that there are some, and that they go.
 
-use backstay_bucket::Bucket;
-use backstay_global::snapshot::{self, PREFIX};
+use backstay_bucket::{Bucket, ObjectInfo};
+use backstay_global::snapshot::PREFIX;
 use backstay_pair::Side;
 use futures::TryStreamExt as _;
 
@@ -16,7 +16,29 @@ async fn keys(bucket: &Bucket) -> Result<Vec<String>, StepError> {
     Ok(keys?)
 }
 
+/// The one that was written last, in whatever form: a real LogScale names its own in another way.
+async fn newest(bucket: &Bucket) -> Result<Option<ObjectInfo>, StepError> {
+    let listed = bucket.list(PREFIX, None);
+    let newest = listed.try_fold(None, |newest: Option<ObjectInfo>, it| async {
+        Ok(match newest {
+            Some(newest) if newest.modified >= it.modified => Some(newest),
+            _ => Some(it),
+        })
+    });
+    Ok(newest.await?)
+}
+
 impl Site {
+    /// Whether the secondary could start from what is in its own bucket. Until then each of its pods
+    /// that is replaced would have to recover again, and could not without the recovery variables.
+    pub(super) async fn own_snapshot(&self) -> Result<Answer, StepError> {
+        let bucket = self.world.bucket(Side::Secondary).await?;
+        Ok(match newest(bucket).await? {
+            Some(newest) => Answer::Holds(format!("{}, of {}", newest.key, newest.modified)),
+            None => Answer::Open("the secondary has written no snapshot of its own yet".to_owned()),
+        })
+    }
+
     /// Whether a region's bucket has a snapshot at all, and another one than was seen `before`: what
     /// can be said of a log store that is not ours, whose snapshots nobody else reads.
     pub(super) async fn has_snapshot(
@@ -25,7 +47,7 @@ impl Site {
         before: Option<&str>,
     ) -> Result<Answer, StepError> {
         let bucket = self.world.bucket(side).await?;
-        Ok(match snapshot::newest(bucket, None).await? {
+        Ok(match newest(bucket).await? {
             Some(newest) => {
                 let detail = format!(
                     "{}, of {}; whether it loads cannot be seen",
