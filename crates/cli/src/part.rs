@@ -45,7 +45,7 @@ pub async fn run(folder: &Path, part: &LabPart) -> Exit {
             .await;
             ended(ran)
         }
-        LabPart::Operator { which } => ended(operator(*which).await),
+        LabPart::Operator { which, hurry } => ended(operator(*which, *hurry).await),
         LabPart::Ingress => ended(ingress().await),
         LabPart::Pause => {
             stopped().await;
@@ -93,12 +93,12 @@ fn variable(name: &'static str) -> Result<String, PartError> {
     std::env::var(name).map_err(|_| PartError::Unset(name))
 }
 
-async fn operator(which: Operator) -> Result<(), PartError> {
+async fn operator(which: Operator, hurry: u32) -> Result<(), PartError> {
     let client = client().await?;
     let namespace = variable("WATCH_NAMESPACE")?;
     let stop = until_stopped();
     match which {
-        Operator::Humio => humio::run(client, namespace, stop).await,
+        Operator::Humio => humio::run_hurried(client, namespace, hurry, stop).await,
         Operator::Strimzi => strimzi::run(client, namespace, stop).await,
     }
     Ok(())

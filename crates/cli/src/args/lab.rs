@@ -94,6 +94,9 @@ pub enum LabPart {
         /// Which
         #[arg(value_enum)]
         which: Operator,
+        /// Waits that a specification asks for are divided by this
+        #[arg(long, default_value_t = 1)]
+        hurry: u32,
     },
     /// The ingress of a region
     #[command(hide = true)]

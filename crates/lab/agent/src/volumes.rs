@@ -34,7 +34,7 @@ pub(crate) enum VolumeError {
     )]
     NoClaim { volume: String, name: String },
     #[error(
-        "volume {volume:?}: only emptyDir, persistentVolumeClaim, secret and configMap are supported"
+        "volume {volume:?}: only emptyDir, ephemeral, persistentVolumeClaim, secret and configMap are supported"
     )]
     Kind { volume: String },
     #[error("volumeMount {mount:?}: the pod has no volume {volume:?}")]
@@ -72,12 +72,11 @@ pub(crate) async fn prepare(
     let mut folders = Folders::new();
     for volume in volumes {
         let own = folder.join("volumes").join(segment(&volume.name)?);
-        let made = if let Some(claim) = &volume.persistent_volume_claim {
-            let name = &claim.claim_name;
-            let found = claims.folder(namespace, name, uid).await?;
+        let made = if let Some(name) = claim_name(pod, volume) {
+            let found = claims.folder(namespace, &name, uid).await?;
             found.ok_or_else(|| VolumeError::NoClaim {
                 volume: volume.name.clone(),
-                name: name.clone(),
+                name,
             })?
         } else if let Some(held) = held(volume) {
             let values = sources.read(held.holder, namespace, &held.name).await?;
@@ -101,6 +100,17 @@ pub(crate) async fn prepare(
         folders.insert(volume.name.clone(), made);
     }
     Ok(folders)
+}
+
+/// The claim of a volume, where it has one. That of an ephemeral one is made by the controllers, and
+/// called as the pod and the volume.
+fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+    if let Some(claim) = &volume.persistent_volume_claim {
+        return Some(claim.claim_name.clone());
+    }
+    let pod = pod.metadata.name.as_deref().unwrap_or_default();
+    let is_ephemeral = volume.ephemeral.is_some();
+    is_ephemeral.then(|| format!("{pod}-{}", volume.name))
 }
 
 /// A volume made of a secret or a config map.

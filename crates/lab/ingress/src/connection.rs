@@ -11,21 +11,30 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 use tower::util::MapResponse;
 
-/// Makes connections to endpoints.
-pub(crate) type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> ToEndpoint>;
+/// Makes connections to endpoints, by TLS where the address says `https`.
+pub(crate) type Connector =
+    HttpsConnector<MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> ToEndpoint>>;
 
 /// `deadline` is how long a connection may take.
-pub(crate) fn connector(deadline: Duration) -> Connector {
+pub(crate) fn connector(deadline: Duration, tls: ClientConfig) -> Connector {
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(deadline));
     connector.set_nodelay(true);
-    connector.map_response(ToEndpoint)
+    connector.enforce_http(false);
+    let to_endpoint: fn(TokioIo<TcpStream>) -> ToEndpoint = ToEndpoint;
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector.map_response(to_endpoint))
 }
 
 /// A connection to an endpoint.

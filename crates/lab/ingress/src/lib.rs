@@ -14,9 +14,11 @@
 //! - Bodies are passed on as they come, both ways.
 //! - `X-Forwarded-For`, `-Proto` and `-Host` say what the proxy knows; what a client says of itself
 //!   in them is not passed on.
+//! - `nginx.ingress.kubernetes.io/backend-protocol: HTTPS`: pods are spoken to by TLS, whatever certificate
+//!   they show (`tls`).
 //!
 //! HTTP/1.1 on both sides. Left out: HTTP/2, upgrades to other protocols (a request for one is
-//! passed on without it), TLS to pods, rewriting, annotations, `status.loadBalancer` (its role may
+//! passed on without it), rewriting, annotations but one, `status.loadBalancer` (its role may
 //! only read), services of type `ExternalName`, cross-namespace routes.
 
 mod body;
@@ -31,6 +33,7 @@ mod metrics;
 mod problem;
 mod proxy;
 mod table;
+mod tls;
 mod watch;
 
 use std::io;
@@ -142,6 +145,8 @@ pub struct Ingress {
     https: Option<TcpListener>,
     health: Option<TcpListener>,
     tls: Tls,
+    /// TLS to pods that speak it.
+    to_pods: rustls::ClientConfig,
 }
 
 impl Ingress {
@@ -152,6 +157,7 @@ impl Ingress {
     pub async fn bind(options: IngressOptions) -> Result<Self, IngressError> {
         let nothing = Arc::new(Certificates::default());
         let tls = backstay_listen::server_config_by(nothing).map_err(IngressError::Tls)?;
+        let to_pods = tls::client().map_err(IngressError::Tls)?;
         let (http, http_at) = listen(options.http, "HTTP").await?;
         let (https, https_at) = listen_where_asked(options.https, "HTTPS").await?;
         let (health, health_at) = listen_where_asked(options.health, "health").await?;
@@ -166,6 +172,7 @@ impl Ingress {
             https,
             health,
             tls: Tls::new(tls),
+            to_pods,
         })
     }
 
@@ -177,7 +184,7 @@ impl Ingress {
     /// Routes until `stop`, then takes no more, and returns when requests under way have ended.
     pub async fn run(self, client: kube::Client, stop: CancellationToken) {
         let options = self.options;
-        let proxy = Arc::new(Proxy::new(options.connect, options.quiet));
+        let proxy = Arc::new(Proxy::new(options.connect, options.quiet, self.to_pods));
         let wanted = options.connections.saturating_mul(FILES_PER_REQUEST);
         let connections = share_of_files(wanted, OTHER_FILES) / FILES_PER_REQUEST;
         if connections < options.connections {

@@ -46,9 +46,10 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// `connect` is the deadline for a connection to an endpoint, `quiet` for either side to move.
-    pub(crate) fn new(connect: Duration, quiet: Duration) -> Self {
-        let connector = connection::connector(connect);
+    /// `connect` is the deadline for a connection to an endpoint, `quiet` for either side to move; `tls` is
+    /// for endpoints that speak it.
+    pub(crate) fn new(connect: Duration, quiet: Duration, tls: rustls::ClientConfig) -> Self {
+        let connector = connection::connector(connect, tls);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -105,7 +106,7 @@ impl Proxy {
                 self.metrics.retried(name);
             }
             let in_flight = Arc::clone(&endpoint).enter();
-            let failure = match self.attempt(wanted, parts, upload, &endpoint).await {
+            let failure = match self.attempt(wanted, parts, upload, &backend, &endpoint).await {
                 Ok(response) => return Ok((response, in_flight)),
                 Err(failure) => failure,
             };
@@ -126,10 +127,11 @@ impl Proxy {
         wanted: &Wanted,
         parts: &Parts,
         upload: &Upload,
+        backend: &Backend,
         endpoint: &Endpoint,
     ) -> Result<hyper::Response<Incoming>, Failure> {
         let uri = Uri::builder()
-            .scheme("http")
+            .scheme(backend.scheme)
             .authority(endpoint.address().to_string())
             .path_and_query(wanted.path.clone())
             .build();

@@ -52,6 +52,8 @@ struct Path {
 pub(crate) struct Backend {
     /// `service:port`, as the rule has it.
     pub name: String,
+    /// What its endpoints speak: `http` or `https`.
+    pub scheme: &'static str,
     endpoints: Vec<Arc<Endpoint>>,
     /// Why there are no endpoints.
     pub problem: String,
@@ -93,6 +95,7 @@ impl Table {
         let mut table = Self::default();
         for ingress in ours(&objects.ingresses, class) {
             let Some(spec) = &ingress.spec else { continue };
+            let scheme = scheme(ingress);
             for rule in spec.rules.iter().flatten() {
                 let written = rule.host.as_deref().unwrap_or_default();
                 let host = match written {
@@ -109,11 +112,11 @@ impl Table {
                 };
                 let paths = table.hosts.entry(host).or_default();
                 for path in rule.http.iter().flat_map(|http| &http.paths) {
-                    paths.push(Path::new(path, backends.of(&path.backend)));
+                    paths.push(Path::new(path, backends.of(&path.backend, scheme)));
                 }
             }
             if let (None, Some(backend)) = (&table.otherwise, &spec.default_backend) {
-                table.otherwise = Some(backends.of(backend));
+                table.otherwise = Some(backends.of(backend, scheme));
             }
         }
         for paths in table.hosts.values_mut() {
@@ -181,6 +184,19 @@ impl Path {
     }
 }
 
+/// Said in capitals, as everywhere in ingress-nginx's documentation, or not.
+const PROTOCOL: &str = "nginx.ingress.kubernetes.io/backend-protocol";
+
+/// What the pods behind an ingress speak.
+fn scheme(ingress: &Ingress) -> &'static str {
+    let annotations = ingress.metadata.annotations.as_ref();
+    let protocol = annotations.and_then(|all| all.get(PROTOCOL));
+    match protocol.map(String::as_str) {
+        Some(protocol) if protocol.eq_ignore_ascii_case("HTTPS") => "https",
+        _ => "http",
+    }
+}
+
 /// The ingresses that are ours, the oldest first.
 pub(crate) fn ours<'a>(all: &'a [Arc<Ingress>], class: &str) -> Vec<&'a Ingress> {
     let is_ours = |ingress: &&Arc<Ingress>| {
@@ -201,17 +217,18 @@ pub(crate) fn ours<'a>(all: &'a [Arc<Ingress>], class: &str) -> Vec<&'a Ingress>
 struct Backends<'a> {
     objects: &'a Objects,
     known: &'a mut Endpoints,
-    made: HashMap<String, Arc<Backend>>,
+    made: HashMap<(String, &'static str), Arc<Backend>>,
 }
 
 impl Backends<'_> {
-    fn of(&mut self, backend: &IngressBackend) -> Arc<Backend> {
+    fn of(&mut self, backend: &IngressBackend, scheme: &'static str) -> Arc<Backend> {
         let (service, port) = match &backend.service {
             Some(service) => (service.name.as_str(), service.port.as_ref()),
             None => ("", None),
         };
         let name = format!("{service}:{}", written(port));
-        if let Some(made) = self.made.get(&name) {
+        let key = (name.clone(), scheme);
+        if let Some(made) = self.made.get(&key) {
             return Arc::clone(made);
         }
         let (endpoints, problem) = match self.addresses(service, port) {
@@ -229,12 +246,13 @@ impl Backends<'_> {
             Err(problem) => (Vec::new(), problem.to_string()),
         };
         let made = Arc::new(Backend {
-            name: name.clone(),
+            name,
+            scheme,
             endpoints,
             problem,
             turn: AtomicUsize::new(0),
         });
-        self.made.insert(name, Arc::clone(&made));
+        self.made.insert(key, Arc::clone(&made));
         made
     }
 

@@ -87,10 +87,16 @@ const ACCOUNTS: [(&str, Role); 3] = [
 /// The image of a node.
 const NODE: &str = "backstay/node";
 
+/// What humio-operator divides by it: a `minReadySeconds` of 120 is two seconds in a lab.
+const HURRY: &str = "--hurry=60";
+
 /// What each image stands for: a command of this program.
 const IMAGES: [(&str, &[&str]); 5] = [
     (NODE, &["node", "--exit-with-parent"]),
-    ("backstay/humio-operator", &["lab", "operator", "humio"]),
+    (
+        "backstay/humio-operator",
+        &["lab", "operator", "humio", HURRY],
+    ),
     ("backstay/strimzi-operator", &["lab", "operator", "strimzi"]),
     ("backstay/ingress", &["lab", "ingress"]),
     ("backstay/kafka", &["lab", "pause"]),

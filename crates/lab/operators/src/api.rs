@@ -246,6 +246,27 @@ impl Objects {
         changed.map_err(|error| failed("change", kind, &name, error))
     }
 
+    /// Writes `document` as it is now, unless somebody else has since it was read.
+    pub(crate) async fn replace(
+        &self,
+        kind: Kind,
+        document: &DynamicObject,
+    ) -> Result<(), RunError> {
+        let name = document.name_any();
+        let namespace = document.namespace().unwrap_or_default();
+        let written = self
+            .api(kind, &namespace)
+            .replace(&name, &PostParams::default(), document)
+            .await;
+        match written {
+            Ok(_) => {
+                tracing::info!(kind = kind.kind, namespace, name, "put right");
+                Ok(())
+            }
+            Err(error) => Err(failed("replace", kind, &name, error)),
+        }
+    }
+
     /// Writes the status of `document` where it says something new, unless somebody else has
     /// written the document since it was read.
     pub(crate) async fn write_status(

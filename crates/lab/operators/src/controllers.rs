@@ -1,11 +1,13 @@
 //! What `kube-controller-manager`, the scheduler and the cluster autoscaler do for a region.
 //!
 //! Left out: replica sets (a deployment's pods are its own), `minReadySeconds`, progress deadlines,
-//! roll-backs, stateful sets, jobs, endpoint slices; of scheduling, all but `nodeSelector`.
+//! roll-backs, stateful sets, jobs, endpoint slices; of
+//! scheduling, all but `nodeSelector`, required node affinity and required anti-affinity between hosts.
 
 mod claims;
 mod deployments;
 mod endpoints;
+mod ephemeral;
 mod nodes;
 mod scheduler;
 
@@ -44,12 +46,15 @@ impl Default for ControllerOptions {
 /// It can be stopped, dropped or killed anywhere, and run again.
 pub async fn run(client: Client, options: ControllerOptions, stop: CancellationToken) {
     let objects = Objects::new(client);
-    let all = futures::future::join5(
-        deployments::run(objects.clone()),
-        scheduler::run(objects.clone(), options.clone()),
-        nodes::run(objects.clone(), options),
-        endpoints::run(objects.clone()),
-        claims::run(objects),
+    let all = futures::future::join(
+        ephemeral::run(objects.clone()),
+        futures::future::join5(
+            deployments::run(objects.clone()),
+            scheduler::run(objects.clone(), options.clone()),
+            nodes::run(objects.clone(), options),
+            endpoints::run(objects.clone()),
+            claims::run(objects),
+        ),
     );
     tokio::select! {
         _ = all => {}

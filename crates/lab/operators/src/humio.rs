@@ -1,8 +1,9 @@
 //! humio-operator: a `HumioCluster` becomes pods.
 //!
 //! As the real one (<https://github.com/humio/humio-operator>) where the runbook can see it:
-//! labels, names, the admin token's secret, pod hashes, update strategies, states. What is its
-//! own: environment and mounts by which `backstay node` runs in the pods (module `template` lists them).
+//! labels, names, services, the admin token's secret, pod hashes, update strategies, states. Comments
+//! name the file of `internal/controller` that a rule is from. What is its own: environment and mounts
+//! by which `backstay node` runs in the pods (module `template` lists them).
 //!
 //! It runs only while its Deployment has a pod. Without it, pods live on and none is replaced.
 //!
@@ -33,6 +34,12 @@ use crate::drive;
 ///
 /// It can be stopped, dropped or killed anywhere, and run again.
 pub async fn run(client: Client, namespace: String, stop: CancellationToken) {
+    run_hurried(client, namespace, 1, stop).await;
+}
+
+/// The same, with the waits that a specification asks for (`minReadySeconds`) divided by `hurry`, for a
+/// lab where nobody has the time.
+pub async fn run_hurried(client: Client, namespace: String, hurry: u32, stop: CancellationToken) {
     let objects = Objects::new(client);
     let all = watcher::Config::default();
     let controller = drive::controller(&objects, HUMIO_CLUSTER, &namespace, all);
@@ -41,7 +48,7 @@ pub async fn run(client: Client, namespace: String, stop: CancellationToken) {
     let running = drive::run(
         "humio-operator",
         controller,
-        Arc::new(objects),
+        Arc::new(run::Operator { objects, hurry }),
         run::reconcile,
     );
     tokio::select! {

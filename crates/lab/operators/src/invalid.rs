@@ -45,6 +45,12 @@ pub(crate) enum Problem {
     VariableName,
     #[error("{0} is there twice; remove one of them")]
     VariableTwice(String),
+    #[error("not an object")]
+    NotAnObject,
+    #[error(
+        "it is there besides dataVolumePersistentVolumeClaimSpecTemplate; a node keeps its data in one of both"
+    )]
+    DataTwice,
     #[error("the value of {0} is not a text; quote it")]
     VariableValue(String),
     #[error("valueFrom of {0} is not an object")]

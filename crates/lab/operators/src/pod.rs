@@ -36,6 +36,16 @@ pub(crate) fn life(pod: &DynamicObject) -> Life {
     if ready { Life::Ready } else { Life::Unready }
 }
 
+/// Since when it is ready, if it is and says so.
+pub(crate) fn ready_since(pod: &DynamicObject) -> Option<chrono::DateTime<chrono::Utc>> {
+    let conditions = crate::api::array(&pod.data, "/status/conditions");
+    let ready = conditions
+        .iter()
+        .find(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")?;
+    let since = chrono::DateTime::parse_from_rfc3339(text(ready, "/lastTransitionTime")).ok()?;
+    Some(since.to_utc())
+}
+
 fn phase(pod: &DynamicObject) -> &str {
     text(&pod.data, "/status/phase")
 }

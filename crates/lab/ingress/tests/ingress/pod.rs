@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Json, Response};
+use backstay_listen::{Limits, Server, Tls};
 use futures::StreamExt as _;
 use serde_json::{Map, Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,6 +54,25 @@ impl Pod {
     pub async fn echo(name: &str) -> Self {
         let name = name.to_owned();
         Self::serve(Router::new().fallback(move |request| echo(name.clone(), request))).await
+    }
+
+    /// The same by TLS, with a certificate that nobody knows, for a name that nobody uses.
+    pub async fn secure(name: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["nobody.example.com".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let config = backstay_listen::server_config(vec![made.cert.der().clone()], key).unwrap();
+        let name = name.to_owned();
+        let router = Router::new().fallback(move |request| echo(name.clone(), request));
+        let listener = own_listener().await;
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = Server::new("pod", Limits::of(64)).with_tls(Some(Tls::new(config)));
+        let serving = tokio::spawn(server.serve(listener, router, stop.clone()));
+        Self {
+            address,
+            stop,
+            serving,
+        }
     }
 
     pub async fn serve(router: Router) -> Self {

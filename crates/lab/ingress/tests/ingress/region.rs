@@ -129,6 +129,17 @@ impl Region {
         self.ingress_with(name, rules, json!([])).await;
     }
 
+    /// Its pods speak TLS, it says.
+    pub async fn ingress_to_tls(&self, name: &str, rules: &[(&str, &str, &str)]) {
+        self.ingress(name, rules).await;
+        let protocol = json!({ "nginx.ingress.kubernetes.io/backend-protocol": "HTTPS" });
+        let change = json!({ "metadata": { "annotations": protocol } });
+        let api = self.api::<Ingress>();
+        api.patch(name, &PatchParams::default(), &Patch::Merge(&change))
+            .await
+            .unwrap();
+    }
+
     pub async fn ingress_with(&self, name: &str, rules: &[(&str, &str, &str)], tls: Value) {
         let rules: Vec<Value> = rules
             .iter()

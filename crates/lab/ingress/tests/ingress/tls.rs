@@ -81,3 +81,33 @@ async fn the_certificate_of_the_secret_is_shown_and_exchanged_when_it_changes() 
     let plain = proxy.curl("/", &["-H", &format!("Host: {HOST}")]).await;
     assert_eq!(plain.json()["headers"]["x-forwarded-proto"], "http");
 }
+
+/// As ingress-nginx with the vendor's annotation: the pods' certificates are those of an authority that it
+/// does not know, and it does not ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_spoken_to_by_tls_where_the_ingress_says_so() {
+    let region = Region::start().await;
+    let (plain, secure) = (Pod::echo("plain").await, Pod::secure("secure").await);
+    for (name, pod) in [("plain", &plain), ("secure", &secure)] {
+        region.service(name, name).await;
+        region.add(name, pod).await;
+    }
+    region.ingress("plain", &[("plain.example.com", "/", "plain")]).await;
+    region
+        .ingress_to_tls("secure", &[("secure.example.com", "/", "secure")])
+        .await;
+    let proxy = Proxy::start(&region).await;
+    let ask = async |name: &str| {
+        let host = format!("Host: {name}.example.com");
+        proxy.curl("/a?b", &["-H", &host, "--data", "12345"]).await
+    };
+    for name in ["plain", "secure"] {
+        until("it is known what the pods speak", async || ask(name).await.status == 200).await;
+        let answer = ask(name).await;
+        assert_eq!(answer.pod(), name);
+        assert_eq!((&answer.json()["target"], &answer.json()["bytes"]), (&json!("/a?b"), &json!(5)));
+    }
+    // A pod that speaks no TLS is one that takes no connection: nothing was done.
+    region.ingress_to_tls("plain", &[("plain.example.com", "/", "plain")]).await;
+    until("plain pods are asked by TLS", async || ask("plain").await.status == 503).await;
+}

@@ -54,7 +54,7 @@ async fn reconcile(known: Arc<DynamicObject>, nodes: Arc<Nodes>) -> Result<Actio
     let Some(node) = objects.fresh(NODE, &known).await? else {
         return Ok(Action::await_change());
     };
-    let has_pods = is_needed(&nodes, &node.name_any()).await?;
+    let has_pods = is_needed(&nodes, &node).await?;
     let since = pod::annotation(&node, UNNEEDED);
     Ok(
         match idle::decide(has_pods, since, nodes.options.idle_node, Utc::now()) {
@@ -79,8 +79,8 @@ async fn reconcile(known: Arc<DynamicObject>, nodes: Arc<Nodes>) -> Result<Actio
 }
 
 /// Whether there are pods on the node, or one that is about to come.
-async fn is_needed(nodes: &Nodes, node: &str) -> Result<bool, RunError> {
-    let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
+async fn is_needed(nodes: &Nodes, node: &DynamicObject) -> Result<bool, RunError> {
+    let here = ListParams::default().fields(&format!("spec.nodeName={}", node.name_any()));
     if !nodes
         .objects
         .list(POD, "", &here.limit(1))
@@ -92,7 +92,7 @@ async fn is_needed(nodes: &Nodes, node: &str) -> Result<bool, RunError> {
     let waiting = ListParams::default().fields("spec.nodeName=");
     let waiting = nodes.objects.list(POD, "", &waiting).await?;
     Ok(waiting.iter().any(|pod| {
-        let selector = pod.data.pointer("/spec/nodeSelector");
-        place::choose(selector, &nodes.options).is_ok_and(|place| place.node == node)
+        place::choose(&pod.data["spec"], &nodes.options)
+            .is_ok_and(|pool| place::is_of_pool(node, &pool))
     }))
 }

@@ -9,6 +9,8 @@ pub(super) struct Wanted {
     pub count: usize,
     pub hash: String,
     pub update: UpdateType,
+    /// So many pods are replaced at a time.
+    pub at_a_time: usize,
 }
 
 /// A pod of the pool.
@@ -17,7 +19,10 @@ pub(super) struct Seen {
     pub name: String,
     /// The specification that it was made by.
     pub hash: String,
+    /// [`Life::Unready`] as long as it has not been ready for long enough.
     pub life: Life,
+    /// It is ready, but not yet for long enough: it is waited for, even if it is to be replaced.
+    pub is_young: bool,
     /// When it was made, in seconds.
     pub made: i64,
 }
@@ -37,7 +42,7 @@ pub(super) fn is_settled(wanted: &Wanted, pods: &[Seen]) -> bool {
     pods.len() == wanted.count
         && pods.iter().all(|pod| match pod.life {
             Life::Ready => true,
-            Life::Unready => pod.hash != wanted.hash,
+            Life::Unready => pod.hash != wanted.hash && !pod.is_young,
             Life::Finished | Life::Terminating => false,
         })
 }
@@ -69,12 +74,11 @@ pub(super) fn plan(wanted: &Wanted, pods: &[Seen], may_roll: bool) -> Plan {
 
     let rolls = wanted.update == UpdateType::RollingUpdate && may_roll;
     if rolls && delete.is_empty() && is_settled(wanted, pods) {
-        // The first is one that does not serve, if there is any; else the oldest.
-        let next = kept
-            .iter()
-            .filter(|(_, pod)| is_old(pod))
-            .min_by_key(|(_, pod)| (pod.life == Life::Ready, pod.made, &pod.name));
-        delete.extend(next.map(|(at, _)| *at));
+        // The first are those that do not serve, if there are any; then the oldest.
+        let mut next = kept;
+        next.retain(|(_, pod)| is_old(pod));
+        next.sort_by_key(|(_, pod)| (pod.life == Life::Ready, pod.made, &pod.name));
+        delete.extend(next.iter().take(wanted.at_a_time).map(|(at, _)| *at));
     }
 
     let waits = wanted.update == UpdateType::ReplaceAllOnUpdate && pods.iter().any(is_old);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstay_kinds::{HUMIO_OPERATOR, label};
+use chrono::Utc;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use kube::runtime::controller::Action;
@@ -31,10 +32,25 @@ struct Desired {
     revision: i64,
 }
 
+impl Desired {
+    fn min_ready(&self, hurry: u32) -> Duration {
+        let seconds = u64::try_from(self.pool.min_ready).unwrap_or(0);
+        Duration::from_secs(seconds) / hurry.max(1)
+    }
+}
+
+/// What a run needs.
+pub(super) struct Operator {
+    pub objects: Objects,
+    /// Waits that a specification asks for are divided by this.
+    pub hurry: u32,
+}
+
 pub(super) async fn reconcile(
     known: Arc<DynamicObject>,
-    objects: Arc<Objects>,
+    operator: Arc<Operator>,
 ) -> Result<Action, RunError> {
+    let (objects, hurry) = (&operator.objects, operator.hurry);
     let Some(cluster) = objects.fresh(HUMIO_CLUSTER, &known).await? else {
         return Ok(Action::await_change());
     };
@@ -51,20 +67,23 @@ pub(super) async fn reconcile(
             return Ok(Action::await_change());
         }
     };
-    support::ensure(&objects, &cluster).await?;
+    support::ensure(objects, &cluster, desired.iter().map(|it| &it.pool)).await?;
 
     let mut taken = Vec::new();
     for _ in 0..MAX_STEPS {
-        let pods = pods_of(&objects, &cluster).await?;
-        let states = states(&desired, &pods);
-        if step(&objects, &cluster, &desired, &pods, &states, &mut taken).await? {
+        let pods = pods_of(objects, &cluster).await?;
+        let states = states(&desired, &pods, hurry);
+        if step(objects, &cluster, &desired, &pods, &states, &mut taken).await? {
             continue;
         }
         let status = status::of(before, generation, &states);
         objects
             .write_status(HUMIO_CLUSTER, &cluster, status)
             .await?;
-        return Ok(Action::await_change());
+        return Ok(match next_of_age(&desired, &pods, hurry) {
+            Some(rest) => Action::requeue(rest),
+            None => Action::await_change(),
+        });
     }
     Ok(Action::requeue(REQUEUE_DELAY))
 }
@@ -99,25 +118,48 @@ async fn pods_of(
     objects.list(POD, &namespace, &how).await
 }
 
-fn seen(pod: &DynamicObject) -> Seen {
+/// Until when a pod is young, if it is: it has not been ready for `min_ready` yet
+/// (`remainingMinReadyWaitTime` in `humiocluster_pod_status.go`).
+fn young_for(pod: &DynamicObject, min_ready: Duration) -> Option<Duration> {
+    let since = pod::ready_since(pod)?;
+    let age = (Utc::now() - since).to_std().unwrap_or_default();
+    min_ready.checked_sub(age).filter(|rest| !rest.is_zero())
+}
+
+/// When the next pod is no longer young.
+fn next_of_age(desired: &[Desired], pods: &[DynamicObject], hurry: u32) -> Option<Duration> {
+    let rests = desired.iter().flat_map(|desired| {
+        let min_ready = desired.min_ready(hurry);
+        pods.iter()
+            .filter(|pod| pod::label(pod, POOL) == desired.pool.name)
+            .filter_map(move |pod| young_for(pod, min_ready))
+    });
+    // The condition's time is one of whole seconds.
+    rests.min().map(|rest| rest + REQUEUE_DELAY)
+}
+
+fn seen(pod: &DynamicObject, min_ready: Duration) -> Seen {
+    let life = pod::life(pod);
+    let is_young = life == pod::Life::Ready && young_for(pod, min_ready).is_some();
     Seen {
         name: pod.name_any(),
         hash: pod::annotation(pod, HASH).to_owned(),
-        life: pod::life(pod),
+        life: if is_young { pod::Life::Unready } else { life },
+        is_young,
         made: pod::age_rank(pod),
     }
 }
 
-fn pod_state(pod: &DynamicObject) -> PodState {
+fn pod_state(pod: &DynamicObject, min_ready: Duration) -> PodState {
     PodState {
-        seen: seen(pod),
+        seen: seen(pod, min_ready),
         image: text(&pod.data, "/spec/containers/0/image").to_owned(),
         node: text(&pod.data, "/spec/nodeName").to_owned(),
         claim: pod::claims(pod).next().unwrap_or_default().to_owned(),
     }
 }
 
-fn states(desired: &[Desired], pods: &[DynamicObject]) -> Vec<PoolState> {
+fn states(desired: &[Desired], pods: &[DynamicObject], hurry: u32) -> Vec<PoolState> {
     let each = desired.iter();
     each.map(|desired| {
         let name = &desired.pool.name;
@@ -128,10 +170,13 @@ fn states(desired: &[Desired], pods: &[DynamicObject]) -> Vec<PoolState> {
                 count: desired.pool.count,
                 hash: desired.template.hash.clone(),
                 update: desired.pool.update,
+                at_a_time: desired.pool.max_unavailable,
             },
             image: desired.template.image().to_owned(),
             revision: desired.revision,
-            pods: own.map(pod_state).collect(),
+            pods: own
+                .map(|pod| pod_state(pod, desired.min_ready(hurry)))
+                .collect(),
         }
     })
     .collect()

@@ -13,16 +13,14 @@ const MAX_NODES: usize = 1000;
 const MAX_POOL_NAME_BYTES: usize = 63;
 /// What runs when the specification names no image.
 const IMAGE: &str = "backstay/node";
-/// A specification that says nothing.
-const COUNT: Problem = Problem::Missing("give it at least nodeCount");
-
 /// How pods of an older specification are replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum UpdateType {
     /// All at once.
     #[default]
     ReplaceAllOnUpdate,
-    /// One at a time, the next when it is ready.
+    /// Some at a time, the next when all others are ready.
+    #[serde(alias = "RollingUpdateBestEffort")]
     RollingUpdate,
     /// When somebody deletes them.
     OnDelete,
@@ -46,12 +44,24 @@ struct NodeSpec {
     termination_grace_period_seconds: Option<i64>,
     pod_labels: Option<BTreeMap<String, String>>,
     pod_annotations: Option<BTreeMap<String, String>>,
+    container_readiness_probe: Option<Value>,
+    node_pool_features: Option<Features>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct UpdateStrategy {
     #[serde(default, rename = "type")]
     kind: UpdateType,
+    min_ready_seconds: Option<i64>,
+    max_unavailable: Option<Value>,
+}
+
+/// For which requests of the operator a pool's nodes may be used.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Features {
+    allowed_api_request_types: Option<Vec<String>>,
 }
 
 /// A pool of nodes.
@@ -61,9 +71,13 @@ pub(super) struct Pool {
     pub name: String,
     pub count: usize,
     pub update: UpdateType,
+    /// So many pods may be replaced at a time, one at least.
+    pub max_unavailable: usize,
+    /// Seconds for which a pod must have been ready before it counts.
+    pub min_ready: i64,
     pub image: String,
     pub image_pull_policy: Option<String>,
-    /// Common ones and its own.
+    /// Its own, then those common ones that it has not itself.
     pub environment: Vec<Value>,
     pub environment_from: Option<Vec<Value>>,
     pub node_selector: Option<BTreeMap<String, String>>,
@@ -79,33 +93,33 @@ pub(super) struct Pool {
     pub grace: i64,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// Instead of the operator's own.
+    pub readiness_probe: Option<Value>,
+    /// The operator's own requests may go to its nodes.
+    pub is_internal: bool,
 }
 
-/// What a pool has to itself: not taken over from the cluster.
-const OWN: [&str; 5] = [
-    "nodeCount",
-    "environmentVariables",
-    "environmentVariablesSource",
-    "commonEnvironmentVariables",
-    "nodePools",
-];
+/// The value of `nodePoolFeatures.allowedAPIRequestTypes`, and of the label that it becomes.
+pub(super) const INTERNAL: &str = "OperatorInternal";
 
 /// The pools of a cluster, or why there are none, in words for whoever wrote the specification.
 ///
-/// A pool is as the cluster says, where it does not say otherwise itself, except for its number of
-/// nodes and its environment.
+/// Each pool is as it says itself; of the cluster it takes over the common variables and nothing else
+/// (`NewHumioNodeManagerFromHumioNodePool` in `humiocluster_defaults.go`).
 pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, Invalid> {
     let Some(whole) = spec.as_object() else {
-        return Err(COUNT.at("spec"));
+        return Err(Problem::Missing("give it at least nodeCount").at("spec"));
     };
     let common = list(whole, "spec.commonEnvironmentVariables")?;
     check_environment("spec.commonEnvironmentVariables", &common)?;
-    let extra = list(whole, "spec.nodePools")?;
-    let mut own = whole.clone();
-    if !extra.is_empty() && own.get("nodeCount").is_none_or(Value::is_null) {
-        own.insert("nodeCount".to_owned(), Value::from(0));
+    let own = list(whole, "spec.environmentVariables")?;
+    check_environment("spec.environmentVariables", &own)?;
+    // Only of this list; of the others the later value wins, as it does in a container.
+    if let Some(name) = twice(&own) {
+        return Err(Problem::VariableTwice(name).at("spec.environmentVariables"));
     }
-    let mut pools = vec![pool(cluster.to_owned(), "spec", own, &common)?];
+    let extra = list(whole, "spec.nodePools")?;
+    let mut pools = vec![pool(cluster.to_owned(), "spec", whole.clone(), &common)?];
     let mut names = BTreeSet::new();
     for (at, entry) in extra.iter().enumerate() {
         let place = format!("spec.nodePools[{at}]");
@@ -119,14 +133,13 @@ pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, Invalid> {
         if !names.insert(name) {
             return Err(Problem::PoolTwice(name.to_owned()).at(format!("{place}.name")));
         }
-        let Some(fields) = entry.get("spec").and_then(Value::as_object) else {
-            return Err(COUNT.at(format!("{place}.spec")));
+        let fields = match entry.get("spec") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(fields)) => fields.clone(),
+            Some(_) => return Err(Problem::NotAnObject.at(format!("{place}.spec"))),
         };
-        let mut merged = whole.clone();
-        merged.retain(|field, _| !OWN.contains(&field.as_str()));
-        merged.extend(fields.clone());
         let name = format!("{cluster}-{name}");
-        pools.push(pool(name, &format!("{place}.spec"), merged, &common)?);
+        pools.push(pool(name, &format!("{place}.spec"), fields, &common)?);
     }
     Ok(pools)
 }
@@ -155,10 +168,8 @@ fn pool(
     check_environment(&format!("{place}.environmentVariables"), &own)?;
     let sources = list(&fields, &format!("{place}.environmentVariablesSource"))?;
     let spec: NodeSpec = crate::api::read(place, Value::Object(fields))?;
-    let Some(count) = spec.node_count else {
-        let problem = Problem::Missing("say how many nodes there should be");
-        return Err(problem.at(format!("{place}.nodeCount")));
-    };
+    // As the CustomResourceDefinition has it.
+    let count = spec.node_count.unwrap_or(0);
     let count = usize::try_from(count)
         .ok()
         .filter(|count| *count <= MAX_NODES)
@@ -166,11 +177,23 @@ fn pool(
             let (least, most) = (0, MAX_NODES);
             Problem::Count { count, least, most }.at(format!("{place}.nodeCount"))
         })?;
-    let claim = spec.data_volume_persistent_volume_claim_spec_template;
+    let claim = spec
+        .data_volume_persistent_volume_claim_spec_template
+        .filter(|template| !template.is_empty());
+    let data = spec.data_volume_source.filter(|source| !source.is_empty());
+    if claim.is_some() && data.is_some() {
+        return Err(Problem::DataTwice.at(format!("{place}.dataVolumeSource")));
+    }
+    let update = spec.update_strategy.unwrap_or_default();
+    let max_unavailable = max_unavailable(update.max_unavailable.as_ref(), count)
+        .ok_or_else(|| Problem::Amount.at(format!("{place}.updateStrategy.maxUnavailable")))?;
+    let features = spec.node_pool_features.unwrap_or_default();
     Ok(Pool {
         name,
         count,
-        update: spec.update_strategy.unwrap_or_default().kind,
+        update: update.kind,
+        max_unavailable,
+        min_ready: update.min_ready_seconds.unwrap_or(0).max(0),
         image: spec
             .image
             .filter(|image| !image.is_empty())
@@ -182,21 +205,54 @@ fn pool(
         affinity: spec.affinity,
         tolerations: spec.tolerations,
         resources: spec.resources,
-        data: spec.data_volume_source.filter(|source| !source.is_empty()),
-        claim: claim.filter(|template| !template.is_empty()),
+        data,
+        claim,
         service_account: spec.humio_service_account_name,
         // As humio-operator.
         grace: spec.termination_grace_period_seconds.unwrap_or(300).max(0),
         labels: spec.pod_labels.unwrap_or_default(),
         annotations: spec.pod_annotations.unwrap_or_default(),
+        readiness_probe: spec
+            .container_readiness_probe
+            .filter(|probe| !probe.is_null()),
+        is_internal: features
+            .allowed_api_request_types
+            .is_none_or(|allowed| allowed.iter().any(|kind| kind == INTERNAL)),
     })
 }
 
-/// A pool's own variable hides the common one of its name.
-fn merged(common: &[Value], own: Vec<Value>) -> Vec<Value> {
+/// How many pods may be away at a time: rounded down, and one at least, so that even the only pod of a
+/// pool is replaced (`getPodsStatus` in `humiocluster_pod_status.go`).
+fn max_unavailable(amount: Option<&Value>, count: usize) -> Option<usize> {
+    let scaled = match amount {
+        None | Some(Value::Null) => 1,
+        Some(Value::Number(number)) => usize::try_from(number.as_u64()?).ok()?,
+        Some(Value::String(text)) => {
+            let percent: u32 = text.strip_suffix('%')?.parse().ok()?;
+            count.checked_mul(usize::try_from(percent).ok()?)? / 100
+        }
+        Some(_) => return None,
+    };
+    Some(scaled.max(1))
+}
+
+/// A pool's own variable hides the common one of its name (`mergeEnvVars` in
+/// `humiocluster_controller.go`).
+fn merged(common: &[Value], mut own: Vec<Value>) -> Vec<Value> {
     let hidden: BTreeSet<String> = own.iter().map(|v| variable_name(v).to_owned()).collect();
     let shown = common.iter().filter(|v| !hidden.contains(variable_name(v)));
-    shown.cloned().chain(own).collect()
+    own.extend(shown.cloned());
+    own
+}
+
+/// A name that is there more than once.
+fn twice(list: &[Value]) -> Option<String> {
+    let mut names = BTreeSet::new();
+    let again = list
+        .iter()
+        .map(variable_name)
+        .find(|name| !names.insert(*name));
+    again.map(str::to_owned)
 }
 
 /// The name of an environment variable.
@@ -204,16 +260,12 @@ pub(super) fn variable_name(variable: &Value) -> &str {
     crate::api::text(variable, "/name")
 }
 
-/// The real operator rejects a list with a name twice: the later one would win unseen.
+/// What the API refuses already, as long as there is a definition of the kind.
 fn check_environment(place: &str, list: &[Value]) -> Result<(), Invalid> {
-    let mut names = BTreeSet::new();
     for (at, variable) in list.iter().enumerate() {
         let name = variable_name(variable);
         if name.is_empty() || name.contains(['=', '\0']) {
             return Err(Problem::VariableName.at(format!("{place}[{at}]")));
-        }
-        if !names.insert(name) {
-            return Err(Problem::VariableTwice(name.to_owned()).at(place));
         }
         let is_text = |value: Option<&Value>| value.is_none_or(|v| v.is_string() || v.is_null());
         if !is_text(variable.get("value")) {

@@ -62,7 +62,7 @@ pub(super) fn revision(status: &Value, pool: &str, hash: &str) -> i64 {
 
 /// The status of a cluster with these pools; `before` is what it said last.
 pub(super) fn of(before: &Value, generation: i64, pools: &[PoolState]) -> Value {
-    let state = state(text(before, "/state"), pools);
+    let whole = state(text(before, "/state"), pools);
     let pods = || pools.iter().flat_map(|pool| &pool.pods);
     let alive = pods()
         .filter(|pod| matches!(pod.seen.life, Life::Ready | Life::Unready))
@@ -84,13 +84,14 @@ pub(super) fn of(before: &Value, generation: i64, pools: &[PoolState]) -> Value 
         .map(|pool| {
             json!({
                 "name": pool.name,
+                "state": state(before_of(before, &pool.name), std::slice::from_ref(pool)),
                 "desiredPodHash": pool.wanted.hash,
                 "desiredPodRevision": pool.revision,
             })
         })
         .collect();
     let mut status = json!({
-        "state": state,
+        "state": whole,
         "message": message(pools),
         "nodeCount": alive,
         "podStatus": listed,
@@ -114,6 +115,13 @@ pub(super) fn refused(before: &Value, generation: i64, why: &str) -> Value {
     status["message"] = json!(why);
     status["observedGeneration"] = json!(generation.to_string());
     status
+}
+
+/// What a pool was said to be last.
+fn before_of<'a>(status: &'a Value, pool: &str) -> &'a str {
+    let entries = array(status, "/nodePoolStatus");
+    let entry = entries.iter().find(|entry| text(entry, "/name") == pool);
+    entry.map_or("", |entry| text(entry, "/state"))
 }
 
 fn state(before: &str, pools: &[PoolState]) -> &'static str {

@@ -1,7 +1,6 @@
-//! What stands next to the pods of a cluster: the admin token and the services. Each is made where
-//! it is missing and never replaced.
+//! What stands next to the pods of a cluster: the admin token, which is made where it is missing and
+//! never replaced, and the services, which are put right whenever they are not as they should be.
 
-use backstay_kinds::label;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use kube::ResourceExt as _;
@@ -9,14 +8,50 @@ use kube::api::DynamicObject;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value, json};
 
-use super::template::{HTTP, admin_token, labels};
-use crate::api::{HUMIO_CLUSTER, Objects, RunError, SECRET, SERVICE, text};
+use super::spec::{INTERNAL, Pool};
+use super::template::{FEATURE, POOL, PORTS, admin_token, labels};
+use crate::api::{Exact, HUMIO_CLUSTER, Objects, RunError, SECRET, SERVICE, text};
 
-pub(super) async fn ensure(objects: &Objects, cluster: &DynamicObject) -> Result<(), RunError> {
+pub(super) async fn ensure(
+    objects: &Objects,
+    cluster: &DynamicObject,
+    pools: impl Iterator<Item = &Pool> + Clone,
+) -> Result<(), RunError> {
     ensure_token(objects, cluster).await?;
     let name = cluster.name_any();
-    ensure_service(objects, cluster, &name, false).await?;
-    ensure_service(objects, cluster, &format!("{name}-headless"), true).await
+    let all = labels(&name);
+    let mut internal = all.clone();
+    internal.insert(FEATURE.to_owned(), json!(INTERNAL));
+    let (headless, own) = (format!("{name}-headless"), format!("{name}-internal"));
+    ensure_service(objects, cluster, &headless, all.clone()).await?;
+    ensure_service(objects, cluster, &own, internal).await?;
+    // A lab's own routing services still have the names of the others.
+    for pool in pools.filter(|pool| pool.name == name) {
+        if pool.count == 0 {
+            forget_service(objects, cluster, &pool.name).await?;
+            continue;
+        }
+        let mut selector = all.clone();
+        selector.insert(POOL.to_owned(), json!(pool.name));
+        ensure_service(objects, cluster, &pool.name, selector).await?;
+    }
+    Ok(())
+}
+
+/// A pool without nodes loses its service, whoever made it (`cleanupUnusedService` in
+/// `humiocluster_controller.go`).
+async fn forget_service(
+    objects: &Objects,
+    cluster: &DynamicObject,
+    name: &str,
+) -> Result<(), RunError> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    if let Some(service) = objects.get(SERVICE, &namespace, name).await? {
+        objects
+            .delete(SERVICE, &Exact::of(&service), "its pool has no nodes")
+            .await?;
+    }
+    Ok(())
 }
 
 /// The token is random, and in this secret only.
@@ -48,29 +83,43 @@ fn new_token() -> Result<String, RunError> {
     Ok(STANDARD.encode(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
+/// Made where it is missing. One that somebody has changed, or made himself, gets the operator's labels
+/// and selector again; its ports stay as they are (`servicesMatch` and `updateService` in
+/// `humiocluster_services.go`).
 async fn ensure_service(
     objects: &Objects,
     cluster: &DynamicObject,
     name: &str,
-    headless: bool,
+    selector: Map<String, Value>,
 ) -> Result<(), RunError> {
     let namespace = cluster.namespace().unwrap_or_default();
-    if objects.get(SERVICE, &namespace, name).await?.is_some() {
+    let mut service = document(cluster, name);
+    service["spec"] = service_spec(selector, name.ends_with("-headless"));
+    let Some(found) = objects.get(SERVICE, &namespace, name).await? else {
+        objects.create(SERVICE, &namespace, service).await?;
+        return Ok(());
+    };
+    let flag = |spec: &Value| spec["publishNotReadyAddresses"].as_bool().unwrap_or(false);
+    let own = json!(found.metadata.labels.clone().unwrap_or_default());
+    let is_right = own == service["metadata"]["labels"]
+        && found.data["spec"]["selector"] == service["spec"]["selector"]
+        && flag(&found.data["spec"]) == flag(&service["spec"]);
+    if is_right {
         return Ok(());
     }
-    let mut selector = labels(&cluster.name_any());
-    selector.retain(|key, _| key != label::MANAGED_BY);
-    let mut service = document(cluster, name);
-    service["spec"] = service_spec(selector, headless);
-    objects.create(SERVICE, &namespace, service).await?;
-    Ok(())
+    let mut found = found;
+    found.metadata.labels = serde_json::from_value(service["metadata"]["labels"].take()).ok();
+    found.metadata.annotations = None;
+    found.data["spec"]["selector"] = service["spec"]["selector"].take();
+    found.data["spec"]["publishNotReadyAddresses"] = json!(flag(&service["spec"]));
+    objects.replace(SERVICE, &found).await
 }
 
 fn service_spec(selector: Map<String, Value>, headless: bool) -> Value {
-    let mut spec = json!({
-        "selector": selector,
-        "ports": [{ "name": HTTP, "port": 8080, "targetPort": HTTP, "protocol": "TCP" }],
-    });
+    let ports = PORTS.map(
+        |(name, port)| json!({ "name": name, "port": port, "targetPort": port, "protocol": "TCP" }),
+    );
+    let mut spec = json!({ "type": "ClusterIP", "selector": selector, "ports": ports });
     if headless {
         // Nodes find each other before they are ready.
         spec["clusterIP"] = json!("None");

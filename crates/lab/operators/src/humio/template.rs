@@ -1,17 +1,20 @@
 //! What a pod of a pool looks like.
 //!
-//! Set for `backstay node`, unless the specification sets it itself: `POD_IP`, `POD_NAME`,
-//! `BACKSTAY_BIND` and
-//! `BACKSTAY_SOURCE_ADDRESS` (the pod's address), `PORT` (8080), `PUBLIC_URL`, `DIRECTORY`
-//! (`/data/humio-data`, where the pod's data is mounted) and `BACKSTAY_ADMIN_TOKEN_FILE` (mounted
-//! from the secret of the admin token).
+//! Set unless the specification sets it itself, as `GetEnvironmentVariables` in
+//! `humiocluster_defaults.go` does: `THIS_POD_IP`, `POD_NAME`, `POD_NAMESPACE`, `HUMIO_PORT` (8080),
+//! `ELASTIC_PORT` (9200), `EXTERNAL_URL`, `PUBLIC_URL`. `EXTERNAL_URL` has the pod's address instead of
+//! its name in the headless service, for a lab has no DNS of its own.
+//!
+//! Set for `backstay node` besides: `BACKSTAY_BIND` and `BACKSTAY_SOURCE_ADDRESS` (the pod's address),
+//! `DIRECTORY` (`/data/humio-data`, where the pod's data is mounted) and `BACKSTAY_ADMIN_TOKEN_FILE`
+//! (mounted from the secret of the admin token).
 
 use backstay_kinds::{HUMIO_OPERATOR, label};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
-use super::spec::{Pool, variable_name};
+use super::spec::{INTERNAL, Pool, variable_name};
 use crate::api::HUMIO_CLUSTER;
 use crate::fingerprint;
 
@@ -23,8 +26,10 @@ pub(super) const REVISION: &str = "humio.com/pod-revision";
 pub(super) const POOL: &str = label::NODE_POOL;
 /// The cluster that a pod is of.
 pub(super) const INSTANCE: &str = label::INSTANCE;
-/// The name of the port that services point to.
-pub(super) const HTTP: &str = "http";
+/// Which requests of the operator may go to a pod.
+pub(super) const FEATURE: &str = "humio.com/feature";
+/// The ports of a node, by name: LogScale's own and Elastic's.
+pub(super) const PORTS: [(&str, u16); 2] = [("http", PORT), ("es", 9200)];
 
 const DATA: &str = "/data/humio-data";
 const TOKEN: &str = "/var/run/backstay/admin-token";
@@ -72,18 +77,18 @@ impl Template {
         let mut all_labels = texts(&pool.labels);
         all_labels.extend(labels(cluster));
         all_labels.insert(POOL.to_owned(), json!(pool.name));
-        let annotations = texts(&pool.annotations);
-        let spec = pod_spec(cluster, pool);
-
-        // The order of variables is no reason to replace all pods of a cluster.
-        let mut for_hash = spec.clone();
-        if let Some(Value::Array(list)) = for_hash.pointer_mut("/containers/0/env") {
-            list.sort_by(|one, other| variable_name(one).cmp(variable_name(other)));
+        if pool.is_internal {
+            all_labels.insert(FEATURE.to_owned(), json!(INTERNAL));
         }
+        let mut annotations = texts(&pool.annotations);
+        annotations.extend(product(&pool.image));
+        let spec = pod_spec(cluster, pool);
+        // With the order of variables, as in the real one: one that moved is a change
+        // (`humiocluster_pod_hasher.go`).
         let hash = fingerprint::of(&json!({
             "labels": all_labels,
             "annotations": annotations,
-            "spec": for_hash,
+            "spec": spec,
         }));
         Self {
             labels: all_labels,
@@ -147,6 +152,19 @@ fn texts(map: &std::collections::BTreeMap<String, String>) -> Map<String, Value>
         .collect()
 }
 
+/// What monitoring wants to know of a pod (`AnnotationsForHumio` in `kubernetes.go`).
+fn product(image: &str) -> Map<String, Value> {
+    let version = image.split_once(':').map_or("unknown", |(_, tag)| tag);
+    [
+        ("productID", "none"),
+        ("productName", "humio"),
+        ("productVersion", version),
+    ]
+    .map(|(key, value)| (key.to_owned(), json!(value)))
+    .into_iter()
+    .collect()
+}
+
 fn pod_spec(cluster: &str, pool: &Pool) -> Value {
     let port = port(pool);
     let mut data = match (&pool.claim, &pool.data) {
@@ -160,13 +178,11 @@ fn pod_spec(cluster: &str, pool: &Pool) -> Value {
         "name": "humio",
         "image": pool.image,
         "env": environment(pool, port),
-        "ports": [{ "name": HTTP, "containerPort": port, "protocol": "TCP" }],
-        "readinessProbe": {
-            "httpGet": { "path": "/api/v1/status", "port": port, "scheme": "HTTP" },
-            "periodSeconds": 1,
-            "timeoutSeconds": 5,
-            "failureThreshold": 3,
-        },
+        "ports": PORTS.map(|(name, usual)| {
+            let number = if usual == PORT { port } else { usual };
+            json!({ "name": name, "containerPort": number, "protocol": "TCP" })
+        }),
+        "readinessProbe": pool.readiness_probe.clone().unwrap_or_else(|| readiness_probe(port)),
         "volumeMounts": [
             { "name": "humio-data", "mountPath": DATA },
             { "name": "admin-token", "mountPath": TOKEN, "readOnly": true },
@@ -212,35 +228,56 @@ fn pod_spec(cluster: &str, pool: &Pool) -> Value {
     spec
 }
 
+/// By `/api/v1/status` and not, as in the real one, by `/api/v1/is-node-up`: what the lab's ingress
+/// sends to a pod is to be answered.
+fn readiness_probe(port: u16) -> Value {
+    json!({
+        "httpGet": { "path": "/api/v1/status", "port": port, "scheme": "HTTP" },
+        "periodSeconds": 1,
+        "timeoutSeconds": 5,
+        "failureThreshold": 3,
+    })
+}
+
 /// Where the node listens: what its environment says, if that is a port.
 fn port(pool: &Pool) -> u16 {
-    let own = pool.environment.iter().find(|v| variable_name(v) == "PORT");
+    let named = |name| {
+        pool.environment
+            .iter()
+            .find(move |v| variable_name(v) == name)
+    };
+    let own = named("PORT").or_else(|| named("HUMIO_PORT"));
     own.and_then(|variable| variable.get("value")?.as_str()?.parse().ok())
         .unwrap_or(PORT)
 }
 
-/// The operator's own variables come first: others may refer to them.
+/// The specification's own come first; of two with the same name a container has the later one, so the
+/// operator's are left out where it has its own.
 fn environment(pool: &Pool, port: u16) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
-    let value = |name: &str, value: String| json!({ "name": name, "value": value });
-    let mut list = vec![
-        field("POD_IP", "status.podIP"),
+    let value = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let url = "http://$(THIS_POD_IP):$(HUMIO_PORT)";
+    let mut list = pool.environment.clone();
+    let own: Vec<&str> = pool.environment.iter().map(variable_name).collect();
+    // What is referred to stands before what refers to it.
+    let defaults = [
+        field("THIS_POD_IP", "status.podIP"),
         field("POD_NAME", "metadata.name"),
-        value("BACKSTAY_BIND", "$(POD_IP)".to_owned()),
+        field("POD_NAMESPACE", "metadata.namespace"),
+        value("HUMIO_PORT", &port.to_string()),
+        value("ELASTIC_PORT", &PORTS[1].1.to_string()),
+        value("EXTERNAL_URL", url),
+        value("PUBLIC_URL", url),
+        value("BACKSTAY_BIND", "$(THIS_POD_IP)"),
         // Where the pod is by its address, so are its requests.
-        value("BACKSTAY_SOURCE_ADDRESS", "$(POD_IP)".to_owned()),
-        value("PORT", port.to_string()),
-        value("PUBLIC_URL", format!("http://$(POD_IP):{port}")),
-        value("DIRECTORY", DATA.to_owned()),
-        value("BACKSTAY_ADMIN_TOKEN_FILE", format!("{TOKEN}/token")),
+        value("BACKSTAY_SOURCE_ADDRESS", "$(THIS_POD_IP)"),
+        value("DIRECTORY", DATA),
+        value("BACKSTAY_ADMIN_TOKEN_FILE", &format!("{TOKEN}/token")),
     ];
-    list.retain(|ours| {
-        let name = variable_name(ours);
-        pool.environment
-            .iter()
-            .all(|theirs| variable_name(theirs) != name)
-    });
-    list.extend(pool.environment.iter().cloned());
+    let missing = defaults
+        .into_iter()
+        .filter(|ours| !own.contains(&variable_name(ours)));
+    list.extend(missing);
     list
 }
 

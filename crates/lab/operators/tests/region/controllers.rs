@@ -172,7 +172,7 @@ async fn nodes_come_with_pods_and_go_without() {
     lab.apply(&[pool(wanted)]).await;
     let why = "-n logging get pods -o jsonpath='{.items[*].status.conditions[?(@.type==\"PodScheduled\")].message}'";
     lab.until_it(why, |out| {
-        out.contains("no node of pool lsuinode has disk=ssd")
+        out.contains("no node of a pool has agentpool=lsuinode; disk=ssd")
     })
     .await;
     let pods = lab.get("-n logging pods").await;

@@ -173,11 +173,19 @@ async fn pools_come_and_go_and_get_their_nodes() {
     let pool = |name: &str, count: usize, node: &str| {
         json!({ "name": name, "spec": {
             "nodeCount": count,
-            "nodeSelector": { "agentpool": node },
+            "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{ "matchExpressions": [
+                    { "key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"] },
+                    { "key": "k8s-app", "operator": "In", "values": [node] },
+                ] }],
+            } } },
             "environmentVariables": [{ "name": "NODE_ROLES", "value": "httponly" }],
         }})
     };
-    let both = json!([pool("ui", 1, "lsuinode"), pool("ingest", 2, "lsingestnode")]);
+    let both = json!([
+        pool("ui", 1, "logscale-ui"),
+        pool("ingest", 2, "logscale-ingest")
+    ]);
     patch(&lab, &json!({ "spec": { "nodePools": both } })).await;
     settled(&lab).await;
     for (pool, count) in [("logscale", 1), ("logscale-ui", 1), ("logscale-ingest", 2)] {
@@ -208,7 +216,7 @@ async fn pools_come_and_go_and_get_their_nodes() {
     assert_eq!(roles, "httponly true");
 
     // Fewer, then none.
-    let fewer = json!([pool("ingest", 1, "lsingestnode")]);
+    let fewer = json!([pool("ingest", 1, "logscale-ingest")]);
     patch(&lab, &json!({ "spec": { "nodePools": fewer } })).await;
     settled(&lab).await;
     lab.kubectl(
@@ -411,5 +419,136 @@ async fn a_claim_outlives_its_pod_and_is_mounted_by_the_next() {
         .collect();
     mounted.sort();
     assert_eq!(mounted, claims);
+    lab.stop().await;
+}
+
+/// `humiocluster_services.go`: the operator's services are its own, whoever changes or makes them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_services_become_its_own_again() {
+    if no_kubectl() {
+        return;
+    }
+    let lab = standby().await;
+    lab.apply(&[
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": { "name": "logscale", "namespace": "logging", "annotations": { "mine": "yes" } },
+            "spec": {
+                "selector": { "app.kubernetes.io/name": "humio" },
+                "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }],
+            },
+        }),
+        cluster("logging", json!({ "nodeCount": 1 })),
+    ])
+    .await;
+    scale(&lab, 1).await;
+    settled(&lab).await;
+    let selector = "-n logging get svc logscale -o jsonpath='{.spec.selector.humio\\.com/node-pool}'";
+    lab.until(selector, "logscale").await;
+    let service = lab.get("-n logging svc logscale").await;
+    assert_eq!(service["metadata"]["annotations"], Value::Null);
+    assert_eq!(
+        service["spec"]["ports"][0]["port"], 80,
+        "ports stay as they are"
+    );
+    let internal = lab.get("-n logging svc logscale-internal").await;
+    assert_eq!(
+        internal["spec"]["selector"]["humio.com/feature"],
+        "OperatorInternal"
+    );
+    let ports: Vec<&Value> = internal["spec"]["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["port"])
+        .collect();
+    assert_eq!(ports, [8080, 9200]);
+
+    // Shared routing by hand is undone.
+    for (name, label) in [
+        ("logscale", "humio.com/node-pool"),
+        ("logscale-internal", "humio.com/feature"),
+    ] {
+        let shared = json!({ "spec": { "selector": { label: null } } });
+        lab.kubectl(&format!(
+            "-n logging patch svc {name} --type=merge -p '{shared}'"
+        ))
+        .await;
+    }
+    lab.until(selector, "logscale").await;
+    lab.until(
+        "-n logging get svc logscale-internal -o jsonpath='{.spec.selector.humio\\.com/feature}'",
+        "OperatorInternal",
+    )
+    .await;
+
+    // No nodes, no service.
+    patch(&lab, &json!({ "spec": { "nodeCount": 0 } })).await;
+    lab.kubectl("-n logging wait --for=delete svc logscale --timeout=120s")
+        .await;
+    lab.stop().await;
+}
+
+/// The vendor's digest pool: a generic ephemeral volume, whose claim goes with its pod, and a node for
+/// each pod.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_digest_pods_have_a_node_and_an_ephemeral_claim_each() {
+    if no_kubectl() {
+        return;
+    }
+    let lab = standby().await;
+    let claim = json!({
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "topolvm-provisioner",
+        "resources": { "requests": { "storage": "1Gi" } },
+    });
+    let apart = json!([{
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": { "matchExpressions": [
+            { "key": "app.kubernetes.io/name", "operator": "In", "values": ["humio"] },
+        ] },
+    }]);
+    lab.apply(&[cluster("logging", json!({
+        "nodeCount": 2,
+        "dataVolumeSource": { "ephemeral": { "volumeClaimTemplate": { "spec": claim } } },
+        "affinity": {
+            "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+                { "matchExpressions": [{ "key": "k8s-app", "operator": "In", "values": ["logscale-digest"] }] },
+            ] } },
+            "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": apart },
+        },
+    }))])
+    .await;
+    scale(&lab, 1).await;
+    settled(&lab).await;
+    lab.until_it(
+        &format!("-n logging get pods {HUMIO} -o jsonpath='{{.items[*].spec.nodeName}}'"),
+        |out| {
+            let mut nodes: Vec<&str> = out.split(' ').collect();
+            nodes.sort_unstable();
+            nodes == ["aks-lsdigestnode-0", "aks-lsdigestnode-1"]
+        },
+    )
+    .await;
+    let of_pods = |pods: &[String]| -> Vec<String> {
+        let name = |pod: &String| pod.replace("pod/", "persistentvolumeclaim/") + "-humio-data";
+        pods.iter().map(name).collect()
+    };
+    let first = pods(&lab).await;
+    assert_eq!(lab.names("-n logging pvc").await, of_pods(&first));
+    lab.kubectl(&format!("-n logging delete {}", first[0]))
+        .await;
+    settled(&lab).await;
+    lab.until_it(&format!("-n logging get pods {HUMIO} -o name"), |out| {
+        out.lines().count() == 2 && !out.contains(first[0].trim_start_matches("pod/"))
+    })
+    .await;
+    let second = pods(&lab).await;
+    lab.until_it("-n logging get pvc -o name", |out| {
+        let mut claims: Vec<String> = out.lines().map(str::to_owned).collect();
+        claims.sort();
+        claims == of_pods(&second)
+    })
+    .await;
     lab.stop().await;
 }

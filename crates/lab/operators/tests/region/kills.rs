@@ -131,6 +131,7 @@ fn small_cluster(namespace: &str, value: &str) -> Value {
             "dataVolumePersistentVolumeClaimSpecTemplate": { "accessModes": ["ReadWriteOnce"] },
             "nodePools": [{ "name": "ui", "spec": {
                 "nodeCount": 1, "environmentVariables": [{ "name": "A", "value": value }],
+                "dataVolumePersistentVolumeClaimSpecTemplate": { "accessModes": ["ReadWriteOnce"] },
             } }],
         }),
     )
@@ -169,7 +170,7 @@ async fn check_humio(ground: &Ground, namespace: &str, value: &str) {
     assert_ne!(secret["data"]["token"], json!(null));
     assert_eq!(
         items(&get(ground, namespace, "services", "").await).len(),
-        2
+        3
     );
 }
 

@@ -13,6 +13,7 @@ fn wanted(count: usize, update: UpdateType) -> Wanted {
         count,
         hash: "new".to_owned(),
         update,
+        at_a_time: 1,
     }
 }
 
@@ -21,6 +22,7 @@ fn pod(hash: &str, life: Life, made: i64) -> Seen {
         name: made.to_string(),
         hash: hash.to_owned(),
         life,
+        is_young: false,
         made,
     }
 }
@@ -280,6 +282,7 @@ fn any_pods() -> impl Strategy<Value = Vec<Seen>> {
             name: format!("first-{at}"),
             hash: if new { "new" } else { "old" }.to_owned(),
             life,
+            is_young: false,
             made,
         })
         .collect()
@@ -359,6 +362,7 @@ impl World {
                 name,
                 hash: "new".to_owned(),
                 life: Life::Unready,
+                is_young: false,
                 made: self.made,
             });
         }
@@ -496,5 +500,26 @@ proptest! {
             }
             prop_assert!(world.pods.len() <= count);
         }
+    }
+}
+
+/// `ensureMismatchedPodsAreDeleted` in `humiocluster_controller.go`: up to `maxUnavailable` at a time, and
+/// none while one has not been ready for `minReadySeconds`.
+#[test]
+fn so_many_at_a_time_and_none_while_one_is_young() {
+    let wanted = Wanted {
+        at_a_time: 2,
+        ..wanted(4, RollingUpdate)
+    };
+    let old = |made| pod("old", Life::Ready, made);
+    let pods = [old(1), old(2), old(3), old(4)];
+    assert_eq!(plan(&wanted, &pods, true).delete, [0, 1]);
+    let young = |hash: &str| Seen {
+        is_young: true,
+        ..pod(hash, Life::Unready, 5)
+    };
+    for hash in ["new", "old"] {
+        let pods = [old(1), old(2), old(3), young(hash)];
+        assert_eq!(plan(&wanted, &pods, true), Plan::default(), "{hash}");
     }
 }

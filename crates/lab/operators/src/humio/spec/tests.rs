@@ -5,30 +5,35 @@ use serde_json::json;
 
 use super::*;
 
+/// `NewHumioNodeManagerFromHumioNodePool` in `humiocluster_defaults.go`: of the cluster a pool takes
+/// over the common variables and nothing else; `mergeEnvVars` in `humiocluster_controller.go`.
 #[test]
-fn a_pool_is_as_the_cluster_says_but_for_what_it_has_to_itself() {
+fn a_pool_is_as_it_says_itself_but_for_the_common_variables() {
     let spec = json!({
         "nodeCount": 3,
         "image": "backstay/node:1",
         "updateStrategy": { "type": "RollingUpdate" },
+        "terminationGracePeriodSeconds": 5,
+        "affinity": { "nodeAffinity": {} },
         "commonEnvironmentVariables": [{ "name": "A", "value": "common" }, { "name": "B", "value": "b" }],
         "environmentVariables": [{ "name": "C", "value": "c" }],
         "nodePools": [
             { "name": "ui", "spec": {
                 "nodeCount": 2,
-                "nodeSelector": { "agentpool": "lsuinode" },
+                "image": "backstay/node:1",
                 "environmentVariables": [
                     { "name": "A", "value": "own" },
                     { "name": "NODE_ROLES", "value": "httponly" },
                 ],
             }},
-            { "name": "ingest", "spec": { "nodeCount": 0, "image": "backstay/node:2",
-                "updateStrategy": { "type": "OnDelete" } } },
+            { "name": "ingest-only", "spec": { "image": "backstay/node:2",
+                "updateStrategy": { "type": "OnDelete" },
+                "nodePoolFeatures": { "allowedAPIRequestTypes": [] } } },
         ],
     });
     let pools = pools("logscale", &spec).unwrap();
     let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
-    assert_eq!(names, ["logscale", "logscale-ui", "logscale-ingest"]);
+    assert_eq!(names, ["logscale", "logscale-ui", "logscale-ingest-only"]);
     let counts: Vec<usize> = pools.iter().map(|pool| pool.count).collect();
     assert_eq!(counts, [3, 2, 0]);
     let values = |pool: &Pool| -> Vec<String> {
@@ -36,28 +41,70 @@ fn a_pool_is_as_the_cluster_says_but_for_what_it_has_to_itself() {
         each.map(|v| format!("{}={}", variable_name(v), v["value"].as_str().unwrap()))
             .collect()
     };
-    assert_eq!(values(&pools[0]), ["A=common", "B=b", "C=c"]);
-    assert_eq!(values(&pools[1]), ["B=b", "A=own", "NODE_ROLES=httponly"]);
+    assert_eq!(values(&pools[0]), ["C=c", "A=common", "B=b"]);
+    assert_eq!(values(&pools[1]), ["A=own", "NODE_ROLES=httponly", "B=b"]);
     assert_eq!(values(&pools[2]), ["A=common", "B=b"]);
-    assert_eq!(pools[1].update, UpdateType::RollingUpdate);
+    assert_eq!(pools[0].update, UpdateType::RollingUpdate);
+    assert_eq!(pools[1].update, UpdateType::ReplaceAllOnUpdate);
     assert_eq!(pools[2].update, UpdateType::OnDelete);
-    assert_eq!(pools[1].image, "backstay/node:1");
     assert_eq!(pools[2].image, "backstay/node:2");
-    assert_eq!(
-        pools[1].node_selector.as_ref().unwrap()["agentpool"],
-        "lsuinode"
-    );
-    assert_eq!(pools[0].node_selector, None);
-    assert_eq!(pools[0].grace, 300);
+    assert!(pools[0].affinity.is_some() && pools[1].affinity.is_none());
+    assert_eq!((pools[0].grace, pools[1].grace), (5, 300));
+    let internal: Vec<bool> = pools.iter().map(|pool| pool.is_internal).collect();
+    assert_eq!(internal, [true, true, false]);
 }
 
 #[test]
 fn only_pools() {
-    let spec = json!({ "nodePools": [{ "name": "a", "spec": { "nodeCount": 1 } }] });
+    let spec =
+        json!({ "nodePools": [{ "name": "a", "spec": { "nodeCount": 1 } }, { "name": "b" }] });
     let pools = pools("c", &spec).unwrap();
-    assert_eq!((pools[0].count, pools[1].count), (0, 1));
+    let counts: Vec<usize> = pools.iter().map(|pool| pool.count).collect();
+    assert_eq!(counts, [0, 1, 0]);
     assert_eq!(pools[1].update, UpdateType::ReplaceAllOnUpdate);
     assert_eq!(pools[1].image, "backstay/node");
+}
+
+/// `getPodsStatus` in `humiocluster_pod_status.go`: rounded down, with a floor of one.
+#[test]
+fn so_many_pods_are_replaced_at_a_time() {
+    for (amount, count, wanted) in [
+        (json!(null), 5, 1),
+        (json!(0), 5, 1),
+        (json!(3), 5, 3),
+        (json!("50%"), 1, 1),
+        (json!("50%"), 3, 1),
+        (json!("50%"), 4, 2),
+        (json!("0%"), 9, 1),
+        (json!("100%"), 9, 9),
+    ] {
+        let strategy =
+            json!({ "type": "RollingUpdate", "maxUnavailable": amount, "minReadySeconds": 120 });
+        let spec = json!({ "nodeCount": count, "updateStrategy": strategy });
+        let pool = pools("c", &spec).unwrap().remove(0);
+        assert_eq!(pool.max_unavailable, wanted, "{amount} of {count}");
+        assert_eq!(pool.min_ready, 120);
+    }
+}
+
+/// `findDuplicateEnvVars` in `humiocluster_controller.go` looks at one list only.
+#[test]
+fn a_name_twice_is_refused_in_the_clusters_own_list_only() {
+    let twice = json!([{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }]);
+    let pool = json!([{ "name": "ui", "spec": { "environmentVariables": twice } }]);
+    for spec in [
+        json!({ "commonEnvironmentVariables": twice }),
+        json!({ "nodePools": pool }),
+    ] {
+        assert!(pools("c", &spec).is_ok(), "{spec}");
+    }
+    let why = pools("c", &json!({ "environmentVariables": twice }))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        why.contains("spec.environmentVariables: A is there twice"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -66,7 +113,15 @@ fn what_is_wrong_is_told_with_its_place() {
     let pool = |pool: Value| json!({ "nodeCount": 1, "nodePools": [pool] });
     for (spec, wanted) in [
         (json!(null), "spec: missing"),
-        (json!({}), "spec.nodeCount: missing"),
+        (
+            json!({ "updateStrategy": { "maxUnavailable": "half" } }),
+            "spec.updateStrategy.maxUnavailable: neither a number",
+        ),
+        (
+            json!({ "dataVolumeSource": { "emptyDir": {} },
+                "dataVolumePersistentVolumeClaimSpecTemplate": { "accessModes": [] } }),
+            "spec.dataVolumeSource: it is there besides",
+        ),
         (json!({ "nodeCount": -1 }), "spec.nodeCount: -1"),
         (
             json!({ "nodeCount": 4_000_000_000_u64 }),
@@ -106,10 +161,6 @@ fn what_is_wrong_is_told_with_its_place() {
             "valueFrom of A",
         ),
         (
-            json!({ "nodeCount": 1, "commonEnvironmentVariables": [{ "name": "A" }, { "name": "A" }] }),
-            "spec.commonEnvironmentVariables: A",
-        ),
-        (
             json!({ "nodeCount": 1, "commonEnvironmentVariables": 1 }),
             "not a list",
         ),
@@ -118,12 +169,8 @@ fn what_is_wrong_is_told_with_its_place() {
             "spec.nodePools[0].name: \"UI\"",
         ),
         (
-            pool(json!({ "name": "ui" })),
-            "spec.nodePools[0].spec: missing",
-        ),
-        (
-            pool(json!({ "name": "ui", "spec": {} })),
-            "spec.nodePools[0].spec.nodeCount: missing",
+            pool(json!({ "name": "ui", "spec": 3 })),
+            "spec.nodePools[0].spec: not an object",
         ),
         (
             pool(json!({ "name": "a".repeat(60), "spec": { "nodeCount": 1 } })),

@@ -46,6 +46,7 @@ fn a_pod_has_what_the_runbook_looks_for() {
         ("app.kubernetes.io/instance", "logscale"),
         ("app.kubernetes.io/managed-by", "humio-operator"),
         ("humio.com/node-pool", "logscale"),
+        ("humio.com/feature", "OperatorInternal"),
     ] {
         assert_eq!(metadata["labels"][label], value);
     }
@@ -60,7 +61,13 @@ fn a_pod_has_what_the_runbook_looks_for() {
     assert_eq!(container["readinessProbe"]["httpGet"]["port"], 8080);
     assert_eq!(
         variable(&pod, "PUBLIC_URL")[0]["value"],
-        "http://$(POD_IP):8080"
+        "http://$(THIS_POD_IP):$(HUMIO_PORT)"
+    );
+    assert_eq!(metadata["annotations"]["productVersion"], "unknown");
+    assert_eq!(variable(&pod, "HUMIO_PORT")[0]["value"], "8080");
+    assert_eq!(
+        container["ports"][1],
+        json!({ "name": "es", "containerPort": 9200, "protocol": "TCP" })
     );
     assert_eq!(variable(&pod, "A")[0]["value"], "b");
     assert_eq!(
@@ -79,7 +86,10 @@ fn a_pod_has_what_the_runbook_looks_for() {
         .map(variable_name)
         .collect();
     let place = |name: &str| names.iter().position(|n| *n == name).unwrap();
-    assert!(place("POD_IP") < place("BACKSTAY_BIND") && place("POD_IP") < place("PUBLIC_URL"));
+    assert!(
+        place("THIS_POD_IP") < place("BACKSTAY_BIND") && place("HUMIO_PORT") < place("PUBLIC_URL")
+    );
+    assert_eq!(names[0], "A", "the specification's own come first");
 }
 
 #[test]
@@ -104,12 +114,13 @@ fn the_specification_has_the_last_word_on_variables() {
     );
 }
 
+/// `humiocluster_pod_hasher.go`: the order of variables is part of it.
 #[test]
-fn a_change_gives_another_hash_and_an_order_does_not() {
+fn a_change_gives_another_hash_and_so_does_an_order() {
     let a = json!({ "name": "A", "value": "a" });
     let b = json!({ "name": "B", "value": "b" });
     let hash = |list: Value| with(list).hash;
-    assert_eq!(hash(json!([a, b])), hash(json!([b, a])));
+    assert_ne!(hash(json!([a, b])), hash(json!([b, a])));
     assert_ne!(hash(json!([a])), hash(json!([a, b])));
     let secret =
         json!({ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } });
