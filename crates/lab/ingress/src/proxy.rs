@@ -106,7 +106,10 @@ impl Proxy {
                 self.metrics.retried(name);
             }
             let in_flight = Arc::clone(&endpoint).enter();
-            let failure = match self.attempt(wanted, parts, upload, &backend, &endpoint).await {
+            let failure = match self
+                .attempt(wanted, parts, upload, &backend, &endpoint)
+                .await
+            {
                 Ok(response) => return Ok((response, in_flight)),
                 Err(failure) => failure,
             };

@@ -20,6 +20,7 @@ mod spec;
 mod status;
 mod support;
 mod template;
+mod tls;
 
 use std::sync::Arc;
 

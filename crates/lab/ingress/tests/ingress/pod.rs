@@ -58,7 +58,8 @@ impl Pod {
 
     /// The same by TLS, with a certificate that nobody knows, for a name that nobody uses.
     pub async fn secure(name: &str) -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["nobody.example.com".to_owned()]).unwrap();
+        let made =
+            rcgen::generate_simple_self_signed(vec!["nobody.example.com".to_owned()]).unwrap();
         let key = made.signing_key.serialize_der().try_into().unwrap();
         let config = backstay_listen::server_config(vec![made.cert.der().clone()], key).unwrap();
         let name = name.to_owned();

@@ -92,7 +92,9 @@ async fn pods_are_spoken_to_by_tls_where_the_ingress_says_so() {
         region.service(name, name).await;
         region.add(name, pod).await;
     }
-    region.ingress("plain", &[("plain.example.com", "/", "plain")]).await;
+    region
+        .ingress("plain", &[("plain.example.com", "/", "plain")])
+        .await;
     region
         .ingress_to_tls("secure", &[("secure.example.com", "/", "secure")])
         .await;
@@ -102,12 +104,23 @@ async fn pods_are_spoken_to_by_tls_where_the_ingress_says_so() {
         proxy.curl("/a?b", &["-H", &host, "--data", "12345"]).await
     };
     for name in ["plain", "secure"] {
-        until("it is known what the pods speak", async || ask(name).await.status == 200).await;
+        until("it is known what the pods speak", async || {
+            ask(name).await.status == 200
+        })
+        .await;
         let answer = ask(name).await;
         assert_eq!(answer.pod(), name);
-        assert_eq!((&answer.json()["target"], &answer.json()["bytes"]), (&json!("/a?b"), &json!(5)));
+        assert_eq!(
+            (&answer.json()["target"], &answer.json()["bytes"]),
+            (&json!("/a?b"), &json!(5))
+        );
     }
     // A pod that speaks no TLS is one that takes no connection: nothing was done.
-    region.ingress_to_tls("plain", &[("plain.example.com", "/", "plain")]).await;
-    until("plain pods are asked by TLS", async || ask("plain").await.status == 503).await;
+    region
+        .ingress_to_tls("plain", &[("plain.example.com", "/", "plain")])
+        .await;
+    until("plain pods are asked by TLS", async || {
+        ask("plain").await.status == 503
+    })
+    .await;
 }

@@ -16,12 +16,15 @@ use super::spec::{Pool, pools};
 use super::status::{self, PodState, PoolState};
 use super::support;
 use super::template::{HASH, INSTANCE, Identity, POOL, Template};
+use super::tls;
 use crate::api::{CLAIM, Exact, HUMIO_CLUSTER, Objects, POD, RunError, text};
 use crate::{fingerprint, pod};
 
 /// A run that has not ended after so many steps leaves the rest to the next.
 const MAX_STEPS: usize = 64;
 const REQUEUE_DELAY: Duration = Duration::from_millis(50);
+/// After a specification that could not be followed: what it names may have come.
+const REFUSED_DELAY: Duration = Duration::from_secs(2);
 /// As humio-operator: `<pool>-core-` and so many letters.
 const SUFFIX_LETTERS: usize = 6;
 
@@ -59,19 +62,23 @@ pub(super) async fn reconcile(
     let before = &cluster.data["status"];
     let desired = match pools(&name, &cluster.data["spec"]) {
         Ok(pools) => desired(&name, before, pools),
-        Err(why) => {
-            let status = status::refused(before, generation, &why.to_string());
-            objects
-                .write_status(HUMIO_CLUSTER, &cluster, status)
-                .await?;
-            return Ok(Action::await_change());
-        }
+        Err(why) => return refuse(objects, &cluster, &why.to_string()).await,
+    };
+    let authority = match tls::is_enabled(&cluster.data["spec"]) {
+        false => None,
+        true => match tls::ensure(objects, &cluster).await? {
+            Ok(authority) => Some(authority),
+            Err(why) => return refuse(objects, &cluster, &why.to_string()).await,
+        },
     };
     support::ensure(objects, &cluster, desired.iter().map(|it| &it.pool)).await?;
 
     let mut taken = Vec::new();
     for _ in 0..MAX_STEPS {
         let pods = pods_of(objects, &cluster).await?;
+        if let Some(authority) = &authority {
+            tls::ensure_nodes(objects, &cluster, authority, &pods).await?;
+        }
         let states = states(&desired, &pods, hurry);
         if step(objects, &cluster, &desired, &pods, &states, &mut taken).await? {
             continue;
@@ -86,6 +93,15 @@ pub(super) async fn reconcile(
         });
     }
     Ok(Action::requeue(REQUEUE_DELAY))
+}
+
+/// The specification cannot be followed: nothing but the status says so. Who mends it changes the
+/// specification, or a secret of the cluster.
+async fn refuse(objects: &Objects, cluster: &DynamicObject, why: &str) -> Result<Action, RunError> {
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    let status = status::refused(&cluster.data["status"], generation, why);
+    objects.write_status(HUMIO_CLUSTER, cluster, status).await?;
+    Ok(Action::requeue(REFUSED_DELAY))
 }
 
 fn desired(cluster: &str, before: &Value, pools: Vec<Pool>) -> Vec<Desired> {

@@ -97,6 +97,8 @@ pub(super) struct Pool {
     pub readiness_probe: Option<Value>,
     /// The operator's own requests may go to its nodes.
     pub is_internal: bool,
+    /// Its nodes speak TLS: what the whole cluster does.
+    pub tls: bool,
 }
 
 /// The value of `nodePoolFeatures.allowedAPIRequestTypes`, and of the label that it becomes.
@@ -141,6 +143,8 @@ pub(super) fn pools(cluster: &str, spec: &Value) -> Result<Vec<Pool>, Invalid> {
         let name = format!("{cluster}-{name}");
         pools.push(pool(name, &format!("{place}.spec"), fields, &common)?);
     }
+    let tls = super::tls::is_enabled(spec);
+    pools.iter_mut().for_each(|pool| pool.tls = tls);
     Ok(pools)
 }
 
@@ -218,6 +222,7 @@ fn pool(
         is_internal: features
             .allowed_api_request_types
             .is_none_or(|allowed| allowed.iter().any(|kind| kind == INTERNAL)),
+        tls: false,
     })
 }
 

@@ -76,11 +76,16 @@ async fn ensure_token(objects: &Objects, cluster: &DynamicObject) -> Result<(), 
 
 /// As a secret holds it.
 fn new_token() -> Result<String, RunError> {
+    Ok(STANDARD.encode(random()?))
+}
+
+/// A text that nobody guesses.
+pub(super) fn random() -> Result<String, RunError> {
     let mut bytes = [0; 32];
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| RunError::Random)?;
-    Ok(STANDARD.encode(URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Made where it is missing. One that somebody has changed, or made himself, gets the operator's labels
@@ -128,7 +133,8 @@ fn service_spec(selector: Map<String, Value>, headless: bool) -> Value {
     spec
 }
 
-fn document(cluster: &DynamicObject, name: &str) -> Value {
+/// What belongs to a cluster and is called `name`.
+pub(super) fn document(cluster: &DynamicObject, name: &str) -> Value {
     json!({
         "metadata": {
             "name": name,

@@ -5,6 +5,10 @@
 //! `ELASTIC_PORT` (9200), `EXTERNAL_URL`, `PUBLIC_URL`. `EXTERNAL_URL` has the pod's address instead of
 //! its name in the headless service, for a lab has no DNS of its own.
 //!
+//! Where the cluster has TLS, these are set whatever the specification says, as `constructBasePod` in
+//! `humiocluster_pods.go` does: `TLS_KEYSTORE_LOCATION` and `TLS_TRUSTSTORE_LOCATION`, in the mounted secret
+//! of the pod's certificate, and their passwords. No such keystores are in it; the node reads the PEM beside.
+//!
 //! Set for `backstay node` besides: `BACKSTAY_BIND` and `BACKSTAY_SOURCE_ADDRESS` (the pod's address),
 //! `DIRECTORY` (`/data/humio-data`, where the pod's data is mounted) and `BACKSTAY_ADMIN_TOKEN_FILE`
 //! (mounted from the secret of the admin token).
@@ -15,6 +19,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::spec::{INTERNAL, Pool, variable_name};
+use super::tls;
 use crate::api::HUMIO_CLUSTER;
 use crate::fingerprint;
 
@@ -22,6 +27,8 @@ use crate::fingerprint;
 pub(super) const HASH: &str = "humio.com/pod-hash";
 /// How often the specification of the pool has changed.
 pub(super) const REVISION: &str = "humio.com/pod-revision";
+/// The certificate that a pod was made with.
+const CERTIFICATE_HASH: &str = "humio.com/certificate-hash";
 /// The pool that a pod is of.
 pub(super) const POOL: &str = label::NODE_POOL;
 /// The cluster that a pod is of.
@@ -31,6 +38,7 @@ pub(super) const FEATURE: &str = "humio.com/feature";
 /// The ports of a node, by name: LogScale's own and Elastic's.
 pub(super) const PORTS: [(&str, u16); 2] = [("http", PORT), ("es", 9200)];
 
+const TLS_VOLUME: &str = "tls-cert";
 const DATA: &str = "/data/humio-data";
 const TOKEN: &str = "/var/run/backstay/admin-token";
 const PORT: u16 = 8080;
@@ -83,6 +91,11 @@ impl Template {
         let mut annotations = texts(&pool.annotations);
         annotations.extend(product(&pool.image));
         let spec = pod_spec(cluster, pool);
+        if pool.tls {
+            // What the real one hashes of a certificate: whose it is.
+            let hash = fingerprint::of(&json!([cluster, pool.name]));
+            annotations.insert(CERTIFICATE_HASH.to_owned(), json!(hash));
+        }
         // With the order of variables, as in the real one: one that moved is a change
         // (`humiocluster_pod_hasher.go`).
         let hash = fingerprint::of(&json!({
@@ -106,6 +119,10 @@ impl Template {
         let mut spec = self.spec.clone();
         if let (Some(claim), Some(volume)) = (&identity.claim, spec.pointer_mut("/volumes/0")) {
             volume["persistentVolumeClaim"] = json!({ "claimName": claim });
+        }
+        let mut volumes = spec["volumes"].as_array_mut().into_iter().flatten();
+        if let Some(own) = volumes.find(|volume| volume["name"] == TLS_VOLUME) {
+            own["secret"]["secretName"] = json!(identity.name);
         }
         json!({
             "metadata": {
@@ -177,12 +194,12 @@ fn pod_spec(cluster: &str, pool: &Pool) -> Value {
     let mut container = json!({
         "name": "humio",
         "image": pool.image,
-        "env": environment(pool, port),
+        "env": environment(cluster, pool, port),
         "ports": PORTS.map(|(name, usual)| {
             let number = if usual == PORT { port } else { usual };
             json!({ "name": name, "containerPort": number, "protocol": "TCP" })
         }),
-        "readinessProbe": pool.readiness_probe.clone().unwrap_or_else(|| readiness_probe(port)),
+        "readinessProbe": pool.readiness_probe.clone().unwrap_or_else(|| readiness_probe(pool, port)),
         "volumeMounts": [
             { "name": "humio-data", "mountPath": DATA },
             { "name": "admin-token", "mountPath": TOKEN, "readOnly": true },
@@ -195,6 +212,19 @@ fn pod_spec(cluster: &str, pool: &Pool) -> Value {
             { "name": "admin-token", "secret": { "secretName": admin_token(cluster) } },
         ],
     });
+    if pool.tls {
+        let mount = json!({ "name": TLS_VOLUME, "mountPath": tls::MOUNT, "readOnly": true });
+        // Each pod's own is put in later.
+        let volume = json!({ "name": TLS_VOLUME, "secret": { "secretName": "" } });
+        for (list, one) in [
+            (&mut container["volumeMounts"], mount),
+            (&mut spec["volumes"], volume),
+        ] {
+            if let Some(list) = list.as_array_mut() {
+                list.push(one);
+            }
+        }
+    }
     let put = |document: &mut Value, field: &str, value: Option<Value>| {
         if let Some(value) = value {
             document[field] = value;
@@ -230,9 +260,10 @@ fn pod_spec(cluster: &str, pool: &Pool) -> Value {
 
 /// By `/api/v1/status` and not, as in the real one, by `/api/v1/is-node-up`: what the lab's ingress
 /// sends to a pod is to be answered.
-fn readiness_probe(port: u16) -> Value {
+fn readiness_probe(pool: &Pool, port: u16) -> Value {
+    let scheme = if pool.tls { "HTTPS" } else { "HTTP" };
     json!({
-        "httpGet": { "path": "/api/v1/status", "port": port, "scheme": "HTTP" },
+        "httpGet": { "path": "/api/v1/status", "port": port, "scheme": scheme },
         "periodSeconds": 1,
         "timeoutSeconds": 5,
         "failureThreshold": 3,
@@ -253,10 +284,11 @@ fn port(pool: &Pool) -> u16 {
 
 /// The specification's own come first; of two with the same name a container has the later one, so the
 /// operator's are left out where it has its own.
-fn environment(pool: &Pool, port: u16) -> Vec<Value> {
+fn environment(cluster: &str, pool: &Pool, port: u16) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let value = |name: &str, value: &str| json!({ "name": name, "value": value });
-    let url = "http://$(THIS_POD_IP):$(HUMIO_PORT)";
+    let scheme = if pool.tls { "https" } else { "http" };
+    let url = format!("{scheme}://$(THIS_POD_IP):$(HUMIO_PORT)");
     let mut list = pool.environment.clone();
     let own: Vec<&str> = pool.environment.iter().map(variable_name).collect();
     // What is referred to stands before what refers to it.
@@ -266,8 +298,8 @@ fn environment(pool: &Pool, port: u16) -> Vec<Value> {
         field("POD_NAMESPACE", "metadata.namespace"),
         value("HUMIO_PORT", &port.to_string()),
         value("ELASTIC_PORT", &PORTS[1].1.to_string()),
-        value("EXTERNAL_URL", url),
-        value("PUBLIC_URL", url),
+        value("EXTERNAL_URL", &url),
+        value("PUBLIC_URL", &url),
         value("BACKSTAY_BIND", "$(THIS_POD_IP)"),
         // Where the pod is by its address, so are its requests.
         value("BACKSTAY_SOURCE_ADDRESS", "$(THIS_POD_IP)"),
@@ -278,6 +310,18 @@ fn environment(pool: &Pool, port: u16) -> Vec<Value> {
         .into_iter()
         .filter(|ours| !own.contains(&variable_name(ours)));
     list.extend(missing);
+    if pool.tls {
+        let passphrase = json!({ "secretKeyRef": {
+            "name": tls::passphrase(cluster), "key": tls::PASSPHRASE,
+        } });
+        list.extend(["TRUSTSTORE", "KEYSTORE"].map(|store| {
+            let file = format!("{}/{}.jks", tls::MOUNT, store.to_lowercase());
+            value(&format!("TLS_{store}_LOCATION"), &file)
+        }));
+        list.extend(["TRUSTSTORE", "KEYSTORE", "KEY"].map(
+            |what| json!({ "name": format!("TLS_{what}_PASSWORD"), "valueFrom": passphrase }),
+        ));
+    }
     list
 }
 

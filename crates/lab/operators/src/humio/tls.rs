@@ -15,7 +15,6 @@
 //! As there, a new authority does not renew what the one before has signed: a secret `<cluster>` whose
 //! `ca.crt` is no longer right stays until somebody deletes it.
 
-use backstay_kinds::label;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::ResourceExt as _;
@@ -28,11 +27,13 @@ use serde_json::{Value, json};
 
 use super::support;
 use super::template::POOL;
-use crate::api::{HUMIO_CLUSTER, Objects, POD, RunError, SECRET, array, text};
+use crate::api::{Objects, POD, RunError, SECRET, array, text};
 use crate::pod;
 
 /// Where a pod has its certificate.
 pub(super) const MOUNT: &str = "/var/lib/humio/tls-certificate-secret";
+/// The key of the secret of the keystores' passphrase.
+pub(super) const PASSPHRASE: &str = "passphrase";
 /// The operator's own name for the authority that it makes.
 const AUTHORITY: &str = "humio-operator";
 const CERTIFICATE: &str = "tls.crt";
@@ -54,11 +55,11 @@ pub(super) struct Authority {
     pem: String,
 }
 
-/// Makes what is missing besides the pods' own. `Ok(Err(…))` is a problem of the specification.
+/// Makes what is missing besides the pods' own. The inner error is a problem of the specification.
 pub(super) async fn ensure(
     objects: &Objects,
     cluster: &DynamicObject,
-) -> Result<Result<Authority, String>, RunError> {
+) -> Result<Result<Authority, Refused>, RunError> {
     let namespace = cluster.namespace().unwrap_or_default();
     let name = cluster.name_any();
     let theirs = text(&cluster.data, "/spec/tls/caSecretName");
@@ -71,11 +72,16 @@ pub(super) async fn ensure(
         objects.create(SECRET, &namespace, secret).await?;
     }
     let Some(found) = objects.get(SECRET, &namespace, &pair).await? else {
-        return Ok(Err(format!("spec.tls.caSecretName: there is no secret {pair:?}")));
+        return Ok(Err(Refused::NoSecret(pair)));
     };
     let authority = match authority(&found) {
         Ok(authority) => authority,
-        Err(why) => return Ok(Err(format!("secret {pair:?}: {why}"))),
+        Err(source) => {
+            return Ok(Err(Refused::Authority {
+                secret: pair,
+                source,
+            }));
+        }
     };
     if objects.get(SECRET, &namespace, &name).await?.is_none() {
         let names = ["", "-headless", "-internal"].map(|what| format!("{name}{what}.{namespace}"));
@@ -86,7 +92,7 @@ pub(super) async fn ensure(
     }
     let phrase = passphrase(&name);
     if objects.get(SECRET, &namespace, &phrase).await?.is_none() {
-        let data = [("passphrase", support::random()?)];
+        let data = [(PASSPHRASE, support::random()?)];
         let secret = secret(cluster, &phrase, "Opaque", &data);
         objects.create(SECRET, &namespace, secret).await?;
     }
@@ -146,7 +152,9 @@ impl Authority {
         address: Option<std::net::IpAddr>,
     ) -> Result<[(&'static str, String); 3], rcgen::Error> {
         let mut parameters = CertificateParams::new(names)?;
-        parameters.subject_alt_names.extend(address.map(SanType::IpAddress));
+        parameters
+            .subject_alt_names
+            .extend(address.map(SanType::IpAddress));
         parameters.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -180,9 +188,22 @@ fn new_authority() -> Result<[(&'static str, String); 2], rcgen::Error> {
     Ok([(CERTIFICATE, certificate.pem()), (KEY, key.serialize_pem())])
 }
 
+/// Why a cluster gets no certificates. The texts end in its status.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("spec.tls.caSecretName: there is no secret {0:?}; make it, or remove the field")]
+    NoSecret(String),
+    #[error("secret {secret:?}: {source}; give it a certificate and its key, or delete it")]
+    Authority {
+        secret: String,
+        #[source]
+        source: NoAuthority,
+    },
+}
+
 /// Why a secret is no authority. No part of what it holds is told.
 #[derive(Debug, thiserror::Error)]
-enum NoAuthority {
+pub(super) enum NoAuthority {
     #[error("did not find key {0} in it")]
     Missing(&'static str),
     #[error("{KEY} is no key in PEM: {0}")]
@@ -195,7 +216,9 @@ fn authority(secret: &DynamicObject) -> Result<Authority, NoAuthority> {
         let encoded = secret.data["data"][key].as_str().unwrap_or_default();
         let bytes = STANDARD.decode(encoded).unwrap_or_default();
         let held = String::from_utf8(bytes).unwrap_or_default();
-        Some(held).filter(|held| !held.is_empty()).ok_or(NoAuthority::Missing(key))
+        Some(held)
+            .filter(|held| !held.is_empty())
+            .ok_or(NoAuthority::Missing(key))
     };
     let pem = held(CERTIFICATE)?;
     let key = KeyPair::from_pem(&held(KEY)?).map_err(NoAuthority::Key)?;
@@ -203,12 +226,7 @@ fn authority(secret: &DynamicObject) -> Result<Authority, NoAuthority> {
     Ok(Authority { issuer, pem })
 }
 
-fn secret(
-    cluster: &DynamicObject,
-    name: &str,
-    kind: &str,
-    data: &[(&str, String)],
-) -> Value {
+fn secret(cluster: &DynamicObject, name: &str, kind: &str, data: &[(&str, String)]) -> Value {
     let data: serde_json::Map<String, Value> = data
         .iter()
         .map(|(key, value)| ((*key).to_owned(), json!(STANDARD.encode(value))))

@@ -443,7 +443,8 @@ async fn the_operators_services_become_its_own_again() {
     .await;
     scale(&lab, 1).await;
     settled(&lab).await;
-    let selector = "-n logging get svc logscale -o jsonpath='{.spec.selector.humio\\.com/node-pool}'";
+    let selector =
+        "-n logging get svc logscale -o jsonpath='{.spec.selector.humio\\.com/node-pool}'";
     lab.until(selector, "logscale").await;
     let service = lab.get("-n logging svc logscale").await;
     assert_eq!(service["metadata"]["annotations"], Value::Null);
@@ -549,6 +550,69 @@ async fn the_vendors_digest_pods_have_a_node_and_an_ephemeral_claim_each() {
         claims.sort();
         claims == of_pods(&second)
     })
+    .await;
+    lab.stop().await;
+}
+
+/// `humiocluster_tls.go`: the secrets of a cluster with TLS, and what its pods have of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_tls_has_its_certificates() {
+    if no_kubectl() {
+        return;
+    }
+    let lab = standby().await;
+    let spec = json!({ "nodeCount": 1, "tls": { "enabled": true } });
+    lab.apply(&[cluster("logging", spec)]).await;
+    scale(&lab, 1).await;
+    settled(&lab).await;
+    let pod = pods(&lab).await.remove(0).replace("pod/", "");
+    let keys = async |secret: &str| -> Vec<String> {
+        let secret = lab.get(&format!("-n logging secret {secret}")).await;
+        secret["data"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    };
+    assert_eq!(keys("logscale-ca-keypair").await, ["tls.crt", "tls.key"]);
+    assert_eq!(keys("logscale").await, ["ca.crt", "tls.crt", "tls.key"]);
+    assert_eq!(keys("logscale-keystore-passphrase").await, ["passphrase"]);
+    assert_eq!(keys(&pod).await, ["ca.crt", "tls.crt", "tls.key"]);
+    let made = lab.get(&format!("-n logging pod {pod}")).await;
+    let container = &made["spec"]["containers"][0];
+    assert_eq!(container["readinessProbe"]["httpGet"]["scheme"], "HTTPS");
+    let volumes = made["spec"]["volumes"].as_array().unwrap();
+    let own = volumes
+        .iter()
+        .find(|volume| volume["name"] == "tls-cert")
+        .unwrap();
+    assert_eq!(own["secret"]["secretName"], pod);
+    let environment = container["env"].as_array().unwrap();
+    let keystore = environment
+        .iter()
+        .find(|v| v["name"] == "TLS_KEYSTORE_LOCATION")
+        .unwrap();
+    assert_eq!(
+        keystore["value"],
+        "/var/lib/humio/tls-certificate-secret/keystore.jks"
+    );
+
+    // The secret of the cluster is made again, by the authority that is kept; that of a pod goes with it.
+    let before = lab.get("-n logging secret logscale").await;
+    lab.kubectl("-n logging delete secret logscale").await;
+    lab.until_it(
+        "-n logging get secret logscale -o jsonpath='{.metadata.uid}'",
+        |uid| !uid.is_empty() && before["metadata"]["uid"] != uid,
+    )
+    .await;
+    let again = lab.get("-n logging secret logscale").await;
+    assert_eq!(again["data"]["ca.crt"], before["data"]["ca.crt"]);
+    assert_ne!(again["data"]["tls.crt"], before["data"]["tls.crt"]);
+    lab.kubectl(&format!("-n logging delete pod {pod}")).await;
+    lab.kubectl(&format!(
+        "-n logging wait --for=delete secret/{pod} --timeout=120s"
+    ))
     .await;
     lab.stop().await;
 }

@@ -56,7 +56,10 @@ fn a_pods_certificate_has_all_its_names_and_the_authority_that_was_kept() {
     let all = names(&cluster(), &pod).into_iter().chain(extra(&cluster()));
     let address = Some("127.31.1.7".parse().unwrap());
     let [certificate, key, ca] = authority.sign(all.collect(), address).unwrap();
-    assert_eq!((certificate.0, key.0, ca.0), ("tls.crt", "tls.key", "ca.crt"));
+    assert_eq!(
+        (certificate.0, key.0, ca.0),
+        ("tls.crt", "tls.key", "ca.crt")
+    );
     assert_eq!(ca.1, made[0].1);
     assert!(KeyPair::from_pem(&key.1).is_ok());
     for name in [
@@ -74,20 +77,30 @@ fn a_pods_certificate_has_all_its_names_and_the_authority_that_was_kept() {
         assert!(!is_trusted(&ca.1, &certificate.1, name), "{name}");
     }
     let other = new_authority().unwrap();
-    assert!(!is_trusted(&other[0].1, &certificate.1, "z1pri-lab-internal.logging"));
+    assert!(!is_trusted(
+        &other[0].1,
+        &certificate.1,
+        "z1pri-lab-internal.logging"
+    ));
 }
 
 #[test]
 fn what_is_no_authority_is_told_without_its_key() {
     let made = new_authority().unwrap();
     let mut without = kept(&made);
-    without.data["data"].as_object_mut().unwrap().remove("tls.key");
+    without.data["data"]
+        .as_object_mut()
+        .unwrap()
+        .remove("tls.key");
     let why = authority(&without).err().unwrap().to_string();
     assert!(why.contains("did not find key tls.key"), "{why}");
     let mut odd = kept(&made);
     odd.data["data"]["tls.key"] = json!(STANDARD.encode("hush"));
     let why = authority(&odd).err().unwrap().to_string();
-    assert!(why.contains("no key in PEM") && !why.contains("hush"), "{why}");
+    assert!(
+        why.contains("no key in PEM") && !why.contains("hush"),
+        "{why}"
+    );
 }
 
 /// `TLSEnabled` in `helpers.go`, for an operator without cert-manager unless a cluster asks for it.
