@@ -53,7 +53,8 @@ fn a_pods_certificate_has_all_its_names_and_the_authority_that_was_kept() {
         json!({ "name": "z1pri-lab-ui-core-abcdef", "labels": { POOL: "z1pri-lab-ui" } }),
         json!({}),
     );
-    let all = names(&cluster(), &pod).into_iter().chain(extra(&cluster()));
+    let cluster = cluster();
+    let all = names(&cluster, &pod).into_iter().chain(extra(&cluster));
     let address = Some("127.31.1.7".parse().unwrap());
     let [certificate, key, ca] = authority.sign(all.collect(), address).unwrap();
     assert_eq!(
