@@ -59,8 +59,8 @@ struct UpdateStrategy {
 
 /// For which requests of the operator a pool's nodes may be used.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Features {
+    #[serde(rename = "allowedAPIRequestTypes")]
     allowed_api_request_types: Option<Vec<String>>,
 }
 
