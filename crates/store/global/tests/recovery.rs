@@ -40,6 +40,8 @@ async fn the_log_is_line_by_line_the_one_that_operators_know() {
         // No region and no bucket is to be replaced here; those lines are patching's own test.
         "updateSnapshotForDisasterRecovery: Patching access configs from RECOVER_FROM on bucketId=1".to_owned(),
         "updateSnapshotForDisasterRecovery: setting readOnly=true on bucketId=1 keyPrefix= new value for bucket=primarylogscalecontainer".to_owned(),
+        // This line is ours: the manual's say nothing of the bucket that is written to.
+        "updateSnapshotForDisasterRecovery: the bucket that is written to changes from bucketId=1 bucket=primarylogscalecontainer to bucketId=2 bucket=secondarylogscalecontainer".to_owned(),
     ];
     assert_eq!(standby.lines, expected);
     assert_eq!(at.to_string(), format!("{{epoch=0 offset={}}}", at.offset));

@@ -21,8 +21,17 @@ async fn what_is_no_pod_says_so_and_hinders_nobody() {
     );
     let mut unplaced = pod("unplaced", shell("sleep 600"));
     unplaced["spec"].as_object_mut().unwrap().remove("nodeName");
+    // The API lets no document in whose types are wrong, not even unvalidated.
+    let refusal = world
+        .refused(&format!(
+            "apply --validate=false -f - <<'END'\n{wrong}\nEND"
+        ))
+        .await;
+    assert!(
+        refusal.contains("Container.spec.containers.env of type []v1.EnvVar"),
+        "{refusal}"
+    );
     for (name, document, why) in [
-        ("wrong", wrong, "the pod cannot be run: "),
         ("init", init, "init containers are not supported"),
         (
             "outside",
@@ -51,14 +60,14 @@ async fn what_is_no_pod_says_so_and_hinders_nobody() {
     world.until_running("right").await;
     assert_eq!(world.row("unplaced").await, ["0/1", "Pending", "0"]);
 
-    // What runs does not end for becoming nonsense, and can be deleted; so can what never ran.
+    // What runs is not made nonsense, and can be deleted; so can what never ran.
     world
-        .kubectl(r#"patch pod right --type=json -p '[{"op":"add","path":"/spec/containers/0/env","value":"x"}]'"#)
+        .refused(r#"patch pod right --type=json -p '[{"op":"add","path":"/spec/containers/0/env","value":"x"}]'"#)
         .await;
     world.until_row("right", ["1/1", "Running"]).await;
     assert_eq!(world.runtime.groups().len(), 1);
     world
-        .kubectl("delete pod right wrong init outside unplaced")
+        .kubectl("delete pod right init outside unplaced")
         .await;
     assert_eq!(world.runtime.groups(), [0_i32; 0]);
     world.stop().await;
