@@ -85,9 +85,10 @@ impl Region {
         request: Request<String>,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, ClusterError> {
-        let trust = match pod.https {
-            true => Some(self.trust(cluster, &pod.name, deadline).await?),
-            false => None,
+        let trust = if pod.https {
+            Some(self.trust(cluster, &pod.name, deadline).await?)
+        } else {
+            None
         };
         self.ask(&pod.name, port, request, trust, deadline).await
     }
