@@ -10,7 +10,7 @@ use super::mutations::new_token;
 use super::types::User;
 use crate::engine::view::{API_TOKEN_MARK, token_hash};
 
-/// Whose API token is made anew.
+/// The user whose API token is replaced.
 #[derive(InputObject)]
 #[graphql(name = "RotateTokenInputType")]
 pub(super) struct RotateToken {
