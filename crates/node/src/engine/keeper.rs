@@ -92,17 +92,11 @@ impl Keeper {
                 running.note("declare_down", &result);
             }
         }
+        // First, so that nobody who is asked meanwhile meets one of them again.
+        running.dead.write().clone_from(&dead);
         let peers = hosts.into_iter().filter(|host| !dead.contains(&host.id));
         *running.alive.write() = peers
-            .map(|host| {
-                let peer = Peer {
-                    url: host.url,
-                    ingests: host.ingests,
-                    stays: host.stays,
-                    searches: host.searches,
-                };
-                (host.id, peer)
-            })
+            .map(|host| (host.id.clone(), Peer::from(host)))
             .collect();
         let alive = running.alive.read().len();
         running.metrics.hosts_alive.set(alive as i64);

@@ -116,11 +116,13 @@ impl Running {
         due.get(&partition).map(|host| (*host).to_owned())
     }
 
-    /// Reads `global` to its end, and has the keeper take what has no owner any more.
+    /// Reads `global` to its end, meets who has come since the last round, and has the keeper take
+    /// what has no owner any more.
     pub(crate) async fn look_again(&self) {
         if let Err(error) = self.global.refresh().await {
             tracing::debug!(%error, "who owns what cannot be looked up");
         }
+        self.meet();
         let is_orphan = self.global.read(|state| {
             state.partitions.iter().any(|partition| {
                 let owner = partition.owner.as_deref();
@@ -131,6 +133,20 @@ impl Running {
         if is_orphan && asked.is_none_or(|at| at.elapsed() >= MIN_KEEPER_INTERVAL) {
             *asked = Some(Instant::now());
             self.look.notify_one();
+        }
+    }
+
+    /// Counts hosts of which no round has judged yet among those that live. A node that ends has no
+    /// more rounds, and hands on what it is sent to nodes that have come after its last one too.
+    fn meet(&self) {
+        let hosts = self.global.read(view::hosts);
+        let dead = self.dead.read();
+        let mut alive = self.alive.write();
+        for host in hosts {
+            if !dead.contains(&host.id) {
+                let id = host.id.clone();
+                alive.entry(id).or_insert_with(|| Peer::from(host));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that exists once the state is loaded; what the parts of the engine share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::owned::Owned;
 use super::recovered::RecoveredTails;
 use super::tails::{FollowError, Tails, Witness};
 use super::troubles::Troubles;
-use super::view;
+use super::view::{self, HostView};
 use crate::config::NodeConfig;
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
@@ -61,6 +61,8 @@ pub(crate) struct Running {
     pub(crate) proof: Mutex<Instant>,
     /// Hosts held to be alive at the last round, by id: their URL and whether they ingest.
     pub(crate) alive: RwLock<BTreeMap<String, Peer>>,
+    /// Hosts held to be dead at the last round which the state still names.
+    pub(crate) dead: RwLock<BTreeSet<String>>,
     /// When `global` was last read for an unknown ingest token.
     pub(crate) looked_for_tokens: tokio::sync::Mutex<Option<Instant>>,
     /// Tells that a partition was taken over, or that none will be any more.
@@ -107,6 +109,17 @@ pub(crate) struct Peer {
     /// It is not to go, so it takes partitions if it ingests.
     pub(crate) stays: bool,
     pub(crate) searches: bool,
+}
+
+impl From<HostView> for Peer {
+    fn from(host: HostView) -> Self {
+        Self {
+            url: host.url,
+            ingests: host.ingests,
+            stays: host.stays,
+            searches: host.searches,
+        }
+    }
 }
 
 impl Running {

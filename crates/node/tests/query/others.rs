@@ -145,3 +145,27 @@ fn a_node_that_ends_serves_until_nobody_asks_and_the_other_takes_over() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(!runtime.block_on(engine.retire()));
 }
+
+/// As when all nodes of a cluster are replaced, one after the other.
+#[test]
+fn a_node_that_ends_passes_events_on_to_one_that_has_come_since() {
+    let cluster = Cluster::new();
+    let (ui, old) = (cluster.start("ui", "httponly"), cluster.start("old", "all"));
+    let alive = |server: &Server| server.engine().metrics().hosts_alive.get();
+    until("all is its", || owned(&old) == 4 && alive(&ui) == 2);
+    let retire = |server: &Server| {
+        let engine = server.engine().clone();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(engine.retire())
+    };
+    // From here on it looks at nobody by itself.
+    assert!(retire(&ui));
+    let new = cluster.start("new", "all");
+    until("a share each", || owned(&old) == 2 && owned(&new) == 2);
+    assert!(retire(&old));
+    drop(old);
+    until("all is the new one's", || owned(&new) == 4);
+    let answer = send(&ui, "line that is late");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(found(&new), ["line that is late"]);
+}
