@@ -229,13 +229,16 @@ fn size(spec: &mut Map<String, Value>, derived: &Derived, nodes: u32) {
 }
 
 /// As many nodes and pools as an active region has; the variables of nodes that are there stay as
-/// they are. With `nodes` of the cluster's own pool.
+/// they are. With `nodes` of the cluster's own pool. A pool that has no nodes yet, and variables of its
+/// own, has an active region's from the beginning, so its pods are made once.
 ///
 /// # Errors
 /// When it is no specification.
 pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, SpecError> {
     let mut spec = object(spec)?;
     size(&mut spec, active, nodes);
+    let has_own_lists = active.environment_field == EnvironmentField::Own
+        && spec.get(COMMON).is_none_or(Value::is_null);
     let mut all = pools(&spec)?;
     for wanted in &active.node_pools {
         let there = all.iter_mut().find(|it| pool_name(it) == wanted.name);
@@ -243,6 +246,12 @@ pub fn grown(spec: &Value, active: &Derived, nodes: u32) -> Result<Value, SpecEr
             Some(pool) => {
                 let fields = pool.get_mut("spec").and_then(Value::as_object_mut);
                 let fields = fields.ok_or_else(|| SpecError::Pool(wanted.name.clone()))?;
+                let nodes_there = fields.get("nodeCount").and_then(Value::as_u64);
+                if has_own_lists && nodes_there.unwrap_or_default() == 0 {
+                    let there = variables(fields, OWN, &format!("pool {:?}", wanted.name))?;
+                    let merged = merge_environment(&there, &active.cluster_environment());
+                    fields.insert(OWN.to_owned(), written(&merged)?);
+                }
                 fields.insert("nodeCount".to_owned(), json!(wanted.node_count));
             }
             // Its disks, its resources and its nodes are Terraform's to say.
@@ -274,7 +283,6 @@ fn new_pool(
         "nodeSelector".to_owned(),
         json!({ pool.node_label.key.clone(): pool.node_label.value }),
     );
-    // It has what an active region's nodes have from the beginning, so it is made once.
     let mut wanted = active.cluster_environment();
     wanted.extend(pool.environment());
     let environment = merge_environment(&variables(spec, OWN, "spec")?, &wanted);

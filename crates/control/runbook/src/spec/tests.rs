@@ -117,6 +117,38 @@ fn a_promoted_cluster_has_pools_like_its_own_and_keeps_what_it_recovered_from() 
     }
 }
 
+/// Pods of the pools would be made twice if their variables followed later.
+#[test]
+fn pools_that_wait_without_nodes_have_an_active_regions_variables_when_they_get_some() {
+    let sleeping = asleep(&promoted(), &standby()).unwrap();
+    let pools = |spec: &Value| spec["nodePools"].as_array().unwrap().clone();
+    for pool in pools(&sleeping) {
+        assert_eq!(pool["spec"]["nodeCount"], 0);
+        let environment = &pool["spec"]["environmentVariables"];
+        assert_eq!(value(environment, "ENABLE_ALERTS"), "false");
+    }
+    let awake = grown(&sleeping, &active(), 3).unwrap();
+    let wanted = active().cluster_environment();
+    let whole = with_environment(&awake, &wanted, EnvironmentField::Own).unwrap();
+    assert_eq!(pools(&awake), pools(&whole));
+    // Those that have nodes keep what they were made with until all are replaced.
+    let again = grown(
+        &with_environment(
+            &awake,
+            &standby().cluster_environment(),
+            EnvironmentField::Own,
+        )
+        .unwrap(),
+        &active(),
+        3,
+    )
+    .unwrap();
+    for pool in pools(&again) {
+        let environment = &pool["spec"]["environmentVariables"];
+        assert_eq!(value(environment, "ENABLE_ALERTS"), "false");
+    }
+}
+
 /// A standby as the vendor's Terraform makes it.
 fn vendors() -> (Value, Derived) {
     let path = concat!(
