@@ -3,9 +3,13 @@
 //! rustls comes with none that it would choose by itself where several are compiled in, and libraries
 //! (reqwest, kube) take the one that the process has installed.
 
+mod any;
+
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, ring};
+
+pub use any::any_certificate;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(ring::default_provider()));

@@ -15,7 +15,7 @@
 //! - `X-Forwarded-For`, `-Proto` and `-Host` say what the proxy knows; what a client says of itself
 //!   in them is not passed on.
 //! - `nginx.ingress.kubernetes.io/backend-protocol: HTTPS`: pods are spoken to by TLS, whatever certificate
-//!   they show (`tls`).
+//!   they show.
 //!
 //! HTTP/1.1 on both sides. Left out: HTTP/2, upgrades to other protocols (a request for one is
 //! passed on without it), rewriting, annotations but one, `status.loadBalancer` (its role may
@@ -33,7 +33,6 @@ mod metrics;
 mod problem;
 mod proxy;
 mod table;
-mod tls;
 mod watch;
 
 use std::io;
@@ -157,7 +156,7 @@ impl Ingress {
     pub async fn bind(options: IngressOptions) -> Result<Self, IngressError> {
         let nothing = Arc::new(Certificates::default());
         let tls = backstay_listen::server_config_by(nothing).map_err(IngressError::Tls)?;
-        let to_pods = tls::client().map_err(IngressError::Tls)?;
+        let to_pods = backstay_tls::any_certificate().map_err(IngressError::Tls)?;
         let (http, http_at) = listen(options.http, "HTTP").await?;
         let (https, https_at) = listen_where_asked(options.https, "HTTPS").await?;
         let (health, health_at) = listen_where_asked(options.health, "health").await?;
