@@ -283,9 +283,7 @@ impl Region {
             }
         }
     }
-}
 
-impl Region {
     /// What has become of a patch that tests what it was made from: where a test has failed because
     /// somebody was quicker, that is as any other conflict.
     async fn tested(
@@ -295,33 +293,33 @@ impl Region {
         patched: Result<DynamicObject, ClusterError>,
         deadline: Deadline,
     ) -> Result<Result<DynamicObject, ClusterError>, ClusterError> {
-        let Err(ClusterError::Refused {
-            region,
-            object,
-            status: FAILED_TEST,
-            reason,
-            message,
-        }) = patched
-        else {
+        let has_failed = matches!(
+            &patched,
+            Err(ClusterError::Refused {
+                status: FAILED_TEST,
+                ..
+            })
+        );
+        if !has_failed {
             return Ok(patched);
-        };
+        }
         let now = self.declared(name, deadline).await?;
-        Ok(Err(
-            match now.resource_version().as_deref() == Some(version) {
-                true => ClusterError::Refused {
-                    region,
-                    object,
-                    status: FAILED_TEST,
-                    reason,
-                    message,
-                },
-                false => ClusterError::Contended {
-                    region,
-                    object,
-                    message,
-                },
+        if now.resource_version().as_deref() == Some(version) {
+            return Ok(patched);
+        }
+        Ok(patched.map_err(|refused| match refused {
+            ClusterError::Refused {
+                region,
+                object,
+                message,
+                ..
+            } => ClusterError::Contended {
+                region,
+                object,
+                message,
             },
-        ))
+            other => other,
+        }))
     }
 }
 

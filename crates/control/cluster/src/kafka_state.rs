@@ -5,7 +5,6 @@
 use backstay_kinds::{STRIMZI_POD_SET, STRIMZI_VERSIONS, label};
 use backstay_retry::Deadline;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -35,11 +34,8 @@ impl Region {
         deadline: Deadline,
     ) -> Result<Vec<NodeClaim>, ClusterError> {
         let api = self.api::<PersistentVolumeClaim>();
-        let parameters = ListParams::default().labels(selector);
-        let listed = self
-            .call("list", CLAIMS, selector, deadline, || api.list(&parameters))
-            .await?;
-        let claims = listed.items.iter().map(|it| NodeClaim {
+        let listed = self.list_all(&api, CLAIMS, selector, deadline).await?;
+        let claims = listed.iter().map(|it| NodeClaim {
             name: it.name_any(),
             node_pool: it
                 .labels()
@@ -134,12 +130,7 @@ impl Region {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        let parameters = ListParams::default().labels(selector);
-        let listed = self
-            .call("list", resource, selector, deadline, || {
-                api.list(&parameters)
-            })
-            .await?;
-        Ok(listed.items.iter().map(K::name_any).collect())
+        let listed = self.list_all(api, resource, selector, deadline).await?;
+        Ok(listed.iter().map(K::name_any).collect())
     }
 }

@@ -26,16 +26,18 @@ enum TrustError {
     )]
     Missing,
     /// Its form.
-    #[error("{AUTHORITY} is no certificate; delete the secret, and cert-manager makes it again")]
+    #[error(
+        "{AUTHORITY} is not a valid certificate; delete the secret, and cert-manager makes it again"
+    )]
     Pem(#[source] PemError),
     /// What is in it.
-    #[error("{AUTHORITY} is no certificate of an authority")]
+    #[error("{AUTHORITY} is not a certificate of an authority")]
     Certificate(#[source] rustls::Error),
     /// The implementation.
     #[error("TLS cannot be set up")]
     SetUp(#[source] rustls::Error),
     /// The name.
-    #[error("{pod} is no name that a certificate can have")]
+    #[error("{pod} is not a name that a certificate can have")]
     Name {
         /// The pod.
         pod: String,

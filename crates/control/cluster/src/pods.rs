@@ -9,7 +9,7 @@ use backstay_retry::{Deadline, Ended, Failed};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::DeleteParams;
 use kube::runtime::watcher;
 
 use crate::error::{self, Attempt};
@@ -141,11 +141,8 @@ impl Region {
     /// See [`ClusterError`].
     pub async fn pods(&self, selector: &str, deadline: Deadline) -> Result<Vec<Pod>, ClusterError> {
         let api = self.api::<v1::Pod>();
-        let parameters = ListParams::default().labels(selector);
-        let read = self
-            .call("list", PODS, selector, deadline, || api.list(&parameters))
-            .await?;
-        Ok(read.items.iter().map(Pod::from).collect())
+        let read = self.list_all(&api, PODS, selector, deadline).await?;
+        Ok(read.iter().map(Pod::from).collect())
     }
 
     /// Waits until at least so many pods with these labels are ready.

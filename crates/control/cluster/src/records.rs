@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use backstay_retry::Deadline;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::{ClusterError, Region};
@@ -64,13 +64,8 @@ impl Region {
         deadline: Deadline,
     ) -> Result<Vec<Record>, ClusterError> {
         let api = self.api::<ConfigMap>();
-        let parameters = ListParams::default().labels(label_selector);
-        let read = self
-            .call("list", CONFIG_MAPS, label_selector, deadline, || {
-                api.list(&parameters)
-            })
-            .await?;
-        Ok(read.items.into_iter().map(Record::from).collect())
+        let read = self.list_all(&api, CONFIG_MAPS, label_selector, deadline);
+        Ok(read.await?.into_iter().map(Record::from).collect())
     }
 
     /// Reads a record; `None` when there is none.

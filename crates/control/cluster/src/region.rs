@@ -241,6 +241,26 @@ impl Region {
         ))
     }
 
+    /// What of a kind has these labels.
+    pub(crate) async fn list_all<K>(
+        &self,
+        api: &Api<K>,
+        resource: &'static str,
+        selector: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<K>, ClusterError>
+    where
+        K: Clone + DeserializeOwned + fmt::Debug,
+    {
+        let parameters = ListParams::default().labels(selector);
+        let listed = self
+            .call("list", resource, selector, deadline, || {
+                api.list(&parameters)
+            })
+            .await?;
+        Ok(listed.items)
+    }
+
     /// Deletes what has these labels, each in the incarnation that was listed: what has the same name
     /// by now has come after the call. Answers how many were there to be deleted.
     pub(crate) async fn delete_all<K>(
@@ -254,14 +274,8 @@ impl Region {
     where
         K: Resource + Clone + DeserializeOwned + fmt::Debug,
     {
-        let parameters = ListParams::default().labels(selector);
-        let listed = self
-            .call("list", resource, selector, deadline, || {
-                api.list(&parameters)
-            })
-            .await?;
         let mut deleted = 0;
-        for object in &listed.items {
+        for object in &self.list_all(api, resource, selector, deadline).await? {
             let name = object.name_any();
             let parameters = DeleteParams {
                 grace_period_seconds: grace,
