@@ -16,6 +16,7 @@ mod kills;
 mod lab;
 mod processes;
 mod strimzi;
+mod vendor;
 
 /// A region whose pods are only said to be there.
 type Region = backstay_testkit::kubernetes::Region<agent::Agent>;
