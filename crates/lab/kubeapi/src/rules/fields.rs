@@ -56,12 +56,8 @@ impl Warnings {
 
 /// A whole document, as it was sent.
 pub(super) fn of_body(kind: &Kind, body: &mut Value, writer: &Writer) -> ApiResult<()> {
-    let problem = match mistyped(kind, body) {
-        Some(problem) => problem,
-        None => match strict(&pruned(kind, body), writer) {
-            Some(problem) => problem,
-            None => return Ok(()),
-        },
+    let Some(problem) = problem(kind, body, writer) else {
+        return Ok(());
     };
     Err(ApiError::bad_request(format!(
         "{0} in version {1:?} cannot be handled as a {0}: {problem}",
@@ -71,12 +67,8 @@ pub(super) fn of_body(kind: &Kind, body: &mut Value, writer: &Writer) -> ApiResu
 
 /// A document after a patch of it.
 pub(super) fn of_patched(kind: &Kind, body: &mut Value, writer: &Writer) -> ApiResult<()> {
-    let problem = match mistyped(kind, body) {
-        Some(problem) => problem,
-        None => match strict(&pruned(kind, body), writer) {
-            Some(problem) => problem,
-            None => return Ok(()),
-        },
+    let Some(problem) = problem(kind, body, writer) else {
+        return Ok(());
     };
     // kube-apiserver repeats the whole document here. This does not: it may be a secret.
     let cause = Cause {
@@ -84,6 +76,12 @@ pub(super) fn of_patched(kind: &Kind, body: &mut Value, writer: &Writer) -> ApiR
         ..Cause::invalid("patch", &Value::Null, "")
     };
     Err(ApiError::invalid_patch(&cause))
+}
+
+/// Removes the fields that the kind does not have. Answers with what is wrong where the document is to
+/// be refused.
+fn problem(kind: &Kind, body: &mut Value, writer: &Writer) -> Option<String> {
+    mistyped(kind, body).or_else(|| strict(&pruned(kind, body), writer))
 }
 
 /// What server-side apply is to make of a document. It knows no `fieldValidation`: a field that its
